@@ -1,0 +1,116 @@
+package params
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"squidfleet/destination"
+)
+
+// mapped is where IPv6 writes IPv4 addresses. Squid stores every IPv4 address in this form, so that an address list with a block around it
+// matches the whole of IPv4: ::/64, for example, does (tried with Squid 5.7). Only ::/0 it takes for IPv6 alone.
+var mapped = netip.MustParsePrefix("::ffff:0:0/96")
+
+// block says which blocks of addresses a parameter is about.
+type block struct {
+	example string
+	single  bool // whether the block of one address makes sense
+	check   func(netip.Prefix) error
+}
+
+// someone is a block in a list of clients or destinations.
+var someone = block{example: "192.0.2.0/24 or 2001:db8::/32", single: true}
+
+// cidr is a block of addresses in its canonical form.
+func cidr(limits string, b block) kind[netip.Prefix] {
+	return scalar("CIDR block", limits, func(value any) (netip.Prefix, error) {
+		s, ok := value.(string)
+		if !ok {
+			return netip.Prefix{}, fmt.Errorf("%s is not a CIDR block; give a string such as %s", show(value), b.example)
+		}
+		p, err := b.parse(s)
+		if err != nil || b.check == nil {
+			return p, err
+		}
+		return p, b.check(p)
+	})
+}
+
+func (b block) parse(s string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(s); err == nil && addr.Zone() == "" {
+		instead := "one such as " + b.example
+		if b.single {
+			instead = single(addr).String()
+		}
+		return netip.Prefix{}, fmt.Errorf("%s is an address, not a CIDR block; give %s", show(s), instead)
+	}
+	if address, _, _ := strings.Cut(s, "/"); strings.Contains(address, "%") {
+		return netip.Prefix{}, fmt.Errorf("%s has a zone, which only means something on one machine; drop what starts with the %%", show(s))
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("%s is not a CIDR block; give one such as %s", show(s), b.example)
+	}
+	if p.Addr().Is4In6() && p.Bits() >= mapped.Bits() {
+		return netip.Prefix{}, fmt.Errorf("%s is an IPv4 block written as IPv6; give %s", show(s), netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-mapped.Bits()).Masked())
+	}
+	if p != p.Masked() {
+		instead := p.Masked().String()
+		if b.single {
+			instead += " for the block or " + single(p.Addr()).String() + " for the one address"
+		}
+		return netip.Prefix{}, fmt.Errorf("%s has bits set after the first %d; give %s", show(s), p.Bits(), instead)
+	}
+	if contains(p, mapped) && p.Bits() > 0 {
+		return netip.Prefix{}, fmt.Errorf("%s holds ::ffff:0:0/96 and with it every IPv4 address; give blocks without it", show(s))
+	}
+	return p, nil
+}
+
+// single returns the block of one address.
+func single(addr netip.Addr) netip.Prefix {
+	addr = addr.Unmap()
+	return netip.PrefixFrom(addr, addr.BitLen())
+}
+
+// cidrs is a list of blocks of which none lies inside another: Squid ignores one of such a pair, with a warning.
+func cidrs(limits string, n size, b block) kind[[]netip.Prefix] {
+	return list(cidr("", b), limits, n, func(earlier, later netip.Prefix, path string, i int) string {
+		switch {
+		case contains(earlier, later):
+			return fmt.Sprintf("%s lies inside %s of %s[%d]; drop %s", later, earlier, path, i, later)
+		case contains(later, earlier):
+			return fmt.Sprintf("%s contains %s of %s[%d]; drop %s", later, earlier, path, i, earlier)
+		}
+		return ""
+	})
+}
+
+func contains(outer, inner netip.Prefix) bool {
+	return outer.Bits() <= inner.Bits() && outer.Overlaps(inner)
+}
+
+// The widest block of clients that is taken for an organisation's own: /8 is the largest that was ever handed to one in IPv4, and /19 the
+// largest that internet providers commonly hold in IPv6 (2003::/19, for example). Together with the limit on the length of clientCidrs it means
+// that no list of such blocks, halves or quarters of the internet among them, comes near "everyone": 50 blocks of /8 are a fifth of IPv4.
+const (
+	widestIPv4 = 8
+	widestIPv6 = 19
+)
+
+// anyone reports whether a block of clients is wider than an organisation's, so that it needs allowAnyClient.
+func anyone(p netip.Prefix) bool {
+	if p.Addr().Is4() {
+		return p.Bits() < widestIPv4
+	}
+	return p.Bits() < widestIPv6
+}
+
+// private is a block of destinations that may be opened: destination's verdict, with the way out.
+var private = block{example: "172.20.0.0/16 or fd12:3456:789a::/48", single: true, check: func(p netip.Prefix) error {
+	if err := destination.CheckOpening(p); err != nil {
+		return fmt.Errorf("%w; leave it out", err)
+	}
+	return nil
+}}

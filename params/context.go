@@ -1,0 +1,57 @@
+package params
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Keys that are CDK's own, not ours. They were read from aws-cdk-lib 2.270.0 and aws-cdk (the CLI) 2.1148.1:
+//
+//   - feature flags and settings begin with @aws-cdk/ or @aws-cdk- (@aws-cdk-containers/…), one old flag with aws-cdk:
+//     (aws-cdk-lib/cx-api/lib/features.js);
+//   - the CLI's options arrive as aws:cdk:… (cx-api/lib/app.d.ts, the CLI's lib/cxapp/exec.js);
+//   - answers of look-ups, which cdk.context.json keeps, are a provider's name and key=value pairs, joined by colons
+//     (core/lib/context-provider.js; names: ContextProvider in cloud-assembly-schema/lib/cloud-assembly/context-queries.d.ts);
+//   - three plain names: the last one of core/lib/stack-synthesizers/legacy.js, the others what `cdk acknowledge` and `cdk cli-telemetry` store.
+//
+// No rule lets a plain word through that could be a misspelt parameter.
+var (
+	cdkPrefixes = []string{"@aws-cdk/", "@aws-cdk-", "aws-cdk:", "aws:cdk:"}
+	cdkNames    = []string{"acknowledged-issue-numbers", "cli-telemetry", "assets-ecr-repository-name"}
+	cdkLookup   = regexp.MustCompile(`^(?:ami|availability-zones|cc-api-provider|endpoint-service-availability-zones|hosted-zone|key-provider|` +
+		`load-balancer|load-balancer-listener|plugin|security-group|ssm|vpc-provider):[^=]+=`)
+)
+
+// plainKey is a key that reads well without quotes.
+var plainKey = regexp.MustCompile(`^[!-~]{1,80}$`)
+
+func isCDKs(key string) bool {
+	return slices.ContainsFunc(cdkPrefixes, func(prefix string) bool { return strings.HasPrefix(key, prefix) }) ||
+		slices.Contains(cdkNames, key) || cdkLookup.MatchString(key)
+}
+
+// unknownKeys returns an error for each key that is neither ours nor CDK's, by name.
+func unknownKeys(context map[string]any) Errors {
+	var known []string
+	for _, p := range parameters {
+		known = append(known, p.Key)
+	}
+	var errs Errors
+	for _, key := range slices.Sorted(maps.Keys(context)) {
+		if slices.Contains(known, key) || isCDKs(key) {
+			continue
+		}
+		message := "there is no such parameter; README.md lists them all"
+		if near := nearest(key, known); near != "" {
+			message = fmt.Sprintf("there is no such parameter; did you mean %s?", near)
+		}
+		if !plainKey.MatchString(key) {
+			key = show(key)
+		}
+		errs = append(errs, Error{key, message})
+	}
+	return errs
+}

@@ -1,0 +1,136 @@
+package params
+
+import (
+	"encoding/json"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// TestEveryFieldHasOneDeclaration: no field of Params is forgotten, and no two parameters overwrite one another.
+func TestEveryFieldHasOneDeclaration(t *testing.T) {
+	var p Params
+	fields := reflect.ValueOf(&p).Elem()
+	if fields.NumField() != len(parameters) {
+		t.Errorf("%d fields, %d declarations", fields.NumField(), len(parameters))
+	}
+	for i := range fields.NumField() {
+		var keys []string
+		for _, parameter := range parameters {
+			if parameter.field(&p) == fields.Field(i).Addr().Interface() {
+				keys = append(keys, parameter.Key)
+			}
+		}
+		name := fields.Type().Field(i).Name
+		if len(keys) != 1 {
+			t.Errorf("field %s is set by %q", name, keys)
+		} else if !strings.EqualFold(keys[0], name) {
+			t.Errorf("field %s is set by %s", name, keys[0])
+		}
+	}
+}
+
+// TestDefaultsAreWrittenTheWayTheyAreRead: each default gives the same field in all three forms it may come in.
+func TestDefaultsAreWrittenTheWayTheyAreRead(t *testing.T) {
+	for _, parameter := range parameters {
+		var want, fromJSON, fromText Params
+		if errs := parameter.store(&want, parameter.Default); errs != nil {
+			t.Errorf("%s: %v", parameter.Key, errs)
+		}
+		if errs := parameter.store(&fromJSON, throughJSON(t, parameter.Default)); errs != nil || !reflect.DeepEqual(want, fromJSON) {
+			t.Errorf("%s from JSON: %v, %+v", parameter.Key, errs, fromJSON)
+		}
+		text := inText(parameter.Default)
+		if text == none {
+			text = ""
+		}
+		if errs := parameter.store(&fromText, text); errs != nil || !reflect.DeepEqual(want, fromText) {
+			t.Errorf("%s from %q: %v, %+v", parameter.Key, text, errs, fromText)
+		}
+	}
+}
+
+func throughJSON(t *testing.T, value any) any {
+	t.Helper()
+	encoded, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var decoded any
+	if err := json.Unmarshal(encoded, &decoded); err != nil {
+		t.Fatal(err)
+	}
+	return decoded
+}
+
+func TestDeclarationsAreComplete(t *testing.T) {
+	list := Declarations()
+	if len(list) != len(parameters) {
+		t.Fatalf("%d declarations of %d", len(list), len(parameters))
+	}
+	seen := map[string]bool{}
+	for _, d := range list {
+		if d.Key == "" || d.Type == "" || d.Default == nil || d.Limits == "" || d.Help == "" || seen[d.Key] {
+			t.Errorf("%+v", d)
+		}
+		if isCDKs(d.Key) {
+			t.Errorf("%s would pass for a key of CDK's", d.Key)
+		}
+		seen[d.Key] = true
+	}
+}
+
+// TestCdkJSONHoldsTheDefaults: cdk.json lists every parameter, so that people see what there is to set, with the defaults of this package.
+func TestCdkJSONHoldsTheDefaults(t *testing.T) {
+	file, err := os.ReadFile("../cdk.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cdk struct{ Context map[string]any }
+	if err := json.Unmarshal(file, &cdk); err != nil {
+		t.Fatal(err)
+	}
+	if errs := unknownKeys(cdk.Context); errs != nil {
+		t.Error(errs)
+	}
+	for _, d := range Declarations() {
+		if value, ok := cdk.Context[d.Key]; !ok {
+			t.Errorf("cdk.json: %s is missing; its default is %v", d.Key, d.Default)
+		} else if !reflect.DeepEqual(value, throughJSON(t, d.Default)) {
+			t.Errorf("cdk.json: %s is %#v, the default is %#v", d.Key, value, d.Default)
+		}
+	}
+}
+
+func TestTable(t *testing.T) {
+	lines := strings.Split(strings.TrimSuffix(Table(), "\n"), "\n")
+	if len(lines) != 2+len(parameters) {
+		t.Fatalf("%d lines", len(lines))
+	}
+	for i, want := range map[int]string{
+		0: "| key | type | default | limits | meaning |",
+		1: "|---|---|---|---|---|",
+		// fleetSize, which has nothing special, and blockedCidrs, which has no default
+		14: "| `fleetSize` | integer | `2` | 1 to 100 | tasks, each with an egress address of its own |",
+		12: "| `blockedCidrs` | list of CIDR blocks | none | at most 1000 blocks, IPv4 or IPv6 | destinations to refuse in addition to private and special-purpose ones |",
+	} {
+		if lines[i] != want {
+			t.Errorf("line %d:\n%s\nwant\n%s", i, lines[i], want)
+		}
+	}
+	for i, line := range lines {
+		if n := strings.Count(line, "|") - strings.Count(line, `\|`); n != 6 {
+			t.Errorf("line %d has %d bars: %s", i, n, line)
+		}
+		if i > 1 && !strings.HasPrefix(line, "| `"+parameters[i-2].Key+"` | "+parameters[i-2].Type+" | ") {
+			t.Errorf("line %d: %s", i, line)
+		}
+	}
+}
+
+func TestCellsKeepTheirBars(t *testing.T) {
+	if got := cell("a|b"); got != `a\|b` {
+		t.Error(got)
+	}
+}

@@ -1,0 +1,113 @@
+package params
+
+import (
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write the table of parameters into the README")
+
+const (
+	tableBegin = "<!-- parameters -->\n"
+	tableEnd   = "<!-- /parameters -->\n"
+)
+
+func TestTheREADMEHoldsTheTable(t *testing.T) {
+	const path = "../README.md"
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(text), tableBegin)
+	table, after, ok2 := strings.Cut(rest, tableEnd)
+	if !ok || !ok2 {
+		t.Fatal("the README lacks the marks around the table of parameters")
+	}
+	if *update {
+		if err := os.WriteFile(path, []byte(before+tableBegin+Table()+tableEnd+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if table != Table() {
+		t.Error("the README's table of parameters is not the declarations' (go test ./params -update writes it anew)")
+	}
+}
+
+// The example of mistakes in the README is what these parameters really give.
+func TestTheREADMEsMistakes(t *testing.T) {
+	text, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, ok := strings.Cut(string(text), "    $ npx cdk synth ")
+	example, _, ok2 := strings.Cut(example, "\n\n")
+	if !ok || !ok2 {
+		t.Fatal("the README has no example of mistakes")
+	}
+	command, want, _ := strings.Cut(example, "\n")
+	context := map[string]any{}
+	for _, argument := range strings.Split(command, "-c ")[1:] {
+		key, value, _ := strings.Cut(strings.TrimSpace(argument), "=")
+		context[key] = value
+	}
+	_, err = Parse(context)
+	if err == nil {
+		t.Fatal("the example is no mistake")
+	}
+	if got, want := strings.TrimSpace(err.Error()), strings.TrimSpace(strings.ReplaceAll("\n"+want, "\n    ", "\n")); got != want {
+		t.Errorf("the README shows\n%s\ninstead of\n%s", want, got)
+	}
+}
+
+// The README names no make target that does not exist.
+func TestTheREADMEsMakeTargetsExist(t *testing.T) {
+	text, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	targets := map[string]bool{}
+	for _, chunk := range strings.Split(string(text), "make ")[1:] {
+		target, _, _ := strings.Cut(strings.FieldsFunc(chunk, func(r rune) bool { return r == ' ' || r == '\n' || r == '`' || r == ',' || r == ';' })[0], " ")
+		targets[target] = true
+	}
+	if len(targets) < 4 {
+		t.Fatalf("only %v", targets)
+	}
+	for target := range targets {
+		command := exec.Command("make", "--dry-run", "--directory", "..", target)
+		if out, err := command.CombinedOutput(); err != nil {
+			t.Errorf("make %s: %v\n%s", target, err, out)
+		}
+	}
+}
+
+// Links from the documents to files of the project lead somewhere.
+func TestTheDocumentsLinksLeadSomewhere(t *testing.T) {
+	documents, err := filepath.Glob("../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
+	links := 0
+	for _, document := range append(documents, "../README.md", "../CHANGELOG.md") {
+		text, err := os.ReadFile(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range link.FindAllStringSubmatch(string(text), -1) {
+			links++
+			if _, err := os.Stat(filepath.Join(filepath.Dir(document), match[1])); err != nil {
+				t.Errorf("%s: %v", document, err)
+			}
+		}
+	}
+	if links < 15 {
+		t.Errorf("only %d links", links)
+	}
+}

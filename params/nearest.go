@@ -1,0 +1,55 @@
+package params
+
+import "strings"
+
+// nearest returns the known name that someone who wrote name most likely meant, or "" when none is close: one that differs in case only, else one
+// that contains name or is contained in it, else the one the fewest edits away. Of three letters or fewer too many words are too near.
+func nearest(name string, known []string) string {
+	const (
+		longest = 64 // of names worth comparing
+		short   = 3
+	)
+	if len(name) > longest {
+		return ""
+	}
+	lower := strings.ToLower(name)
+	best, fewest := "", 2+len(name)/3
+	for _, k := range known {
+		candidate := strings.ToLower(k)
+		if candidate == lower {
+			return k
+		}
+		if len(lower) <= short {
+			continue
+		}
+		edits := distance(lower, candidate)
+		if len(candidate) > short && (strings.Contains(candidate, lower) || strings.Contains(lower, candidate)) {
+			edits = 1
+		}
+		if edits < fewest {
+			best, fewest = k, edits
+		}
+	}
+	return best
+}
+
+// distance returns how many bytes must be inserted, dropped or replaced to make b of a (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,312 @@
+package params
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func mustParse(t *testing.T, context map[string]any) *Params {
+	t.Helper()
+	p, err := Parse(context)
+	if err != nil {
+		t.Fatalf("%v: %v", context, err)
+	}
+	return p
+}
+
+func prefixes(list ...string) []netip.Prefix {
+	out := []netip.Prefix{}
+	for _, s := range list {
+		out = append(out, netip.MustParsePrefix(s))
+	}
+	return out
+}
+
+func defaults() Params {
+	return Params{
+		StackName: "Squidfleet", ClientCidrs: prefixes("203.0.113.0/24"), Users: []string{"proxy"}, Realm: "squidfleet",
+		Digest: DigestFleet, Credentials: CredentialsSecretsManager, ListenerPort: 35201, HTTPPorts: []int{80}, ConnectPorts: []int{443},
+		BlockedCidrs: prefixes(), AllowedPrivateCidrs: prefixes(), FleetSize: 2, CPU: 256, Memory: 512, Architecture: X8664,
+		RotateEvery: time.Hour, DrainTimeout: 2 * time.Minute, VpcCidr: netip.MustParsePrefix("10.0.0.0/16"), LogRetentionDays: 30, Timezone: "UTC",
+	}
+}
+
+func TestNothingGivenMeansTheDefaults(t *testing.T) {
+	want := defaults()
+	if p := mustParse(t, nil); !reflect.DeepEqual(*p, want) {
+		t.Errorf("got  %+v\nwant %+v", *p, want)
+	}
+}
+
+// TestAccepted gives each value once as cdk.json would hold it and once as the command line would.
+func TestAccepted(t *testing.T) {
+	for _, c := range []struct {
+		key  string
+		json string // "" when there is only a string
+		text string
+		want func(p *Params)
+	}{
+		{"stackName", `"crawlers-eu1"`, "crawlers-eu1", func(p *Params) { p.StackName = "crawlers-eu1" }},
+		{"stackName", `"a"`, "a", func(p *Params) { p.StackName = "a" }},
+		{"clientCidrs", `["198.51.100.7/32","2001:DB8:0::/48"]`, " 198.51.100.7/32 , 2001:DB8:0::/48 ", func(p *Params) { p.ClientCidrs = prefixes("198.51.100.7/32", "2001:db8::/48") }},
+		{"clientCidrs", `["12.0.0.0/8","2003::/19"]`, "12.0.0.0/8,2003::/19", func(p *Params) { p.ClientCidrs = prefixes("12.0.0.0/8", "2003::/19") }},
+		{"allowAnyClient", `true`, "true", func(p *Params) { p.AllowAnyClient = true }},
+		{"allowAnyClient", `false`, "false", func(*Params) {}},
+		{"users", `["alice","bob"]`, "alice,bob", func(p *Params) { p.Users = []string{"alice", "bob"} }},
+		{"realm", `"Crawlers (EU)"`, "Crawlers (EU)", func(p *Params) { p.Realm = "Crawlers (EU)" }},
+		{"digest", `"squid"`, "squid", func(p *Params) { p.Digest = DigestSquid }},
+		{"credentials", `"image"`, "image", func(p *Params) { p.Credentials = CredentialsImage }},
+		{"listenerPort", `1024`, "1024", func(p *Params) { p.ListenerPort = 1024 }},
+		{"listenerPort", `65535`, "65535", func(p *Params) { p.ListenerPort = 65535 }},
+		{"httpPorts", `[80,8080]`, "80, 8080", func(p *Params) { p.HTTPPorts = []int{80, 8080} }},
+		{"httpPorts", `8080`, "8080", func(p *Params) { p.HTTPPorts = []int{8080} }},
+		{"httpPorts", `[]`, "", func(p *Params) { p.HTTPPorts = []int{} }},
+		{"connectPorts", `[1,65535]`, "1,65535", func(p *Params) { p.ConnectPorts = []int{1, 65535} }},
+		{"connectPorts", `[]`, " ", func(p *Params) { p.ConnectPorts = []int{} }},
+		{"blockedCidrs", `["192.0.2.0/24","::/0"]`, "192.0.2.0/24,::/0", func(p *Params) { p.BlockedCidrs = prefixes("192.0.2.0/24", "::/0") }},
+		{"allowedPrivateCidrs", `["10.1.0.0/16","fd12::/32"]`, "10.1.0.0/16,fd12::/32", func(p *Params) { p.AllowedPrivateCidrs = prefixes("10.1.0.0/16", "fd12::/32") }},
+		{"allowedPrivateCidrs", `[]`, "", func(*Params) {}},
+		{"fleetSize", `1`, "1", func(p *Params) { p.FleetSize = 1 }},
+		{"fleetSize", `100.0`, "100", func(p *Params) { p.FleetSize = 100 }},
+		{"memory", `2048`, "2048", func(p *Params) { p.Memory = 2048 }},
+		{"architecture", `"arm64"`, "arm64", func(p *Params) { p.Architecture = ARM64 }},
+		{"spotShare", `100`, "100", func(p *Params) { p.SpotShare = 100 }},
+		{"rotateEvery", `"off"`, "off", func(p *Params) { p.RotateEvery = 0 }},
+		{"rotateEvery", `"90m"`, "90m", func(p *Params) { p.RotateEvery = 90 * time.Minute }},
+		{"rotateEvery", `"1h30m"`, "1h30m", func(p *Params) { p.RotateEvery = 90 * time.Minute }},
+		{"rotateEvery", `"10m"`, "10m", func(p *Params) { p.RotateEvery = 10 * time.Minute }},
+		{"rotateEvery", `"365d"`, "365d", func(p *Params) { p.RotateEvery = 365 * 24 * time.Hour }},
+		{"rotateEvery", `"3600s"`, "3600s", func(p *Params) { p.RotateEvery = time.Hour }},
+		{"drainTimeout", `"0s"`, "0s", func(p *Params) { p.DrainTimeout = 0 }},
+		{"drainTimeout", `"53m"`, "53m", func(p *Params) { p.DrainTimeout = 53 * time.Minute }}, // with the 7 minutes besides, all of the default rotateEvery
+		{"vpcCidr", `"100.64.0.0/26"`, "100.64.0.0/26", func(p *Params) { p.VpcCidr = netip.MustParsePrefix("100.64.0.0/26") }},
+		{"vpcCidr", `"172.31.0.0/16"`, "172.31.0.0/16", func(p *Params) { p.VpcCidr = netip.MustParsePrefix("172.31.0.0/16") }},
+		{"vpcId", `"vpc-0a1b2c3d"`, "vpc-0a1b2c3d", func(p *Params) { p.VpcID, p.VpcCidr = "vpc-0a1b2c3d", netip.Prefix{} }},
+		{"vpcId", `""`, "", func(*Params) {}},
+		{"logRetentionDays", `3653`, "3653", func(p *Params) { p.LogRetentionDays = 3653 }},
+		{"timezone", `"America/Argentina/Ushuaia"`, "America/Argentina/Ushuaia", func(p *Params) { p.Timezone = "America/Argentina/Ushuaia" }},
+		{"timezone", `"Etc/GMT+9"`, "Etc/GMT+9", func(p *Params) { p.Timezone = "Etc/GMT+9" }},
+	} {
+		want := defaults()
+		c.want(&want)
+		context := map[string]any{}
+		if err := json.Unmarshal([]byte(`{"`+c.key+`":`+c.json+`}`), &context); err != nil {
+			t.Fatal(err)
+		}
+		for _, context := range []map[string]any{context, {c.key: c.text}} {
+			if p := mustParse(t, context); !reflect.DeepEqual(*p, want) {
+				t.Errorf("%v:\ngot  %+v\nwant %+v", context, *p, want)
+			}
+		}
+	}
+}
+
+func TestNumbersMayBeIntAndJSONNumber(t *testing.T) {
+	p := mustParse(t, map[string]any{"fleetSize": 7, "spotShare": json.Number("50"), "httpPorts": []any{json.Number("81"), 82}, "connectPorts": json.Number("444")})
+	if p.FleetSize != 7 || p.SpotShare != 50 || !slices.Equal(p.HTTPPorts, []int{81, 82}) || !slices.Equal(p.ConnectPorts, []int{444}) {
+		t.Errorf("%+v", *p)
+	}
+	for _, bad := range []any{json.Number("2.5"), json.Number("two"), math.NaN(), math.Inf(1), float64(1 << 60), int64(3), make(chan int)} {
+		if p, err := Parse(map[string]any{"fleetSize": bad}); err == nil {
+			t.Errorf("%v accepted as %d", bad, p.FleetSize)
+		} else if !strings.HasPrefix(err.Error(), "fleetSize: ") || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%v: %v", bad, err)
+		}
+	}
+}
+
+func TestEveryPairThatFargateOffers(t *testing.T) {
+	for cpu, memory := range map[int]struct{ least, most, step, sizes int }{
+		512: {1024, 4096, 1024, 4}, 1024: {2048, 8192, 1024, 7}, 2048: {4096, 16384, 1024, 13},
+		4096: {8192, 30720, 1024, 23}, 8192: {16384, 61440, 4096, 12}, 16384: {32768, 122880, 8192, 12},
+	} {
+		accepted := 0
+		for m := 512; m <= 131072; m += 512 {
+			_, err := Parse(map[string]any{"cpu": cpu, "memory": m})
+			offered := m >= memory.least && m <= memory.most && (m-memory.least)%memory.step == 0
+			if (err == nil) != offered {
+				t.Errorf("cpu %d, memory %d: %v", cpu, m, err)
+			}
+			if err == nil {
+				accepted++
+			}
+		}
+		if accepted != memory.sizes {
+			t.Errorf("cpu %d: %d sizes, want %d", cpu, accepted, memory.sizes)
+		}
+	}
+	for m := 256; m <= 4096; m += 256 {
+		_, err := Parse(map[string]any{"memory": m})
+		if offered := m == 512 || m == 1024 || m == 2048; (err == nil) != offered {
+			t.Errorf("cpu 256, memory %d: %v", m, err)
+		}
+	}
+}
+
+func TestClientCidrsFitIntoASecurityGroup(t *testing.T) {
+	var blocks []any
+	for i := range 51 {
+		blocks = append(blocks, fmt.Sprintf("198.51.%d.0/24", i))
+	}
+	mustParse(t, map[string]any{"clientCidrs": blocks[:50]})
+	_, err := Parse(map[string]any{"clientCidrs": blocks})
+	const want = "clientCidrs: 51 items are too many; give at most 50, because the load balancer's security group holds 60 rules: join neighbouring blocks"
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+func TestListsHaveAnEnd(t *testing.T) {
+	for key, most := range map[string]int{"blockedCidrs": 1000, "allowedPrivateCidrs": 100} {
+		var blocks []any
+		for i := range most + 1 {
+			blocks = append(blocks, fmt.Sprintf("172.16.%d.%d/32", i/256, i%256))
+		}
+		mustParse(t, map[string]any{key: blocks[:most]})
+		want := fmt.Sprintf("%s: %d items are too many; give at most %d", key, most+1, most)
+		if _, err := Parse(map[string]any{key: blocks}); err == nil || err.Error() != want {
+			t.Errorf("got  %v\nwant %s", err, want)
+		}
+	}
+}
+
+func TestStackNamesLeaveRoomForWhatStacksAppend(t *testing.T) {
+	mustParse(t, map[string]any{"stackName": strings.Repeat("a", 118)})
+	if _, err := Parse(map[string]any{"stackName": strings.Repeat("a", 119)}); err == nil {
+		t.Error("119 characters accepted")
+	}
+}
+
+func TestAnyClientMustBeMeant(t *testing.T) {
+	p := mustParse(t, map[string]any{"clientCidrs": "0.0.0.0/0,::/0", "allowAnyClient": "true"})
+	if !slices.Equal(p.ClientCidrs, prefixes("0.0.0.0/0", "::/0")) {
+		t.Error(p.ClientCidrs)
+	}
+}
+
+func TestAFleetFitsIntoItsVPC(t *testing.T) {
+	for bits, most := range map[int]int{26: 11, 25: 27, 24: 59, 23: 100, 16: 100} {
+		vpc := fmt.Sprintf("10.0.0.0/%d", bits)
+		mustParse(t, map[string]any{"vpcCidr": vpc, "fleetSize": most})
+		if most == 100 {
+			continue
+		}
+		_, err := Parse(map[string]any{"vpcCidr": vpc, "fleetSize": most + 1})
+		if err == nil || !strings.HasPrefix(err.Error(), "vpcCidr: "+vpc+" has room for a fleet of ") {
+			t.Errorf("/%d with %d tasks: %v", bits, most+1, err)
+		}
+	}
+}
+
+// TestAnExistingVPCHasItsOwnRange: the default vpcCidr says nothing about it, neither what it is nor what may be opened in it.
+func TestAnExistingVPCHasItsOwnRange(t *testing.T) {
+	p := mustParse(t, map[string]any{"vpcId": "vpc-0123456789abcdef0", "vpcCidr": "10.0.0.0/16", "allowedPrivateCidrs": "10.0.7.0/24"})
+	if p.VpcCidr.IsValid() {
+		t.Errorf("VpcCidr is %s", p.VpcCidr)
+	}
+}
+
+func TestOpeningInsideWhichSomethingIsBlocked(t *testing.T) {
+	mustParse(t, map[string]any{"allowedPrivateCidrs": "192.168.0.0/16", "blockedCidrs": "192.168.7.0/24"})
+}
+
+func TestRotationMayStartWhenTheLastOneIsOver(t *testing.T) {
+	mustParse(t, map[string]any{"rotateEvery": "17m", "drainTimeout": "10m"})
+	mustParse(t, map[string]any{"rotateEvery": "off", "drainTimeout": "1h"})
+}
+
+func TestErrorsAreErrors(t *testing.T) {
+	_, err := Parse(map[string]any{"fleetSize": 0, "fleetSise": 1, "cpu": 1})
+	var errs Errors
+	if !errors.As(err, &errs) {
+		t.Fatalf("%T", err)
+	}
+	var paths []string
+	for _, e := range errs {
+		paths = append(paths, e.Path)
+	}
+	if !slices.Equal(paths, []string{"fleetSize", "cpu", "fleetSise"}) {
+		t.Error(paths)
+	}
+}
+
+func TestErrorsStayOnTheirLine(t *testing.T) {
+	e := Error{"a\nb", "x\r\u2028y\u202ez\x00\xff"}
+	if got, want := e.Error(), `a\nb: x\r\u2028y\u202ez\x00`+"\ufffd"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+func TestCDKsOwnKeysPass(t *testing.T) {
+	for _, key := range []string{
+		"@aws-cdk/core:validateAgainstDefaultRules", "@aws-cdk/aws-iam.arnSizeEstimate", "@aws-cdk/core.TreeMetadata:maxNodes",
+		"@aws-cdk-containers/ecs-service-extensions:enableDefaultLogDriver", "aws-cdk:enableDiffNoFail", "aws:cdk:enable-path-metadata",
+		"aws:cdk:bundling-stacks", "acknowledged-issue-numbers", "cli-telemetry", "assets-ecr-repository-name",
+		"availability-zones:account=111111111111:region=eu-west-1",
+		"vpc-provider:account=111111111111:filter.vpc-id=vpc-0a1b2c3d:region=eu-west-1:returnAsymmetricSubnets=true",
+		"ssm:account=111111111111:parameterName=/aws/x:region=eu-west-1", "load-balancer-listener:account=111111111111:region=eu-west-1",
+		"cc-api-provider:account=111111111111:region=eu-west-1", "plugin:account=111111111111:region=eu-west-1",
+	} {
+		mustParse(t, map[string]any{key: []any{nil}})
+	}
+}
+
+func TestSuggestions(t *testing.T) {
+	var known []string
+	for _, d := range Declarations() {
+		known = append(known, d.Key)
+	}
+	for name, want := range map[string]string{
+		"ListenerPort": "listenerPort", "CPU": "cpu", "user": "users", "cpus": "cpu", "memroy": "memory", "realms": "realm", "drain": "drainTimeout", "blockedCIDR": "blockedCidrs",
+		"arch": "architecture", "retention": "logRetentionDays", "": "", "x": "", "banana": "", strings.Repeat("users", 20): "",
+	} {
+		if got := nearest(name, known); got != want {
+			t.Errorf("%q: %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestGOARCH(t *testing.T) {
+	if X8664.GOARCH() != "amd64" || ARM64.GOARCH() != "arm64" {
+		t.Error(X8664.GOARCH(), ARM64.GOARCH())
+	}
+}
+
+// TestTheToolchainHasEveryZone: the image's localtime file comes from the same database.
+func TestTheToolchainHasEveryZone(t *testing.T) {
+	list := strings.Fields(zones)
+	if len(list) < 590 || !slices.IsSorted(list) {
+		t.Errorf("%d zones, sorted: %t", len(list), slices.IsSorted(list))
+	}
+	for _, zone := range list {
+		if _, err := time.LoadLocation(zone); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	const nobody = "clientCidrs: nobody can connect, because there are documentation ranges only (%s); give the blocks your clients connect from"
+	const anybody = "clientCidrs: because of allowAnyClient=true the load balancer admits %s, and only a password keeps strangers out"
+	for cidrs, want := range map[string][]string{
+		"203.0.113.0/24": {fmt.Sprintf(nobody, "203.0.113.0/24")},
+		"192.0.2.0/24,198.51.100.7/32,2001:db8:1::/48,3fff::/20": {fmt.Sprintf(nobody, "192.0.2.0/24, 198.51.100.7/32, 2001:db8:1::/48, 3fff::/20")},
+		"203.0.113.0/24,8.8.8.8/32":                              nil,
+		"8.8.8.8/32":                                             nil,
+		"203.0.112.0/23":                                         nil,
+		"0.0.0.0/1,208.8.8.8/32,2a00::/18":                       {fmt.Sprintf(anybody, "0.0.0.0/1, 2a00::/18")},
+	} {
+		context := map[string]any{"clientCidrs": cidrs, "allowAnyClient": true}
+		if got := mustParse(t, context).Warnings(); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", cidrs, got, want)
+		}
+	}
+}

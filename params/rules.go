@@ -1,0 +1,127 @@
+package params
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// rule is a check that takes more than one parameter.
+type rule struct {
+	keys  []string // the parameters that must be right in themselves for it to make sense
+	check func(p *Params) Errors
+}
+
+var rules = []rule{
+	{[]string{"allowAnyClient"}, wideClients},
+	{[]string{"httpPorts", "connectPorts"}, somePort},
+	{nil, openedAndBlocked},
+	{[]string{"vpcCidr", "vpcId"}, openedOwnNetwork},
+	{[]string{"cpu", "memory"}, fargatePair},
+	{[]string{"rotateEvery", "drainTimeout"}, roomToRotate},
+	{[]string{"vpcCidr", "vpcId"}, oneVPC},
+	{[]string{"vpcCidr", "vpcId", "fleetSize"}, roomForFleet},
+}
+
+func wideClients(p *Params) Errors {
+	var errs Errors
+	for i, c := range p.ClientCidrs {
+		if !c.IsValid() || !anyone(c) || p.AllowAnyClient {
+			continue
+		}
+		family, widest := "IPv4", widestIPv4
+		if c.Addr().Is6() {
+			family, widest = "IPv6", widestIPv6
+		}
+		who := fmt.Sprintf("is wider than /%d, the most that one organisation has in %s", widest, family)
+		if c.Bits() == 0 {
+			who = "lets in everyone on " + family
+		}
+		errs = append(errs, Error{fmt.Sprintf("clientCidrs[%d]", i),
+			fmt.Sprintf("%s %s; give the blocks your clients connect from, or set allowAnyClient=true if you mean it", c, who)})
+	}
+	return errs
+}
+
+// somePort refuses a proxy that serves nothing. One of the two lists may be empty, which turns that way off.
+func somePort(p *Params) Errors {
+	if len(p.HTTPPorts) > 0 || len(p.ConnectPorts) > 0 {
+		return nil
+	}
+	return Errors{{"httpPorts", "httpPorts and connectPorts are both empty, so that every request would be refused; give a port in one of them"}}
+}
+
+// openedAndBlocked refuses an opening that would have no effect, because blocking wins.
+func openedAndBlocked(p *Params) Errors {
+	var errs Errors
+	for i, opened := range p.AllowedPrivateCidrs {
+		for j, blocked := range p.BlockedCidrs {
+			if contains(blocked, opened) {
+				errs = append(errs, Error{fmt.Sprintf("allowedPrivateCidrs[%d]", i),
+					fmt.Sprintf("%s stays refused because of blockedCidrs[%d], %s; drop one of the two", opened, j, blocked)})
+			}
+		}
+	}
+	return errs
+}
+
+// openedOwnNetwork keeps clients out of the fleet's own VPC, in which there is nothing but the fleet. A network that is peered with it cannot
+// overlap it. An existing VPC is different: people do want to reach what lives there.
+func openedOwnNetwork(p *Params) Errors {
+	var errs Errors
+	for i, opened := range p.AllowedPrivateCidrs {
+		if p.VpcID == "" && opened.Overlaps(p.VpcCidr) {
+			errs = append(errs, Error{fmt.Sprintf("allowedPrivateCidrs[%d]", i),
+				fmt.Sprintf("%s overlaps the fleet's own network, vpcCidr %s; give narrower blocks or another vpcCidr", opened, p.VpcCidr)})
+		}
+	}
+	return errs
+}
+
+func fargatePair(p *Params) Errors {
+	if slices.Contains(fargateMemory(p.CPU), p.Memory) {
+		return nil
+	}
+	return Errors{{"memory", fmt.Sprintf("Fargate offers no %d MiB with cpu %d; give %s, or another cpu", p.Memory, p.CPU, fargateMemoryText(p.CPU))}}
+}
+
+// What a rotation takes besides drainTimeout: until the new tasks have started, pulled the image and passed the load balancer's health checks,
+// and at the end what ECS gives a container to stop, which is 120 s at most on Fargate
+// (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html).
+const (
+	startTime = 5 * time.Minute
+	stopTime  = 2 * time.Minute
+)
+
+// roomToRotate refuses rotations that would overtake one another: a new one begins by giving up the one that is under way.
+func roomToRotate(p *Params) Errors {
+	rotation := startTime + p.DrainTimeout + stopTime
+	if p.RotateEvery == 0 || p.RotateEvery >= rotation {
+		return nil
+	}
+	least := (rotation + time.Minute - 1).Truncate(time.Minute)
+	return Errors{{"rotateEvery", fmt.Sprintf("%s is over before a rotation is: %s to start tasks, drainTimeout %s and %s to stop; give at least %s, or a shorter drainTimeout",
+		format(p.RotateEvery), format(startTime), format(p.DrainTimeout), format(stopTime), format(least))}}
+}
+
+// oneVPC refuses a range for a VPC that already has one. A vpcCidr that equals the default counts as not given, because cdk.json may list it.
+func oneVPC(p *Params) Errors {
+	if p.VpcID == "" || p.VpcCidr == netip.MustParsePrefix(defaultVpcCidr) {
+		return nil
+	}
+	return Errors{{"vpcCidr", fmt.Sprintf("%s has no meaning for the existing VPC %s; drop vpcCidr, or drop vpcId to make a new VPC", p.VpcCidr, p.VpcID)}}
+}
+
+func roomForFleet(p *Params) Errors {
+	room := largestFleet(p.VpcCidr)
+	if p.VpcID != "" || p.FleetSize <= room {
+		return nil
+	}
+	bits := p.VpcCidr.Bits()
+	for largestFleet(netip.PrefixFrom(p.VpcCidr.Addr(), bits)) < p.FleetSize {
+		bits--
+	}
+	return Errors{{"vpcCidr", fmt.Sprintf("%s has room for a fleet of %d, because a rotation runs old and new tasks side by side; give a /%d for fleetSize %d",
+		p.VpcCidr, room, bits, p.FleetSize)}}
+}

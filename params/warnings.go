@@ -1,0 +1,41 @@
+package params
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"squidfleet/destination"
+)
+
+// Warnings returns what is allowed but deserves a word at synth, one line each, path-first like the errors.
+func (p *Params) Warnings() []string {
+	var warnings []string
+	if !slices.ContainsFunc(p.ClientCidrs, func(c netip.Prefix) bool { return !documentation(c) }) {
+		warnings = append(warnings, fmt.Sprintf("clientCidrs: nobody can connect, because there are documentation ranges only (%s); give the blocks your clients connect from",
+			join(p.ClientCidrs)))
+	}
+	if wide := slices.DeleteFunc(slices.Clone(p.ClientCidrs), func(c netip.Prefix) bool { return !anyone(c) }); len(wide) > 0 {
+		warnings = append(warnings, fmt.Sprintf("clientCidrs: because of allowAnyClient=true the load balancer admits %s, and only a password keeps strangers out", join(wide)))
+	}
+	if p.Digest == DigestSquid && p.FleetSize > 1 {
+		warnings = append(warnings, fmt.Sprintf("digest: with squid, a client is challenged anew on each of the %d tasks, and one that closes its connection after a challenge may never get in; use fleet, or fleetSize=1", p.FleetSize))
+	}
+	return warnings
+}
+
+// documentation reports whether a block lies in one of the ranges that nobody has (RFC 5737, RFC 3849, RFC 9637).
+func documentation(c netip.Prefix) bool {
+	return slices.ContainsFunc(destination.Ranges(), func(r destination.Range) bool {
+		return strings.HasPrefix(r.Name, "Documentation") && contains(r.Prefix, c)
+	})
+}
+
+func join(prefixes []netip.Prefix) string {
+	var words []string
+	for _, p := range prefixes {
+		words = append(words, p.String())
+	}
+	return strings.Join(words, ", ")
+}
