@@ -1,0 +1,186 @@
+package destination
+
+import (
+	"bufio"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func prefixes(t testing.TB, texts ...string) []netip.Prefix {
+	t.Helper()
+	var out []netip.Prefix
+	for _, text := range texts {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+func contains(list []netip.Prefix, a netip.Addr) bool {
+	return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+func last(p netip.Prefix) netip.Addr {
+	bytes := p.Masked().Addr().AsSlice()
+	for bit := p.Bits(); bit < len(bytes)*8; bit++ {
+		bytes[bit/8] |= 1 << (7 - bit%8)
+	}
+	a, _ := netip.AddrFromSlice(bytes)
+	return a
+}
+
+// registryBlocks reads the registries' own lists, which were not made from the table under test.
+func registryBlocks(t *testing.T) []netip.Prefix {
+	t.Helper()
+	file, err := os.Open("testdata/registries.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	var blocks []netip.Prefix
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		if text := lines.Text(); text != "" && !strings.HasPrefix(text, "#") {
+			blocks = append(blocks, prefixes(t, text)...)
+		}
+	}
+	return blocks
+}
+
+func TestEveryBlockOfTheRegistriesIsForbiddenFromItsFirstToItsLastAddress(t *testing.T) {
+	blocks := registryBlocks(t)
+	if len(blocks) < 50 {
+		t.Fatalf("only %d blocks in the registries' lists", len(blocks))
+	}
+	forbidden := Forbidden(nil, nil, nil)
+	for _, b := range blocks {
+		for _, a := range []netip.Addr{b.Addr(), last(b)} {
+			if !contains(forbidden, a) {
+				t.Errorf("%s of %s is not forbidden", a, b)
+			}
+		}
+	}
+}
+
+func TestTheTableHoldsNothingThatNoRegistryLists(t *testing.T) {
+	blocks := registryBlocks(t)
+	for _, r := range Ranges() {
+		if !slices.Contains(blocks, r.Prefix) {
+			t.Errorf("%s (%s) is in no registry", r.Prefix, r.Name)
+		}
+		if r.Name == "" || r.Reference == "" {
+			t.Errorf("%s lacks a name or a reference", r.Prefix)
+		}
+	}
+}
+
+// The neighbours of each forbidden block are public, unless another block begins there.
+func TestWhatLiesNextToAForbiddenBlockIsPublic(t *testing.T) {
+	forbidden := Forbidden(nil, nil, nil)
+	public := 0
+	for _, p := range forbidden {
+		for _, neighbour := range []netip.Addr{p.Addr().Prev(), last(p).Next()} {
+			if !neighbour.IsValid() || contains(forbidden, neighbour) {
+				continue
+			}
+			public++
+			if p.Contains(neighbour) {
+				t.Errorf("%s is a neighbour and inside of %s", neighbour, p)
+			}
+		}
+	}
+	if public < 40 {
+		t.Errorf("only %d public neighbours: the list is too wide", public)
+	}
+	for _, address := range []string{"1.1.1.1", "8.8.8.8", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "172.15.255.255", "172.32.0.0", "223.255.255.255",
+		"2600::1", "2001:200::1", "2a00:1450::1", "2003::1", "2620:4f:8001::1"} {
+		if contains(forbidden, netip.MustParseAddr(address)) {
+			t.Errorf("%s is public, and forbidden", address)
+		}
+	}
+}
+
+func TestIPv4MappedAddressesAreLeftToTheIPv4Ranges(t *testing.T) {
+	if contains(Forbidden(nil, nil, nil), netip.MustParseAddr("::ffff:8.8.8.8")) {
+		t.Error("the block of IPv4-mapped addresses is listed: Squid would refuse all of IPv4")
+	}
+}
+
+func TestOpeningsOpenExactlyWhatTheyName(t *testing.T) {
+	forbidden := Forbidden(prefixes(t, "10.0.0.0/16"), nil, prefixes(t, "10.20.30.0/24", "fd12:3456::/32"))
+	for address, want := range map[string]bool{
+		"10.20.30.0": false, "10.20.30.255": false, "10.20.29.255": true, "10.20.31.0": true, "10.0.0.1": true, "10.255.255.255": true,
+		"fd12:3456::1": false, "fd12:3457::": true, "fd12:3455:ffff::": true, "192.168.1.1": true, "169.254.170.2": true,
+	} {
+		if got := contains(forbidden, netip.MustParseAddr(address)); got != want {
+			t.Errorf("%s forbidden: %v, want %v", address, got, want)
+		}
+	}
+}
+
+func TestBlockingWinsOverOpening(t *testing.T) {
+	forbidden := Forbidden(nil, prefixes(t, "10.20.30.128/25", "93.184.0.0/16"), prefixes(t, "10.20.30.0/24"))
+	for address, want := range map[string]bool{"10.20.30.1": false, "10.20.30.200": true, "93.184.215.14": true, "93.185.0.1": false} {
+		if got := contains(forbidden, netip.MustParseAddr(address)); got != want {
+			t.Errorf("%s forbidden: %v, want %v", address, got, want)
+		}
+	}
+}
+
+func TestAPublicVpcIsForbiddenToo(t *testing.T) {
+	if !contains(Forbidden(prefixes(t, "54.10.0.0/16", "2600:1f16:1::/56"), nil, nil), netip.MustParseAddr("2600:1f16:1::5")) {
+		t.Error("the VPC's IPv6 range is open")
+	}
+}
+
+func TestMinimiseKeepsTheSetAndNothingOverlaps(t *testing.T) {
+	got := Minimise(prefixes(t, "10.0.0.0/9", "10.128.0.0/9", "10.1.0.0/16", "10.1.0.0/16", "11.0.0.0/8", "::/96", "::1/128", "fe80::/10", "fec0::/10"))
+	want := prefixes(t, "10.0.0.0/7", "::/96", "fe80::/9")
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if all := Minimise(prefixes(t, "0.0.0.0/1", "128.0.0.0/1")); !slices.Equal(all, prefixes(t, "0.0.0.0/0")) {
+		t.Errorf("the two halves of IPv4 give %v", all)
+	}
+}
+
+func TestForbiddenIsTheSameWhateverTheOrderOfWhatIsGiven(t *testing.T) {
+	a := Forbidden(prefixes(t, "10.0.0.0/16", "54.0.0.0/16"), prefixes(t, "1.2.3.0/24", "5.0.0.0/8"), prefixes(t, "10.1.0.0/16", "192.168.4.0/24"))
+	b := Forbidden(prefixes(t, "54.0.0.0/16", "10.0.0.0/16"), prefixes(t, "5.0.0.0/8", "1.2.3.0/24"), prefixes(t, "192.168.4.0/24", "10.1.0.0/16"))
+	if !slices.Equal(a, b) {
+		t.Errorf("%v differs from %v", a, b)
+	}
+}
+
+func TestWhatMayBeOpened(t *testing.T) {
+	for _, ok := range []string{"10.1.2.0/24", "10.0.0.0/8", "192.168.1.1/32", "172.16.0.0/12", "100.64.0.0/10", "fd12:3456::/32", "fc00::/8"} {
+		if err := CheckOpening(prefixes(t, ok)[0]); err != nil {
+			t.Errorf("%s: %v", ok, err)
+		}
+	}
+	for bad, reason := range map[string]string{
+		"127.0.0.0/8":        "can never be opened: it is inside 127.0.0.0/8",
+		"127.0.0.1/32":       "can never be opened: it is inside 127.0.0.0/8",
+		"169.254.170.2/32":   "can never be opened: it is inside 169.254.0.0/16",
+		"169.254.0.0/15":     "can never be opened: it is a block around 169.254.0.0/16",
+		"0.0.0.0/0":          "can never be opened: it is a block around 0.0.0.0/8",
+		"fe80::/64":          "can never be opened: it is inside fe80::/10",
+		"::1/128":            "can never be opened: it is inside ::/96",
+		"fd00:ec2::254/128":  "can never be opened: it is inside fd00:ec2::/32",
+		"fd00::/16":          "can never be opened: it is a block around fd00:ec2::/32",
+		"64:ff9b::a00:1/128": "can never be opened: it is inside 64:ff9b::/96",
+		"8.8.8.0/24":         "is not a private range",
+		"8.0.0.0/6":          "is not a private range",
+		"2600::/32":          "is not a private range",
+	} {
+		err := CheckOpening(prefixes(t, bad)[0])
+		if err == nil || !strings.Contains(err.Error(), reason) {
+			t.Errorf("%s: error %v, want one with %q", bad, err, reason)
+		}
+	}
+}

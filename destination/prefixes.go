@@ -1,0 +1,78 @@
+package destination
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+)
+
+// Minimise returns the same set of addresses as the fewest disjoint prefixes, IPv4 first, in the order of the addresses.
+//
+// Squid warns about an address list in which one entry lies inside another, and some of its versions drop one of the two.
+func Minimise(prefixes []netip.Prefix) []netip.Prefix {
+	sorted := make([]netip.Prefix, 0, len(prefixes))
+	for _, p := range prefixes {
+		sorted = append(sorted, p.Masked())
+	}
+	slices.SortFunc(sorted, func(a, b netip.Prefix) int {
+		return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
+	})
+	var out []netip.Prefix
+	for _, p := range sorted {
+		if len(out) > 0 && covers(out[len(out)-1], p) {
+			continue
+		}
+		out = append(out, p)
+		// Two halves of one block become that block, which may in turn be the second half of a larger one.
+		for len(out) >= 2 {
+			low, high := out[len(out)-2], out[len(out)-1]
+			if low.Bits() == 0 || low.Bits() != high.Bits() {
+				break
+			}
+			whole := netip.PrefixFrom(low.Addr(), low.Bits()-1).Masked()
+			if !covers(whole, high) {
+				break
+			}
+			out = append(out[:len(out)-2], whole)
+		}
+	}
+	return out
+}
+
+// subtract returns what is left of the prefixes without any address of the cuts.
+func subtract(prefixes, cuts []netip.Prefix) []netip.Prefix {
+	var out []netip.Prefix
+	for _, p := range prefixes {
+		out = append(out, without(p.Masked(), cuts)...)
+	}
+	return out
+}
+
+func without(p netip.Prefix, cuts []netip.Prefix) []netip.Prefix {
+	touched := false
+	for _, cut := range cuts {
+		if covers(cut, p) {
+			return nil
+		}
+		touched = touched || p.Overlaps(cut)
+	}
+	if !touched {
+		return []netip.Prefix{p}
+	}
+	low, high := halves(p)
+	return append(without(low, cuts), without(high, cuts)...)
+}
+
+func covers(outer, inner netip.Prefix) bool {
+	return outer.Bits() <= inner.Bits() && outer.Overlaps(inner)
+}
+
+// halves splits a prefix that is shorter than its address in two.
+func halves(p netip.Prefix) (low, high netip.Prefix) {
+	bits := p.Bits() + 1
+	first := p.Masked().Addr()
+	bytes := first.AsSlice()
+	bytes[(bits-1)/8] |= 1 << (7 - (bits-1)%8)
+	second, _ := netip.AddrFromSlice(bytes) // as many bytes as an address of the same family has
+	return netip.PrefixFrom(first, bits), netip.PrefixFrom(second, bits)
+}

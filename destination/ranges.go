@@ -1,0 +1,78 @@
+// Package destination knows which IP addresses a public forward proxy must never connect to.
+//
+// Its table is the only place of the project that lists special-purpose ranges: Squid's configuration and the validation of the stack
+// parameters are both derived from it.
+package destination
+
+import "net/netip"
+
+// Range is one block of addresses with a meaning of its own, so that a proxy on the public internet has no business there.
+type Range struct {
+	Prefix    netip.Prefix
+	Name      string // the registry's name for the block
+	Reference string // the document that assigns it
+	// Openable says that an operator may open parts of the block with the parameter allowedPrivateCidrs: true only for the ranges in which people
+	// number their own networks. Everything else stays shut whatever the parameters say.
+	Openable bool
+}
+
+// registries is the table: the IANA special-purpose address registries of IPv4 and IPv6 (a block that lies inside another one of the table
+// is left out), multicast, and the blocks that carry an IPv4 address inside an IPv6 one.
+//
+// IPv4-mapped addresses (::ffff:0:0/96) are missing on purpose: Squid stores each IPv4 address in that form, so the block would refuse the
+// whole of IPv4, while a mapped literal is held against the IPv4 ranges anyway.
+//
+// Sources: https://www.iana.org/assignments/iana-ipv4-special-registry, https://www.iana.org/assignments/iana-ipv6-special-registry,
+// https://www.iana.org/assignments/multicast-addresses, https://www.iana.org/assignments/ipv6-multicast-addresses.
+var registries = []struct {
+	prefix, name, reference string
+	openable                bool
+}{
+	{"0.0.0.0/8", "This network", "RFC 791, section 3.2", false},
+	{"10.0.0.0/8", "Private-Use", "RFC 1918", true},
+	{"100.64.0.0/10", "Shared Address Space", "RFC 6598", true},
+	{"127.0.0.0/8", "Loopback", "RFC 1122, section 3.2.1.3", false},
+	{"169.254.0.0/16", "Link Local, with the metadata and credentials endpoints of EC2 and ECS", "RFC 3927", false},
+	{"172.16.0.0/12", "Private-Use", "RFC 1918", true},
+	{"192.0.0.0/24", "IETF Protocol Assignments", "RFC 6890, section 2.1", false},
+	{"192.0.2.0/24", "Documentation (TEST-NET-1)", "RFC 5737", false},
+	{"192.31.196.0/24", "AS112-v4", "RFC 7535", false},
+	{"192.52.193.0/24", "AMT", "RFC 7450", false},
+	{"192.88.99.0/24", "Deprecated (6to4 Relay Anycast)", "RFC 7526", false},
+	{"192.168.0.0/16", "Private-Use", "RFC 1918", true},
+	{"192.175.48.0/24", "Direct Delegation AS112 Service", "RFC 7534", false},
+	{"198.18.0.0/15", "Benchmarking", "RFC 2544", false},
+	{"198.51.100.0/24", "Documentation (TEST-NET-2)", "RFC 5737", false},
+	{"203.0.113.0/24", "Documentation (TEST-NET-3)", "RFC 5737", false},
+	{"224.0.0.0/4", "Multicast", "RFC 5771", false},
+	{"240.0.0.0/4", "Reserved, with Limited Broadcast", "RFC 1112, section 4; RFC 8190", false},
+
+	{"::/96", "Unspecified, Loopback and IPv4-compatible (deprecated)", "RFC 4291, section 2.5.5.1", false},
+	{"64:ff9b::/96", "IPv4-IPv6 Translation (NAT64)", "RFC 6052", false},
+	{"64:ff9b:1::/48", "IPv4-IPv6 Translation, local use", "RFC 8215", false},
+	{"100::/64", "Discard-Only Address Block", "RFC 6666", false},
+	{"100:0:0:1::/64", "Dummy IPv6 Prefix", "RFC 9780", false},
+	{"2001::/23", "IETF Protocol Assignments, with Teredo and ORCHID", "RFC 2928", false},
+	{"2001:db8::/32", "Documentation", "RFC 3849", false},
+	{"2002::/16", "6to4", "RFC 3056", false},
+	{"2620:4f:8000::/48", "Direct Delegation AS112 Service", "RFC 7534", false},
+	{"3fff::/20", "Documentation", "RFC 9637", false},
+	{"5f00::/16", "Segment Routing (SRv6) SIDs", "RFC 9602", false},
+	{"fc00::/7", "Unique-Local", "RFC 4193", true},
+	{"fe80::/10", "Link-Local Unicast", "RFC 4291", false},
+	{"fec0::/10", "Site-Local (deprecated)", "RFC 3879", false},
+	{"ff00::/8", "Multicast", "RFC 4291, section 2.7", false},
+}
+
+// neverOpen lists what lies inside an openable range and stays shut all the same: the metadata and credentials endpoints that AWS numbers from
+// the unique-local block (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html).
+var neverOpen = []netip.Prefix{netip.MustParsePrefix("fd00:ec2::/32")}
+
+// Ranges returns the table, IPv4 first, in the order of the addresses. The slice is the caller's own.
+func Ranges() []Range {
+	ranges := make([]Range, 0, len(registries))
+	for _, r := range registries {
+		ranges = append(ranges, Range{netip.MustParsePrefix(r.prefix), r.name, r.reference, r.openable})
+	}
+	return ranges
+}
