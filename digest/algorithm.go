@@ -1,0 +1,66 @@
+package digest
+
+import (
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/hex"
+)
+
+// Algorithm is a hash function of RFC 7616, section 6.1.
+type Algorithm uint8
+
+// The algorithms that are offered, never in their session (-sess) variants.
+const (
+	MD5 Algorithm = iota
+	SHA256
+)
+
+// String returns the algorithm's name as in a header.
+func (a Algorithm) String() string {
+	if a == SHA256 {
+		return "SHA-256"
+	}
+	return "MD5"
+}
+
+// HA1 returns the hash of name:realm:password in lower-case hex, as password
+// files hold it: it is as good as the password within the realm.
+func HA1(a Algorithm, name, realm, password string) string {
+	var sum [2 * sha256.Size]byte
+	return string(a.hex(sum[:0], []byte(name+":"+realm+":"+password)))
+}
+
+// hex appends the hash of b in lower-case hex.
+func (a Algorithm) hex(dst, b []byte) []byte {
+	if a == SHA256 {
+		sum := sha256.Sum256(b)
+		return hex.AppendEncode(dst, sum[:])
+	}
+	sum := md5.Sum(b)
+	return hex.AppendEncode(dst, sum[:])
+}
+
+func (a *account) ha1(alg Algorithm) []byte {
+	if alg == SHA256 {
+		return a.sha256[:]
+	}
+	return a.md5[:]
+}
+
+// respondFunc appends the response of RFC 7616, section 3.4.1, in hex.
+type respondFunc func(dst []byte, alg Algorithm, ha1, method []byte, h *header, buf *[]byte) []byte
+
+// respond is the one place where a password hash is used; buf is scratch space.
+func respond(dst []byte, alg Algorithm, ha1, method []byte, h *header, buf *[]byte) []byte {
+	var ha2 [2 * sha256.Size]byte
+	b := append((*buf)[:0], method...)
+	b = append(append(b, ':'), h.uri...)
+	a2 := alg.hex(ha2[:0], b)
+
+	b = append(b[:0], ha1...)
+	for _, part := range [...][]byte{h.nonce, h.nc, h.cnonce, h.qop, a2} {
+		b = append(append(b, ':'), part...)
+	}
+	*buf = b
+	return alg.hex(dst, b)
+}

@@ -1,0 +1,174 @@
+// Package digest verifies HTTP Digest proxy credentials (RFC 7616) without
+// keeping a session anywhere, so that every task of a fleet accepts what any
+// other task offered.
+//
+// # What a header proves
+//
+// A nonce carries its time and a MAC over the realm and the client's address,
+// under a key that all tasks share. A header is accepted when
+//
+//   - its nonce was made with one of the keys, for this client address, and is
+//     neither older than [Config.NonceLife] nor further in the future than
+//     [Config.ClockSkew];
+//   - its uri names what is being requested, in one of the forms that clients use;
+//   - its response fits the user's password, that uri and the request's method.
+//
+// qop is auth, the algorithms are SHA-256 and MD5; sessions (-sess), auth-int,
+// RFC 2069 responses without qop, and userhash are refused.
+//
+// # What it does not prove
+//
+// Whoever reads a header off the wire and can send from the same client address
+// can repeat it within the nonce's life: the same method and target, and, where
+// the client put only path and query into uri (as most do), the same path on
+// another host. [Config.ReplayMemory] narrows that to once a task. The body and
+// the other headers are not covered. On a wire that others can read, put TLS
+// under it.
+//
+// # Guessing
+//
+// Wrong passwords are counted per client address (IPv6: per /64). After
+// [GuessBurst] of them every check from there waits its turn, whether its
+// password is right or not, and beyond [GuessDelay] it is refused unchecked.
+// Exempt is who has shown the password before, with the same nonce on this task
+// or with a nonce that was handed out in exchange for a right response: so a
+// client behind the same NAT as an attacker keeps working, on every task. A
+// newcomer there has to wait for a turn.
+package digest
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Defaults and limits of a [Config].
+const (
+	// DefaultNonceLife is how long a nonce is accepted unless told otherwise.
+	DefaultNonceLife = 30 * time.Minute
+	// DefaultClockSkew is how far ahead of ours the clock of the task that
+	// made a nonce may be.
+	DefaultClockSkew = time.Minute
+
+	maxNonceLife    = 24 * time.Hour
+	maxReplayMemory = 1 << 20
+	maxUsers        = 1000
+)
+
+// Config says who is let in. The zero value of a field with a default means the default.
+type Config struct {
+	// Realm is shown in the challenge and is part of every password hash:
+	// printable ASCII without '"', '\' and ':', 1 to 128 bytes.
+	Realm string
+	// Users are the accounts, at least one, with distinct names. SHA-256 is
+	// offered if each of them has a plaintext password or a SHA-256 hash.
+	Users []User
+	// Keys sign and verify nonces; see [ParseKeys]. Every task of a fleet
+	// needs the same.
+	Keys Keys
+	// NonceLife is how long a nonce is accepted: [DefaultNonceLife] if zero,
+	// 1 s to 24 h, counted in whole seconds.
+	NonceLife time.Duration
+	// ClockSkew is how far in the future a nonce may lie: [DefaultClockSkew]
+	// if zero, less than NonceLife.
+	ClockSkew time.Duration
+	// ReplayMemory is the number of accepted responses to remember, 0 to
+	// 1,048,576 (8 bytes each, rounded up to a power of two). A response that
+	// is remembered is answered with a fresh nonce and stale=true instead of
+	// being accepted again: a client that meant it repeats the request by
+	// itself, whoever only has the header cannot. Zero accepts repetitions.
+	ReplayMemory int
+	// Now is the clock; time.Now if nil. It must be safe for concurrent use.
+	Now func() time.Time
+}
+
+// Verifier decides about requests. It is safe for concurrent use.
+type Verifier struct {
+	realm   string
+	users   map[string]*account
+	nobody  *account // stands in for unknown names, at the same cost
+	sha256  bool     // offered
+	keys    [][]byte
+	life    int64 // seconds
+	skew    int64 // seconds
+	now     func() time.Time
+	guesses *guesses
+	proven  *memory // nonce and user, of accepted responses
+	replays *memory // accepted responses; nil: not remembered
+
+	respond  respondFunc
+	checkers sync.Pool
+}
+
+// New returns a verifier, or an error that names every field that is wrong.
+func New(c Config) (*Verifier, error) {
+	v := &Verifier{realm: c.Realm, users: make(map[string]*account, len(c.Users)), sha256: true, now: c.Now, respond: respond}
+	var errs []error
+	if err := checkRealm(c.Realm); err != nil {
+		errs = append(errs, fmt.Errorf("realm: %w", err))
+	}
+	if n := len(c.Users); n == 0 || n > maxUsers {
+		errs = append(errs, fmt.Errorf("users: %d given; 1 to %d are needed", n, maxUsers))
+	}
+	for i, u := range c.Users {
+		a, err := u.account(c.Realm)
+		switch {
+		case err != nil:
+			errs = append(errs, fmt.Errorf("users[%d]%w", i, err))
+		case v.users[u.Name] != nil:
+			errs = append(errs, fmt.Errorf("users[%d].name: %q is given twice", i, u.Name))
+		default:
+			v.users[u.Name] = a
+			v.sha256 = v.sha256 && a.hasSHA256
+		}
+	}
+	if len(c.Keys.secrets) == 0 {
+		errs = append(errs, errors.New("keys: none; make them with ParseKeys"))
+	}
+	life, skew := c.NonceLife, c.ClockSkew
+	if life == 0 {
+		life = DefaultNonceLife
+	}
+	if skew == 0 {
+		skew = min(DefaultClockSkew, life/2)
+	}
+	if life < time.Second || life > maxNonceLife {
+		errs = append(errs, fmt.Errorf("nonceLife: %v is not between 1s and %v", life, maxNonceLife))
+	}
+	if skew < 0 || skew >= life {
+		errs = append(errs, fmt.Errorf("clockSkew: %v is not between 0s and the nonce life %v", skew, life))
+	}
+	if c.ReplayMemory < 0 || c.ReplayMemory > maxReplayMemory {
+		errs = append(errs, fmt.Errorf("replayMemory: %d is not between 0 and %d", c.ReplayMemory, maxReplayMemory))
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+
+	v.life, v.skew = int64(life/time.Second), int64(skew/time.Second)
+	v.keys = c.Keys.derive(c.Realm)
+	v.nobody = nobody()
+	if v.now == nil {
+		v.now = time.Now
+	}
+	v.guesses = newGuesses(guessAddresses)
+	v.proven = newMemory(provenNonces)
+	if c.ReplayMemory > 0 {
+		v.replays = newMemory(c.ReplayMemory)
+	}
+	v.checkers.New = func() any { return v.newChecker() }
+	return v, nil
+}
+
+func checkRealm(realm string) error {
+	if realm == "" || len(realm) > 128 {
+		return fmt.Errorf("%d bytes; 1 to 128 are needed", len(realm))
+	}
+	for i := range len(realm) {
+		if b := realm[i]; b < ' ' || b > '~' || b == '"' || b == '\\' || b == ':' {
+			return fmt.Errorf("byte %d is %q; printable ASCII without quote, backslash and colon is needed", i, b)
+		}
+	}
+	return nil
+}

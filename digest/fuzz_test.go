@@ -1,0 +1,100 @@
+package digest
+
+import (
+	"bytes"
+	"net/netip"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func FuzzHeader(f *testing.F) {
+	f.Add([]byte(newAttempt("nonce").header()))
+	f.Add([]byte(`Digest username*=UTF-8''%41, realm="\"", a=b,, c = "d\\"`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		original := bytes.Clone(b)
+		var h header
+		if h.parse(b) != Accepted {
+			return
+		}
+		if alg, reason := h.check(string(h.realm), true); reason == Accepted && len(h.response) != len(alg.zero()) {
+			t.Errorf("%v with response %q", alg, h.response)
+		}
+		// What is read is in the header: escapes and encodings only shorten.
+		total := 0
+		for _, field := range [][]byte{h.username, h.realm, h.nonce, h.uri, h.response, h.algorithm, h.cnonce, h.qop, h.nc, h.userhash} {
+			total += len(field)
+		}
+		if total > len(original) {
+			t.Errorf("%d bytes out of %d", total, len(original))
+		}
+		// And reading it again in canonical form gives the same.
+		quoted := func(b []byte) string {
+			return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(string(b)) + `"`
+		}
+		for _, c := range h.username {
+			if c < ' ' && c != '\t' || c == 0x7f {
+				return // possible in username*, not in username
+			}
+		}
+		again := []byte("Digest username=" + quoted(h.username) + ",realm=" + quoted(h.realm) + ",nonce=" + quoted(h.nonce) +
+			",uri=" + quoted(h.uri) + ",response=" + quoted(h.response) + ",algorithm=" + quoted(h.algorithm) + ",cnonce=" + quoted(h.cnonce) +
+			",qop=" + quoted(h.qop) + ",nc=" + quoted(h.nc))
+		var h2 header
+		if reason := h2.parse(again); reason != Accepted && reason != HeaderTooLong {
+			t.Fatalf("%v: %q", reason, again)
+		} else if reason == Accepted && (!bytes.Equal(h.username, h2.username) || !bytes.Equal(h.uri, h2.uri) || !bytes.Equal(h.realm, h2.realm) || !bytes.Equal(h.response, h2.response)) {
+			t.Errorf("%q is read as %q", original, again)
+		}
+	})
+}
+
+func FuzzLine(f *testing.F) {
+	f.Add("198.51.100.7", "GET", "http://origin.example/", `Digest username="\"%[]"`)
+	f.Add("2001:db8::1", "CONNECT", "[2001:db8::1]:443", "\r\n\x00\xff")
+	f.Fuzz(func(t *testing.T, client, method, target, value string) {
+		var r Request
+		parseLine([]byte("- "+client+" "+method+" "+target+" "+value), &r) // must not panic
+
+		// What Squid quotes comes back as it was.
+		addr, err := netip.ParseAddr(client)
+		if err != nil || method == "" || target == "" || value == "" || value == "-" || strings.Contains(target, " ") || strings.Contains(client, " ") {
+			return
+		}
+		for _, c := range []byte(method) {
+			if !isToken(c) {
+				return
+			}
+		}
+		if !parseLine([]byte("- "+client+" "+method+" "+quote(target)+" "+quote(value)+" "), &r) {
+			t.Fatal("malformed")
+		}
+		if r.Client != addr || string(r.Method) != method || string(r.Target) != target || string(r.Header) != value {
+			t.Errorf("%v %q %q %q", r.Client, r.Method, r.Target, r.Header)
+		}
+	})
+}
+
+// No input makes the helper say more than one line for a line, or anything but
+// what it may say; and nothing is accepted without the password.
+func FuzzHelper(f *testing.F) {
+	v, _ := newVerifier(f, nil)
+	a := newAttempt(nonceFor(f, v, testClient))
+	a.password = "wrong"
+	f.Add([]byte(a.line(1) + "2 - 198.51.100.7 GET http://o/ -\nx\n"))
+	line := regexp.MustCompile(`^([0-9]{1,20} ERR (sha256_="Digest [^\n]*" md5_="Digest [^\n]*" |throttled_=1 )?log=[a-z0-9-]+|BH message="[a-z :=]+")$`)
+	f.Fuzz(func(t *testing.T, in []byte) {
+		var out bytes.Buffer
+		if err := Serve(t.Context(), bytes.NewReader(in), &out, v); err != nil {
+			t.Fatal(err)
+		}
+		if got, most := bytes.Count(out.Bytes(), []byte("\n")), bytes.Count(in, []byte("\n"))+1; got > most {
+			t.Errorf("%d answers to %d lines", got, most)
+		}
+		for answer := range strings.Lines(out.String()) {
+			if !line.MatchString(strings.TrimSuffix(answer, "\n")) {
+				t.Errorf("%q", answer)
+			}
+		}
+	})
+}

@@ -1,0 +1,134 @@
+package digest
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	testKey      = "0123456789abcdefghijklmnopqrstuvwxyz-first"
+	otherTestKey = "0123456789abcdefghijklmnopqrstuvwxyz-second"
+	testRealm    = "squidfleet"
+	testPassword = "correct horse battery staple"
+)
+
+var (
+	testClient = netip.MustParseAddr("198.51.100.7")
+	testStart  = time.Unix(1_800_000_000, 0)
+)
+
+// clock is a clock that tests move by hand.
+type clock struct{ now time.Time }
+
+func (c *clock) Now() time.Time          { return c.now }
+func (c *clock) advance(d time.Duration) { c.now = c.now.Add(d) }
+
+func mustKeys(t testing.TB, s string) Keys {
+	t.Helper()
+	k, err := ParseKeys(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// newVerifier returns a verifier with the user "proxy" on a clock of its own.
+func newVerifier(t testing.TB, change func(*Config)) (*Verifier, *clock) {
+	t.Helper()
+	c := &clock{now: testStart}
+	config := Config{
+		Realm: testRealm,
+		Users: []User{{Name: "proxy", Password: testPassword}},
+		Keys:  mustKeys(t, testKey),
+		Now:   c.Now,
+	}
+	if change != nil {
+		change(&config)
+	}
+	v, err := New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v, c
+}
+
+// attempt is what a client does with a challenge; a test changes what it wants to be different.
+type attempt struct {
+	client        netip.Addr
+	alg           Algorithm
+	user          string
+	password      string
+	realm         string
+	method        string // in the response
+	uri           string
+	nonce         string
+	nc, cnonce    string
+	requestMethod string // of the request; method if empty
+	target        string // of the request
+	rewrite       func(header string) string
+}
+
+func newAttempt(nonce string) attempt {
+	return attempt{
+		client: testClient, alg: SHA256, user: "proxy", password: testPassword, realm: testRealm,
+		method: "GET", uri: "/path?q=1", nonce: nonce, nc: "00000001", cnonce: "c0ffee",
+		target: "http://origin.example/path?q=1",
+	}
+}
+
+// header computes the response independently of the package's own.
+func (a attempt) header() string {
+	ha1 := HA1(a.alg, a.user, a.realm, a.password)
+	ha2 := string(a.alg.hex(nil, []byte(a.method+":"+a.uri)))
+	response := string(a.alg.hex(nil, []byte(strings.Join([]string{ha1, a.nonce, a.nc, a.cnonce, "auth", ha2}, ":"))))
+	h := fmt.Sprintf(`Digest username="%s", realm="%s", nonce="%s", uri="%s", algorithm=%s, response="%s", qop=auth, nc=%s, cnonce="%s"`,
+		a.user, a.realm, a.nonce, a.uri, a.alg, response, a.nc, a.cnonce)
+	if a.rewrite != nil {
+		h = a.rewrite(h)
+	}
+	return h
+}
+
+func (a attempt) request() *Request {
+	method := a.requestMethod
+	if method == "" {
+		method = a.method
+	}
+	return &Request{Client: a.client, Method: []byte(method), Target: []byte(a.target), Header: []byte(a.header())}
+}
+
+// nonceFor asks for a challenge.
+func nonceFor(t testing.TB, v *Verifier, client netip.Addr) string {
+	t.Helper()
+	r := v.Verify(&Request{Client: client, Method: []byte("GET"), Target: []byte("http://origin.example/")})
+	if r.Reason != NoCredentials || !r.Challenge || r.Stale || r.Delay != 0 {
+		t.Fatalf("no credentials: got %v, challenge %v, stale %v, delay %v", r.Reason, r.Challenge, r.Stale, r.Delay)
+	}
+	return string(r.Nonce[:])
+}
+
+func expect(t testing.TB, got Result, want Reason) {
+	t.Helper()
+	if got.Reason != want {
+		t.Fatalf("got %v, want %v", got.Reason, want)
+	}
+	if (got.User != "") != (want == Accepted) {
+		t.Fatalf("%v: user is %q", want, got.User)
+	}
+}
+
+// replace rewrites a header by regular expression, and fails the test if it changes nothing.
+func replace(t testing.TB, pattern, with string) func(string) string {
+	re := regexp.MustCompile(pattern)
+	return func(h string) string {
+		changed := re.ReplaceAllString(h, with)
+		if changed == h {
+			t.Fatalf("%q does not change %q", pattern, h)
+		}
+		return changed
+	}
+}

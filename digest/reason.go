@@ -1,0 +1,68 @@
+package digest
+
+// Reason tells why a request was refused. It is for the log: a client learns
+// nothing from it but the challenge.
+type Reason uint8
+
+// The reasons. After a comment "stale" the password was right, and the
+// challenge says so.
+const (
+	Accepted            Reason = iota
+	NoCredentials              // no header
+	NotDigest                  // another scheme
+	HeaderTooLong              // more than 16 KiB, or more than 32 parameters
+	HeaderMalformed            // not the grammar, or a value out of range
+	ParameterRepeated          // twice the same, or username beside username*
+	ParameterMissing           // one that qop=auth needs
+	UserhashRefused            // userhash=true, which is not offered
+	SessionAlgorithm           // an algorithm that ends in -sess
+	AlgorithmNotOffered        // neither MD5 nor SHA-256, or SHA-256 without hashes for it
+	QopNotOffered              // anything but auth
+	RealmMismatch              // another realm
+	UnknownUser                // counts as a guess
+	WrongPassword              // counts as a guess
+	TargetMismatch             // right for another target than the requested one
+	NonceForeign               // stale: forged, another client's, or under a key we do not have
+	NonceFuture                // stale: made later than the clock skew allows
+	NonceExpired               // stale: older than its life
+	Replayed                   // stale: this response was accepted before
+	ProofNeeded                // stale: guesses from here; the new nonce is exempt from waiting
+	Throttled                  // not checked: too many guesses from here; no challenge
+	LineMalformed              // Squid's line is not what the helper expects; no challenge
+	LineTooLong                // Squid's line exceeds the helper's buffer; no challenge
+	reasons
+)
+
+var reasonNames = [reasons]string{
+	Accepted:            "accepted",
+	NoCredentials:       "no-credentials",
+	NotDigest:           "not-digest",
+	HeaderTooLong:       "header-too-long",
+	HeaderMalformed:     "header-malformed",
+	ParameterRepeated:   "parameter-repeated",
+	ParameterMissing:    "parameter-missing",
+	UserhashRefused:     "userhash-refused",
+	SessionAlgorithm:    "session-algorithm",
+	AlgorithmNotOffered: "algorithm-not-offered",
+	QopNotOffered:       "qop-not-offered",
+	RealmMismatch:       "realm-mismatch",
+	UnknownUser:         "unknown-user",
+	WrongPassword:       "wrong-password",
+	TargetMismatch:      "target-mismatch",
+	NonceForeign:        "nonce-foreign",
+	NonceFuture:         "nonce-future",
+	NonceExpired:        "nonce-expired",
+	Replayed:            "replayed",
+	ProofNeeded:         "proof-needed",
+	Throttled:           "throttled",
+	LineMalformed:       "line-malformed",
+	LineTooLong:         "line-too-long",
+}
+
+// String returns the reason as one word of lower-case letters and hyphens.
+func (r Reason) String() string {
+	if r < reasons {
+		return reasonNames[r]
+	}
+	return "unknown"
+}

@@ -1,0 +1,10 @@
+//go:build !linux
+
+package digest
+
+import "os"
+
+// socket is used on Linux only, where the container runs.
+type socket struct{ *os.File }
+
+func openSocket(*os.File) *socket { return nil }

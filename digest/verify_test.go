@@ -1,0 +1,381 @@
+package digest
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestRightPasswordIsAcceptedWithEitherAlgorithm(t *testing.T) {
+	v, _ := newVerifier(t, nil)
+	for _, alg := range []Algorithm{MD5, SHA256} {
+		a := newAttempt(nonceFor(t, v, testClient))
+		a.alg = alg
+		r := v.Verify(a.request())
+		expect(t, r, Accepted)
+		if r.User != "proxy" || r.Challenge {
+			t.Errorf("%v: user %q, challenge %v", alg, r.User, r.Challenge)
+		}
+	}
+}
+
+// Each row is a header that is right but for one thing.
+func TestRefusals(t *testing.T) {
+	long := strings.Repeat("x", maxHeader)
+	for _, c := range []struct {
+		name   string
+		want   Reason
+		change func(*attempt)
+	}{
+		{"no header", NoCredentials, func(a *attempt) { a.rewrite = replace(t, ".*", "") }},
+		{"another scheme", NotDigest, func(a *attempt) { a.rewrite = replace(t, ".+", "Basic cHJveHk6cHJveHk=") }},
+		{"a longer scheme", NotDigest, func(a *attempt) { a.rewrite = replace(t, "^Digest", "Digester") }},
+		{"a shorter scheme", NotDigest, func(a *attempt) { a.rewrite = replace(t, ".+", "Dig") }},
+		{"scheme only", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, " .*", "") }},
+		{"scheme and comma", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, "^Digest ", "Digest,") }},
+		{"no space before parameters", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, "^Digest ", `Digest"`) }},
+		{"too long", HeaderTooLong, func(a *attempt) { a.rewrite = replace(t, "$", `, x="`+long+`"`) }},
+		{"too many parameters", HeaderTooLong, func(a *attempt) { a.rewrite = replace(t, "$", strings.Repeat(",", maxParams)) }},
+		{"quote not closed", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, `"$`, "") }},
+		{"nothing after the backslash", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, `"$`, `\`) }},
+		{"control byte", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, `"$`, "\x01\"") }},
+		{"escaped control byte", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, `"$`, "\\\n\"") }},
+		{"no comma", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, ", qop", " qop") }},
+		{"no equals sign", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, "qop=auth", "qop") }},
+		{"another sign", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, "qop=auth", "qop:auth") }},
+		{"no name", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, "qop=auth", "=auth") }},
+		{"no value", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, "qop=auth", "qop=") }},
+		{"text at the end", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, "$", " Digest") }},
+		{"a parameter twice", ParameterRepeated, func(a *attempt) { a.rewrite = replace(t, "$", `, QOP=auth`) }},
+		{"an unknown parameter twice", ParameterRepeated, func(a *attempt) { a.rewrite = replace(t, "$", `, x=1, X=1`) }},
+		{"two names", ParameterRepeated, func(a *attempt) { a.rewrite = replace(t, "$", `, username*=UTF-8''proxy`) }},
+		{"no username", ParameterMissing, func(a *attempt) { a.rewrite = replace(t, `username="\w+", `, "") }},
+		{"no realm", ParameterMissing, func(a *attempt) { a.rewrite = replace(t, `realm="\w+", `, "") }},
+		{"no nonce", ParameterMissing, func(a *attempt) { a.rewrite = replace(t, ` nonce="[^"]+",`, "") }},
+		{"no uri", ParameterMissing, func(a *attempt) { a.rewrite = replace(t, `uri="[^"]+", `, "") }},
+		{"no response", ParameterMissing, func(a *attempt) { a.rewrite = replace(t, `response="\w+", `, "") }},
+		{"no cnonce", ParameterMissing, func(a *attempt) { a.rewrite = replace(t, `, cnonce=.*`, "") }},
+		{"no nc", ParameterMissing, func(a *attempt) { a.rewrite = replace(t, `nc=\w+, `, "") }},
+		{"RFC 2069, no qop", ParameterMissing, func(a *attempt) { a.rewrite = replace(t, `qop=auth, `, "") }},
+		{"username* in another charset", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, `username="\w+"`, "username*=ISO-8859-1''proxy") }},
+		{"username* quoted", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, `username="\w+"`, `username*="UTF-8''proxy"`) }},
+		{"username* cut short", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, `username="\w+"`, "username*=UTF-8''proxy%7") }},
+		{"username* not UTF-8", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, `username="\w+"`, "username*=UTF-8''proxy%ff") }},
+		{"username* with what has to be encoded", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, `username="\w+"`, "username*=UTF-8''pro'xy") }},
+		{"username* without language", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, `username="\w+"`, "username*=UTF-8'proxy") }},
+		{"empty name", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, `username="\w+"`, `username=""`) }},
+		{"long name", HeaderMalformed, func(a *attempt) { a.user = strings.Repeat("x", maxUserName+1) }},
+		{"empty cnonce", HeaderMalformed, func(a *attempt) { a.cnonce = "" }},
+		{"long cnonce", HeaderMalformed, func(a *attempt) { a.cnonce = strings.Repeat("x", maxCnonce+1) }},
+		{"short nc", HeaderMalformed, func(a *attempt) { a.nc = "1" }},
+		{"nc not hex", HeaderMalformed, func(a *attempt) { a.nc = "0000000g" }},
+		{"short response", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, `response="\w`, `response="`) }},
+		{"response not hex", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, `response="\w`, `response="x`) }},
+		{"response of the other algorithm", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, "SHA-256", "MD5") }},
+		{"empty uri", HeaderMalformed, func(a *attempt) { a.uri = "" }},
+		{"userhash", UserhashRefused, func(a *attempt) { a.rewrite = replace(t, "$", ", userhash=true") }},
+		{"userhash garbage", UserhashRefused, func(a *attempt) { a.rewrite = replace(t, "$", ", userhash=yes") }},
+		{"SHA-256-sess", SessionAlgorithm, func(a *attempt) { a.rewrite = replace(t, "SHA-256", "SHA-256-sess") }},
+		{"md5-SESS", SessionAlgorithm, func(a *attempt) { a.rewrite = replace(t, "SHA-256", `"md5-SESS"`) }},
+		{"SHA-512-256", AlgorithmNotOffered, func(a *attempt) { a.rewrite = replace(t, "SHA-256", "SHA-512-256") }},
+		{"auth-int", QopNotOffered, func(a *attempt) { a.rewrite = replace(t, "qop=auth", "qop=auth-int") }},
+		{"list of qop", QopNotOffered, func(a *attempt) { a.rewrite = replace(t, "qop=auth", `qop="auth,auth-int"`) }},
+		{"another realm", RealmMismatch, func(a *attempt) { a.realm = "elsewhere" }},
+		{"unknown user", UnknownUser, func(a *attempt) { a.user = "nobody" }},
+		{"name in another case", UnknownUser, func(a *attempt) { a.user = "Proxy" }},
+		{"wrong password", WrongPassword, func(a *attempt) { a.password = "wrong" }},
+		{"wrong response", WrongPassword, func(a *attempt) {
+			a.rewrite = replace(t, `response="\w{64}"`, `response="`+SHA256.zero()+`"`)
+		}},
+		{"captured for another method", WrongPassword, func(a *attempt) { a.requestMethod = "POST" }},
+		{"captured for another path", TargetMismatch, func(a *attempt) { a.target = "http://origin.example/other?q=1" }},
+		{"captured for another query", TargetMismatch, func(a *attempt) { a.target = "http://origin.example/path?q=2" }},
+		{"captured for another host, absolute URL", TargetMismatch, func(a *attempt) {
+			a.uri, a.target = "http://origin.example/", "http://victim.example/"
+		}},
+		{"captured for another CONNECT", TargetMismatch, func(a *attempt) {
+			a.method, a.uri, a.target = "CONNECT", "origin.example:443", "victim.example:443"
+		}},
+		{"forged nonce", NonceForeign, func(a *attempt) { a.nonce = "AA" + a.nonce[2:len(a.nonce)-2] + "AA" }},
+		{"nonce of another format", NonceForeign, func(a *attempt) { a.nonce = "dcd98b7102dd2f0e8b11d0f600bfb0c093" }},
+		{"nonce cut short", NonceForeign, func(a *attempt) { a.nonce = a.nonce[:nonceText-1] }},
+		{"nonce with more after it", NonceForeign, func(a *attempt) { a.nonce += "AAAA" }},
+		{"nonce not base64", NonceForeign, func(a *attempt) { a.nonce = strings.Repeat("*", nonceText) }},
+		{"captured, from another client address", NonceForeign, func(a *attempt) { a.client = netip.MustParseAddr("198.51.100.8") }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v, _ := newVerifier(t, nil)
+			a := newAttempt(nonceFor(t, v, testClient))
+			expect(t, v.Verify(a.request()), Accepted) // but for one thing
+			c.change(&a)
+			r := v.Verify(a.request())
+			expect(t, r, c.want)
+			if !r.Challenge {
+				t.Error("no challenge")
+			}
+			if stale := c.want == NonceForeign; r.Stale != stale {
+				t.Errorf("stale is %v", r.Stale)
+			}
+		})
+	}
+}
+
+func TestEveryNonceBitCounts(t *testing.T) {
+	v, _ := newVerifier(t, nil)
+	a := newAttempt(nonceFor(t, v, testClient))
+	var raw [nonceRaw]byte
+	if _, err := nonceEncoding.Decode(raw[:], []byte(a.nonce)); err != nil {
+		t.Fatal(err)
+	}
+	for bit := range nonceRaw * 8 {
+		forged := raw
+		forged[bit/8] ^= 1 << (bit % 8)
+		a.nonce = nonceEncoding.EncodeToString(forged[:])
+		if r := v.Verify(a.request()); r.Reason != NonceForeign {
+			t.Errorf("bit %d: %v", bit, r.Reason)
+		}
+	}
+}
+
+func TestNonceLifeAndClockSkew(t *testing.T) {
+	for _, c := range []struct {
+		age  time.Duration
+		want Reason
+	}{
+		{-DefaultClockSkew - time.Second, NonceFuture},
+		{-DefaultClockSkew, Accepted},
+		{0, Accepted},
+		{DefaultNonceLife, Accepted},
+		{DefaultNonceLife + time.Second, NonceExpired},
+		{365 * 24 * time.Hour, NonceExpired},
+	} {
+		v, clock := newVerifier(t, nil)
+		a := newAttempt(nonceFor(t, v, testClient))
+		clock.advance(c.age)
+		r := v.Verify(a.request())
+		expect(t, r, c.want)
+		if r.Stale != (c.want != Accepted) {
+			t.Errorf("age %v: stale is %v", c.age, r.Stale)
+		}
+		if r.Stale { // the client goes on with the nonce it got
+			a.nonce = string(r.Nonce[:])
+			expect(t, v.Verify(a.request()), Accepted)
+		}
+		// A wrong password is never told that only the nonce is stale.
+		a.password = "wrong"
+		if r := v.Verify(a.request()); r.Stale || r.Reason != WrongPassword {
+			t.Errorf("age %v, wrong password: %v, stale %v", c.age, r.Reason, r.Stale)
+		}
+	}
+}
+
+func TestNonceHoldsOnEveryVerifierWithTheKey(t *testing.T) {
+	first, _ := newVerifier(t, nil)
+	nonce := nonceFor(t, first, testClient)
+	for keys, want := range map[string]Reason{
+		testKey:                             Accepted,
+		otherTestKey:                        NonceForeign,
+		otherTestKey + "\n" + testKey:       Accepted, // rotated: the new key signs, the old one verifies
+		testKey + "," + otherTestKey:        Accepted,
+		otherTestKey + "\n" + testKey + "x": NonceForeign,
+	} {
+		v, _ := newVerifier(t, func(c *Config) { c.Keys = mustKeys(t, keys) })
+		expect(t, v.Verify(newAttempt(nonce).request()), want)
+	}
+
+	// The first key signs.
+	rotated, _ := newVerifier(t, func(c *Config) { c.Keys = mustKeys(t, otherTestKey+"\n"+testKey) })
+	expect(t, first.Verify(newAttempt(nonceFor(t, rotated, testClient)).request()), NonceForeign)
+}
+
+func TestNonceBelongsToOneRealm(t *testing.T) {
+	other, _ := newVerifier(t, func(c *Config) { c.Realm = "other" })
+	v, _ := newVerifier(t, nil)
+	expect(t, v.Verify(newAttempt(nonceFor(t, other, testClient)).request()), NonceForeign)
+}
+
+func TestMappedAddressIsTheIPv4Address(t *testing.T) {
+	v, _ := newVerifier(t, nil)
+	a := newAttempt(nonceFor(t, v, testClient))
+	a.client = netip.AddrFrom16(testClient.As16())
+	expect(t, v.Verify(a.request()), Accepted)
+}
+
+func TestNonceIsBoundToTheWholeIPv6Address(t *testing.T) {
+	v, _ := newVerifier(t, nil)
+	a := newAttempt(nonceFor(t, v, netip.MustParseAddr("2001:db8::1")))
+	a.client = netip.MustParseAddr("2001:db8::2")
+	expect(t, v.Verify(a.request()), NonceForeign)
+	a.client = netip.MustParseAddr("2001:db8::1")
+	expect(t, v.Verify(a.request()), Accepted)
+}
+
+func TestNames(t *testing.T) {
+	const name = `J"äsøn\ Doe`
+	v, _ := newVerifier(t, func(c *Config) { c.Users = append(c.Users, User{Name: name, Password: testPassword}) })
+	for form, username := range map[string]string{
+		"quoted":           `username="J\\"äsøn\\\\ Doe"`,
+		"extended":         `username*=UTF-8''J%22%C3%A4s%c3%b8n%5C%20Doe`,
+		"with language":    `Username* = utf-8'de'J%22%C3%A4s%C3%B8n%5C%20Doe`,
+		"userhash refused": `username="J\\"äsøn\\\\ Doe", userhash=false`,
+	} {
+		a := newAttempt(nonceFor(t, v, testClient))
+		a.user = name
+		header := a.header()
+		before, after, _ := strings.Cut(header, `username="`+name+`"`)
+		r := v.Verify(&Request{Client: testClient, Method: []byte("GET"), Target: []byte(a.target),
+			Header: []byte(before + strings.ReplaceAll(username, `\\`, `\`) + after)})
+		if r.Reason != Accepted || r.User != name {
+			t.Errorf("%s: %v, user %q", form, r.Reason, r.User)
+		}
+	}
+}
+
+func TestOptionalWhitespaceCaseAndQuotes(t *testing.T) {
+	v, _ := newVerifier(t, nil)
+	for name, rewrite := range map[string]func(string) string{
+		"upper case names":       func(h string) string { return strings.Replace(h, "username", "USERNAME", 1) },
+		"scheme in another case": replace(t, "^Digest", "dIGEST"),
+		"tabs and spaces":        replace(t, ", ", " \t,\t "),
+		"none":                   replace(t, ", ", ","),
+		"around equals signs":    replace(t, "qop=auth", "qop = auth"),
+		"empty elements":         replace(t, ", qop", ", ,, qop"),
+		"comma at the end":       replace(t, "$", ","),
+		"everything quoted":      replace(t, `=([A-Za-z0-9-]+),`, `="$1",`),
+		"needless escapes":       replace(t, `uri="/path`, `uri="\/pa\th`),
+		"response in upper case": func(h string) string {
+			before, after, _ := strings.Cut(h, `response="`)
+			return before + `response="` + strings.ToUpper(after[:64]) + after[64:]
+		},
+		"opaque and unknown ones": replace(t, "$", `, opaque="", auts="x", charset=UTF-8`),
+	} {
+		a := newAttempt(nonceFor(t, v, testClient))
+		a.rewrite = rewrite
+		if r := v.Verify(a.request()); r.Reason != Accepted {
+			t.Errorf("%s: %v", name, r.Reason)
+		}
+	}
+}
+
+// A file with MD5 hashes alone has nothing to check SHA-256 with, for any user.
+func TestHashedUsers(t *testing.T) {
+	onlyMD5 := User{Name: "old", MD5: strings.ToUpper(HA1(MD5, "old", testRealm, testPassword))}
+	v, _ := newVerifier(t, func(c *Config) { c.Users = append(c.Users, onlyMD5) })
+	if offers := v.Offers(); len(offers) != 1 || offers[0] != MD5 {
+		t.Fatalf("offers %v", offers)
+	}
+	for _, user := range []string{"old", "proxy"} {
+		a := newAttempt(nonceFor(t, v, testClient))
+		a.user = user
+		expect(t, v.Verify(a.request()), AlgorithmNotOffered)
+		a.alg = MD5
+		expect(t, v.Verify(a.request()), Accepted)
+	}
+
+	both := User{Name: "proxy", MD5: HA1(MD5, "proxy", testRealm, testPassword), SHA256: HA1(SHA256, "proxy", testRealm, testPassword)}
+	v, _ = newVerifier(t, func(c *Config) { c.Users = []User{both} })
+	if offers := v.Offers(); len(offers) != 2 || offers[0] != SHA256 || offers[1] != MD5 {
+		t.Fatalf("offers %v", offers)
+	}
+	for _, alg := range v.Offers() {
+		a := newAttempt(nonceFor(t, v, testClient))
+		a.alg = alg
+		expect(t, v.Verify(a.request()), Accepted)
+	}
+}
+
+func TestChallenge(t *testing.T) {
+	v, _ := newVerifier(t, nil)
+	r := v.Verify(&Request{Client: testClient})
+	nonce := string(r.Nonce[:])
+	if got, want := string(v.AppendChallenge(nil, SHA256, &r)), `Digest realm="squidfleet", nonce="`+nonce+`", qop="auth", algorithm=SHA-256, charset=UTF-8`; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	r.Stale = true
+	if got, want := string(v.AppendChallenge(nil, MD5, &r)), `Digest realm="squidfleet", nonce="`+nonce+`", qop="auth", algorithm=MD5, charset=UTF-8, stale=true`; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if again := nonceFor(t, v, testClient); again == nonce {
+		t.Error("the same nonce twice")
+	}
+}
+
+// Unknown names take the path of known ones: one response is computed for
+// either, with the same amount of input; and the stand-in's hash opens nothing.
+func TestUnknownUsersCostTheSame(t *testing.T) {
+	v, _ := newVerifier(t, nil)
+	type call struct{ alg, ha1, calls int }
+	var last call
+	var stand []byte
+	v.respond = func(dst []byte, alg Algorithm, ha1, method []byte, h *header, buf *[]byte) []byte {
+		last = call{int(alg), len(ha1), last.calls + 1}
+		stand = ha1
+		return respond(dst, alg, ha1, method, h, buf)
+	}
+	for _, alg := range []Algorithm{MD5, SHA256} {
+		var calls [2]call
+		for i, user := range []string{"proxy", "ghost"} {
+			a := newAttempt(nonceFor(t, v, testClient))
+			a.alg, a.user, a.password = alg, user, "wrong"
+			last = call{}
+			v.Verify(a.request())
+			calls[i] = last
+		}
+		if calls[0] != calls[1] || calls[0].calls != 1 {
+			t.Errorf("%v: known %v, unknown %v", alg, calls[0], calls[1])
+		}
+
+		// Even who knew the stand-in's hash would be refused.
+		a := newAttempt(nonceFor(t, v, testClient))
+		a.alg, a.user = alg, "ghost"
+		var h header
+		h.parse([]byte(a.header()))
+		var buf []byte
+		response := string(respond(nil, alg, stand, []byte(a.method), &h, &buf))
+		a.rewrite = replace(t, `response="\w+"`, `response="`+response+`"`)
+		expect(t, v.Verify(a.request()), UnknownUser)
+	}
+}
+
+// What remains possible: the same header again, from the same address, while
+// the nonce lives; and on any host, where uri has no host in it.
+func TestReplayWithoutMemoryIsAcceptedWithinTheNoncesLife(t *testing.T) {
+	v, clock := newVerifier(t, nil)
+	a := newAttempt(nonceFor(t, v, testClient))
+	for range 3 {
+		expect(t, v.Verify(a.request()), Accepted)
+	}
+	a.target = "http://another.example/path?q=1"
+	expect(t, v.Verify(a.request()), Accepted)
+	clock.advance(DefaultNonceLife + time.Second)
+	expect(t, v.Verify(a.request()), NonceExpired)
+}
+
+func TestReplayMemoryAcceptsAResponseOnceATask(t *testing.T) {
+	remember := func(c *Config) { c.ReplayMemory = 1000 }
+	v, _ := newVerifier(t, remember)
+	another, _ := newVerifier(t, remember)
+	a := newAttempt(nonceFor(t, v, testClient))
+	expect(t, v.Verify(a.request()), Accepted)
+	r := v.Verify(a.request())
+	expect(t, r, Replayed)
+	if !r.Stale {
+		t.Error("a client that repeats itself cannot go on")
+	}
+	captured := a
+	captured.target = "http://another.example/path?q=1"
+	expect(t, v.Verify(captured.request()), Replayed)
+	captured.rewrite = func(h string) string { return strings.Replace(h, "Digest ", "Digest x=1,", 1) }
+	expect(t, v.Verify(captured.request()), Replayed)
+	expect(t, another.Verify(a.request()), Accepted) // what remains: once a task
+
+	b := a
+	b.nonce = string(r.Nonce[:])
+	expect(t, v.Verify(b.request()), Accepted)
+	for nc := range 20 { // the same nonce with another nc or cnonce is another response
+		a.nc = string("0123456789abcdef0123"[nc]) + "0000001"
+		a.cnonce = strings.Repeat("c", nc+1)
+		expect(t, v.Verify(a.request()), Accepted)
+	}
+}
