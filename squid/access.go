@@ -1,0 +1,72 @@
+package squid
+
+import "squidfleet/destination"
+
+// entry writes who may speak to the port at all. Whoever may send a PROXY header may claim any client address, so it is the load balancer alone.
+// The load balancer's health checks send the header's LOCAL command, which names no client; the connection then counts as the load balancer's own.
+func (c Config) entry(w *writer) {
+	w.section("Entry: the load balancer alone, with a PROXY header that tells the client's address")
+	if c.ListenAddress.IsValid() {
+		w.line("http_port %s require-proxy-header", netipPort(c.ListenAddress, c.ListenPort))
+	} else {
+		w.line("http_port %d require-proxy-header", c.ListenPort)
+	}
+	addresses(w, "load_balancer src", c.LoadBalancerCidrs)
+	w.line("proxy_protocol_access allow load_balancer")
+	c.healthEntry(w)
+}
+
+// methods are the ones that the proxy passes on. TRACE would echo the client's headers, PURGE is Squid's own.
+const methods = "GET HEAD POST PUT PATCH DELETE OPTIONS CONNECT"
+
+// access writes the rules that a request has to pass, in the order in which they may reveal something: first the client's address, then the user, and
+// only then what the request asks for. In particular no name is looked up for somebody who has no password.
+//
+// The closing "deny all" is there for the reader: Squid's default is the opposite of the last rule, so that behind an allow what matches nothing is denied anyway.
+func (c Config) access(w *writer) {
+	w.section("Access: client address AND user AND method AND port AND a public destination")
+	addresses(w, "clients src", c.ClientCidrs)
+	w.line("acl crowd maxconn %d", c.connectionsPerClient())
+	w.line("acl known_methods method %s", methods)
+	w.line("acl connect method CONNECT")
+	w.line("acl http_scheme proto HTTP")
+	list(w, "http_ports port", c.HTTPPorts)
+	list(w, "connect_ports port", c.ConnectPorts)
+	w.line("# Any address at all: a name that has none matches nothing, and must not slip past the rules below.")
+	w.line("acl resolved dst all")
+	addresses(w, "forbidden dst", destination.Forbidden(c.VpcCidrs, c.BlockedCidrs, c.AllowedPrivateCidrs))
+
+	c.healthAccess(w)
+	w.line("# Health checks and everybody else without a client's address: cut off, without an answer.")
+	w.line("deny_info TCP_RESET load_balancer")
+	w.line("http_access deny load_balancer")
+	w.line("deny_info TCP_RESET clients")
+	w.line("http_access deny !clients")
+	w.line("deny_info 429:ERR_TOO_MANY_REQUESTS crowd")
+	w.line("http_access deny crowd")
+	c.strangers(w)
+	w.line("http_access deny !known_methods")
+	w.line("http_access deny manager")
+	w.line("http_access deny !connect !http_scheme")
+	c.originAccess(w)
+	if len(c.HTTPPorts) == 0 {
+		w.line("http_access deny !connect")
+	} else {
+		w.line("http_access deny !connect !http_ports")
+	}
+	if len(c.ConnectPorts) == 0 {
+		w.line("http_access deny connect")
+	} else {
+		w.line("http_access deny connect !connect_ports")
+	}
+	w.line("deny_info 503:ERR_DNS_FAIL resolved")
+	w.line("http_access deny !resolved")
+	w.line("http_access deny forbidden")
+	w.line("http_access allow clients authenticated")
+	w.line("http_access deny all")
+
+	w.line("# Again at the moment when Squid picks the address to connect to: a name whose address has changed since the rules above goes nowhere.")
+	c.originDirect(w)
+	w.line("never_direct allow !resolved")
+	w.line("never_direct allow forbidden")
+}

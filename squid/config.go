@@ -1,0 +1,185 @@
+// Package squid renders what a Squid of the fleet reads: its configuration, its Digest password file and its error pages.
+//
+// The configuration is written for Squid 5.7 and 6 alike. All paths in it are relative to Squid's working directory, so that the same files serve in
+// the container image and on a developer's machine.
+package squid
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"regexp"
+	"strings"
+
+	"squidfleet/destination"
+)
+
+// Config is everything that varies between the Squids of two fleets. Render refuses a Config that it cannot write safely.
+type Config struct {
+	// ListenAddress is the address of Squid's port; the zero value listens on every address of the machine.
+	ListenAddress netip.Addr
+	// ListenPort is Squid's port, 1 to 65535.
+	ListenPort int
+	// HealthPort is a port for the container's own health check, 1 to 65535 and not ListenPort: on ListenAddress if there is one, otherwise on 127.0.0.1. Requests
+	// to it are asked for a password and refused, and not logged. With 0 there is none.
+	HealthPort int
+	// OutgoingAddress is the source address of Squid's connections to the destinations, or to LocalOrigin alone where that is set; with the zero value the system chooses.
+	OutgoingAddress netip.Addr
+	// LoadBalancerCidrs holds the load balancer's addresses: the only senders whose PROXY header is believed. At least one.
+	LoadBalancerCidrs []netip.Prefix
+	// ClientCidrs holds the addresses that may use the proxy, as the PROXY header tells them. At least one.
+	ClientCidrs []netip.Prefix
+	// Digest says who checks credentials.
+	Digest Digest
+	// Realm is the Digest realm; see CheckRealm.
+	Realm string
+	// PasswordFile is the Digest password file, relative to Squid's working directory.
+	PasswordFile string
+	// KeyFile holds the keys of the fleet's nonces, relative to Squid's working directory; with DigestFleet only.
+	KeyFile string
+	// HTTPPorts holds the destination ports of plain requests; ConnectPorts those of CONNECT. An empty list refuses all.
+	HTTPPorts, ConnectPorts []int
+	// VpcCidrs holds the ranges of the VPC that the task runs in; they are refused as destinations.
+	VpcCidrs []netip.Prefix
+	// BlockedCidrs holds further destinations to refuse.
+	BlockedCidrs []netip.Prefix
+	// AllowedPrivateCidrs holds private destinations that are wanted; see destination.CheckOpening.
+	AllowedPrivateCidrs []netip.Prefix
+	// LocalOrigin is one IPv4 loopback address and port to open although both are forbidden: the origin of a fleet that runs on one machine. The zero value, which is that of every other fleet,
+	// opens nothing.
+	LocalOrigin netip.AddrPort
+	// Memory is what the task may use, in MiB, at least MinMemory; it bounds the connections that Squid holds open at a time.
+	Memory int
+}
+
+// Render returns the text of squid.conf. The same Config always gives the same text. The error holds every field that is wrong.
+func (c Config) Render() (string, error) {
+	if err := c.validate(); err != nil {
+		return "", err
+	}
+	var w writer
+	w.line("# Written by Squidfleet from its parameters. Squid reads it top to bottom, and in each list of access rules the first match decides.")
+	c.entry(&w)
+	c.authentication(&w)
+	c.access(&w)
+	c.anonymity(&w)
+	c.log(&w)
+	c.limits(&w)
+	c.process(&w)
+	return w.text.String(), nil
+}
+
+// writer collects the lines of a configuration.
+type writer struct{ text strings.Builder }
+
+func (w *writer) line(format string, args ...any) {
+	fmt.Fprintf(&w.text, format+"\n", args...)
+}
+
+func (w *writer) section(title string) {
+	w.line("\n# --- %s", title)
+}
+
+// list writes one ACL with a value a line, so that a long list stays below Squid's limit of a line's length and reads well in a diff.
+func list[T any](w *writer, acl string, values []T) {
+	for _, v := range values {
+		w.line("acl %s %v", acl, v)
+	}
+}
+
+// addresses writes an ACL of addresses. A whole family has a name of its own: Squid takes 0.0.0.0/0 for a mistake.
+func addresses(w *writer, acl string, prefixes []netip.Prefix) {
+	for _, p := range destination.Minimise(prefixes) {
+		switch {
+		case p.Bits() > 0:
+			w.line("acl %s %s", acl, p)
+		case p.Addr().Is4():
+			w.line("acl %s ipv4", acl)
+		default:
+			w.line("acl %s ipv6", acl)
+		}
+	}
+}
+
+var relativePath = regexp.MustCompile(`^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$`)
+
+func (c Config) validate() error {
+	var problems []error
+	wrong := func(path, format string, args ...any) {
+		problems = append(problems, fmt.Errorf(path+": "+format, args...))
+	}
+	port := func(path string, p int) {
+		if p < 1 || p > 65535 {
+			wrong(path, "%d is not a port: give 1 to 65535", p)
+		}
+	}
+	prefixes := func(path string, list []netip.Prefix) {
+		for i, p := range list {
+			switch {
+			case !p.IsValid():
+				wrong(fmt.Sprintf("%s[%d]", path, i), "no CIDR block")
+			case p != p.Masked():
+				wrong(fmt.Sprintf("%s[%d]", path, i), "%s has host bits set: give %s", p, p.Masked())
+			case p.Addr().Is4In6():
+				wrong(fmt.Sprintf("%s[%d]", path, i), "%s is an IPv4-mapped block: give the IPv4 block", p)
+			}
+		}
+	}
+	atLeastOne := func(path string, list []netip.Prefix) {
+		if len(list) == 0 {
+			wrong(path, "empty: nobody could get in")
+		}
+		prefixes(path, list)
+	}
+
+	port("listenPort", c.ListenPort)
+	if c.HealthPort != 0 {
+		port("healthPort", c.HealthPort)
+		if c.HealthPort == c.ListenPort {
+			wrong("healthPort", "%d is the clients' port: give another", c.HealthPort)
+		}
+	}
+	atLeastOne("loadBalancerCidrs", c.LoadBalancerCidrs)
+	atLeastOne("clientCidrs", c.ClientCidrs)
+	if err := CheckRealm(c.Realm); err != nil {
+		wrong("realm", "%w", err)
+	}
+	file := func(path, name string) {
+		if !relativePath.MatchString(name) || strings.Contains(name, "..") {
+			wrong(path, "%q is not a plain path below the working directory", name)
+		}
+	}
+	file("passwordFile", c.PasswordFile)
+	switch c.Digest {
+	case DigestFleet:
+		file("keyFile", c.KeyFile)
+	case DigestSquid:
+	default:
+		wrong("digest", "%q is neither %s nor %s", c.Digest, DigestFleet, DigestSquid)
+	}
+	for i, p := range c.HTTPPorts {
+		port(fmt.Sprintf("httpPorts[%d]", i), p)
+	}
+	for i, p := range c.ConnectPorts {
+		port(fmt.Sprintf("connectPorts[%d]", i), p)
+	}
+	prefixes("vpcCidrs", c.VpcCidrs)
+	prefixes("blockedCidrs", c.BlockedCidrs)
+	for i, p := range c.AllowedPrivateCidrs {
+		if err := destination.CheckOpening(p); err != nil {
+			wrong(fmt.Sprintf("allowedPrivateCidrs[%d]", i), "%w", err)
+		}
+	}
+	prefixes("allowedPrivateCidrs", c.AllowedPrivateCidrs)
+	if o := c.LocalOrigin; o != (netip.AddrPort{}) && (!o.Addr().Is4() || !o.Addr().IsLoopback() || o.Port() == 0) {
+		wrong("localOrigin", "%s is not an address of 127.0.0.0/8 and a port", o)
+	}
+	if c.Memory < MinMemory {
+		wrong("memory", "%d MiB is too little: give at least %d", c.Memory, MinMemory)
+	}
+	return errors.Join(problems...)
+}
+
+func netipPort(a netip.Addr, port int) netip.AddrPort {
+	return netip.AddrPortFrom(a, uint16(port))
+}

@@ -1,0 +1,162 @@
+package squid
+
+import (
+	"encoding/json"
+	"flag"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write the expected configurations and errors into testdata")
+
+const dashes = "---------\n"
+
+// Each file in testdata/config holds a Config, a line of dashes, and the squid.conf or the error that it gives.
+func TestConfigurations(t *testing.T) {
+	files, err := filepath.Glob("testdata/config/*.txt")
+	if err != nil || len(files) < 10 {
+		t.Fatalf("%d cases: %v", len(files), err)
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".txt")
+		t.Run(name, func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			input, want, found := strings.Cut(string(text), dashes)
+			if !found {
+				t.Fatal("no line of dashes")
+			}
+			var c Config
+			decoder := json.NewDecoder(strings.NewReader(input))
+			decoder.DisallowUnknownFields()
+			if err := decoder.Decode(&c); err != nil {
+				t.Fatal(err)
+			}
+			got, err := c.Render()
+			if err != nil {
+				if got != "" {
+					t.Errorf("an error and a configuration:\n%s", got)
+				}
+				got = "error:\n" + err.Error() + "\n"
+			}
+			if strings.HasPrefix(name, "error-") != (err != nil) {
+				t.Errorf("error %v in a case of this name", err)
+			}
+			if *update {
+				if err := os.WriteFile(file, []byte(input+dashes+got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if got != want {
+				t.Errorf("differs from the file (go test ./squid -update writes it anew); got:\n%s", got)
+			}
+		})
+	}
+}
+
+func valid() Config {
+	return Config{
+		ListenPort:        35201,
+		LoadBalancerCidrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/28")},
+		ClientCidrs:       []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
+		Digest:            DigestSquid, Realm: "squidfleet", PasswordFile: "run/passwords",
+		HTTPPorts: []int{80}, ConnectPorts: []int{443}, Memory: 512,
+	}
+}
+
+// No accepted value adds a line, a comment or a word to the configuration.
+func FuzzNothingFromOutsideAddsALine(f *testing.F) {
+	for _, realm := range []string{"squidfleet", "My Realm (1)", "a\nhttp_access allow all", "a\r", "a #b", "a\\", "\"", "a\u2028b", "a\x00"} {
+		f.Add(realm, "run/passwords", 443, "10.20.30.0/24")
+	}
+	f.Add("r", "x\nacl all src all", 80, "10.0.0.0/8")
+	f.Add("r", "x y", 80, "fd00:1::/64")
+	plain, err := valid().Render()
+	if err != nil {
+		f.Fatal(err)
+	}
+	lines := strings.Split(plain, "\n")
+	f.Fuzz(func(t *testing.T, realm, path string, port int, blocked string) {
+		c := valid()
+		c.Realm, c.PasswordFile, c.ConnectPorts = realm, path, []int{port}
+		if p, err := netip.ParsePrefix(blocked); err == nil {
+			c.BlockedCidrs = []netip.Prefix{p}
+		}
+		got, err := c.Render()
+		if err != nil {
+			return
+		}
+		blockedLines := 0
+		for i, line := range strings.Split(got, "\n") {
+			for _, b := range []byte(line) {
+				if b < ' ' || b > '~' {
+					t.Fatalf("byte %#x in line %d: %q", b, i+1, line)
+				}
+			}
+			if strings.HasPrefix(line, "acl forbidden dst ") {
+				blockedLines++
+			}
+		}
+		var others, plainOthers []string
+		for _, line := range strings.Split(got, "\n") {
+			if !strings.HasPrefix(line, "acl forbidden dst ") {
+				others = append(others, line)
+			}
+		}
+		for _, line := range lines {
+			if !strings.HasPrefix(line, "acl forbidden dst ") {
+				plainOthers = append(plainOthers, line)
+			}
+		}
+		if len(others) != len(plainOthers) {
+			t.Fatalf("%d lines instead of %d:\n%s", len(others), len(plainOthers), got)
+		}
+		for i, line := range others {
+			a, b := strings.Fields(line), strings.Fields(plainOthers[i])
+			if len(a) > 0 && a[0] != b[0] {
+				t.Fatalf("line %d begins with %s instead of %s", i+1, a[0], b[0])
+			}
+		}
+		if blockedLines == 0 {
+			t.Fatal("nothing is forbidden")
+		}
+	})
+}
+
+func TestEveryErrorPageIsOneLineThatNamesNothing(t *testing.T) {
+	pages := ErrorPages()
+	for _, needed := range []string{"ERR_ACCESS_DENIED", "ERR_CACHE_ACCESS_DENIED", "ERR_CONNECT_FAIL", "ERR_DNS_FAIL", "ERR_READ_TIMEOUT", "ERR_INVALID_RESP"} {
+		if pages[needed] == "" {
+			t.Errorf("%s is missing", needed)
+		}
+	}
+	for name, text := range pages {
+		if strings.Count(text, "\n") != 1 || !strings.HasSuffix(text, "\n") {
+			t.Errorf("%s is not one line: %q", name, text)
+		}
+		// A percent sign is an instruction to Squid to fill something in.
+		if strings.ContainsAny(text, "%<>") || strings.Contains(strings.ToLower(text), "squid") {
+			t.Errorf("%s tells too much: %q", name, text)
+		}
+	}
+}
+
+func TestMemoryBoundsDescriptors(t *testing.T) {
+	for memory, want := range map[int]string{512: "max_filedescriptors 16384", 30720: "max_filedescriptors 65535"} {
+		c := valid()
+		c.Memory = memory
+		conf, err := c.Render()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(conf, want+"\n") {
+			t.Errorf("with %d MiB no line %q", memory, want)
+		}
+	}
+}

@@ -1,0 +1,33 @@
+package squid
+
+import "net/netip"
+
+// HealthPort is the name of the port for the container's own health check, as it stands in squid.conf.
+const HealthPort = "health"
+
+// healthEntry writes a port that only the machine itself reaches: a health check comes in as a client does, with a PROXY header, and must not be able to claim
+// a client's address at the clients' port for it. The header is believed there from the loopback address alone.
+func (c Config) healthEntry(w *writer) {
+	if c.HealthPort == 0 {
+		return
+	}
+	address := c.ListenAddress
+	if !address.IsValid() || address.IsUnspecified() {
+		address = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	w.line("http_port %s require-proxy-header name=%s", netipPort(address, c.HealthPort), HealthPort)
+	w.line("acl health myportname %s", HealthPort)
+	w.line("acl loopback src 127.0.0.1 ::1")
+	w.line("proxy_protocol_access allow health loopback")
+}
+
+// healthAccess writes the first of the access rules: what comes in at the health port is asked for a password and then refused, whatever it asks for, so that the
+// port opens nothing to anybody, and yet an answer shows that the Digest helper and the rules are alive.
+func (c Config) healthAccess(w *writer) {
+	if c.HealthPort == 0 {
+		return
+	}
+	w.line("# The container's health check: 407, then 403, and never any further.")
+	c.challenge(w, HealthPort)
+	w.line("http_access deny health")
+}

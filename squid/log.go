@@ -1,0 +1,40 @@
+package squid
+
+import "strings"
+
+// logFields are the members of a log line's JSON object, in their order. Strings are URL-escaped (the format's %#), the only one of Squid's encodings that
+// a strict JSON parser reads whatever bytes a client sends; "-" stands for nothing. Squid cuts a line at 8 KiB, so each string has a limit (after escaping) and all of them together stay below.
+var logFields = []struct{ name, format string }{
+	{"time", `"%{%Y-%m-%dT%H:%M:%S}tl.%03tu%{%z}tl"`},
+	{"durationMs", `%tr`},
+	{"client", `"%>a"`},
+	{"user", `"%#.64un"`},
+	{"auth", `"%#.64ea"`},
+	{"method", `"%#.32rm"`},
+	{"url", `"%#.4096ru"`},
+	{"status", `%>Hs`},
+	{"result", `"%Ss"`},
+	{"error", `"%.64err_code"`},
+	{"errorDetail", `"%#.256err_detail"`},
+	{"destination", `"%<a"`},
+	{"bytesFromClient", `%>st`},
+	{"bytesToClient", `%<st`},
+	{"userAgent", `"%#.1024{User-Agent}>h"`},
+}
+
+func (c Config) log(w *writer) {
+	w.section("Log: one JSON object a request on standard output, without query strings; nothing for a connection without a request")
+	members := make([]string, 0, len(logFields))
+	for _, f := range logFields {
+		members = append(members, `"`+f.name+`":`+f.format)
+	}
+	w.line("logformat squidfleet {%s}", strings.Join(members, ","))
+	w.line("acl has_request has request")
+	logged := "has_request"
+	if c.HealthPort != 0 {
+		logged += " !health"
+	}
+	w.line("access_log stdio:/dev/stdout logformat=squidfleet %s", logged)
+	w.line("cache_log /dev/stderr")
+	w.line("logfile_rotate 0")
+}

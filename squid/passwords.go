@@ -1,0 +1,132 @@
+package squid
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"squidfleet/digest"
+)
+
+// Credential is a user who may use the proxy.
+type Credential struct{ User, Password string }
+
+// PasswordFile renders the Digest password file: for each user, in the order given, a record user:realm:HA1 with the MD5 hash (RFC 7616, section 3.4.2; the form that Squid's digest_file_auth -c reads) and, for the
+// fleet's own helper, one with the SHA-256 hash.
+func PasswordFile(by Digest, realm string, credentials []Credential) ([]byte, error) {
+	if err := CheckRealm(realm); err != nil {
+		return nil, fmt.Errorf("realm: %w", err)
+	}
+	if len(credentials) == 0 {
+		return nil, errors.New("users: none given")
+	}
+	algorithms := []digest.Algorithm{digest.MD5}
+	if by == DigestFleet {
+		algorithms = append(algorithms, digest.SHA256)
+	}
+	var file strings.Builder
+	seen := map[string]bool{}
+	for i, c := range credentials {
+		if err := CheckUser(c.User); err != nil {
+			return nil, fmt.Errorf("users[%d]: %w", i, err)
+		}
+		if seen[c.User] {
+			return nil, fmt.Errorf("users[%d]: %q is given twice", i, c.User)
+		}
+		seen[c.User] = true
+		if err := CheckPassword(c.Password); err != nil {
+			return nil, fmt.Errorf("password of %s: %w", c.User, err)
+		}
+		for _, a := range algorithms {
+			fmt.Fprintf(&file, "%s:%s:%s\n", c.User, realm, digest.HA1(a, c.User, realm, c.Password))
+		}
+	}
+	return []byte(file.String()), nil
+}
+
+// PasswordVariable names the environment variable that holds a user's password: SQUIDFLEET_PASSWORD_ and the user's name in upper case, with an
+// underscore for everything but letters and digits. Two users of one fleet must not share a variable.
+func PasswordVariable(user string) string {
+	name := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z':
+			return r - 'a' + 'A'
+		case r >= 'A' && r <= 'Z', r >= '0' && r <= '9':
+			return r
+		}
+		return '_'
+	}, user)
+	return "SQUIDFLEET_PASSWORD_" + name
+}
+
+// Limits of the names and passwords, in bytes.
+const (
+	maxNameLength     = 64
+	minPasswordLength = 8
+	maxPasswordLength = 128
+)
+
+// CheckUser reports why a user name cannot be written into the password file, a header and a log line without quoting, or nil.
+func CheckUser(user string) error {
+	return checkName("user name", user, "letters, digits and . _ - @ +, beginning with a letter or a digit", func(i int, c byte) bool {
+		return alphanumeric(c) || i > 0 && strings.IndexByte("._-@+", c) >= 0
+	})
+}
+
+// CheckRealm reports why a Digest realm cannot be written into squid.conf, the password file and a header without quoting, or nil.
+func CheckRealm(realm string) error {
+	return checkName("realm", realm, "letters, digits, single spaces and . _ - @ + / ( ), beginning and ending with a letter, a digit or )", func(i int, c byte) bool {
+		switch {
+		case alphanumeric(c):
+			return true
+		case i == 0:
+			return false
+		case i == len(realm)-1:
+			return c == ')'
+		case c == ' ':
+			return realm[i-1] != ' '
+		}
+		return strings.IndexByte("._-@+/()", c) >= 0
+	})
+}
+
+func checkName(what, name, allowed string, ok func(i int, c byte) bool) error {
+	if name == "" {
+		return fmt.Errorf("empty %s", what)
+	}
+	if len(name) > maxNameLength {
+		return fmt.Errorf("%s of %d bytes: at most %d are allowed", what, len(name), maxNameLength)
+	}
+	for i := range len(name) {
+		if !ok(i, name[i]) {
+			r, _ := utf8.DecodeRuneInString(name[i:])
+			return fmt.Errorf("%q has %q at byte %d: allowed are %s", name, r, i+1, allowed)
+		}
+	}
+	return nil
+}
+
+func alphanumeric(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+}
+
+// CheckPassword reports why a password is not accepted, or nil. The message never holds the password.
+func CheckPassword(password string) error {
+	switch {
+	case password == "":
+		return errors.New("empty")
+	case len(password) < minPasswordLength:
+		return fmt.Errorf("%d bytes long: at least %d are required, because the proxy faces the internet", len(password), minPasswordLength)
+	case len(password) > maxPasswordLength:
+		return fmt.Errorf("%d bytes long: at most %d are allowed", len(password), maxPasswordLength)
+	case !utf8.ValidString(password):
+		return errors.New("not valid UTF-8")
+	}
+	for _, r := range password {
+		if r < ' ' || r >= 0x7f && r < 0xa0 {
+			return errors.New("holds a control character")
+		}
+	}
+	return nil
+}
