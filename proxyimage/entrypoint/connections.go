@@ -1,0 +1,104 @@
+package main
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"strconv"
+)
+
+// States of a TCP socket, as the kernel numbers them (include/net/tcp_states.h).
+const (
+	tcpEstablished = 0x01
+	tcpFinWait1    = 0x04
+	tcpCloseWait   = 0x08
+	tcpLastAck     = 0x09
+	tcpClosing     = 0x0B
+)
+
+// openConnections counts the clients' connections to a listener from the kernel's tables, which name every socket in this
+// network namespace. A connection is open while something may still be sent on it: that includes one that Squid has closed
+// while the client has not yet confirmed the last bytes, since these would be lost with the network namespace.
+func openConnections(to netip.AddrPort) (int, error) {
+	var total int
+	for _, path := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		table, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // A kernel without IPv6.
+		}
+		if err != nil {
+			return 0, err
+		}
+		n, err := countOpen(table, to)
+		if err != nil {
+			return 0, fmt.Errorf("%s: %w", path, err)
+		}
+		total += n
+	}
+	return total, nil
+}
+
+// countOpen reads lines of the form
+//
+//	sl  local_address rem_address   st tx_queue rx_queue ...
+//	 1: 0100007F:8981 0100007F:C350 01 00000000:00000000 ...
+func countOpen(table []byte, to netip.AddrPort) (int, error) {
+	var count int
+	_, entries, _ := bytes.Cut(table, []byte("\n")) // the heading
+	for line := range bytes.Lines(entries) {
+		_, rest, _ := bytes.Cut(line, []byte(": "))
+		localText, rest, _ := bytes.Cut(rest, []byte(" "))
+		_, rest, found := bytes.Cut(rest, []byte(" "))
+		if !found || len(rest) < 2 {
+			return 0, fmt.Errorf("%q is not a socket", line)
+		}
+		state, err := strconv.ParseUint(string(rest[:2]), 16, 8)
+		if err != nil {
+			return 0, fmt.Errorf("%q is not a socket: %w", line, err)
+		}
+		switch state {
+		case tcpEstablished, tcpFinWait1, tcpCloseWait, tcpLastAck, tcpClosing:
+		default:
+			continue
+		}
+		local, err := parseLocal(localText)
+		if err != nil {
+			return 0, fmt.Errorf("%q is not a socket: %w", line, err)
+		}
+		if local.Port() == to.Port() && (!to.Addr().IsValid() || to.Addr() == local.Addr()) {
+			count++
+		}
+	}
+	return count, nil
+}
+
+// parseLocal reads ADDRESS:PORT in hexadecimal. The kernel prints an address as words of four bytes in the machine's order,
+// which is little-endian on both of Fargate's architectures.
+func parseLocal(text []byte) (netip.AddrPort, error) {
+	words, number, found := bytes.Cut(text, []byte(":"))
+	port, err := strconv.ParseUint(string(number), 16, 16)
+	if !found || err != nil {
+		return netip.AddrPort{}, fmt.Errorf("port of %q", text)
+	}
+	var buffer [16]byte
+	if hex.DecodedLen(len(words)) > len(buffer) {
+		return netip.AddrPort{}, fmt.Errorf("address of %q", text)
+	}
+	n, err := hex.Decode(buffer[:], words)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	raw := buffer[:n]
+	for i := 0; i+4 <= len(raw); i += 4 {
+		raw[i], raw[i+1], raw[i+2], raw[i+3] = raw[i+3], raw[i+2], raw[i+1], raw[i]
+	}
+	address, ok := netip.AddrFromSlice(raw)
+	if !ok {
+		return netip.AddrPort{}, fmt.Errorf("address of %q", text)
+	}
+	return netip.AddrPortFrom(address.Unmap(), uint16(port)), nil
+}

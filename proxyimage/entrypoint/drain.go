@@ -1,0 +1,50 @@
+package main
+
+import "time"
+
+// drainPoll is how often the kernel's table of sockets is read: it takes milliseconds to make, however few there are.
+const drainPoll = 250 * time.Millisecond
+
+// drainQuiet is how long there has to be no connection at all: a client that closes one and opens the next, as one that
+// answers a Digest challenge may do, is between two for a moment. A load balancer's health probe lasts milliseconds; should
+// a poll meet one, this begins again, and that is all.
+const drainQuiet = 500 * time.Millisecond
+
+// drain decides when a Squid that was told to end has served its clients. Squid keeps its listener open meanwhile, because
+// connections go on coming for a while after a task was taken from the load balancer.
+//
+// An idle keep-alive connection counts like any other: the load balancer still maps a client to it, and the client's next
+// request may be on its way. Squid closes idle ones itself (client_idle_pconn_timeout), well before the deadline.
+type drain struct {
+	begun    time.Time
+	deadline time.Time
+	quiet    time.Time // since when there has been no connection; zero while there is one
+}
+
+func newDrain(now time.Time, timeout time.Duration) *drain {
+	return &drain{begun: now, deadline: now.Add(timeout)}
+}
+
+type verdict int
+
+const (
+	goOn verdict = iota
+	served
+	overdue
+)
+
+// observe takes what a poll saw.
+func (d *drain) observe(now time.Time, open int) verdict {
+	switch {
+	case open > 0:
+		d.quiet = time.Time{}
+	case d.quiet.IsZero():
+		d.quiet = now
+	case now.Sub(d.quiet) >= drainQuiet:
+		return served
+	}
+	if !now.Before(d.deadline) {
+		return overdue
+	}
+	return goOn
+}

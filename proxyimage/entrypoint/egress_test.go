@@ -1,0 +1,137 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"squidfleet/proxyimage/container"
+)
+
+func TestReadEgress(t *testing.T) {
+	const ok = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"
+	for _, c := range []struct{ answer, want, wantError string }{
+		{ok + "203.0.113.9\n", "203.0.113.9", ""},
+		{"HTTP/1.0 200 \r\n\r\n2001:db8::9", "2001:db8::9", ""},
+		{ok + " ::ffff:203.0.113.9\r\n", "203.0.113.9", ""},
+		{"HTTP/1.1 302 Found\r\nLocation: http://example.com/\r\n\r\n203.0.113.9", "", "is not HTTP's 200"},
+		{"HTTP/1.1 200 OK\r\n203.0.113.9", "", "is not HTTP's 200"},
+		{"SSH-2.0-x\r\n\r\n203.0.113.9", "", "is not HTTP's 200"},
+		{"", "", "is not HTTP's 200"},
+		{ok, "", `"" is not an IP address`},
+		{ok + "<html>" + strings.Repeat("x", 1000), "", "is not an IP address"},
+		{ok + "203.0.113.9, 203.0.113.10", "", "is not an IP address"},
+		{ok + `203.0.113.9","user":"root`, "", "is not an IP address"},
+		{ok + "2001:db8::9%x\"", "", "is not an IP address"},
+		{ok + "10.0.0.1", "", "10.0.0.1 is not a public address"},
+		{ok + "127.0.0.1", "", "127.0.0.1 is not a public address"},
+		{ok + "169.254.170.2", "", "169.254.170.2 is not a public address"},
+		{ok + "0.0.0.0", "", "0.0.0.0 is not a public address"},
+	} {
+		got, err := readEgress([]byte(c.answer))
+		if c.wantError != "" {
+			if err == nil || !strings.Contains(err.Error(), c.wantError) {
+				t.Errorf("%q: error %v, want %q", c.answer, err, c.wantError)
+			}
+			if err != nil && len(err.Error()) > 200 {
+				t.Errorf("an error of %d bytes", len(err.Error()))
+			}
+			continue
+		}
+		if err != nil || got.String() != c.want {
+			t.Errorf("%q: %v, %v; want %s", c.answer, got, err, c.want)
+		}
+	}
+}
+
+// answering serves each connection with a function, on the loopback interface.
+func answering(t *testing.T, answer func(conn net.Conn, request *http.Request)) (url string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				if request, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+					answer(conn, request)
+				}
+			}()
+		}
+	}()
+	return "http://" + listener.Addr().String() + "/where?from=here"
+}
+
+func TestAskEgress(t *testing.T) {
+	url := answering(t, func(conn net.Conn, request *http.Request) {
+		if request.Method != "GET" || request.RequestURI != "/where?from=here" || request.Host == "" || request.ProtoMinor != 0 {
+			t.Errorf("request %s %s for %q, HTTP/1.%d", request.Method, request.RequestURI, request.Host, request.ProtoMinor)
+		}
+		fmt.Fprint(conn, "HTTP/1.1 200 OK\r\n\r\n203.0.113.9\n")
+	})
+	if got, err := askEgress(t.Context(), url); err != nil || got.String() != "203.0.113.9" {
+		t.Errorf("%v, %v", got, err)
+	}
+	endless := answering(t, func(conn net.Conn, _ *http.Request) {
+		fmt.Fprint(conn, "HTTP/1.1 200 OK\r\n\r\n")
+		for {
+			if _, err := conn.Write(make([]byte, 1024)); err != nil {
+				return
+			}
+		}
+	})
+	if _, err := askEgress(t.Context(), endless); err == nil || !strings.Contains(err.Error(), "is longer than 8192 bytes") {
+		t.Errorf("an endless answer: %v", err)
+	}
+	silent := answering(t, func(conn net.Conn, _ *http.Request) { conn.Read(make([]byte, 1)) })
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	if _, err := askEgress(ctx, silent); err == nil {
+		t.Error("no error when nobody answers")
+	}
+}
+
+// The whole program: Squid serves while the answer is outstanding, and a line that is written after it carries the address.
+func TestEgressIsInEachLineOfTheLog(t *testing.T) {
+	var asked atomic.Int32
+	answer := make(chan struct{})
+	url := answering(t, func(conn net.Conn, _ *http.Request) {
+		if asked.Add(1) == 1 {
+			fmt.Fprint(conn, "HTTP/1.1 503 Try Again\r\n\r\n203.0.113.1")
+			return
+		}
+		<-answer
+		fmt.Fprint(conn, "HTTP/1.1 200 OK\r\n\r\n203.0.113.9\n")
+	})
+	r := newRig(t, script{Stdout: `{"line":1}` + "\n"}, credentialsInImage)
+	r.environment = append(r.environment, container.EnvEgressURL+"="+url)
+	p := r.start()
+	p.waitReady()
+	waitFor(t, "the first line", func() bool { return strings.Contains(p.stdout.String(), `{"egress":"-","line":1}`) })
+	waitFor(t, "the second attempt", func() bool { return asked.Load() == 2 })
+	p.command.Process.Signal(syscall.SIGUSR1)
+	waitFor(t, "a signal to get through meanwhile", func() bool { return r.signals() != "" })
+	close(answer)
+	conn := r.connect()
+	line := `{"line":2}` + "\n"
+	waitFor(t, "the address", func() bool {
+		if _, err := conn.Write([]byte(logLine + line)); err != nil {
+			t.Fatal(err)
+		}
+		return strings.Contains(p.stdout.String(), `{"egress":"203.0.113.9","line":2}`)
+	})
+}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// The tests run the built program with a Squid that is this test binary under another name: it does what the file
+// "script" in its working directory says and writes down how it was called.
+
+// script tells the fake what to do; its zero value is a Squid that accepts its configuration and serves until a signal.
+type script struct {
+	CheckExit   int    // exit code of the configuration check
+	CheckOutput string // what the check writes to stderr
+	CheckHangs  bool   // the check never ends by itself
+	Exit        int    // exit code after a signal that stops, or at once with ExitNow
+	ExitNow     bool
+	KillItself  syscall.Signal // ends by this signal at once
+	Stdout      string         // written before "ready"
+	Stderr      string
+	IgnoreInt   bool // goes on after SIGINT
+	Orphan      bool // leaves a grandchild behind that holds its stdout and ends with the next signal
+}
+
+// call is how the fake was started.
+type call struct {
+	Arguments   []string
+	Environment []string
+	Directory   string
+	Pid         int
+	Passwords   string // content of run/passwords
+}
+
+const (
+	fakeName    = "squid"
+	scriptFile  = "script"
+	checkFile   = "called-check"
+	runFile     = "called-run"
+	signalsFile = "signals"
+	readyLine   = "fake squid is ready\n"
+	parentFlag  = "-parent"
+	orphanFlag  = "-orphan"
+)
+
+func fakeSquid(arguments []string) int {
+	if len(arguments) == 1 && arguments[0] == parentFlag {
+		orphan := another(orphanFlag)
+		orphan.Stdout = os.NewFile(3, "Squid's stdout")
+		if err := orphan.Start(); err != nil {
+			panic(err)
+		}
+		fmt.Println(orphan.Process.Pid)
+		return 0
+	}
+	if len(arguments) == 1 && arguments[0] == orphanFlag {
+		time.Sleep(20 * time.Second)
+		return 0
+	}
+	var todo script
+	if content, err := os.ReadFile(scriptFile); err == nil {
+		if err := json.Unmarshal(content, &todo); err != nil {
+			panic(err)
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		panic(err)
+	}
+
+	if len(arguments) > 1 && arguments[0] == "-k" {
+		record(checkFile)
+		fmt.Fprint(os.Stderr, todo.CheckOutput)
+		for todo.CheckHangs {
+			time.Sleep(time.Hour)
+		}
+		return todo.CheckExit
+	}
+
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
+	var orphan int
+	if todo.Orphan {
+		parent := another(parentFlag)
+		parent.ExtraFiles = []*os.File{os.Stdout}
+		output, err := parent.Output()
+		if err != nil {
+			panic(err)
+		}
+		if orphan, err = strconv.Atoi(strings.TrimSpace(string(output))); err != nil {
+			panic(err)
+		}
+	}
+	if !todo.ExitNow {
+		serve()
+	}
+	record(runFile)
+	fmt.Fprint(os.Stderr, todo.Stderr)
+	fmt.Fprint(os.Stdout, todo.Stdout)
+	fmt.Fprint(os.Stdout, readyLine)
+	if todo.KillItself != 0 {
+		signal.Reset()
+		syscall.Kill(os.Getpid(), todo.KillItself)
+		time.Sleep(time.Minute)
+	}
+	if todo.ExitNow {
+		return todo.Exit
+	}
+	for received := range signals {
+		if orphan != 0 {
+			syscall.Kill(orphan, syscall.SIGKILL)
+			orphan = 0
+		}
+		file, err := os.OpenFile(signalsFile, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			panic(err)
+		}
+		fmt.Fprintln(file, received)
+		file.Close()
+		if _, stops := stopSignal(received); stops && !(todo.IgnoreInt && received == syscall.SIGINT) {
+			return todo.Exit
+		}
+	}
+	return 0
+}
+
+// logLine makes the fake write the rest of what it gets to its log.
+const logLine = "log:"
+
+// serve listens where the configuration says so and echoes what it gets on each connection.
+func serve() {
+	ports, err := readListeners(".")
+	if err != nil {
+		panic(err)
+	}
+	listener, err := net.Listen("tcp", ports.clients.String())
+	if err != nil {
+		panic(err)
+	}
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				panic(err)
+			}
+			go func() {
+				defer conn.Close()
+				buffer := make([]byte, 4096)
+				for {
+					n, err := conn.Read(buffer)
+					if err != nil {
+						return
+					}
+					if line, ok := bytes.CutPrefix(buffer[:n], []byte(logLine)); ok {
+						os.Stdout.Write(line)
+					} else {
+						conn.Write(buffer[:n])
+					}
+				}
+			}()
+		}
+	}()
+}
+
+// record writes the call down; the file appears whole.
+func record(name string) {
+	directory, err := os.Getwd()
+	if err != nil {
+		panic(err)
+	}
+	passwords, err := os.ReadFile(filepath.Join("run", "passwords"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		panic(err)
+	}
+	content, err := json.Marshal(call{os.Args, os.Environ(), directory, os.Getpid(), string(passwords)})
+	if err != nil {
+		panic(err)
+	}
+	if err := os.WriteFile(name+".new", content, 0o600); err != nil {
+		panic(err)
+	}
+	if err := os.Rename(name+".new", name); err != nil {
+		panic(err)
+	}
+}
+
+// another is this program once more, in a part of its own.
+func another(flag string) *exec.Cmd {
+	self, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
+	return &exec.Cmd{Path: self, Args: []string{fakeName, flag}}
+}

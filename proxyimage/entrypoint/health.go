@@ -1,0 +1,166 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/md5"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"net/textproto"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"squidfleet/proxyimage/container"
+	"squidfleet/squid"
+)
+
+// healthTarget never resolves (RFC 6761, section 6.4); the request is refused before a name would be looked up.
+const healthTarget = "http://health.invalid/"
+
+// proxyLocal is a PROXY header, version 2, with the LOCAL command: the connection is the sender's own, like a load
+// balancer's health check (the PROXY protocol's specification, section 2.2).
+const proxyLocal = "\r\n\r\n\x00\r\nQUIT\n" + "\x20\x00\x00\x00"
+
+// checkHealth makes two requests on a connection to Squid's port for it: one is challenged, the next answers the challenge
+// with the first user's hash and is refused, because that port opens nothing. So the PROXY header, the access rules and the
+// Digest helper are all alive, without a name looked up or a byte sent anywhere else.
+func checkHealth(dir string) error {
+	ports, err := readListeners(dir)
+	if err != nil {
+		return err
+	}
+	if ports.health.Port() == 0 {
+		return fmt.Errorf("%s has no http_port with name=%s", container.SquidConf, squid.HealthPort)
+	}
+	user, err := firstUser(dir)
+	if err != nil {
+		return err
+	}
+	// The configuration believes a PROXY header on this port from the loopback address alone, whatever the port's own is.
+	from := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	if ports.health.Addr().Is6() {
+		from = netip.IPv6Loopback()
+	}
+	dialer := net.Dialer{Timeout: container.HealthTimeout, LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))}
+	begun := time.Now()
+	conn, err := dialer.Dial("tcp", ports.health.String())
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	conn.SetDeadline(begun.Add(container.HealthTimeout))
+	answers := textproto.NewReader(bufio.NewReader(conn))
+
+	header, err := ask(conn, answers, proxyLocal, "", 407)
+	if err != nil {
+		return fmt.Errorf("a request without credentials: %w", err)
+	}
+	authorization, err := user.answer(header.Values("Proxy-Authenticate"))
+	if err != nil {
+		return err
+	}
+	if _, err := ask(conn, answers, "", "Proxy-Authorization: "+authorization+"\r\n", 403); err != nil {
+		return fmt.Errorf("a request with credentials: %w", err)
+	}
+	return nil
+}
+
+// ask sends one request and returns the headers of the answer, whose status must be as wanted.
+func ask(conn net.Conn, answers *textproto.Reader, before, extra string, want int) (textproto.MIMEHeader, error) {
+	if _, err := fmt.Fprintf(conn, "%sGET %s HTTP/1.1\r\nHost: health.invalid\r\n%s\r\n", before, healthTarget, extra); err != nil {
+		return nil, err
+	}
+	status, err := answers.ReadLine()
+	if err != nil {
+		return nil, err
+	}
+	if fields := strings.Fields(status); len(fields) < 2 || !strings.HasPrefix(fields[0], "HTTP/1.") || fields[1] != strconv.Itoa(want) {
+		return nil, fmt.Errorf("Squid answered %.80q instead of %d", status, want)
+	}
+	header, err := answers.ReadMIMEHeader()
+	if err != nil {
+		return nil, err
+	}
+	length, err := strconv.ParseUint(header.Get("Content-Length"), 10, 16)
+	if err != nil {
+		return nil, fmt.Errorf("Squid answered without a usable Content-Length: %w", err)
+	}
+	_, err = answers.R.Discard(int(length))
+	return header, err
+}
+
+// digestUser is a record of the password file.
+type digestUser struct{ name, realm, ha1 string }
+
+func firstUser(dir string) (digestUser, error) {
+	var errs []error
+	for _, name := range []string{container.RunPasswords, container.Passwords} {
+		path := filepath.Join(dir, name)
+		content, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+			continue
+		}
+		if err != nil {
+			return digestUser{}, err
+		}
+		line, _, _ := bytes.Cut(content, []byte("\n"))
+		fields := strings.Split(string(line), ":")
+		if len(fields) != 3 {
+			return digestUser{}, fmt.Errorf("%s: does not begin with a record of the form user:realm:hash", path)
+		}
+		return digestUser{fields[0], fields[1], fields[2]}, nil
+	}
+	return digestUser{}, errors.Join(errs...)
+}
+
+// answer makes the Proxy-Authorization of healthTarget for the first of the challenges that MD5 answers, which is the
+// algorithm of the password file (RFC 7616, section 3.4).
+func (u digestUser) answer(challenges []string) (string, error) {
+	for _, challenge := range challenges {
+		parameters, ok := digestParameters(challenge)
+		if !ok || parameters["nonce"] == "" || parameters["realm"] != u.realm {
+			continue
+		}
+		if algorithm := parameters["algorithm"]; algorithm != "" && !strings.EqualFold(algorithm, "MD5") {
+			continue
+		}
+		const count = "00000001"
+		clientNonce := rand.Text()
+		response := md5Hex(u.ha1 + ":" + parameters["nonce"] + ":" + count + ":" + clientNonce + ":auth:" + md5Hex("GET:"+healthTarget))
+		answer := fmt.Sprintf(`Digest username="%s", realm="%s", nonce="%s", uri="%s", algorithm=MD5, qop=auth, nc=%s, cnonce="%s", response="%s"`,
+			u.name, u.realm, parameters["nonce"], healthTarget, count, clientNonce, response)
+		if opaque, set := parameters["opaque"]; set {
+			answer += fmt.Sprintf(`, opaque="%s"`, opaque)
+		}
+		return answer, nil
+	}
+	return "", fmt.Errorf("Squid's challenge is not one that user %q can answer: %q", u.name, challenges)
+}
+
+// digestParameters splits a challenge of our own Squid, none of whose values holds a quote, a comma or a backslash.
+func digestParameters(challenge string) (map[string]string, bool) {
+	scheme, rest, _ := strings.Cut(challenge, " ")
+	if !strings.EqualFold(scheme, "Digest") {
+		return nil, false
+	}
+	parameters := map[string]string{}
+	for part := range strings.SplitSeq(rest, ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
+		parameters[strings.ToLower(name)] = strings.Trim(value, `"`)
+	}
+	return parameters, true
+}
+
+func md5Hex(text string) string {
+	sum := md5.Sum([]byte(text))
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"squidfleet/proxyimage/container"
+	"squidfleet/squid"
+)
+
+// listeners are Squid's ports as its configuration has them, which is the one place where they stand. An address that is
+// not valid stands for every address of the machine.
+type listeners struct {
+	clients netip.AddrPort
+	health  netip.AddrPort
+}
+
+// readListeners finds the lines "http_port [ADDRESS:]PORT [OPTION]...".
+func readListeners(dir string) (listeners, error) {
+	path := filepath.Join(dir, container.SquidConf)
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return listeners{}, err
+	}
+	var found listeners
+	for line := range bytes.Lines(content) {
+		fields := bytes.Fields(line)
+		if len(fields) < 2 || string(fields[0]) != "http_port" {
+			continue
+		}
+		address, err := parsePort(string(fields[1]))
+		if err != nil {
+			return listeners{}, fmt.Errorf("%s: http_port: %w", path, err)
+		}
+		if slices.ContainsFunc(fields[2:], func(option []byte) bool { return string(option) == "name="+squid.HealthPort }) {
+			found.health = address
+		} else {
+			found.clients = address
+		}
+	}
+	if found.clients.Port() == 0 {
+		return listeners{}, fmt.Errorf("%s: has no http_port for clients", path)
+	}
+	return found, nil
+}
+
+func parsePort(text string) (netip.AddrPort, error) {
+	if port, err := strconv.ParseUint(text, 10, 16); err == nil {
+		return netip.AddrPortFrom(netip.Addr{}, uint16(port)), nil
+	}
+	address, err := netip.ParseAddrPort(text)
+	if address.Addr().IsUnspecified() {
+		address = netip.AddrPortFrom(netip.Addr{}, address.Port())
+	}
+	return address, err
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"squidfleet/proxyimage/container"
+	"squidfleet/squid"
+)
+
+// writeSecrets writes the Digest password file and that of the nonces' keys, as far as the settings hold what belongs in them: readable by this user alone and never half-written, so that a reader sees the
+// old file, or none, or the whole new one.
+func writeSecrets(s settings) error {
+	write := func(what, name string, content []byte) error {
+		if err := replaceFile(filepath.Join(s.dir, name), content); err != nil {
+			return fmt.Errorf("%s: %w; %s must be a directory that user %d can write to", what, err, filepath.Join(s.dir, container.Run), os.Getuid())
+		}
+		return nil
+	}
+	if s.writePasswords {
+		content, err := squid.PasswordFile(s.digest, s.realm, s.credentials)
+		if err != nil {
+			return fmt.Errorf("password file: %w", err)
+		}
+		if err := write("password file", container.RunPasswords, content); err != nil {
+			return err
+		}
+	}
+	if s.keys != "" {
+		return write("keys", container.RunKeys, []byte(s.keys))
+	}
+	return nil
+}
+
+// replaceFile lets a file of mode 0600 appear at target at once, or not at all.
+func replaceFile(target string, content []byte) error {
+	draft := target + ".new"
+	// A fixed name, so that what an interrupted start left behind is replaced by the next one and does not pile up.
+	if err := os.Remove(draft); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	err := writeNew(draft, content)
+	if err == nil {
+		err = os.Rename(draft, target)
+	}
+	if err != nil {
+		if removal := os.Remove(draft); !errors.Is(removal, fs.ErrNotExist) {
+			err = errors.Join(err, removal)
+		}
+	}
+	return err
+}
+
+// writeNew creates path, which must not exist, with mode 0600 whatever the umask.
+func writeNew(path string, content []byte) (err error) {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	if err := file.Chmod(0o600); err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	return err
+}

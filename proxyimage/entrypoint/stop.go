@@ -1,0 +1,91 @@
+package main
+
+import (
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+
+	"squidfleet/proxyimage/container"
+)
+
+// stopper ends Squid the way the signals ask for. It belongs to the goroutine that supervises.
+type stopper struct {
+	squid   *os.Process
+	clients netip.AddrPort // Squid's port for clients
+	timeout time.Duration
+
+	drain  *drain           // set by the first SIGTERM
+	ticker *time.Ticker     // of poll
+	poll   <-chan time.Time // when to look again; nil when there is nothing to wait for
+	grace  <-chan time.Time // when to kill a Squid that was told to end; nil until then
+	killed bool             // Squid was killed with no client left, as asked
+}
+
+// signal does what a signal asks for: the first SIGTERM drains, a further one and SIGINT and SIGQUIT stop now, and all
+// others are Squid's.
+func (s *stopper) signal(received syscall.Signal) {
+	_, stops := stopSignal(received)
+	switch {
+	case !stops:
+		s.squid.Signal(received)
+	case received == syscall.SIGTERM && s.drain == nil && s.grace == nil && s.timeout > 0:
+		now := time.Now()
+		s.drain = newDrain(now, s.timeout)
+		s.ticker = time.NewTicker(drainPoll)
+		s.poll = s.ticker.C
+		complain("SIGTERM: serving on until no connection is left, at most %v; open now: %d", s.timeout, s.open())
+		s.look(now)
+	default:
+		s.stop()
+	}
+}
+
+// look is one poll of a drain.
+func (s *stopper) look(now time.Time) {
+	switch s.drain.observe(now, s.open()) {
+	case served:
+		complain("served all connections in %v", now.Sub(s.drain.begun).Round(time.Millisecond))
+		s.stop()
+	case overdue:
+		complain("%v are over", s.timeout)
+		s.stop()
+	}
+}
+
+// stop ends Squid now. A Squid without clients is killed: it has nothing on disk and nothing to log, and would take one or
+// two seconds to find that out, with its port closed. One with clients is told to end, so that it logs what it cuts.
+func (s *stopper) stop() {
+	s.release()
+	if s.grace != nil {
+		return
+	}
+	s.grace = time.After(container.StopGrace)
+	open := s.open()
+	if open == 0 {
+		s.killed = true
+		s.squid.Kill()
+		return
+	}
+	complain("stopping Squid; connections cut: %d", open)
+	// SIGINT does not wait for Squid's shutdown_lifetime, whatever it is.
+	s.squid.Signal(syscall.SIGINT)
+}
+
+// release ends the polls.
+func (s *stopper) release() {
+	if s.ticker != nil {
+		s.ticker.Stop()
+	}
+	s.poll = nil
+}
+
+// open counts the clients' connections. When they cannot be counted, there may be some.
+func (s *stopper) open() int {
+	n, err := openConnections(s.clients)
+	if err != nil {
+		complain("count the clients' connections: %v", err)
+		return 1
+	}
+	return n
+}

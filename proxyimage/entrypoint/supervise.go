@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+)
+
+// supervise checks the configuration, runs Squid until it ends, and returns the exit code.
+func supervise(s settings) int {
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
+
+	if code := check(s, signals); code != 0 {
+		return code
+	}
+	code, err := runSquid(s, signals)
+	if err != nil {
+		complain("%v", err)
+	}
+	return code
+}
+
+// check lets Squid check the configuration and returns 0 when it may start.
+func check(s settings, signals <-chan os.Signal) int {
+	command, output := checkCommand(s)
+	if err := command.Start(); err != nil {
+		complain("start Squid's check of the configuration: %v", err)
+		return exitFailure
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- command.Wait() }()
+	for {
+		select {
+		case err := <-ended:
+			if err == nil {
+				return 0
+			}
+			os.Stderr.Write(reasons(output.Bytes()))
+			complain("Squid refuses its configuration: %v", err)
+			var exit *exec.ExitError
+			if errors.As(err, &exit) {
+				return exitCode(exit.Sys().(syscall.WaitStatus))
+			}
+			return exitFailure
+		case received := <-signals:
+			if number, stops := stopSignal(received); stops {
+				command.Process.Kill()
+				<-ended
+				return exitSignal + number
+			}
+		}
+	}
+}
+
+// runSquid starts Squid, follows the signals, and returns the exit code once Squid ended.
+func runSquid(s settings, signals <-chan os.Signal) (int, error) {
+	ports, err := readListeners(s.dir)
+	if err != nil {
+		return exitFailure, err
+	}
+	// As process 1 this process inherits every orphan; elsewhere it asks for them.
+	if err := becomeSubreaper(); err != nil {
+		return exitFailure, err
+	}
+	// A channel of its own with room for one: a notice that finds it full changes nothing, since reap looks at all children.
+	children := make(chan os.Signal, 1)
+	signal.Notify(children, syscall.SIGCHLD)
+
+	stdout, err := newOutput()
+	if err != nil {
+		return exitFailure, err
+	}
+	stderr, err := newOutput()
+	if err != nil {
+		return exitFailure, err
+	}
+	process, err := startSquid(s, stdout.write, stderr.write)
+	if err != nil {
+		return exitFailure, err
+	}
+	egress := newEgressField()
+	stdout.begin(func(source io.Reader) error { return copyLog(os.Stdout, source, egress) })
+	stderr.begin(func(source io.Reader) error { _, err := io.Copy(os.Stderr, source); return err })
+	if s.egressURL != "" {
+		go func() {
+			address, err := learnEgress(context.Background(), s.egressURL)
+			if err != nil {
+				complain("the public address stays unknown: %v", err)
+				return
+			}
+			egress.set(address.String())
+		}()
+	}
+
+	stopper := &stopper{squid: process, clients: ports.clients, timeout: s.drainTimeout}
+	defer stopper.release()
+	for {
+		select {
+		case <-children:
+			if status, ended := reap(process.Pid); ended {
+				code := exitCode(status)
+				if stopper.killed && status.Signaled() {
+					code = 0 // As asked, and with nothing left to do.
+				}
+				return code, errors.Join(wrap("stdout", stdout.finish()), wrap("stderr", stderr.finish()))
+			}
+		case received := <-signals:
+			stopper.signal(received.(syscall.Signal))
+		case now := <-stopper.poll:
+			stopper.look(now)
+		case <-stopper.grace:
+			complain("Squid does not end; killing it")
+			process.Kill()
+		}
+	}
+}
+
+func wrap(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("copy Squid's %s: %w", what, err)
+}
+
+// stopSignal tells whether a signal asks for an end, and its number.
+func stopSignal(received os.Signal) (int, bool) {
+	number := received.(syscall.Signal)
+	return int(number), number == syscall.SIGTERM || number == syscall.SIGINT || number == syscall.SIGQUIT
+}
+
+// exitCode is what a shell would make of it.
+func exitCode(status syscall.WaitStatus) int {
+	if status.Signaled() {
+		return exitSignal + int(status.Signal())
+	}
+	return status.ExitStatus()
+}

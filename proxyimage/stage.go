@@ -1,0 +1,185 @@
+// Package proxyimage makes the container image of the fleet's tasks: it stages the build context, which holds the
+// Dockerfile, Squid's configuration and the entrypoint. The entrypoint is in package proxyimage/entrypoint; what the image
+// and the task definition have to agree on is in package proxyimage/container.
+package proxyimage
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"squidfleet/params"
+	"squidfleet/proxyimage/container"
+	"squidfleet/squid"
+)
+
+// recipe is how the image is built; it goes into the build context as it is.
+//
+//go:embed Dockerfile collect.sh
+var recipe embed.FS
+
+// Modes of the staged files. They are part of the image, so they do not depend on the umask.
+const (
+	modeDirectory  fs.FileMode = 0o755
+	modeFile       fs.FileMode = 0o644
+	modeExecutable fs.FileMode = 0o755
+	modeSecret     fs.FileMode = 0o600
+)
+
+// Stage writes the build context of the fleet's image to dir, which must not exist:
+//
+//	Dockerfile, collect.sh  how the image is built
+//	entrypoint              static program for p.Architecture
+//	squid.conf, errors/     Squid's configuration
+//	localtime               TZif file of p.Timezone, from Go's own database
+//	passwords               with credentials=image only: Digest hashes, no password
+//
+// passwords are what [Passwords] returns. The same arguments and the same Go toolchain give the same bytes and modes on any
+// machine. The directory appears whole or, on any error and when ctx is cancelled, not at all, and nothing else is left
+// behind. Stage needs the go command, and a current directory inside this module.
+func Stage(ctx context.Context, dir string, p *params.Params, n Network, passwords []squid.Credential) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("stage the image: %w", err)
+		}
+	}()
+	files, err := textFiles(p, n, passwords)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+		if err == nil {
+			err = fmt.Errorf("%s is already there; remove it or choose another directory", dir)
+		}
+		return err
+	}
+
+	// A sibling, so that it is on the same file system and can be renamed.
+	draft, err := os.MkdirTemp(filepath.Dir(dir), "."+filepath.Base(dir)+"-*")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(draft)) }()
+	work, staged := filepath.Join(draft, "work"), filepath.Join(draft, "context")
+	for _, directory := range []string{work, staged} {
+		if err := makeDirectory(directory); err != nil {
+			return err
+		}
+	}
+
+	golang, err := newToolchain(p.Architecture, work)
+	if err != nil {
+		return err
+	}
+	database, err := golang.zoneinfo(ctx)
+	if err != nil {
+		return err
+	}
+	zone, err := readZone(database, p.Timezone)
+	if err != nil {
+		return err
+	}
+	files = append(files, file{container.Localtime, zone, modeFile})
+	if err := write(staged, files); err != nil {
+		return err
+	}
+	entrypoint := filepath.Join(staged, container.Entrypoint)
+	if err := golang.buildEntrypoint(ctx, entrypoint); err != nil {
+		return err
+	}
+	if err := os.Chmod(entrypoint, modeExecutable); err != nil {
+		return err
+	}
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	return os.Rename(staged, dir)
+}
+
+// file is one staged file; name is relative to the build context.
+type file struct {
+	name    string
+	content []byte
+	mode    fs.FileMode
+}
+
+// textFiles returns everything that can be made without a tool, so that a mistake in the parameters is told before one runs.
+func textFiles(p *params.Params, n Network, passwords []squid.Credential) ([]file, error) {
+	configuration, err := Config(p, n).Render()
+	if err != nil {
+		return nil, fmt.Errorf("squid.conf: %w", err)
+	}
+	files := []file{{container.SquidConf, []byte(configuration), modeFile}}
+	for name, body := range squid.ErrorPages() {
+		files = append(files, file{filepath.Join(container.ErrorDir, name), []byte(body), modeFile})
+	}
+	if err := sameUsers(p, passwords); err != nil {
+		return nil, err
+	}
+	if p.Credentials == params.CredentialsImage {
+		hashes, err := squid.PasswordFile(squid.Digest(p.Digest), p.Realm, passwords)
+		if err != nil {
+			return nil, fmt.Errorf("password file: %w", err)
+		}
+		files = append(files, file{container.Passwords, hashes, modeSecret})
+	}
+	entries, err := recipe.ReadDir(".")
+	if err != nil {
+		return nil, err
+	}
+	for _, entry := range entries {
+		content, err := recipe.ReadFile(entry.Name())
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, file{entry.Name(), content, modeFile})
+	}
+	return files, nil
+}
+
+// sameUsers reports passwords that do not belong to the parameters: a user without one could not log in, and with
+// credentials=secretsmanager there is no place for any.
+func sameUsers(p *params.Params, passwords []squid.Credential) error {
+	users := p.Users
+	if p.Credentials != params.CredentialsImage {
+		users = nil
+	}
+	if len(passwords) != len(users) {
+		return fmt.Errorf("passwords: %d given, credentials=%s and %d users need %d", len(passwords), p.Credentials, len(p.Users), len(users))
+	}
+	for i, credential := range passwords {
+		if credential.User != users[i] {
+			return fmt.Errorf("passwords[%d]: is user %q's, not %q's", i, credential.User, users[i])
+		}
+	}
+	return nil
+}
+
+func write(directory string, files []file) error {
+	for _, f := range files {
+		path := filepath.Join(directory, f.name)
+		if parent := filepath.Dir(path); parent != directory {
+			if err := makeDirectory(parent); err != nil && !errors.Is(err, fs.ErrExist) {
+				return err
+			}
+		}
+		if err := os.WriteFile(path, f.content, modeSecret); err != nil {
+			return err
+		}
+		if err := os.Chmod(path, f.mode); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func makeDirectory(path string) error {
+	if err := os.Mkdir(path, modeDirectory); err != nil {
+		return err
+	}
+	return os.Chmod(path, modeDirectory)
+}

@@ -1,0 +1,328 @@
+package proxyimage
+
+import (
+	"context"
+	"crypto/sha256"
+	"debug/elf"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"squidfleet/params"
+	"squidfleet/proxyimage/container"
+	"squidfleet/squid"
+)
+
+func parse(t *testing.T, values map[string]any) *params.Params {
+	t.Helper()
+	p, err := params.Parse(values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+var network = Network{
+	LoadBalancerCidrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24"), netip.MustParsePrefix("10.0.1.0/24")},
+	VpcCidrs:          []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")},
+}
+
+var (
+	inSecrets    = map[string]any{"clientCidrs": "198.51.100.7/32", "users": "alice,bob"}
+	inImage      = map[string]any{"clientCidrs": "198.51.100.7/32", "users": "alice,bob", "credentials": "image", "timezone": "Asia/Tokyo"}
+	twoPasswords = []squid.Credential{{User: "alice", Password: "open sesame"}, {User: "bob", Password: "swordfish"}}
+)
+
+// snapshot maps each path below a directory to its mode and a hash of its content.
+func snapshot(t *testing.T, directory string) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	err := filepath.WalkDir(directory, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(directory, path)
+		if err != nil {
+			return err
+		}
+		found[name] = info.Mode().String()
+		if !entry.IsDir() {
+			content, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			found[name] += fmt.Sprintf(" %x", sha256.Sum256(content))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func stage(t *testing.T, p *params.Params, passwords []squid.Credential) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "context")
+	if err := Stage(t.Context(), dir, p, network, passwords); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestStagedFilesAndModes(t *testing.T) {
+	pages := slices.Sorted(maps.Keys(squid.ErrorPages()))
+	want := map[string]string{
+		".": "drwxr-xr-x", "Dockerfile": "-rw-r--r--", "collect.sh": "-rw-r--r--", "entrypoint": "-rwxr-xr-x",
+		"squid.conf": "-rw-r--r--", "localtime": "-rw-r--r--", "errors": "drwxr-xr-x",
+	}
+	for _, page := range pages {
+		want[filepath.Join("errors", page)] = "-rw-r--r--"
+	}
+	for name, c := range map[string]struct {
+		values    map[string]any
+		passwords []squid.Credential
+	}{
+		"secretsmanager": {inSecrets, nil},
+		"image":          {inImage, twoPasswords},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := parse(t, c.values)
+			dir := stage(t, p, c.passwords)
+			want := maps.Clone(want)
+			conf := read(t, dir, "squid.conf")
+			if c.passwords != nil {
+				want["passwords"] = "-rw-------"
+				hashes, err := squid.PasswordFile(squid.Digest(p.Digest), p.Realm, c.passwords)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := read(t, dir, "passwords"); got != string(hashes) {
+					t.Errorf("passwords:\n%s\nwant:\n%s", got, hashes)
+				}
+			}
+			got := map[string]string{}
+			for name, value := range snapshot(t, dir) {
+				got[name], _, _ = strings.Cut(value, " ")
+			}
+			if !maps.Equal(got, want) {
+				t.Errorf("staged %v\nwant %v", got, want)
+			}
+			if rendered, err := Config(p, network).Render(); err != nil || conf != rendered {
+				t.Errorf("squid.conf is not the rendered configuration (%v)", err)
+			}
+			for _, credential := range twoPasswords {
+				for name := range got {
+					if got[name][0] != 'd' && strings.Contains(read(t, dir, name), credential.Password) {
+						t.Errorf("%s holds the password %q", name, credential.Password)
+					}
+				}
+			}
+		})
+	}
+}
+
+func read(t *testing.T, dir, name string) string {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+// Another directory, another current directory, another umask, and an environment that would change the program.
+func TestSameParametersSameBytes(t *testing.T) {
+	p := parse(t, inImage)
+	want := snapshot(t, stage(t, p, twoPasswords))
+
+	t.Chdir("entrypoint")
+	for name, value := range map[string]string{
+		"CGO_ENABLED": "1", "GOOS": "darwin", "GOARCH": "arm64", "GOAMD64": "v3", "GOFLAGS": "-race",
+		"GOEXPERIMENT": "nogreenteagc", "GOFIPS140": "latest", "TZ": "Asia/Tokyo", "ZONEINFO": t.TempDir(),
+	} {
+		t.Setenv(name, value)
+	}
+	config := filepath.Join(t.TempDir(), "env")
+	if err := os.WriteFile(config, []byte("GOAMD64=v3\nGOFLAGS=-ldflags=-X=main.x=y\nGOEXPERIMENT=nogreenteagc\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("GOENV", config)
+	t.Cleanup(setUmask(0o077))
+	got := snapshot(t, stage(t, p, twoPasswords))
+	if !maps.Equal(got, want) {
+		t.Errorf("staged\n%v\nthe second time, and\n%v\nthe first", got, want)
+	}
+}
+
+// The program is the same when the sources lie elsewhere.
+func TestSameSourcesSameProgramAnywhere(t *testing.T) {
+	want := read(t, stage(t, parse(t, inSecrets), nil), container.Entrypoint)
+
+	golang, err := newToolchain(params.X8664, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := golang.run(t.Context(), "list", "-m", "-f", "{{.Dir}}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	packages, err := golang.run(t.Context(), "list", "-deps", "-f", "{{if not .Standard}}{{.Dir}}{{end}}", entrypointPackage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := t.TempDir()
+	files := []string{"go.mod", "go.sum"}
+	for directory := range strings.FieldsSeq(packages) {
+		entries, err := os.ReadDir(directory)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range entries {
+			if name := entry.Name(); entry.Type().IsRegular() && !strings.HasSuffix(name, "_test.go") {
+				relative, err := filepath.Rel(root, filepath.Join(directory, name))
+				if err != nil {
+					t.Fatal(err)
+				}
+				files = append(files, relative)
+			}
+		}
+	}
+	for _, name := range files {
+		target := filepath.Join(elsewhere, name)
+		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(target, []byte(read(t, root, name)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(elsewhere)
+	program := filepath.Join(elsewhere, "program")
+	if err := golang.buildEntrypoint(t.Context(), program); err != nil {
+		t.Fatal(err)
+	}
+	if read(t, elsewhere, "program") != want {
+		t.Errorf("built from %d files in %s, the program differs", len(files), elsewhere)
+	}
+}
+
+func TestEntrypointIsStaticAndForTheTasksArchitecture(t *testing.T) {
+	for architecture, machine := range map[string]elf.Machine{"x86_64": elf.EM_X86_64, "arm64": elf.EM_AARCH64} {
+		t.Run(architecture, func(t *testing.T) {
+			dir := stage(t, parse(t, map[string]any{"architecture": architecture}), nil)
+			program, err := elf.Open(filepath.Join(dir, "entrypoint"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer program.Close()
+			if program.Machine != machine {
+				t.Errorf("made for %v, want %v", program.Machine, machine)
+			}
+			for _, part := range program.Progs {
+				if part.Type == elf.PT_INTERP {
+					t.Error("needs a loader, which is not in the image for it")
+				}
+			}
+		})
+	}
+}
+
+func TestTimeZone(t *testing.T) {
+	for _, zone := range []string{"UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires"} {
+		dir := stage(t, parse(t, map[string]any{"timezone": zone}), nil)
+		if _, err := time.LoadLocationFromTZData(zone, []byte(read(t, dir, "localtime"))); err != nil {
+			t.Errorf("%s: %v", zone, err)
+		}
+	}
+	tokyo := read(t, stage(t, parse(t, inImage), twoPasswords), "localtime")
+	location, err := time.LoadLocationFromTZData("", []byte(tokyo))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, offset := time.Unix(0, 0).In(location).Zone(); offset != 9*60*60 {
+		t.Errorf("Tokyo is %d seconds ahead of UTC", offset)
+	}
+}
+
+// Every error leaves the directory's parent as it was.
+func TestNothingIsLeftBehind(t *testing.T) {
+	cancelled, cancel := context.WithCancel(context.Background())
+	cancel()
+	soon, cancelSoon := context.WithTimeout(context.Background(), 150*time.Millisecond)
+	defer cancelSoon()
+	secrets, image := parse(t, inSecrets), parse(t, inImage)
+	unknownZone := *secrets
+	unknownZone.Timezone = "Mars/Olympus"
+	for _, c := range []struct {
+		name      string
+		ctx       context.Context
+		dir       string
+		p         *params.Params
+		n         Network
+		passwords []squid.Credential
+		prepare   func(t *testing.T, parent string)
+		want      string
+	}{
+		{name: "there already", dir: "taken", p: secrets, n: network, want: "taken is already there; remove it or choose another directory"},
+		{name: "a link to nowhere", dir: "link", p: secrets, n: network, want: "link is already there"},
+		{name: "no parent", dir: "missing/context", p: secrets, n: network, want: "no such file or directory"},
+		{name: "no load balancer", dir: "context", p: secrets, want: "stage the image: squid.conf: loadBalancerCidrs: empty"},
+		{name: "too many passwords", dir: "context", p: secrets, n: network, passwords: twoPasswords, want: "passwords: 2 given, credentials=secretsmanager and 2 users need 0"},
+		{name: "too few passwords", dir: "context", p: image, n: network, passwords: twoPasswords[:1], want: "passwords: 1 given, credentials=image and 2 users need 2"},
+		{name: "somebody else's password", dir: "context", p: image, n: network, passwords: []squid.Credential{twoPasswords[1], twoPasswords[0]}, want: `passwords[0]: is user "bob"'s, not "alice"'s`},
+		{name: "unknown zone", dir: "context", p: &unknownZone, n: network, want: `timezone: "Mars/Olympus" is not in `},
+		{name: "cancelled before", dir: "context", p: secrets, n: network, ctx: cancelled, want: "context canceled"},
+		{name: "cancelled meanwhile", dir: "context", p: secrets, n: network, ctx: soon, want: "deadline exceeded", prepare: emptyCache},
+		{name: "no Go", dir: "context", p: secrets, n: network, want: "install Go and put it on PATH", prepare: func(t *testing.T, _ string) { t.Setenv("PATH", t.TempDir()) }},
+		{name: "outside the module", dir: "context", p: secrets, n: network, want: "inside the module's directory", prepare: func(t *testing.T, _ string) { t.Chdir(t.TempDir()) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			parent := t.TempDir()
+			if err := os.Mkdir(filepath.Join(parent, "taken"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink("nowhere", filepath.Join(parent, "link")); err != nil {
+				t.Fatal(err)
+			}
+			if c.prepare != nil {
+				c.prepare(t, parent)
+			}
+			ctx := c.ctx
+			if ctx == nil {
+				ctx = t.Context()
+			}
+			err := Stage(ctx, filepath.Join(parent, c.dir), c.p, c.n, c.passwords)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v, want %q", err, c.want)
+			}
+			var names []string
+			entries, err := os.ReadDir(parent)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, entry := range entries {
+				names = append(names, entry.Name())
+			}
+			if !slices.Equal(names, []string{"link", "taken"}) {
+				t.Errorf("the parent holds %q", names)
+			}
+		})
+	}
+}
+
+// emptyCache makes the compiler work for seconds, so that a deadline falls into its work.
+func emptyCache(t *testing.T, _ string) {
+	t.Setenv("GOCACHE", t.TempDir())
+}

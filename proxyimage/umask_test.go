@@ -1,0 +1,8 @@
+package proxyimage
+
+import "syscall"
+
+func setUmask(mask int) (restore func()) {
+	old := syscall.Umask(mask)
+	return func() { syscall.Umask(old) }
+}
