@@ -1,0 +1,358 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"squidfleet/params"
+)
+
+// app is the built program.
+var app string
+
+func TestMain(m *testing.M) { os.Exit(runTests(m)) }
+
+func runTests(m *testing.M) int {
+	if _, err := os.Stat("node_modules/.bin/cdk"); err != nil {
+		fmt.Fprintln(os.Stderr, "the npm packages are missing: run npm ci:", err)
+		return 1
+	}
+	dir, err := os.MkdirTemp("", "squidfleet-app-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	app = filepath.Join(dir, "app")
+	if output, err := exec.Command("go", "build", "-o", app, ".").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "%s%v\n", output, err)
+		return 1
+	}
+	return m.Run()
+}
+
+// file is what the tests read of cdk.json.
+type file struct {
+	App     string
+	Context map[string]any
+}
+
+func cdkJSON(t *testing.T) file {
+	t.Helper()
+	text, err := os.ReadFile("cdk.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var f file
+	if err := json.Unmarshal(text, &f); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// isCDKs tells the feature flags from the parameters.
+func isCDKs(key string) bool { return strings.HasPrefix(key, "@aws-cdk") }
+
+// runApp runs the program as the CDK CLI does.
+func runApp(t *testing.T, outdir string, changes map[string]any, environment ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	command, out, errs := appCommand(t, outdir, changes, environment...)
+	if err := command.Run(); err != nil && command.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return command.ProcessState.ExitCode(), out.String(), errs.String()
+}
+
+func appCommand(t *testing.T, outdir string, changes map[string]any, environment ...string) (command *exec.Cmd, stdout, stderr *bytes.Buffer) {
+	t.Helper()
+	context := cdkJSON(t).Context
+	maps.Copy(context, changes)
+	text, err := json.Marshal(context)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin, err := filepath.Abs("node_modules/.bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	command = exec.Command(app)
+	for _, entry := range os.Environ() {
+		if !strings.HasPrefix(entry, "SQUIDFLEET_") && !strings.HasPrefix(entry, "CDK_") {
+			command.Env = append(command.Env, entry)
+		}
+	}
+	command.Env = append(command.Env, "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "CDK_OUTDIR="+outdir, "CDK_CONTEXT_JSON="+string(text), "JSII_DEPRECATED=fail")
+	command.Env = append(command.Env, environment...)
+	stdout, stderr = new(bytes.Buffer), new(bytes.Buffer)
+	command.Stdout, command.Stderr = stdout, stderr
+	return command, stdout, stderr
+}
+
+func TestErrorsAreToldOneALineAndTheLastAssemblyStaysAsItWas(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		changes map[string]any
+		want    []string
+	}{
+		{"parameters", map[string]any{"clientCidrs": "192.5.6.0/24,10.0.0.0/33", "fleetSze": "3", "users": []any{"a:b"}}, []string{
+			`^clientCidrs\[1\]: .*10\.0\.0\.0/33`, `^users\[0\]: .*a:b`, `^fleetSze: .*fleetSize`,
+		}},
+		{"passwords", map[string]any{"credentials": "image", "users": "alice,bob"}, []string{`^SQUIDFLEET_PASSWORD_ALICE: `, `^SQUIDFLEET_PASSWORD_BOB: `}},
+		{"VPC", map[string]any{"vpcId": "vpc-0123456789abcdef0"}, []string{`^vpcId: .* needs an account and a region`}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			outdir := filepath.Join(t.TempDir(), "cdk.out")
+			if err := os.Mkdir(outdir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			last := filepath.Join(outdir, "manifest.json")
+			if err := os.WriteFile(last, []byte("of the last synth"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			code, stdout, stderr := runApp(t, outdir, c.changes)
+			if code != 1 || stdout != "" {
+				t.Errorf("exit code %d, stdout %q", code, stdout)
+			}
+			lines := strings.Split(strings.TrimSuffix(stderr, "\n"), "\n")
+			if len(lines) != len(c.want) {
+				t.Fatalf("%d lines, want %d:\n%s", len(lines), len(c.want), stderr)
+			}
+			for i, want := range c.want {
+				if !regexp.MustCompile(want).MatchString(lines[i]) {
+					t.Errorf("line %q, want %s", lines[i], want)
+				}
+			}
+			entries, err := os.ReadDir(outdir)
+			if err != nil || len(entries) != 1 {
+				t.Errorf("the directory now holds %v, %v", entries, err)
+			}
+			if text, err := os.ReadFile(last); string(text) != "of the last synth" {
+				t.Errorf("the last assembly became %q, %v", text, err)
+			}
+		})
+	}
+}
+
+func TestErrorsLeaveNoNewDirectoryBehind(t *testing.T) {
+	outdir := filepath.Join(t.TempDir(), "cdk.out")
+	if code, _, stderr := runApp(t, outdir, map[string]any{"fleetSize": 0}); code != 1 {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	if entries, err := os.ReadDir(outdir); len(entries) != 0 {
+		t.Errorf("%v, %v", entries, err)
+	}
+}
+
+func TestPasswordsForTheImageComeFromTheEnvironmentAndStayThere(t *testing.T) {
+	const password = "never-to-be-written-anywhere"
+	outdir := filepath.Join(t.TempDir(), "cdk.out")
+	code, stdout, stderr := runApp(t, outdir, map[string]any{"credentials": "image"}, "SQUIDFLEET_PASSWORD="+password)
+	if code != 0 {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	if strings.Contains(stdout+stderr, password) {
+		t.Error("the password was printed")
+	}
+	hashes := 0
+	err := filepath.WalkDir(outdir, func(path string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if bytes.Contains(text, []byte(password)) {
+			t.Errorf("%s holds the password", path)
+		}
+		if entry.Name() == "passwords" && bytes.HasPrefix(text, []byte("proxy:squidfleet:")) {
+			hashes++
+		}
+		return err
+	})
+	if err != nil || hashes != 1 {
+		t.Errorf("%d password files, %v", hashes, err)
+	}
+}
+
+func TestInterruptedSynthLeavesNothingStaged(t *testing.T) {
+	temporary, outdir := t.TempDir(), filepath.Join(t.TempDir(), "cdk.out")
+	command, _, stderr := appCommand(t, outdir, nil, "TMPDIR="+temporary)
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	staged := func() []string {
+		found, err := filepath.Glob(filepath.Join(temporary, "squidfleet-image-*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	for deadline := time.Now().Add(time.Minute); len(staged()) == 0; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			command.Process.Kill()
+			t.Fatal("nothing was ever staged")
+		}
+	}
+	// As a terminal does on Ctrl-C: Node.js and the Go compiler have it, too.
+	if err := syscall.Kill(-command.Process.Pid, syscall.SIGINT); err != nil {
+		t.Error(err)
+	}
+	command.Wait()
+	if code := command.ProcessState.ExitCode(); code != 130 {
+		t.Errorf("exit code %d", code)
+	}
+	if strings.Contains(stderr.String(), "goroutine") {
+		t.Errorf("stack trace:\n%s", stderr)
+	}
+	if left := staged(); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	if _, err := os.Stat(filepath.Join(outdir, "manifest.json")); err == nil {
+		t.Error("there is an assembly")
+	}
+}
+
+// cdk runs the CDK CLI as a person does, in the project's directory.
+func cdk(t *testing.T, arguments ...string) string {
+	t.Helper()
+	command := exec.Command("npx", append([]string{"--no-install", "cdk"}, arguments...)...)
+	command.Env = append(os.Environ(), "CDK_DISABLE_CLI_TELEMETRY=true", "AWS_EC2_METADATA_DISABLED=true")
+	output, err := command.CombinedOutput()
+	if err != nil {
+		t.Fatalf("cdk %q: %v\n%s", arguments, err, output)
+	}
+	return string(output)
+}
+
+func TestSynthWithTheCLIShowsTheParametersInTemplateAndImage(t *testing.T) {
+	outdir := filepath.Join(t.TempDir(), "cdk.out")
+	output := cdk(t, "synth", "--quiet", "--output", outdir, "-c", "clientCidrs=192.5.6.7/32", "-c", "fleetSize=3", "-c", "users=alice,bob")
+	for line := range strings.Lines(output) {
+		if !strings.HasPrefix(line, "npm ") && regexp.MustCompile(`(?i)warn|error|deprecat|abnormal|!!`).MatchString(line) {
+			t.Errorf("synth prints %s", line)
+		}
+	}
+	template, err := os.ReadFile(filepath.Join(outdir, "Squidfleet-Proxy.template.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"192.5.6.7/32"`, `"DesiredCount": 3`, `"alice,bob"`} {
+		if !bytes.Contains(template, []byte(want)) {
+			t.Errorf("the template does not show %s", want)
+		}
+	}
+	for name, want := range map[string]string{"squid.conf": "acl clients src 192.5.6.7/32\n", "Dockerfile": "FROM ", "entrypoint": "\x7fELF"} {
+		found, _ := filepath.Glob(filepath.Join(outdir, "asset.*", name))
+		if len(found) != 1 {
+			t.Errorf("%s is there %d times", name, len(found))
+			continue
+		}
+		if text, err := os.ReadFile(found[0]); !bytes.Contains(text, []byte(want)) {
+			t.Errorf("%s does not hold %q, %v", name, want, err)
+		}
+	}
+}
+
+func TestSynthWithTheCLIWarnsOfTheDocumentationRangeOnce(t *testing.T) {
+	output := cdk(t, "synth", "--quiet", "--output", filepath.Join(t.TempDir(), "cdk.out"))
+	warnings := 0
+	for line := range strings.Lines(output) {
+		if !strings.HasPrefix(line, "npm ") && strings.Contains(strings.ToLower(line), "warning") {
+			warnings++
+			if !strings.Contains(line, "clientCidrs") || !strings.Contains(line, "203.0.113.0/24") {
+				t.Errorf("synth warns: %s", line)
+			}
+		}
+	}
+	if warnings != 1 {
+		t.Errorf("%d warnings:\n%s", warnings, output)
+	}
+}
+
+func TestCdkJSONListsEveryParameterWithItsDefault(t *testing.T) {
+	given := map[string]any{}
+	for key, value := range cdkJSON(t).Context {
+		if !isCDKs(key) {
+			given[key] = value
+		}
+	}
+	fromFile, err := params.Parse(given)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defaults, err := params.Parse(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(fromFile, defaults) {
+		t.Errorf("cdk.json means %+v, the defaults are %+v", fromFile, defaults)
+	}
+	rows := regexp.MustCompile("(?m)^\\| `([A-Za-z]+)` \\|").FindAllStringSubmatch(params.Table(), -1)
+	if len(rows) != len(given) {
+		t.Errorf("cdk.json lists %d parameters of %d", len(given), len(rows))
+	}
+	for _, row := range rows {
+		if _, listed := given[row[1]]; !listed {
+			t.Errorf("cdk.json does not list %s", row[1])
+		}
+	}
+}
+
+func TestCdkJSONHasTheFeatureFlagsThatTheCLIRecommends(t *testing.T) {
+	text, err := os.ReadFile("node_modules/aws-cdk/lib/init-templates/.recommended-feature-flags.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want map[string]any
+	if err := json.Unmarshal(text, &want); err != nil {
+		t.Fatal(err)
+	}
+	got := cdkJSON(t).Context
+	maps.DeleteFunc(got, func(key string, _ any) bool { return !isCDKs(key) })
+	if len(want) < 50 || !reflect.DeepEqual(got, want) {
+		t.Errorf("cdk.json has %v, recommended are %v", got, want)
+	}
+	if got["@aws-cdk/core:validateAgainstDefaultRules"] != true {
+		t.Error("what AWS would refuse is a warning only")
+	}
+}
+
+func TestToolsArePinned(t *testing.T) {
+	text, err := os.ReadFile("package.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var manifest struct{ Dependencies, DevDependencies, OptionalDependencies map[string]string }
+	if err := json.Unmarshal(text, &manifest); err != nil {
+		t.Fatal(err)
+	}
+	pinned := 0
+	for _, list := range []map[string]string{manifest.Dependencies, manifest.DevDependencies, manifest.OptionalDependencies} {
+		for name, version := range list {
+			pinned++
+			if !regexp.MustCompile(`^\d+\.\d+\.\d+$`).MatchString(version) {
+				t.Errorf("%s: %s is not an exact version", name, version)
+			}
+		}
+	}
+	if pinned == 0 {
+		t.Error("nothing is pinned")
+	}
+	lock, err := os.ReadFile("package-lock.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(lock, []byte(`"resolved"`)) || !bytes.Contains(lock, []byte(`"integrity"`)) {
+		t.Error("the lock file names a registry, or has no hashes")
+	}
+}

@@ -1,0 +1,363 @@
+package stacks
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"squidfleet/internal/cfnspec"
+	"squidfleet/params"
+)
+
+var update = flag.Bool("update", false, "write the table of changes and the execution policy into docs")
+
+// deployingDoc holds a table of what the change of each parameter does.
+const (
+	deployingDoc = "../docs/deploying.md"
+	changesBegin = "<!-- changes -->\n"
+	changesEnd   = "<!-- /changes -->\n"
+)
+
+// variant is the change of one parameter. Both sides are changes of cdk.json's context.
+type variant struct {
+	key, change   string
+	before, after map[string]any
+}
+
+func only(key string, value any) map[string]any { return map[string]any{key: value} }
+
+// variants has at least one change of every parameter.
+var variants = []variant{
+	{"stackName", "`Squidfleet` to `Second`", nil, only("stackName", "Second")},
+	{"clientCidrs", "another block", nil, only("clientCidrs", "198.51.100.7/32")},
+	{"clientCidrs", "the first IPv6 block", nil, only("clientCidrs", "203.0.113.0/24,2001:db8::/32")},
+	{"allowAnyClient", "`false` to `true`", nil, only("allowAnyClient", "true")},
+	{"users", "one more", nil, only("users", "proxy,alice")},
+	{"users", "one less", only("users", "proxy,alice"), nil},
+	{"realm", "another", nil, only("realm", "other")},
+	{"digest", "`fleet` to `squid`", only("fleetSize", "1"), map[string]any{"fleetSize": "1", "digest": "squid"}},
+	{"credentials", "`secretsmanager` to `image`", nil, only("credentials", "image")},
+	{"listenerPort", "another", nil, only("listenerPort", "35202")},
+	{"httpPorts", "one more", nil, only("httpPorts", "80,8080")},
+	{"connectPorts", "one more", nil, only("connectPorts", "443,8443")},
+	{"blockedCidrs", "a block", nil, only("blockedCidrs", "1.2.3.0/24")},
+	{"allowedPrivateCidrs", "a block", nil, only("allowedPrivateCidrs", "192.168.7.0/24")},
+	{"fleetSize", "2 to 3", nil, only("fleetSize", "3")},
+	{"cpu", "256 to 512", only("memory", "1024"), map[string]any{"memory": "1024", "cpu": "512"}},
+	{"memory", "512 to 1024", nil, only("memory", "1024")},
+	{"architecture", "`x86_64` to `arm64`", nil, only("architecture", "arm64")},
+	{"spotShare", "0 to 50", nil, only("spotShare", "50")},
+	{"rotateEvery", "`1h` to `2h`", nil, only("rotateEvery", "2h")},
+	{"rotateEvery", "`1h` to `off`", nil, only("rotateEvery", "off")},
+	{"drainTimeout", "`2m` to `1m`", nil, only("drainTimeout", "1m")},
+	{"vpcCidr", "another block", nil, only("vpcCidr", "10.1.0.0/16")},
+	{"vpcId", "none to one", nil, imported(nil)},
+	{"logRetentionDays", "30 to 7", nil, only("logRetentionDays", "7")},
+	{"timezone", "another", nil, only("timezone", "Asia/Tokyo")},
+}
+
+// effect is what a person notices of a change.
+type effect string
+
+const (
+	nothing    effect = "nothing"
+	otherFleet effect = "another fleet beside the first, which stays until it is destroyed under its own name"
+	newNetwork effect = "**do not change it in place**: the tasks would move to a new network while the old one cannot be deleted. Deploy a second fleet under another `stackName`, then destroy the first"
+	endpoint   effect = "a new endpoint"
+	newPort    effect = "clients must use the new port; nobody can connect until the new tasks are healthy, and connections may be cut"
+	clients    effect = "who may connect, at once"
+	redeployed effect = "every task is replaced as in a rotation: new egress addresses, old connections drain"
+	scaling    effect = "tasks are added or taken away; the others stay"
+	newSecret  effect = "a secret is generated"
+	lostSecret effect = "a secret is deleted, and kept by Secrets Manager for its recovery window"
+	oldLog     effect = "CloudWatch Logs deletes, or keeps, older events"
+)
+
+// effects are in the order in which a row tells them, the gravest first.
+var effects = []effect{otherFleet, newNetwork, endpoint, newPort, clients, redeployed, scaling, newSecret, lostSecret, oldLog, nothing}
+
+// rule says what is noticed when a resource is changed in place. Whether a change replaces the resource is AWS's own data, see package cfnspec.
+type rule struct {
+	kind, property string
+	effect         effect
+}
+
+// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html: ECS starts new tasks when one of these is updated, except for the number of tasks.
+// https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html: rules hold at once.
+// https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
+// The rest says "Update requires: No interruption" in the template reference, and nothing of it is in a connection's way.
+var rules = []rule{
+	{"AWS::ECS::Service", "TaskDefinition", redeployed},
+	{"AWS::ECS::Service", "NetworkConfiguration", redeployed},
+	{"AWS::ECS::Service", "LoadBalancers", redeployed},
+	{"AWS::ECS::Service", "CapacityProviderStrategy", redeployed},
+	{"AWS::ECS::Service", "DesiredCount", scaling},
+	{"AWS::EC2::SecurityGroup", "SecurityGroupIngress", clients},
+	{"AWS::EC2::SecurityGroup", "SecurityGroupEgress", nothing},
+	{"AWS::ElasticLoadBalancingV2::LoadBalancer", "IpAddressType", nothing},
+	{"AWS::ElasticLoadBalancingV2::LoadBalancer", "SecurityGroups", nothing},
+	{"AWS::ElasticLoadBalancingV2::LoadBalancer", "Subnets", newNetwork},
+	{"AWS::ElasticLoadBalancingV2::Listener", "Port", newPort},
+	// The listener gets its new, still empty target group before the service's new tasks are in it.
+	{"AWS::ElasticLoadBalancingV2::Listener", "DefaultActions", newPort},
+	{"AWS::ElasticLoadBalancingV2::TargetGroup", "TargetGroupAttributes", nothing},
+	{"AWS::IAM::Role", "Policies", nothing},
+	{"AWS::IAM::Role", "AssumeRolePolicyDocument", nothing},
+	{"AWS::Logs::LogGroup", "RetentionInDays", oldLog},
+	{"AWS::Scheduler::Schedule", "ScheduleExpression", nothing},
+	{"AWS::Scheduler::Schedule", "Target", nothing},
+	{"AWS::SQS::QueuePolicy", "PolicyDocument", nothing},
+}
+
+// comings are what is noticed when a resource is added, removed or replaced by another; what is not here is noticed by what refers to it.
+var comings = map[string]struct{ added, removed, replaced effect }{
+	"AWS::EC2::VPC": {newNetwork, newNetwork, newNetwork},
+	"AWS::ElasticLoadBalancingV2::LoadBalancer": {replaced: endpoint},
+	"AWS::SecretsManager::Secret":               {newSecret, lostSecret, lostSecret},
+}
+
+// quiet are the types that may be added, removed or replaced without anybody's notice.
+var quiet = []string{
+	"AWS::EC2::InternetGateway", "AWS::EC2::Route", "AWS::EC2::RouteTable", "AWS::EC2::SecurityGroup", "AWS::EC2::SecurityGroupIngress", "AWS::EC2::Subnet", "AWS::EC2::SubnetRouteTableAssociation",
+	"AWS::EC2::VPCCidrBlock", "AWS::EC2::VPCGatewayAttachment", "AWS::ECS::TaskDefinition", "AWS::ElasticLoadBalancingV2::TargetGroup", "AWS::IAM::Role",
+	"AWS::SQS::Queue", "AWS::SQS::QueuePolicy", "AWS::Scheduler::Schedule", "AWS::Scheduler::ScheduleGroup",
+}
+
+func TestEveryParameterHasItsRowInTheTableOfChanges(t *testing.T) {
+	spec, err := cfnspec.Load("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table strings.Builder
+	table.WriteString("| parameter | change | in place | replaced | added, removed | what is noticed |\n|---|---|---|---|---|---|\n")
+	rest := variants
+	for _, declared := range params.Declarations() {
+		rows := 0
+		for ; len(rest) > 0 && rest[0].key == declared.Key; rest = rest[1:] {
+			rows++
+			table.WriteString(row(t, spec, rest[0]))
+		}
+		if rows == 0 {
+			t.Errorf("no change of parameter %q is tried: add one to variants, in the order of the table of parameters", declared.Key)
+		}
+	}
+	if len(rest) > 0 {
+		t.Errorf("variant of %q: no such parameter, or out of order", rest[0].key)
+	}
+	text, err := os.ReadFile(deployingDoc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, section, found := strings.Cut(string(text), changesBegin)
+	section, after, closed := strings.Cut(section, changesEnd)
+	if !found || !closed {
+		t.Fatalf("%s: no %q and %q", deployingDoc, changesBegin, changesEnd)
+	}
+	if section == table.String() {
+		return
+	}
+	if !*update {
+		t.Fatalf("%s: the table is not that of the templates; run this test with -update. It should be\n%s", deployingDoc, table.String())
+	}
+	if err := os.WriteFile(deployingDoc, []byte(before+changesBegin+table.String()+changesEnd+after), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// row tells of one change.
+func row(t *testing.T, spec cfnspec.Spec, v variant) string {
+	t.Helper()
+	before, after := synth(t, v.before), synth(t, v.after)
+	cells := func(inPlace, replaced, comes string, told []effect) string {
+		var noticed []string
+		for _, e := range told {
+			noticed = append(noticed, string(e))
+		}
+		return fmt.Sprintf("| `%s` | %s | %s | %s | %s | %s |\n", v.key, v.change, inPlace, replaced, comes, strings.Join(noticed, "; "))
+	}
+	if v.key == "stackName" {
+		// CloudFormation knows a stack by its name and nothing else.
+		return cells("", "", "both stacks", []effect{otherFleet})
+	}
+	c := compare(t, spec, before, after)
+	if slices.Contains(c.effects, newNetwork) {
+		return cells("", "", "", []effect{newNetwork})
+	}
+	return cells(types(c.inPlace), types(c.replaced), types(append(c.added, c.removed...)), c.effects)
+}
+
+// types names resources by their types, each once.
+func types(resources []resource) string {
+	found := map[string]bool{}
+	for _, r := range resources {
+		parts := strings.Split(r.Type, "::")
+		found[parts[2]] = true
+	}
+	return strings.Join(slices.Sorted(maps.Keys(found)), ", ")
+}
+
+// comparison is what CloudFormation would do.
+type comparison struct {
+	inPlace, replaced, added, removed []resource
+	effects                           []effect
+}
+
+// compare finds out what becomes of each resource of both stacks, and of those that refer to one that is replaced.
+func compare(t *testing.T, spec cfnspec.Spec, before, after *assembly) comparison {
+	t.Helper()
+	old, recent := before.everything(), after.everything()
+	var c comparison
+	noticed := map[effect]bool{}
+	gone := map[string]bool{} // replaced, by stack and logical id
+	coming := func(r resource, pick func(added, removed, replaced effect) effect) {
+		known, loud := comings[r.Type]
+		if !loud && !slices.Contains(quiet, r.Type) {
+			t.Errorf("a %s comes or goes: say in comings or quiet what is noticed of it", r.Type)
+		}
+		if e := pick(known.added, known.removed, known.replaced); e != "" {
+			noticed[e] = true
+		}
+	}
+	changed := map[string][]string{}
+	for again := true; again; {
+		again = false
+		for id, r := range recent {
+			was, existed := old[id]
+			if !existed || gone[id] {
+				continue
+			}
+			properties := changedProperties(was, r, func(reference string) bool { return gone[reference] }, after, id)
+			changed[id] = properties
+			for _, name := range properties {
+				if spec[r.Type].Properties[name].Replaces == cfnspec.Always {
+					gone[id], again = true, true
+				}
+			}
+		}
+	}
+	for id, r := range recent {
+		switch _, existed := old[id]; {
+		case !existed:
+			c.added = append(c.added, r)
+			coming(r, func(added, _, _ effect) effect { return added })
+		case gone[id]:
+			c.replaced = append(c.replaced, r)
+			coming(r, func(_, _, replaced effect) effect { return replaced })
+		case len(changed[id]) > 0:
+			c.inPlace = append(c.inPlace, r)
+			for _, name := range changed[id] {
+				if spec[r.Type].Properties[name].Replaces == cfnspec.Sometimes {
+					t.Errorf("%s: a change of %s replaces the resource sometimes: no rule says when", id, name)
+				}
+				i := slices.IndexFunc(rules, func(one rule) bool { return one.kind == r.Type && one.property == name })
+				if i < 0 {
+					t.Errorf("%s of a %s changes: no rule says what is noticed of it", name, r.Type)
+					continue
+				}
+				noticed[rules[i].effect] = true
+			}
+		}
+	}
+	for id, r := range old {
+		if _, stays := recent[id]; !stays {
+			c.removed = append(c.removed, r)
+			coming(r, func(_, removed, _ effect) effect { return removed })
+		}
+	}
+	if noticed[newPort] {
+		delete(noticed, clients) // the same clients, at the new port
+	}
+	for _, e := range effects {
+		if noticed[e] && (e != nothing || len(c.effects) == 0) {
+			c.effects = append(c.effects, e)
+		}
+	}
+	if len(c.effects) == 0 {
+		c.effects = []effect{nothing}
+	}
+	return c
+}
+
+// everything returns the resources of both stacks, with the stack's role before the logical id.
+func (a *assembly) everything() map[string]resource {
+	all := map[string]resource{}
+	for id, r := range a.network.Resources {
+		all["Network/"+id] = r
+	}
+	for id, r := range a.proxy.Resources {
+		all["Proxy/"+id] = r
+	}
+	return all
+}
+
+// changedProperties returns the properties that differ, or that refer to a resource that is replaced.
+func changedProperties(before, after resource, gone func(string) bool, a *assembly, id string) []string {
+	stack, _, _ := strings.Cut(id, "/")
+	names := maps.Clone(before.Properties)
+	if names == nil {
+		names = map[string]any{}
+	}
+	maps.Copy(names, after.Properties)
+	var changed []string
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		value := after.Properties[name]
+		if !reflect.DeepEqual(before.Properties[name], value) || slices.ContainsFunc(a.references(stack, value), gone) {
+			changed = append(changed, name)
+		}
+	}
+	return changed
+}
+
+// references returns what a value refers to, through the other stack's outputs too.
+func (a *assembly) references(stack string, value any) []string {
+	switch v := value.(type) {
+	case []any:
+		var all []string
+		for _, item := range v {
+			all = append(all, a.references(stack, item)...)
+		}
+		return all
+	case map[string]any:
+		if name, is := v["Ref"].(string); is {
+			return []string{stack + "/" + name}
+		}
+		if attribute, is := v["Fn::GetAtt"].([]any); is {
+			return []string{stack + "/" + attribute[0].(string)}
+		}
+		if other, is := v["Fn::GetStackOutput"].(map[string]any); is {
+			return a.references("Network", a.network.Outputs[other["OutputName"].(string)].Value)
+		}
+		var all []string
+		for _, item := range v {
+			all = append(all, a.references(stack, item)...)
+		}
+		return all
+	}
+	return nil
+}
+
+func TestReplacementSpreadsToWhatRefersToTheReplaced(t *testing.T) {
+	spec, err := cfnspec.Load("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The VPC's range stands in the VPC alone; its subnets name the VPC, and the proxy's stack names both by the network's outputs.
+	c := compare(t, spec, synth(t, nil), synth(t, only("vpcCidr", "10.1.0.0/16")))
+	var replaced []string
+	for _, r := range c.replaced {
+		replaced = append(replaced, r.Type)
+	}
+	for _, want := range []string{"AWS::EC2::VPC", "AWS::EC2::Subnet", "AWS::EC2::SecurityGroup", "AWS::ElasticLoadBalancingV2::TargetGroup"} {
+		if !slices.Contains(replaced, want) {
+			t.Errorf("no %s is replaced: %v", want, replaced)
+		}
+	}
+	if same := compare(t, spec, synth(t, nil), synth(t, nil)); len(same.inPlace)+len(same.replaced)+len(same.added)+len(same.removed) > 0 {
+		t.Errorf("without a change: %+v", same)
+	}
+}

@@ -1,0 +1,122 @@
+package stacks
+
+import (
+	"slices"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
+	"github.com/aws/jsii-runtime-go"
+
+	"squidfleet/params"
+)
+
+// firewall keeps everybody but the clients off the load balancer, and everybody but the load balancer off the tasks: whoever reached a task directly could
+// claim any client address in a PROXY header.
+//
+// It is made of CloudFormation's own resources. The CDK's would leave the load balancer's group without an egress rule of its own, and EC2 takes a group without one for a group that may send anywhere.
+type firewall struct {
+	loadBalancer, tasks awsec2.CfnSecurityGroup
+	// fromLoadBalancer is the tasks' only ingress rule. It stands apart because the two groups name each other.
+	fromLoadBalancer awsec2.CfnSecurityGroupIngress
+}
+
+func newFirewall(n network, p *params.Params) firewall {
+	var f firewall
+	port := jsii.Number(p.ListenerPort)
+	f.tasks = awsec2.NewCfnSecurityGroup(n.stack, jsii.String("TaskFirewall"), &awsec2.CfnSecurityGroupProps{
+		GroupDescription:    jsii.String("Tasks of the proxy"),
+		VpcId:               n.vpc.VpcId(),
+		SecurityGroupEgress: taskEgress(n, p),
+	})
+	f.loadBalancer = awsec2.NewCfnSecurityGroup(n.stack, jsii.String("LoadBalancerFirewall"), &awsec2.CfnSecurityGroupProps{
+		GroupDescription:     jsii.String("Load balancer of the proxy"),
+		VpcId:                n.vpc.VpcId(),
+		SecurityGroupIngress: clientIngress(p),
+		SecurityGroupEgress: &[]*awsec2.CfnSecurityGroup_EgressProperty{{
+			Description:                jsii.String("to the tasks, health checks included"),
+			DestinationSecurityGroupId: f.tasks.AttrGroupId(),
+			IpProtocol:                 jsii.String("tcp"),
+			FromPort:                   port,
+			ToPort:                     port,
+		}},
+	})
+	f.fromLoadBalancer = awsec2.NewCfnSecurityGroupIngress(n.stack, jsii.String("FromLoadBalancer"), &awsec2.CfnSecurityGroupIngressProps{
+		Description:           jsii.String("from the load balancer, health checks included"),
+		GroupId:               f.tasks.AttrGroupId(),
+		SourceSecurityGroupId: f.loadBalancer.AttrGroupId(),
+		IpProtocol:            jsii.String("tcp"),
+		FromPort:              port,
+		ToPort:                port,
+	})
+	return f
+}
+
+func clientIngress(p *params.Params) *[]*awsec2.CfnSecurityGroup_IngressProperty {
+	var rules []*awsec2.CfnSecurityGroup_IngressProperty
+	for _, cidr := range p.ClientCidrs {
+		rule := &awsec2.CfnSecurityGroup_IngressProperty{
+			Description: jsii.String("clientCidrs"),
+			IpProtocol:  jsii.String("tcp"),
+			FromPort:    jsii.Number(p.ListenerPort),
+			ToPort:      jsii.Number(p.ListenerPort),
+		}
+		if cidr.Addr().Is4() {
+			rule.CidrIp = jsii.String(cidr.String())
+		} else {
+			rule.CidrIpv6 = jsii.String(cidr.String())
+		}
+		rules = append(rules, rule)
+	}
+	return &rules
+}
+
+// taskEgress opens the ports of the destinations; 443, by which a task fetches its image and passwords and sends its log; and 80, by which it asks for its own address.
+func taskEgress(n network, p *params.Params) *[]*awsec2.CfnSecurityGroup_EgressProperty {
+	var rules []*awsec2.CfnSecurityGroup_EgressProperty
+	open := func(protocol, description string, ports portRange) {
+		rule := awsec2.CfnSecurityGroup_EgressProperty{
+			Description: jsii.String(description),
+			IpProtocol:  jsii.String(protocol),
+			FromPort:    jsii.Number(ports.first),
+			ToPort:      jsii.Number(ports.last),
+		}
+		ipv4, ipv6 := rule, rule
+		ipv4.CidrIp = jsii.String("0.0.0.0/0")
+		ipv6.CidrIpv6 = jsii.String("::/0")
+		rules = append(rules, &ipv4)
+		if n.imported {
+			rules = append(rules, &ipv6)
+		}
+	}
+	for _, ports := range egressPorts(slices.Concat(p.HTTPPorts, p.ConnectPorts, []int{443, 80})) {
+		open("tcp", "destinations of the proxy", ports)
+	}
+	// Amazon's resolver needs no rule: security groups do not see it.
+	if n.imported {
+		open("udp", "names", portRange{53, 53})
+		open("tcp", "names", portRange{53, 53})
+	}
+	return &rules
+}
+
+// portRange is a range of ports, both ends in it.
+type portRange struct{ first, last int }
+
+// maxRanges is how many ranges the destinations may take of the 60 outbound rules that a security group holds, IPv4 and IPv6 counted apart.
+const maxRanges = 50
+
+// egressPorts joins ports to ranges. It is a second line behind Squid's own rules: ports too scattered for a security group are left to Squid.
+func egressPorts(ports []int) []portRange {
+	slices.Sort(ports)
+	var ranges []portRange
+	for _, port := range ports {
+		if last := len(ranges) - 1; last >= 0 && port <= ranges[last].last+1 {
+			ranges[last].last = port
+			continue
+		}
+		ranges = append(ranges, portRange{port, port})
+	}
+	if len(ranges) > maxRanges {
+		return []portRange{{1, 65535}}
+	}
+	return ranges
+}

@@ -1,0 +1,136 @@
+package stacks
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// importedNetwork finds the VPC that vpcId names, through the CDK CLI's context lookups: the first synth asks for them, later ones read cdk.context.json.
+func (f Fleet) importedNetwork(app awscdk.App) (network, error) {
+	id := f.Params.VpcID
+	if f.Account == "" || f.Region == "" {
+		return network{}, fmt.Errorf("vpcId: looking up %q needs an account and a region: give the AWS CLI's credentials and region, for instance with AWS_PROFILE or cdk --profile, "+
+			"or leave vpcId out for a VPC of its own", id)
+	}
+	stack := f.proxyStack(app, &awscdk.Environment{Account: jsii.String(f.Account), Region: jsii.String(f.Region)})
+	vpc := awsec2.Vpc_FromLookup(stack, jsii.String("Vpc"), &awsec2.VpcLookupOptions{
+		VpcId:             jsii.String(id),
+		ReturnVpnGateways: jsii.Bool(false),
+	})
+	ipv6 := lookUpIPv6(stack, id)
+	// Until the lookup is done the CDK hands out a VPC of its own invention, with another id.
+	if *vpc.VpcId() != id {
+		return network{stack: stack, pending: true}, nil
+	}
+	n := network{stack: stack, vpc: vpc, imported: true}
+
+	if err := checkPublicSubnets(id, *vpc.PublicSubnets()); err != nil {
+		return network{}, err
+	}
+	// A load balancer takes one subnet a zone.
+	n.loadBalancerSubnets = &awsec2.SubnetSelection{SubnetType: awsec2.SubnetType_PUBLIC, OnePerAz: jsii.Bool(true)}
+	n.taskSubnets = n.loadBalancerSubnets
+
+	var err error
+	if n.loadBalancerCidrs, err = subnetCidrs(id, *vpc.SelectSubnets(n.loadBalancerSubnets).Subnets); err != nil {
+		return network{}, err
+	}
+	if n.vpcCidrs, err = vpcCidrs(vpc, ipv6); err != nil {
+		return network{}, err
+	}
+	if f.hasIPv6Clients() && len(ipv6) == 0 {
+		return network{}, fmt.Errorf("clientCidrs: holds IPv6 addresses, which cannot reach VPC %q: give the VPC and its public subnets IPv6 ranges and run \"cdk context --clear\", or remove them", id)
+	}
+	return n, nil
+}
+
+func checkPublicSubnets(id string, subnets []awsec2.ISubnet) error {
+	var found []string
+	for _, subnet := range subnets {
+		if zone := *subnet.AvailabilityZone(); !slices.Contains(found, zone) {
+			found = append(found, zone)
+		}
+	}
+	const fix = `add public subnets, run "cdk context --clear", or give another VPC`
+	switch len(found) {
+	case 0:
+		return fmt.Errorf("vpcId: %q has no public subnet, in which tasks could have addresses of their own: %s", id, fix)
+	case 1:
+		return fmt.Errorf("vpcId: %q has public subnets in one zone only (%s), and the proxy needs two to outlive one: %s", id, found[0], fix)
+	}
+	return nil
+}
+
+func subnetCidrs(id string, subnets []awsec2.ISubnet) ([]netip.Prefix, error) {
+	var cidrs []netip.Prefix
+	for _, subnet := range subnets {
+		cidr, err := netip.ParsePrefix(*subnet.Ipv4CidrBlock())
+		if err != nil {
+			return nil, fmt.Errorf("vpcId: subnet %s of %q has no usable IPv4 range: %w", *subnet.SubnetId(), id, err)
+		}
+		cidrs = append(cidrs, cidr)
+	}
+	return cidrs, nil
+}
+
+// vpcCidrs returns every range of the VPC that has a subnet in it. The lookup tells the VPC's first range only; what stands in a further one stands in a subnet.
+func vpcCidrs(vpc awsec2.IVpc, ipv6 []string) ([]netip.Prefix, error) {
+	first, err := netip.ParsePrefix(*vpc.VpcCidrBlock())
+	if err != nil {
+		return nil, fmt.Errorf("vpcId: %q has no usable IPv4 range: %w", *vpc.VpcId(), err)
+	}
+	subnets := slices.Concat(*vpc.PublicSubnets(), *vpc.PrivateSubnets(), *vpc.IsolatedSubnets())
+	rest, err := subnetCidrs(*vpc.VpcId(), subnets)
+	if err != nil {
+		return nil, err
+	}
+	for _, block := range ipv6 {
+		cidr, err := netip.ParsePrefix(block)
+		if err != nil {
+			return nil, fmt.Errorf("vpcId: %q has no usable IPv6 range: %w", *vpc.VpcId(), err)
+		}
+		rest = append(rest, cidr)
+	}
+	return withoutContained(append(rest, first)), nil
+}
+
+// withoutContained sorts the prefixes and drops those inside another.
+func withoutContained(prefixes []netip.Prefix) []netip.Prefix {
+	slices.SortFunc(prefixes, netip.Prefix.Compare)
+	var outer []netip.Prefix
+	for _, p := range prefixes {
+		if !slices.ContainsFunc(outer, func(o netip.Prefix) bool { return o.Overlaps(p) }) {
+			outer = append(outer, p)
+		}
+	}
+	return outer
+}
+
+// lookUpIPv6 returns the VPC's IPv6 ranges, which Vpc_FromLookup does not tell, and none before the lookup.
+func lookUpIPv6(stack awscdk.Stack, id string) []string {
+	const property = "Ipv6CidrBlocks"
+	result := awscdk.ContextProvider_GetValue(stack, &awscdk.GetContextValueOptions{
+		Provider: jsii.String("cc-api-provider"),
+		Props: &map[string]any{
+			"typeName":           "AWS::EC2::VPC",
+			"exactIdentifier":    id,
+			"propertiesToReturn": []string{property},
+		},
+		DummyValue: []any{map[string]any{property: []any{}}},
+	})
+	var blocks []string
+	resources, _ := result.Value.([]any)
+	for _, resource := range resources {
+		properties, _ := resource.(map[string]any)
+		list, _ := properties[property].([]any)
+		for _, block := range list {
+			blocks = append(blocks, fmt.Sprint(block))
+		}
+	}
+	return blocks
+}

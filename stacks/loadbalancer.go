@@ -1,0 +1,65 @@
+package stacks
+
+import (
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
+	elb "github.com/aws/aws-cdk-go/awscdk/v2/awselasticloadbalancingv2"
+	"github.com/aws/jsii-runtime-go"
+
+	"squidfleet/params"
+)
+
+// entry is where clients come in.
+type entry struct {
+	loadBalancer elb.NetworkLoadBalancer
+	listener     elb.NetworkListener
+	targets      elb.NetworkTargetGroup
+}
+
+func newLoadBalancer(n network, p *params.Params, f firewall, ipv6 bool) entry {
+	var e entry
+	// Only when it is needed: elsewhere IPv6 addresses that let nobody in would make clients wait before they try IPv4.
+	addressType := elb.IpAddressType_IPV4
+	if ipv6 {
+		addressType = elb.IpAddressType_DUAL_STACK
+	}
+	e.loadBalancer = elb.NewNetworkLoadBalancer(n.stack, jsii.String("LoadBalancer"), &elb.NetworkLoadBalancerProps{
+		Vpc:            n.vpc,
+		VpcSubnets:     n.loadBalancerSubnets,
+		InternetFacing: jsii.Bool(true),
+		IpAddressType:  addressType,
+		// A load balancer that is made without a security group can never have one.
+		SecurityGroups: &[]awsec2.ISecurityGroup{awsec2.SecurityGroup_FromSecurityGroupId(n.stack, jsii.String("EntryFirewall"), f.loadBalancer.AttrGroupId(), nil)},
+		// Every client sees every egress address, whichever zone its connection enters by.
+		CrossZoneEnabled: jsii.Bool(true),
+	})
+	e.targets = elb.NewNetworkTargetGroup(n.stack, jsii.String("Targets"), &elb.NetworkTargetGroupProps{
+		Vpc:        n.vpc,
+		Port:       jsii.Number(p.ListenerPort),
+		Protocol:   elb.Protocol_TCP,
+		TargetType: elb.TargetType_IP,
+		// The PROXY header tells the client's address. Connections come from the load balancer's own address, so that the tasks' security group can
+		// name its group and a client may use the proxy from inside the VPC too.
+		ProxyProtocolV2:  jsii.Bool(true),
+		PreserveClientIp: jsii.Bool(false),
+		CrossZoneEnabled: jsii.Bool(true),
+		// An old task's connections may finish for so long, then they are cut rather than left to hang. New connections go on coming to a deregistered task for up to two minutes
+		// (aws/containers-roadmap#470): with a delay that is no longer, the last of them have little time.
+		DeregistrationDelay:   awscdk.Duration_Seconds(jsii.Number(p.DrainTimeout.Seconds())),
+		ConnectionTermination: jsii.Bool(true),
+		HealthCheck: &elb.HealthCheck{
+			Protocol:                elb.Protocol_TCP,
+			Interval:                awscdk.Duration_Seconds(jsii.Number(10)),
+			Timeout:                 awscdk.Duration_Seconds(jsii.Number(5)),
+			HealthyThresholdCount:   jsii.Number(2),
+			UnhealthyThresholdCount: jsii.Number(2),
+		},
+	})
+	e.listener = elb.NewNetworkListener(n.stack, jsii.String("Listener"), &elb.NetworkListenerProps{
+		LoadBalancer:        e.loadBalancer,
+		Port:                jsii.Number(p.ListenerPort),
+		Protocol:            elb.Protocol_TCP,
+		DefaultTargetGroups: &[]elb.INetworkTargetGroup{e.targets},
+	})
+	return e
+}

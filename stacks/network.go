@@ -1,0 +1,112 @@
+package stacks
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// network is where the fleet runs.
+type network struct {
+	// stack is where the fleet's other resources go.
+	stack awscdk.Stack
+	vpc   awsec2.IVpc
+	// The load balancer and the tasks have subnets of their own where we make the VPC, so that a task can tell the load balancer's
+	// connections from any other by the sender's address.
+	loadBalancerSubnets, taskSubnets *awsec2.SubnetSelection
+	loadBalancerCidrs                []netip.Prefix
+	// vpcCidrs are the addresses inside the VPC: the tasks refuse them as destinations.
+	vpcCidrs []netip.Prefix
+	// imported says that the VPC is not of our making: tasks may have IPv6 addresses in it, and a resolver that is not Amazon's.
+	imported bool
+	// pending says that the VPC is yet to be looked up; only stack is set then.
+	pending bool
+}
+
+func (f Fleet) network(app awscdk.App) (network, error) {
+	if f.Params.VpcID != "" {
+		return f.importedNetwork(app)
+	}
+	return f.ownNetwork(app), nil
+}
+
+// zones is how many availability zones a VPC of our own spans: the fewest with which the proxy outlives one.
+const zones = 2
+
+// loadBalancerMask is that of the smallest subnet a load balancer is allowed in.
+const loadBalancerMask = 28
+
+// ownNetwork makes a VPC that holds nothing private: tasks need public addresses, so there is no NAT gateway and every subnet is public.
+func (f Fleet) ownNetwork(app awscdk.App) network {
+	stack := awscdk.NewStack(app, jsii.String(f.Params.StackName+"-Network"), &awscdk.StackProps{
+		Description: jsii.String("Squidfleet: the network of a forward proxy"),
+	})
+	public := func(name string, mask int) *awsec2.SubnetConfiguration {
+		return &awsec2.SubnetConfiguration{
+			Name:       jsii.String(name),
+			SubnetType: awsec2.SubnetType_PUBLIC,
+			CidrMask:   jsii.Number(mask),
+			// Tasks and load balancer ask for their addresses themselves; nothing else gets one by accident.
+			MapPublicIpOnLaunch: jsii.Bool(false),
+		}
+	}
+	vpc := awsec2.NewVpc(stack, jsii.String("Vpc"), &awsec2.VpcProps{
+		IpAddresses: awsec2.IpAddresses_Cidr(jsii.String(f.Params.VpcCidr.String())),
+		MaxAzs:      jsii.Number(zones),
+		NatGateways: jsii.Number(0),
+		SubnetConfiguration: &[]*awsec2.SubnetConfiguration{
+			public("LoadBalancer", loadBalancerMask),
+			// A quarter of the VPC a zone.
+			public("Tasks", f.Params.VpcCidr.Bits()+2),
+		},
+		// Emptying the default security group takes a Lambda function; nothing of ours is in that group.
+		RestrictDefaultSecurityGroup: jsii.Bool(false),
+	})
+	n := network{
+		stack:               f.proxyStack(app, nil),
+		vpc:                 vpc,
+		loadBalancerSubnets: &awsec2.SubnetSelection{SubnetGroupName: jsii.String("LoadBalancer")},
+		taskSubnets:         &awsec2.SubnetSelection{SubnetGroupName: jsii.String("Tasks")},
+		vpcCidrs:            []netip.Prefix{f.Params.VpcCidr},
+	}
+	for _, subnet := range *vpc.SelectSubnets(n.loadBalancerSubnets).Subnets {
+		n.loadBalancerCidrs = append(n.loadBalancerCidrs, netip.MustParsePrefix(*subnet.Ipv4CidrBlock()))
+	}
+	openToIPv6(stack, vpc, n.loadBalancerSubnets)
+	// Tasks need the routes of their subnets, to which nothing in their stack refers.
+	n.stack.AddStackDependency(stack, jsii.String("tasks start only where there is a route to the internet"))
+	return n
+}
+
+func (f Fleet) hasIPv6Clients() bool {
+	return slices.ContainsFunc(f.Params.ClientCidrs, func(p netip.Prefix) bool { return p.Addr().Is6() })
+}
+
+// openToIPv6 gives the load balancer's subnets, and no others, IPv6 addresses and a route. Tasks stay without: they are reached over IPv4, and could not be made to
+// connect to an IPv6 address inside the VPC, which Amazon chooses too late to be refused by Squid.
+//
+// It does so whether there are IPv6 clients or not. Otherwise removing the last of them would take away addresses that the load balancer still holds, which fails.
+func openToIPv6(stack awscdk.Stack, vpc awsec2.Vpc, selection *awsec2.SubnetSelection) {
+	block := awsec2.NewCfnVPCCidrBlock(stack, jsii.String("Ipv6Block"), &awsec2.CfnVPCCidrBlockProps{
+		VpcId:                       vpc.VpcId(),
+		AmazonProvidedIpv6CidrBlock: jsii.Bool(true),
+	})
+	// Amazon gives a VPC a /56; a subnet takes a /64.
+	blocks := awscdk.Fn_Cidr(awscdk.Fn_Select(jsii.Number(0), vpc.VpcIpv6CidrBlocks()), jsii.Number(zones), jsii.String("64"))
+	for i, subnet := range *vpc.SelectSubnets(selection).Subnets {
+		cfn := subnet.Node().DefaultChild().(awsec2.CfnSubnet)
+		cfn.SetIpv6CidrBlock(awscdk.Fn_Select(jsii.Number(i), blocks))
+		cfn.AddResourceDependency(block, jsii.String("the range is cut from the VPC's"))
+		route := awsec2.NewCfnRoute(stack, jsii.String(fmt.Sprintf("Ipv6Route%d", i+1)), &awsec2.CfnRouteProps{
+			RouteTableId:             subnet.RouteTable().RouteTableId(),
+			DestinationIpv6CidrBlock: jsii.String("::/0"),
+			GatewayId:                vpc.InternetGatewayId(),
+		})
+		// The subnet's IPv4 route waits for the gateway to be attached.
+		route.Node().AddDependency(subnet.InternetConnectivityEstablished())
+	}
+}

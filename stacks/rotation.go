@@ -1,0 +1,95 @@
+package stacks
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsscheduler"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
+	"github.com/aws/jsii-runtime-go"
+
+	"squidfleet/params"
+)
+
+// rotation is what replaces every task from time to time.
+type rotation struct {
+	// failures receives each rotation that could not be started.
+	failures awssqs.Queue
+}
+
+// updateService is the universal target that calls ECS's UpdateService. The service answers to exactly this spelling of it.
+const updateService = "arn:aws:scheduler:::aws-sdk:ecs:updateService"
+
+// newRotation has EventBridge Scheduler start a new deployment every rotateEvery; it returns nil when rotateEvery is off. The first is started as soon as the schedule exists.
+func newRotation(stack awscdk.Stack, p *params.Params, s service) *rotation {
+	if p.RotateEvery == 0 {
+		return nil
+	}
+	failures := awssqs.NewQueue(stack, jsii.String("FailedRotations"), &awssqs.QueueProps{
+		Encryption:      awssqs.QueueEncryption_SQS_MANAGED,
+		EnforceSSL:      jsii.Bool(true),
+		RetentionPeriod: awscdk.Duration_Days(jsii.Number(14)),
+		RemovalPolicy:   awscdk.RemovalPolicy_DESTROY,
+	})
+	// A group of its own, because a role can be tied to the schedules of a group, but not to a schedule: Scheduler tries the role before the schedule exists.
+	group := awsscheduler.NewCfnScheduleGroup(stack, jsii.String("RotationGroup"), nil)
+	role := awsiam.NewRole(stack, jsii.String("RotationRole"), &awsiam.RoleProps{
+		Description: jsii.String("EventBridge Scheduler rotates the tasks of the proxy"),
+		AssumedBy: awsiam.NewServicePrincipal(jsii.String("scheduler.amazonaws.com"), &awsiam.ServicePrincipalOpts{
+			// Nobody else's schedule can borrow the role.
+			Conditions: &map[string]any{"StringEquals": map[string]any{
+				"aws:SourceAccount": stack.Account(),
+				"aws:SourceArn":     group.AttrArn(),
+			}},
+		}),
+		InlinePolicies: &map[string]awsiam.PolicyDocument{
+			// The reference to a service is its ARN.
+			"Rotate":         policy(allow([]string{"ecs:UpdateService"}, *s.service.Ref())),
+			"ReportFailures": policy(allow([]string{"sqs:SendMessage"}, *failures.QueueArn())),
+		},
+	})
+	awsscheduler.NewCfnSchedule(stack, jsii.String("Rotation"), &awsscheduler.CfnScheduleProps{
+		Description:        jsii.String("Replaces every task of the proxy, and with it every egress address"),
+		GroupName:          group.Ref(),
+		ScheduleExpression: jsii.String(rate(p.RotateEvery)),
+		FlexibleTimeWindow: &awsscheduler.CfnSchedule_FlexibleTimeWindowProperty{Mode: jsii.String("OFF")},
+		Target: &awsscheduler.CfnSchedule_TargetProperty{
+			Arn:     jsii.String(updateService),
+			RoleArn: role.RoleArn(),
+			Input: stack.ToJsonString(map[string]any{
+				"Cluster":            s.cluster.Ref(),
+				"Service":            s.service.Ref(),
+				"ForceNewDeployment": true,
+			}, nil),
+			RetryPolicy: &awsscheduler.CfnSchedule_RetryPolicyProperty{
+				MaximumRetryAttempts:     jsii.Number(5),
+				MaximumEventAgeInSeconds: jsii.Number(retrySeconds(p.RotateEvery)),
+			},
+			DeadLetterConfig: &awsscheduler.CfnSchedule_DeadLetterConfigProperty{Arn: failures.QueueArn()},
+		},
+	})
+	return &rotation{failures: failures}
+}
+
+// rate writes a schedule expression in the largest unit that fits; Scheduler wants "hour" for one and "hours" for more. The parameter is a whole number of minutes.
+func rate(every time.Duration) string {
+	unit, name := time.Minute, "minute"
+	switch {
+	case every%(24*time.Hour) == 0:
+		unit, name = 24*time.Hour, "day"
+	case every%time.Hour == 0:
+		unit, name = time.Hour, "hour"
+	}
+	n := every / unit
+	if n != 1 {
+		name += "s"
+	}
+	return fmt.Sprintf("rate(%d %s)", n, name)
+}
+
+// retrySeconds gives a rotation that could not be started until half of the time to the next one, at most an hour. Scheduler takes no less than a minute.
+func retrySeconds(every time.Duration) int {
+	return int(max(time.Minute, min(every/2, time.Hour)).Seconds())
+}

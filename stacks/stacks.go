@@ -1,0 +1,89 @@
+// Package stacks turns the parameters of one fleet into its CloudFormation stacks.
+//
+// A fleet has a stack <stackName>-Proxy and, unless it runs in an imported VPC, a stack <stackName>-Network. Construct ids are API: CloudFormation knows a
+// resource by the id that the CDK derives from them, so that renaming one replaces the resource. No resource is given a name of its own,
+// which lets any number of fleets live side by side in one account.
+package stacks
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/jsii-runtime-go"
+
+	"squidfleet/params"
+	"squidfleet/proxyimage"
+	"squidfleet/squid"
+)
+
+// Fleet is what the stacks of one fleet are made of.
+type Fleet struct {
+	// Params are the fleet's parameters, as params.Parse returned them.
+	Params *params.Params
+	// Passwords are those of Params.Users with credentials=image, and none otherwise.
+	Passwords []squid.Credential
+	// Account and Region are where vpcId is looked up and the fleet is deployed. Without vpcId they are not used: the stacks then
+	// fit any account and region.
+	Account, Region string
+}
+
+// Add stages the fleet's image and adds its stacks to the app. On an error nothing of the fleet is in the assembly, and the app must not be synthesised.
+//
+// While the CDK CLI has not yet looked up an imported VPC, Add stages nothing and leaves out what needs the VPC: the CLI looks it up and runs the app again.
+func (f Fleet) Add(ctx context.Context, app awscdk.App) error {
+	n, err := f.network(app)
+	if err != nil {
+		return err
+	}
+	if n.pending {
+		newLog(n.stack, f.Params) // A stack without any resource is not valid.
+		return nil
+	}
+	staging, err := os.MkdirTemp("", "squidfleet-image-")
+	if err != nil {
+		return fmt.Errorf("staging the image: %w", err)
+	}
+	// The CDK copies the directory into the assembly while the image's construct is made.
+	defer os.RemoveAll(staging)
+	dir := filepath.Join(staging, "context")
+	trusted := proxyimage.Network{LoadBalancerCidrs: n.loadBalancerCidrs, VpcCidrs: n.vpcCidrs}
+	if err := proxyimage.Stage(ctx, dir, f.Params, trusted, f.Passwords); err != nil {
+		return err
+	}
+	f.proxy(n, dir)
+	return context.Cause(ctx)
+}
+
+// parametersKey is the type of the assembly's metadata entry that holds the fleet's parameters; internal/check reads it.
+const parametersKey = "squidfleet:parameters"
+
+// recorded returns the parameters as JSON values.
+func (f Fleet) recorded() map[string]any {
+	text, err := json.Marshal(f.Params)
+	if err != nil {
+		panic(err) // plain values and netip.Prefix can always be written
+	}
+	var values map[string]any
+	if err := json.Unmarshal(text, &values); err != nil {
+		panic(err)
+	}
+	return values
+}
+
+// proxyStack returns the stack of everything but the VPC.
+func (f Fleet) proxyStack(app awscdk.App, env *awscdk.Environment) awscdk.Stack {
+	stack := awscdk.NewStack(app, jsii.String(f.Params.StackName+"-Proxy"), &awscdk.StackProps{
+		Env:         env,
+		Description: jsii.String("Squidfleet: a forward proxy whose egress addresses rotate"),
+	})
+	// In the assembly, not in the template: whoever checks or compares the assembly later knows what it was made from.
+	stack.Node().AddMetadata(jsii.String(parametersKey), f.recorded(), nil)
+	for i, warning := range f.Params.Warnings() {
+		awscdk.Annotations_Of(stack).AddWarningV2(jsii.Sprintf("squidfleet:parameters:%d", i), jsii.String(warning))
+	}
+	return stack
+}
