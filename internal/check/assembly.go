@@ -1,0 +1,320 @@
+package check
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"squidfleet/params"
+)
+
+// Assembly is a synthesised CDK app. What could not be read is missing from it; Load's findings tell.
+type Assembly struct {
+	// Stacks are the stacks, by name.
+	Stacks []*Stack
+	// ContextFile names the file that Lookups come from; findings about them carry it.
+	ContextFile string
+	// Lookups is what the CDK CLI has looked up and keeps, by its keys.
+	Lookups map[string]any
+}
+
+// Stack is one stack of an assembly.
+type Stack struct {
+	Name string
+	// Account and Region are where the stack is bound to go, and empty if it fits anywhere.
+	Account, Region string
+	// TemplateFile is the path of the template.
+	TemplateFile string
+	// Raw is the template as JSON has it.
+	Raw map[string]any
+	// After holds the names of the stacks that are deployed before this one.
+	After []string
+	// Parameters are those of the fleet if this is its proxy stack, and nil otherwise.
+	Parameters *params.Params
+	// Images are the container images that are built for the stack.
+	Images []Image
+}
+
+// Image is a container image that the CDK CLI builds from the assembly and pushes.
+type Image struct {
+	Hash       string // names the asset
+	Directory  string // path of the build context
+	Platform   string // Docker's name, for example linux/amd64
+	Repository string // with the CDK's placeholders, ${AWS::AccountId} and others
+	Tag        string
+	Files      map[string][]byte // the build context by slash-separated paths; nil if it could not be read
+}
+
+// loader collects what is wrong with an assembly while it is read.
+type loader struct {
+	dir      string
+	findings []Finding
+}
+
+func (l *loader) report(file, rule, format string, args ...any) {
+	l.findings = append(l.findings, Finding{file, none, rule, fmt.Sprintf(format, args...), Files})
+}
+
+// Load reads the assembly in dir and the file of the CLI's lookups, and returns what is wrong with the files: missing, unreadable, not what their hash says, or
+// at odds with one another.
+func Load(dir, contextFile string) (*Assembly, []Finding) {
+	l := &loader{dir: dir}
+	a := &Assembly{ContextFile: filepath.Base(contextFile)}
+	a.Lookups = l.lookups(contextFile)
+	var all manifest
+	if !l.json("manifest.json", &all) {
+		return a, l.findings
+	}
+	for _, missing := range all.Missing {
+		l.report("manifest.json", "pending-lookup", "missing: the assembly waits for the lookup %s; run cdk synth with credentials until nothing is missing", missing.Key)
+	}
+	for _, id := range slices.Sorted(maps.Keys(all.Artifacts)) {
+		artifact := all.Artifacts[id]
+		for i, dependency := range artifact.Dependencies {
+			if _, there := all.Artifacts[dependency]; !there {
+				l.report(id, "manifest", "dependencies[%d]: there is no artifact %q", i, dependency)
+			}
+		}
+		switch artifact.Type {
+		case "aws:cloudformation:stack":
+			a.Stacks = append(a.Stacks, l.stack(id, artifact, all))
+		case "cdk:asset-manifest":
+			// Read with the stack that depends on it.
+			if !slices.ContainsFunc(slices.Collect(maps.Values(all.Artifacts)), func(other manifestArtifact) bool { return slices.Contains(other.Dependencies, id) }) {
+				l.report(id, "manifest", "no stack depends on this asset manifest, so that its assets would not be published first")
+			}
+		case "cdk:tree":
+			l.exists(id, artifact.Properties.File)
+		case "cdk:feature-flag-report":
+		default:
+			l.report(id, "manifest", "type: %q is not one that a fleet's assembly has", artifact.Type)
+		}
+	}
+	if len(a.Stacks) == 0 {
+		l.report("manifest.json", "manifest", "artifacts: there is no stack")
+	}
+	l.validationReport()
+	return a, append(l.findings, checkLookups(a)...)
+}
+
+type manifest struct {
+	Artifacts map[string]manifestArtifact
+	Missing   []struct{ Key string }
+}
+
+// manifestArtifact holds what is of interest in an artifact of any type.
+type manifestArtifact struct {
+	Type                   string
+	Environment            string
+	Dependencies           []string
+	AdditionalMetadataFile string
+	Metadata               map[string][]metadataEntry
+	Properties             struct {
+		File                        string
+		TemplateFile                string
+		StackName                   string
+		StackTemplateAssetObjectURL string `json:"stackTemplateAssetObjectUrl"`
+		TerminationProtection       bool
+	}
+}
+
+type metadataEntry struct {
+	Type string
+	Data json.RawMessage
+}
+
+func (l *loader) stack(id string, artifact manifestArtifact, all manifest) *Stack {
+	s := &Stack{Name: id}
+	if artifact.Properties.StackName != "" {
+		s.Name = artifact.Properties.StackName
+	}
+	account, region, found := strings.Cut(strings.TrimPrefix(artifact.Environment, "aws://"), "/")
+	if !found {
+		l.report(s.Name, "manifest", "environment: %q is not aws://account/region", artifact.Environment)
+	}
+	if account != "unknown-account" {
+		s.Account = account
+	}
+	if region != "unknown-region" {
+		s.Region = region
+	}
+	if artifact.Properties.TerminationProtection {
+		l.report(s.Name, "removal", "terminationProtection: true; cdk destroy would leave the stack behind")
+	}
+	s.TemplateFile = filepath.Join(l.dir, filepath.Base(artifact.Properties.TemplateFile))
+	var raw map[string]any
+	if l.json(artifact.Properties.TemplateFile, &raw) {
+		s.Raw = raw
+	}
+	l.metadata(s, artifact)
+	published := false
+	for _, dependency := range artifact.Dependencies {
+		switch other := all.Artifacts[dependency]; other.Type {
+		case "aws:cloudformation:stack":
+			s.After = append(s.After, dependency)
+		case "cdk:asset-manifest":
+			published = l.assets(s, other.Properties.File, artifact) || published
+		}
+	}
+	if !published {
+		l.report(s.Name, "asset", "no asset manifest that the stack depends on publishes its template %q", artifact.Properties.TemplateFile)
+	}
+	return s
+}
+
+// metadata reads the fleet's parameters and looks for errors that constructs have left.
+func (l *loader) metadata(s *Stack, artifact manifestArtifact) {
+	entries := artifact.Metadata
+	if artifact.AdditionalMetadataFile != "" {
+		var more map[string][]metadataEntry
+		if !l.json(artifact.AdditionalMetadataFile, &more) {
+			return
+		}
+		entries = more
+	}
+	for _, path := range slices.Sorted(maps.Keys(entries)) {
+		for _, e := range entries[path] {
+			switch e.Type {
+			case "aws:cdk:error":
+				l.report(s.Name, "annotation", "%s: %s", path, e.Data)
+			case ParametersKey:
+				p := new(params.Params)
+				if err := json.Unmarshal(e.Data, p); err != nil {
+					l.report(s.Name, "parameters", "%s: %s: %v", path, ParametersKey, err)
+					continue
+				}
+				s.Parameters = p
+			}
+		}
+	}
+}
+
+// assets reads an asset manifest of a stack and reports whether it publishes the stack's template.
+func (l *loader) assets(s *Stack, name string, artifact manifestArtifact) bool {
+	var list struct {
+		Files map[string]struct {
+			Source struct{ Path, Packaging string }
+		}
+		DockerImages map[string]struct {
+			Source       map[string]any
+			Destinations map[string]struct{ RepositoryName, ImageTag string }
+		}
+	}
+	if !l.json(name, &list) {
+		return false
+	}
+	published := false
+	for _, hash := range slices.Sorted(maps.Keys(list.Files)) {
+		source := list.Files[hash].Source
+		if source.Path != artifact.Properties.TemplateFile {
+			l.report(name, "asset", "files[%s]: a fleet needs no file %q", hash, source.Path)
+			continue
+		}
+		published = true
+		text, err := os.ReadFile(filepath.Join(l.dir, source.Path))
+		if err != nil {
+			continue // told where the template is read
+		}
+		// The name under which the template is published. The CLI does not publish a name twice, so that a template that was changed after synth would never be deployed.
+		if sum := sha256.Sum256(text); hex.EncodeToString(sum[:]) != hash {
+			l.report(name, "asset-hash", "files[%s]: %s has changed since it was synthesised; synthesise again", hash, source.Path)
+		}
+		if !strings.HasSuffix(artifact.Properties.StackTemplateAssetObjectURL, "/"+hash+".json") {
+			l.report(s.Name, "manifest", "stackTemplateAssetObjectUrl: %q is not where the template %s is published", artifact.Properties.StackTemplateAssetObjectURL, hash)
+		}
+	}
+	for _, hash := range slices.Sorted(maps.Keys(list.DockerImages)) {
+		image := Image{Hash: hash}
+		for _, field := range slices.Sorted(maps.Keys(list.DockerImages[hash].Source)) {
+			value, _ := list.DockerImages[hash].Source[field].(string)
+			switch field {
+			case "directory":
+				image.Directory = filepath.Join(l.dir, filepath.Base(value))
+			case "platform":
+				image.Platform = value
+			default:
+				// Build arguments, for one, stay in the image's history for everybody to read.
+				l.report(name, "image", "dockerImages[%s].source.%s: the image is built from its directory and nothing else", hash, field)
+			}
+		}
+		if len(list.DockerImages[hash].Destinations) != 1 {
+			l.report(name, "image", "dockerImages[%s].destinations: %d, want 1", hash, len(list.DockerImages[hash].Destinations))
+		}
+		for _, d := range list.DockerImages[hash].Destinations {
+			image.Repository, image.Tag = d.RepositoryName, d.ImageTag
+		}
+		l.context(name, &image)
+		s.Images = append(s.Images, image)
+	}
+	return published
+}
+
+// validationReport looks at what the CDK itself found at synth.
+func (l *loader) validationReport() {
+	const name = "validation-report.json"
+	if _, err := os.Stat(filepath.Join(l.dir, name)); errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	var report struct {
+		PluginReports []struct{ PluginName, Conclusion string }
+	}
+	if !l.json(name, &report) {
+		return
+	}
+	for _, r := range report.PluginReports {
+		if r.Conclusion != "success" {
+			l.report(name, "annotation", "%s: %s; synthesise again and mend what it tells", r.PluginName, r.Conclusion)
+		}
+	}
+}
+
+// lookups reads what the CDK CLI keeps between runs.
+func (l *loader) lookups(name string) map[string]any {
+	text, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	var values map[string]any
+	if err == nil {
+		err = json.Unmarshal(text, &values)
+	}
+	if err != nil {
+		l.report(filepath.Base(name), "context", "%v", err)
+	}
+	return values
+}
+
+// json reads a file of the assembly. A name that leads out of the assembly is none.
+func (l *loader) json(name string, value any) bool {
+	if !l.exists("manifest.json", name) {
+		return false
+	}
+	text, err := os.ReadFile(filepath.Join(l.dir, name))
+	if err == nil {
+		err = json.Unmarshal(text, value)
+	}
+	if err != nil {
+		l.report(name, "manifest", "%v", err)
+	}
+	return err == nil
+}
+
+func (l *loader) exists(from, name string) bool {
+	if !filepath.IsLocal(name) {
+		l.report(from, "manifest", "%q is not a file of the assembly", name)
+		return false
+	}
+	if _, err := os.Stat(filepath.Join(l.dir, name)); err != nil {
+		l.report(from, "manifest", "%s is missing: synthesise again", name)
+		return false
+	}
+	return true
+}

@@ -1,0 +1,217 @@
+package gate
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"squidfleet/internal/check"
+)
+
+// The faults beyond the templates are made in a copy of an assembly, by changing its files.
+var fileFaults = []struct {
+	name, set string
+	rule      string // one of the rules that find it
+	change    func(t *testing.T, c copied)
+}{
+	{"no manifest", "", "manifest", func(t *testing.T, c copied) { c.remove(t, "manifest.json") }},
+	{"a manifest that is no JSON", "", "manifest", func(t *testing.T, c copied) { c.edit(t, "manifest.json", `"artifacts"`, `artifacts`) }},
+	{"a template missing", "", "manifest", func(t *testing.T, c copied) { c.remove(t, "Squidfleet-Network.template.json") }},
+	{"an asset manifest missing", "", "manifest", func(t *testing.T, c copied) { c.remove(t, "Squidfleet-Proxy.assets.json") }},
+	{"metadata missing", "", "manifest", func(t *testing.T, c copied) { c.remove(t, "Squidfleet-Proxy.metadata.json") }},
+	{"no parameters", "", "stacks", func(t *testing.T, c copied) {
+		c.edit(t, "Squidfleet-Proxy.metadata.json", check.ParametersKey+`"`, `other"`)
+	}},
+	{"other parameters", "", "service", func(t *testing.T, c copied) {
+		c.edit(t, "Squidfleet-Proxy.metadata.json", `"FleetSize": 2`, `"FleetSize": 3`)
+	}},
+	{"an error left by a construct", "", "annotation", func(t *testing.T, c copied) {
+		c.edit(t, "Squidfleet-Proxy.metadata.json", `"aws:cdk:warning"`, `"aws:cdk:error"`)
+	}},
+	{"a validation that failed", "", "annotation", func(t *testing.T, c copied) { c.edit(t, "validation-report.json", `"success"`, `"failure"`) }},
+	{"a stack that does not wait for the network's", "", "reference", func(t *testing.T, c copied) {
+		c.edit(t, "manifest.json", `"Squidfleet-Network",
+        "Squidfleet-Proxy.assets"`, `"Squidfleet-Proxy.assets"`)
+	}},
+	{"a dependency on nothing", "", "manifest", func(t *testing.T, c copied) {
+		c.edit(t, "manifest.json", `"Squidfleet-Network",
+        "Squidfleet-Proxy.assets"`, `"Squidfleet-Nets",
+        "Squidfleet-Proxy.assets"`)
+	}},
+	{"assets that are not published first", "", "asset", func(t *testing.T, c copied) {
+		c.edit(t, "manifest.json", `"Squidfleet-Network",
+        "Squidfleet-Proxy.assets"`, `"Squidfleet-Network"`)
+	}},
+	{"a lookup that is pending", "", "pending-lookup", func(t *testing.T, c copied) {
+		c.edit(t, "manifest.json", `"artifacts": {`, `"missing": [{"key": "vpc-provider:account=1:region=x", "provider": "vpc-provider", "props": {}}], "artifacts": {`)
+	}},
+	{"protected from destruction", "", "removal", func(t *testing.T, c copied) {
+		c.edit(t, "manifest.json", `"terminationProtection": false`, `"terminationProtection": true`)
+	}},
+	{"another template published", "", "manifest", func(t *testing.T, c copied) { c.edit(t, "manifest.json", `-${AWS::Region}/`, `-${AWS::Region}/0`) }},
+	{"a nested assembly", "", "manifest", func(t *testing.T, c copied) { c.edit(t, "manifest.json", `"cdk:tree"`, `"cdk:cloud-assembly"`) }},
+	{"a template changed after synth", "", "asset-hash", func(t *testing.T, c copied) {
+		c.edit(t, "Squidfleet-Network.template.json", `the network of`, `The network of`)
+	}},
+	{"a path that leads out", "", "manifest", func(t *testing.T, c copied) { c.edit(t, "manifest.json", `"tree.json"`, `"../tree.json"`) }},
+	{"build arguments", "", "image", func(t *testing.T, c copied) {
+		c.edit(t, "Squidfleet-Proxy.assets.json", `"platform":`, `"dockerBuildArgs": {"PASSWORD": "x"}, "platform":`)
+	}},
+	{"an image for another platform", "", "image", func(t *testing.T, c copied) { c.edit(t, "Squidfleet-Proxy.assets.json", `linux/amd64`, `linux/arm64`) }},
+	{"an image under another tag", "", "image", func(t *testing.T, c copied) {
+		c.edit(t, "Squidfleet-Proxy.assets.json", `"imageTag": "`, `"imageTag": "latest`)
+	}},
+	{"an image in another repository", "", "container", func(t *testing.T, c copied) {
+		c.edit(t, "Squidfleet-Proxy.assets.json", `"repositoryName": "cdk-`, `"repositoryName": "other-`)
+	}},
+	{"no build context", "", "asset", func(t *testing.T, c copied) {
+		if err := os.RemoveAll(c.image(t)); err != nil {
+			t.Fatal(err)
+		}
+	}},
+	{"no Dockerfile", "", "asset", func(t *testing.T, c copied) { c.remove(t, c.imageFile(t, "Dockerfile")) }},
+	{"no squid.conf", "", "asset", func(t *testing.T, c copied) { c.remove(t, c.imageFile(t, "squid.conf")) }},
+	{"no entrypoint", "", "asset", func(t *testing.T, c copied) { c.remove(t, c.imageFile(t, "entrypoint")) }},
+	{"no time zone", "", "asset", func(t *testing.T, c copied) { c.remove(t, c.imageFile(t, "localtime")) }},
+	{"an error page missing", "", "asset", func(t *testing.T, c copied) { c.remove(t, c.imageFile(t, "errors/ERR_ACCESS_DENIED")) }},
+	{"an empty entrypoint", "", "asset", func(t *testing.T, c copied) { c.write(t, c.imageFile(t, "entrypoint"), "") }},
+	{"an entrypoint that is a script", "", "image", func(t *testing.T, c copied) { c.write(t, c.imageFile(t, "entrypoint"), "#!/bin/sh\n") }},
+	{"an entrypoint for another architecture", "", "image", func(t *testing.T, c copied) {
+		name := c.imageFile(t, "entrypoint")
+		program := []byte(c.read(t, name))
+		program[18] = 183 // e_machine: AArch64
+		c.write(t, name, string(program))
+	}},
+	{"clients from anywhere in squid.conf", "", "squid.conf", func(t *testing.T, c copied) {
+		c.edit(t, c.imageFile(t, "squid.conf"), "acl clients src 203.0.113.0/24", "acl clients src all")
+	}},
+	{"PROXY headers believed from anywhere", "", "squid.conf", func(t *testing.T, c copied) {
+		c.edit(t, c.imageFile(t, "squid.conf"), "proxy_protocol_access allow load_balancer", "proxy_protocol_access allow all")
+	}},
+	{"another port in squid.conf", "", "squid.conf", func(t *testing.T, c copied) {
+		c.edit(t, c.imageFile(t, "squid.conf"), "http_port 35201", "http_port 3128")
+	}},
+	{"the VPC not forbidden", "", "squid.conf", func(t *testing.T, c copied) {
+		c.edit(t, c.imageFile(t, "squid.conf"), "acl forbidden dst 10.0.0.0/8\n", "")
+	}},
+	{"a file too many in the image", "", "asset", func(t *testing.T, c copied) { c.write(t, c.imageFile(t, ".env"), "TOKEN=x") }},
+	{"a private key in the image", "", "secret", func(t *testing.T, c copied) { c.write(t, c.imageFile(t, "key.pem"), "-----BEGIN PRIVATE KEY-----\n") }},
+	{"a password in the Dockerfile", "", "secret", func(t *testing.T, c copied) {
+		c.edit(t, c.imageFile(t, "Dockerfile"), "FROM scratch", "FROM scratch\nENV PASSWORD=hunter2hunter2")
+	}},
+	{"a password file that should not be there", "", "asset", func(t *testing.T, c copied) {
+		c.write(t, c.imageFile(t, "passwords"), "proxy:squidfleet:"+strings.Repeat("0", 32)+"\n")
+	}},
+	{"no password file", "image", "asset", func(t *testing.T, c copied) { c.remove(t, c.imageFile(t, "passwords")) }},
+	{"a password in the clear", "image", "password", func(t *testing.T, c copied) {
+		c.write(t, c.imageFile(t, "passwords"), "alice:a password of alice\nbob:a password of bob\n")
+	}},
+	{"a user without a hash", "image", "password", func(t *testing.T, c copied) {
+		name := c.imageFile(t, "passwords")
+		c.write(t, name, c.read(t, name)[strings.Index(c.read(t, name), "bob:"):])
+	}},
+	{"a link out of the image", "", "asset", func(t *testing.T, c copied) {
+		if err := os.Symlink("/etc/passwd", filepath.Join(c.image(t), "link")); err != nil {
+			t.Fatal(err)
+		}
+	}},
+	{"a lookup that nobody needs", "", "context", func(t *testing.T, c copied) {
+		c.write(t, "../cdk.context.json", `{"vpc-provider:account=123456789012:filter.vpc-id=vpc-00000000:region=eu-west-1:returnAsymmetricSubnets=true": {"vpcId": "vpc-00000000"}}`)
+	}},
+	{"no lookup of the imported VPC", "imported", "context", func(t *testing.T, c copied) { c.remove(t, "../cdk.context.json") }},
+	{"the lookup of another account", "imported", "context", func(t *testing.T, c copied) {
+		c.edit(t, "../cdk.context.json", ":account=123456789012:", ":account=210987654321:")
+	}},
+	{"a lookup in which the subnets have changed", "imported", "load-balancer", func(t *testing.T, c copied) { c.edit(t, "../cdk.context.json", "subnet-0b000001", "subnet-0d000001") }},
+	{"a lookup in which a range has changed", "imported", "squid.conf", func(t *testing.T, c copied) { c.edit(t, "../cdk.context.json", "10.20.0.0/24", "10.20.9.0/24") }},
+	{"a lookup in which the VPC has grown", "imported", "squid.conf", func(t *testing.T, c copied) { c.edit(t, "../cdk.context.json", "2600:1f18::/56", "2600:1f19::/56") }},
+	{"a lookup that failed", "imported", "context", func(t *testing.T, c copied) {
+		c.edit(t, "../cdk.context.json", `{"availabilityZones":[]`, `{"$providerError":"AccessDenied","availabilityZones":[]`)
+	}},
+	{"lookups that are no JSON", "imported", "context", func(t *testing.T, c copied) { c.write(t, "../cdk.context.json", "{") }},
+}
+
+// TestEveryFileFaultIsFound changes the files of an assembly, one fault at a time.
+func TestEveryFileFaultIsFound(t *testing.T) {
+	for _, f := range fileFaults {
+		set := f.set
+		if set == "" {
+			set = "default"
+		}
+		parent := filepath.Join(t.TempDir(), "copy")
+		if err := os.CopyFS(parent, os.DirFS(parentOf(t, set))); err != nil {
+			t.Fatal(err)
+		}
+		c := copied(filepath.Join(parent, "cdk.out"))
+		f.change(t, c)
+		a, findings := loadFrom(parent)
+		findings = append(findings, check.Invariants(a)...)
+		var rules []string
+		for _, finding := range findings {
+			rules = append(rules, finding.Rule)
+			if strings.Contains(finding.String(), "\n") {
+				t.Errorf("%s: a finding of two lines: %q", f.name, finding)
+			}
+		}
+		slices.Sort(rules)
+		rules = slices.Compact(rules)
+		if !slices.Contains(rules, f.rule) {
+			t.Errorf("%s: found by %q, not by %s", f.name, rules, f.rule)
+		}
+		t.Logf("%-50s %v", f.name, rules)
+	}
+	t.Logf("%d faults in files", len(fileFaults))
+}
+
+// copied is a copy of an assembly.
+type copied string
+
+func (c copied) remove(t *testing.T, name string) {
+	t.Helper()
+	if err := os.Remove(filepath.Join(string(c), name)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (c copied) read(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(string(c), name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func (c copied) write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(string(c), name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// edit replaces a text that has to be there.
+func (c copied) edit(t *testing.T, name, old, now string) {
+	t.Helper()
+	text := c.read(t, name)
+	if !strings.Contains(text, old) {
+		t.Fatalf("%s does not hold %q", name, old)
+	}
+	c.write(t, name, strings.ReplaceAll(text, old, now))
+}
+
+// image returns the directory of the image's build context.
+func (c copied) image(t *testing.T) string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(string(c), "asset.*"))
+	if err != nil || len(names) != 1 {
+		t.Fatalf("build contexts %v, %v", names, err)
+	}
+	return names[0]
+}
+
+func (c copied) imageFile(t *testing.T, name string) string {
+	t.Helper()
+	return filepath.Join(filepath.Base(c.image(t)), name)
+}

@@ -1,0 +1,486 @@
+package gate
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"squidfleet/internal/check"
+)
+
+// fault is a mistake that somebody might make in a template.
+type fault struct {
+	name string
+	set  string // "" is the default set
+	// resource begins the logical id of the resource that has it, in the network's stack if it is one of the VPC's. With a "+" in it the resource is added.
+	resource string
+	// path leads to the value below the resource, with numbers for items of lists.
+	path string
+	// value takes the value's place; a function gets the value that was there. nil takes it out.
+	value any
+}
+
+// add appends to a list.
+func add(items ...any) func(any) any {
+	return func(was any) any {
+		list, _ := was.([]any)
+		return append(slices.Clone(list), items...)
+	}
+}
+
+// drop takes an item out of a list.
+func drop(i int) func(any) any {
+	return func(was any) any { return slices.Delete(slices.Clone(was.([]any)), i, i+1) }
+}
+
+type tree = map[string]any
+
+func ref(id string) tree               { return tree{"Ref": id} }
+func getAtt(id, attribute string) tree { return tree{"Fn::GetAtt": []any{id, attribute}} }
+
+func allow(action, resource any) tree {
+	return tree{"Effect": "Allow", "Action": action, "Resource": resource}
+}
+
+// rule is a rule of a security group.
+func rule(protocol string, first, last int, peer string, value any) tree {
+	return tree{"IpProtocol": protocol, "FromPort": float64(first), "ToPort": float64(last), peer: value}
+}
+
+// The ways to what many faults are about.
+const (
+	container  = "Properties.ContainerDefinitions.0"
+	attributes = "Properties.TargetGroupAttributes"
+	awsvpc     = "Properties.NetworkConfiguration.AwsvpcConfiguration"
+	trusted    = "Properties.AssumeRolePolicyDocument.Statement.0.Principal"
+	target     = "Properties.Target"
+)
+
+var faults = []fault{
+	// Who gets in.
+	{"clients from anywhere (IPv4)", "", "LoadBalancerFirewall", "Properties.SecurityGroupIngress.0.CidrIp", "0.0.0.0/0"},
+	{"a wider client block", "", "LoadBalancerFirewall", "Properties.SecurityGroupIngress.0.CidrIp", "203.0.112.0/23"},
+	{"a client block too narrow", "", "LoadBalancerFirewall", "Properties.SecurityGroupIngress.0.CidrIp", "203.0.113.0/25"},
+	{"one more client block", "", "LoadBalancerFirewall", "Properties.SecurityGroupIngress", add(rule("tcp", 35201, 35201, "CidrIp", "198.51.100.0/24"))},
+	{"clients from anywhere (IPv6)", "", "LoadBalancerFirewall", "Properties.SecurityGroupIngress", add(rule("tcp", 35201, 35201, "CidrIpv6", "::/0"))},
+	{"a client block missing", "everything", "LoadBalancerFirewall", "Properties.SecurityGroupIngress", drop(1)},
+	{"no client ingress", "", "LoadBalancerFirewall", "Properties.SecurityGroupIngress", nil},
+	{"the load balancer's port off by one", "", "LoadBalancerFirewall", "Properties.SecurityGroupIngress.0.ToPort", 35202.0},
+	{"UDP instead of TCP", "", "LoadBalancerFirewall", "Properties.SecurityGroupIngress.0.IpProtocol", "udp"},
+	{"any protocol", "", "LoadBalancerFirewall", "Properties.SecurityGroupIngress.0.IpProtocol", "-1"},
+	{"a prefix list as client", "", "LoadBalancerFirewall", "Properties.SecurityGroupIngress", add(rule("tcp", 35201, 35201, "SourcePrefixListId", "pl-12345678"))},
+	{"SSH to the load balancer", "", "LoadBalancerFirewall", "Properties.SecurityGroupIngress", add(rule("tcp", 22, 22, "CidrIp", "203.0.113.0/24"))},
+	{"the load balancer may send anywhere", "", "LoadBalancerFirewall", "Properties.SecurityGroupEgress", nil},
+	{"the load balancer may send to the internet", "", "LoadBalancerFirewall", "Properties.SecurityGroupEgress", []any{rule("-1", 0, 0, "CidrIp", "0.0.0.0/0")}},
+	{"a rule beside the group's own", "", "+Door", "", tree{"Type": "AWS::EC2::SecurityGroupIngress", "Properties": tree{
+		"GroupId": getAtt("LoadBalancerFirewall", "GroupId"), "IpProtocol": "tcp", "FromPort": 35201.0, "ToPort": 35201.0, "CidrIp": "0.0.0.0/0"}}},
+
+	// Who reaches the tasks, and what they reach.
+	{"tasks reachable from anywhere", "", "TaskFirewall", "Properties.SecurityGroupIngress", []any{rule("tcp", 35201, 35201, "CidrIp", "0.0.0.0/0")}},
+	{"tasks reachable from the VPC", "", "TaskFirewall", "Properties.SecurityGroupIngress", []any{rule("tcp", 35201, 35201, "CidrIp", "10.0.0.0/16")}},
+	{"tasks reachable from one another", "", "FromLoadBalancer", "Properties.SourceSecurityGroupId", getAtt("TaskFirewall", "GroupId")},
+	{"tasks reachable by address instead of group", "", "FromLoadBalancer", "Properties", func(was any) any {
+		p := maps.Clone(was.(tree))
+		delete(p, "SourceSecurityGroupId")
+		p["CidrIp"] = "10.0.0.0/27"
+		return p
+	}},
+	{"the load balancer admitted at every port", "", "FromLoadBalancer", "Properties.FromPort", 0.0},
+	{"the load balancer not admitted", "", "FromLoadBalancer", "", nil},
+	{"the load balancer admitted to its own group", "", "FromLoadBalancer", "Properties.GroupId", getAtt("LoadBalancerFirewall", "GroupId")},
+	{"tasks may send to any port", "", "TaskFirewall", "Properties.SecurityGroupEgress", []any{rule("tcp", 0, 65535, "CidrIp", "0.0.0.0/0")}},
+	{"tasks may send anything", "", "TaskFirewall", "Properties.SecurityGroupEgress", nil},
+	{"tasks may send mail", "", "TaskFirewall", "Properties.SecurityGroupEgress", add(rule("tcp", 25, 25, "CidrIp", "0.0.0.0/0"))},
+	{"tasks cannot reach port 443", "", "TaskFirewall", "Properties.SecurityGroupEgress", drop(1)},
+	{"tasks may send to IPv6 addresses of the VPC", "", "TaskFirewall", "Properties.SecurityGroupEgress", add(rule("tcp", 80, 80, "CidrIpv6", "::/0"))},
+	{"tasks cannot ask for names", "imported", "TaskFirewall", "Properties.SecurityGroupEgress", func(was any) any {
+		return slices.DeleteFunc(slices.Clone(was.([]any)), func(r any) bool { return r.(tree)["FromPort"] == 53.0 })
+	}},
+	{"tasks in the load balancer's group", "", "Service", awsvpc + ".SecurityGroups.0", getAtt("LoadBalancerFirewall", "GroupId")},
+	{"tasks in a group of somebody else's", "", "Service", awsvpc + ".SecurityGroups", []any{"sg-0123456789abcdef0"}},
+	{"tasks in two groups", "", "Service", awsvpc + ".SecurityGroups", add(getAtt("LoadBalancerFirewall", "GroupId"))},
+	{"tasks in the VPC's default group", "", "Service", awsvpc + ".SecurityGroups", nil},
+
+	// The load balancer.
+	{"an internal load balancer", "", "LoadBalancer", "Properties.Scheme", "internal"},
+	{"an application load balancer", "", "LoadBalancer", "Properties.Type", "application"},
+	{"no security group", "", "LoadBalancer", "Properties.SecurityGroups", nil},
+	{"the tasks' security group", "", "LoadBalancer", "Properties.SecurityGroups.0", getAtt("TaskFirewall", "GroupId")},
+	{"cross-zone off at the load balancer", "", "LoadBalancer", "Properties.LoadBalancerAttributes.1.Value", "false"},
+	{"deletion protection", "", "LoadBalancer", "Properties.LoadBalancerAttributes.0.Value", "true"},
+	{"an attribute that does not exist", "", "LoadBalancer", "Properties.LoadBalancerAttributes.1.Key", "load_balancing.crosszone.enabled"},
+	{"IPv6 clients and an IPv4 load balancer", "everything", "LoadBalancer", "Properties.IpAddressType", "ipv4"},
+	{"a load balancer in one zone", "", "LoadBalancer", "Properties.Subnets", drop(1)},
+	{"a load balancer in the tasks' subnets", "", "LoadBalancer", "Properties.Subnets.0.Fn::GetStackOutput.OutputName", func(any) any { return "PublishOutputRefVpcTasksSubnet1Subnet07CA903B1E11EB27" }},
+	{"the listener's port off by one", "", "Listener", "Properties.Port", 35200.0},
+	{"a TLS listener without a certificate", "", "Listener", "Properties.Protocol", "TLS"},
+	{"a UDP listener", "", "Listener", "Properties.Protocol", "TCP_UDP"},
+	{"a listener that forwards nowhere", "", "Listener", "Properties.DefaultActions", []any{}},
+	{"a listener that answers itself", "", "Listener", "Properties.DefaultActions.0.Type", "fixed-response"},
+	{"a second listener", "", "+Other", "", tree{"Type": "AWS::ElasticLoadBalancingV2::Listener", "Properties": tree{"LoadBalancerArn": ref("LoadBalancerBE9EEC3A"), "Port": 80.0, "Protocol": "TCP",
+		"DefaultActions": []any{tree{"Type": "forward", "TargetGroupArn": ref("Targets7ED976EF")}}}}},
+
+	// The targets.
+	{"targets by instance", "", "Targets", "Properties.TargetType", "instance"},
+	{"targets of the wrong protocol", "", "Targets", "Properties.Protocol", "TLS"},
+	{"the targets' port off by one", "", "Targets", "Properties.Port", 35202.0},
+	{"PROXY v2 off", "", "Targets", attributes + ".2.Value", "false"},
+	{"PROXY v2 not mentioned", "", "Targets", attributes, drop(2)},
+	{"client addresses preserved", "", "Targets", attributes + ".3.Value", "true"},
+	{"cross-zone off at the targets", "", "Targets", attributes + ".1.Value", "false"},
+	{"deregistration delay of five minutes", "", "Targets", attributes + ".0.Value", "300"},
+	{"no deregistration delay", "", "Targets", attributes + ".0.Value", "0"},
+	{"connections left hanging", "", "Targets", attributes + ".4.Value", "false"},
+	{"connection termination not mentioned", "", "Targets", attributes, drop(4)},
+	{"stickiness", "", "Targets", attributes, add(tree{"Key": "stickiness.enabled", "Value": "true"})},
+	{"health checked over HTTP", "", "Targets", "Properties.HealthCheckProtocol", "HTTP"},
+	{"health checked at another port", "", "Targets", "Properties.HealthCheckPort", "8080"},
+	{"health checked every five minutes", "", "Targets", "Properties.HealthCheckIntervalSeconds", 300.0},
+	{"health check off", "", "Targets", "Properties.HealthCheckEnabled", false},
+	{"ten failures until unhealthy", "", "Targets", "Properties.UnhealthyThresholdCount", 10.0},
+	{"targets in another VPC", "", "Targets", "Properties.VpcId", "vpc-0fedcba9876543210"},
+
+	// The service.
+	{"no public address", "", "Service", awsvpc + ".AssignPublicIp", "DISABLED"},
+	{"public address in the wrong case", "", "Service", awsvpc + ".AssignPublicIp", "enabled"},
+	{"public address not mentioned", "", "Service", awsvpc + ".AssignPublicIp", nil},
+	{"no tasks", "", "Service", "Properties.DesiredCount", 0.0},
+	{"one task too few", "", "Service", "Properties.DesiredCount", 1.0},
+	{"fewer tasks while deploying", "", "Service", "Properties.DeploymentConfiguration.MinimumHealthyPercent", 50.0},
+	{"no room for new tasks while deploying", "", "Service", "Properties.DeploymentConfiguration.MaximumPercent", 100.0},
+	{"circuit breaker off", "", "Service", "Properties.DeploymentConfiguration.DeploymentCircuitBreaker.Enable", false},
+	{"no rollback", "", "Service", "Properties.DeploymentConfiguration.DeploymentCircuitBreaker.Rollback", false},
+	{"service does not wait for the listener", "", "Service", "DependsOn", drop(1)},
+	{"service does not wait for the firewall", "", "Service", "DependsOn", drop(0)},
+	{"service waits for nothing", "", "Service", "DependsOn", nil},
+	{"container name of another", "", "Service", "Properties.LoadBalancers.0.ContainerName", "squid"},
+	{"container port of another", "", "Service", "Properties.LoadBalancers.0.ContainerPort", 3128.0},
+	{"service without load balancer", "", "Service", "Properties.LoadBalancers", nil},
+	{"shell access", "", "Service", "Properties.EnableExecuteCommand", true},
+	{"launch type beside a strategy", "", "Service", "Properties.LaunchType", "FARGATE"},
+	{"all on Spot", "", "Service", "Properties.CapacityProviderStrategy.0.CapacityProvider", "FARGATE_SPOT"},
+	{"weights in the wrong ratio", "everything", "Service", "Properties.CapacityProviderStrategy.0.Weight", 3.0},
+	{"a provider that does not exist", "", "Service", "Properties.CapacityProviderStrategy.0.CapacityProvider", "FARGATE_ARM"},
+	{"Spot without its provider in the cluster", "spot", "Cluster", "Properties.CapacityProviders", []any{"FARGATE"}},
+	{"platform of the day", "", "Service", "Properties.PlatformVersion", "LATEST"},
+	{"a name of its own (service)", "", "Service", "Properties.ServiceName", "proxy"},
+	{"tasks in one subnet", "", "Service", awsvpc + ".Subnets", drop(1)},
+	{"tasks in one subnet, twice", "", "Service", awsvpc + ".Subnets", func(was any) any { l := was.([]any); return []any{l[0], l[0]} }},
+	{"tasks in a subnet of another VPC", "imported", "Service", awsvpc + ".Subnets.0", "subnet-0fffffff"},
+	{"tasks in a private subnet", "imported", "Service", awsvpc + ".Subnets.0", "subnet-0c000001"},
+	{"a grace period of a second", "", "Service", "Properties.HealthCheckGracePeriodSeconds", 1.0},
+
+	// The task.
+	{"a task role", "", "Task", "Properties.TaskRoleArn", getAtt("ExecutionRole605A040B", "Arn")},
+	{"no execution role", "", "Task", "Properties.ExecutionRoleArn", nil},
+	{"the scheduler's role", "", "Task", "Properties.ExecutionRoleArn", getAtt("RotationRole4BEB9EFA", "Arn")},
+	{"cpu and memory that do not go together", "", "Task", "Properties.Memory", "8192"},
+	{"less memory than the parameters say", "everything", "Task", "Properties.Memory", "2048"},
+	{"another architecture than the image's", "", "Task", "Properties.RuntimePlatform.CpuArchitecture", "ARM64"},
+	{"Windows", "", "Task", "Properties.RuntimePlatform.OperatingSystemFamily", "WINDOWS_SERVER_2022_CORE"},
+	{"bridge network", "", "Task", "Properties.NetworkMode", "bridge"},
+	{"EC2 instead of Fargate", "", "Task", "Properties.RequiresCompatibilities", []any{"EC2"}},
+	{"root", "", "Task", container + ".User", "0:0"},
+	{"no user", "", "Task", container + ".User", nil},
+	{"a writable root", "", "Task", container + ".ReadonlyRootFilesystem", false},
+	{"privileged", "", "Task", container + ".Privileged", true},
+	{"capabilities kept", "", "Task", container + ".LinuxParameters", nil},
+	{"a capability added", "", "Task", container + ".LinuxParameters.Capabilities.Add", []any{"NET_ADMIN"}},
+	{"no health check", "", "Task", container + ".HealthCheck", nil},
+	{"a health check that is always well", "", "Task", container + ".HealthCheck.Command", []any{"CMD-SHELL", "exit 0"}},
+	{"a health check without patience", "", "Task", container + ".HealthCheck.Timeout", 2.0},
+	{"too little time to stop", "", "Task", container + ".StopTimeout", 30.0},
+	{"more time to stop than Fargate gives", "", "Task", container + ".StopTimeout", 300.0},
+	{"few descriptors", "", "Task", container + ".Ulimits.0.SoftLimit", 1024.0},
+	{"no volume where the container writes", "", "Task", container + ".MountPoints", nil},
+	{"a volume in the wrong place", "", "Task", container + ".MountPoints.0.ContainerPath", "/var/run"},
+	{"the container's port off by one", "", "Task", container + ".PortMappings.0.ContainerPort", 35202.0},
+	{"another container name", "", "Task", container + ".Name", "squid"},
+	{"a container that need not run", "", "Task", container + ".Essential", false},
+	{"a second container", "", "Task", "Properties.ContainerDefinitions", add(tree{"Name": "sidecar", "Image": "docker.io/library/busybox", "Essential": false})},
+	{"an image from elsewhere", "", "Task", container + ".Image", "docker.io/ubuntu/squid:latest"},
+	{"another image's hash", "", "Task", container + ".Image.Fn::Sub", func(was any) any { return was.(string)[:len(was.(string))-1] + "x" }},
+	{"another command", "", "Task", container + ".Command", []any{"sh"}},
+	{"a password in the environment", "", "Task", container + ".Environment", add(tree{"Name": "SQUIDFLEET_PASSWORD_PROXY", "Value": "hunter2hunter2"})},
+	{"an access key in the environment", "", "Task", container + ".Environment.2.Value", "AKIAIOSFODNN7EXAMPLE"},
+	{"another realm", "", "Task", container + ".Environment.2.Value", "Squidfleet"},
+	{"a user too few", "everything", "Task", container + ".Environment.3.Value", "alice,bob"},
+	{"passwords expected in the image", "", "Task", container + ".Environment.1.Value", "image"},
+	{"a secret's version in the template", "", "Task", container + ".Environment", add(tree{"Name": "X", "Value": "{{resolve:secretsmanager:squid:SecretString}}"})},
+	{"a user without a secret", "everything", "Task", container + ".Secrets", drop(0)},
+	{"users with each other's secrets", "everything", "Task", container + ".Secrets", func(was any) any {
+		l := was.([]any)
+		return []any{tree{"Name": l[0].(tree)["Name"], "ValueFrom": l[1].(tree)["ValueFrom"]}, tree{"Name": l[1].(tree)["Name"], "ValueFrom": l[0].(tree)["ValueFrom"]}, l[2], l[3]}
+	}},
+	{"nonces of one task only", "", "Task", container + ".Environment.0.Value", "squid"},
+	{"no key of the nonces", "", "Task", container + ".Secrets", drop(1)},
+	{"a password as the key of the nonces", "", "Task", container + ".Secrets.1.ValueFrom", ref("Passwordsproxy14A159E2")},
+	{"a short key of the nonces", "", "DigestKey", "Properties.GenerateSecretString.PasswordLength", 16.0},
+	{"logs that block the proxy", "", "Task", container + ".LogConfiguration.Options.mode", "blocking"},
+	{"logs to another group", "", "Task", container + ".LogConfiguration.Options.awslogs-group", "/ecs/proxy"},
+	{"no log", "", "Task", container + ".LogConfiguration", nil},
+	{"a name of its own (task)", "", "Task", "Properties.Family", "squidfleet"},
+	{"the host's process space", "", "Task", "Properties.PidMode", "host"},
+	{"a disk that lasts", "", "Task", "Properties.Volumes.0.EFSVolumeConfiguration", tree{"FilesystemId": "fs-12345678"}},
+
+	// Roles and secrets.
+	{"execution role trusts EC2", "", "ExecutionRole", trusted, tree{"Service": "ec2.amazonaws.com"}},
+	{"execution role trusts ECS itself", "", "ExecutionRole", trusted, tree{"Service": "ecs.amazonaws.com"}},
+	{"execution role trusts everybody", "", "ExecutionRole", trusted, tree{"AWS": "*"}},
+	{"execution role trusts the account", "", "ExecutionRole", trusted, tree{"AWS": ref("AWS::AccountId")}},
+	{"execution role may not read the secret", "", "ExecutionRole", "Properties.Policies", drop(1)},
+	{"execution role may read any secret", "", "ExecutionRole", "Properties.Policies.1.PolicyDocument.Statement.0.Resource", "*"},
+	{"execution role may do anything with secrets", "", "ExecutionRole", "Properties.Policies.1.PolicyDocument.Statement.0.Action", "secretsmanager:*"},
+	{"execution role may pull any image", "", "ExecutionRole", "Properties.Policies.0.PolicyDocument.Statement.1.Resource", "*"},
+	{"execution role may not pull the image", "", "ExecutionRole", "Properties.Policies.0.PolicyDocument.Statement.1.Action", drop(1)},
+	{"execution role may make log groups", "", "ExecutionRole", "Properties.Policies.2.PolicyDocument.Statement.0.Action", add("logs:CreateLogGroup")},
+	{"execution role may not write the log", "", "ExecutionRole", "Properties.Policies.2.PolicyDocument.Statement.0.Effect", "Deny"},
+	{"execution role with a managed policy", "", "ExecutionRole", "Properties.ManagedPolicyArns", []any{"arn:aws:iam::aws:policy/AdministratorAccess"}},
+	{"everything but", "", "ExecutionRole", "Properties.Policies.2.PolicyDocument.Statement", add(tree{"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"})},
+	{"a policy beside the role", "", "+Policy", "", tree{"Type": "AWS::IAM::Policy", "Properties": tree{"PolicyName": "x", "Roles": []any{ref("ExecutionRole605A040B")},
+		"PolicyDocument": tree{"Version": "2012-10-17", "Statement": []any{allow("s3:GetObject", "*")}}}}},
+	{"an old policy language", "", "ExecutionRole", "Properties.Policies.2.PolicyDocument.Version", "2008-10-17"},
+	{"a name of its own (role)", "", "ExecutionRole", "Properties.RoleName", "execution"},
+	{"a secret with its value", "", "Passwordsproxy", "Properties.SecretString", "correct horse battery staple"},
+	{"a short password", "", "Passwordsproxy", "Properties.GenerateSecretString.PasswordLength", 8.0},
+	{"a password with quotes", "", "Passwordsproxy", "Properties.GenerateSecretString.ExcludePunctuation", false},
+	{"a secret that stays", "", "Passwordsproxy", "DeletionPolicy", "Retain"},
+	{"a secret that stays when replaced", "", "Passwordsproxy", "UpdateReplacePolicy", "Retain"},
+	{"a secret without a policy", "", "Passwordsproxy", "DeletionPolicy", nil},
+	{"secrets with credentials=image", "image", "+Password", "", tree{"Type": "AWS::SecretsManager::Secret", "DeletionPolicy": "Delete", "UpdateReplacePolicy": "Delete", "Properties": tree{
+		"Description": "Password of the proxy user alice", "GenerateSecretString": tree{"ExcludePunctuation": true, "PasswordLength": 32.0}}}},
+	{"a log kept for ever", "", "Log", "Properties.RetentionInDays", nil},
+	{"a retention that CloudWatch does not offer", "", "Log", "Properties.RetentionInDays", 31.0},
+	{"another retention than the parameters say", "", "Log", "Properties.RetentionInDays", 7.0},
+	{"a log that stays", "", "Log", "DeletionPolicy", "Retain"},
+	{"a name of its own (log)", "", "Log", "Properties.LogGroupName", "/squidfleet"},
+
+	// The rotation.
+	{"rate(6 hour)", "", "Rotation", "Properties.ScheduleExpression", "rate(6 hour)"},
+	{"rate(1 hours)", "", "Rotation", "Properties.ScheduleExpression", "rate(1 hours)"},
+	{"rate(0 hours)", "", "Rotation", "Properties.ScheduleExpression", "rate(0 hours)"},
+	{"another rate than the parameters say", "", "Rotation", "Properties.ScheduleExpression", "rate(2 hours)"},
+	{"a cron expression with five fields", "", "Rotation", "Properties.ScheduleExpression", "cron(0 * * * *)"},
+	{"once", "", "Rotation", "Properties.ScheduleExpression", "at(2030-01-01T00:00:00)"},
+	{"a flexible window without minutes", "", "Rotation", "Properties.FlexibleTimeWindow.Mode", "FLEXIBLE"},
+	{"the target in lower case", "", "Rotation", target + ".Arn", "arn:aws:scheduler:::aws-sdk:ecs:updateservice"},
+	{"the target in capitals", "", "Rotation", target + ".Arn", "arn:aws:scheduler:::aws-sdk:ECS:UpdateService"},
+	{"another target", "", "Rotation", target + ".Arn", "arn:aws:scheduler:::aws-sdk:ecs:stopTask"},
+	{"the execution role as the scheduler's", "", "Rotation", target + ".RoleArn", getAtt("ExecutionRole605A040B", "Arn")},
+	{"a rotation that changes nothing", "", "Rotation", target + ".Input.Fn::Join.1.2", "\",\"ForceNewDeployment\":false,\"Service\":\""},
+	{"a rotation of another service", "", "Rotation", target + ".Input.Fn::Join.1.3", "proxy"},
+	{"input that is no JSON", "", "Rotation", target + ".Input.Fn::Join.1.0", "{\"Cluster\":"},
+	{"no input", "", "Rotation", target + ".Input", nil},
+	{"no dead-letter queue", "", "Rotation", target + ".DeadLetterConfig", nil},
+	{"retries longer than the rotation", "", "Rotation", target + ".RetryPolicy.MaximumEventAgeInSeconds", 86400.0},
+	{"no retries", "", "Rotation", target + ".RetryPolicy.MaximumRetryAttempts", 0.0},
+	{"a schedule that is off", "", "Rotation", "Properties.State", "DISABLED"},
+	{"a schedule in another group", "", "Rotation", "Properties.GroupName", "default"},
+	{"scheduler's role trusts any schedule", "", "RotationRole", "Properties.AssumeRolePolicyDocument.Statement.0.Condition", nil},
+	{"scheduler's role trusts ECS", "", "RotationRole", trusted + ".Service", "ecs-tasks.amazonaws.com"},
+	{"scheduler's role may update any service", "", "RotationRole", "Properties.Policies.1.PolicyDocument.Statement.0.Resource", "*"},
+	{"scheduler's role may not report failures", "", "RotationRole", "Properties.Policies", drop(0)},
+	{"scheduler's role may pass roles", "", "RotationRole", "Properties.Policies.1.PolicyDocument.Statement", add(allow("iam:PassRole", "*"))},
+	{"failures kept for a minute", "", "FailedRotations", "Properties.MessageRetentionPeriod", 60.0},
+	{"failures not encrypted", "", "FailedRotations", "Properties.SqsManagedSseEnabled", false},
+	{"a queue for everybody", "", "FailedRotationsPolicy", "Properties.PolicyDocument.Statement.0.Effect", "Allow"},
+	{"a schedule with rotateEvery=off", "image", "+Rotation", "", tree{"Type": "AWS::Scheduler::Schedule", "Properties": tree{"ScheduleExpression": "rate(1 hour)", "FlexibleTimeWindow": tree{"Mode": "OFF"},
+		"Target": tree{"Arn": "arn:aws:scheduler:::aws-sdk:ecs:updateService", "RoleArn": getAtt("ExecutionRole605A040B", "Arn")}}}},
+
+	// The network.
+	{"no default route", "", "VpcTasksSubnet1DefaultRoute", "", nil},
+	{"a default route to a NAT gateway", "", "VpcTasksSubnet1DefaultRoute", "Properties", func(was any) any {
+		p := maps.Clone(was.(tree))
+		delete(p, "GatewayId")
+		p["NatGatewayId"] = "nat-0123456789abcdef0"
+		return p
+	}},
+	{"a route to half of the internet", "", "VpcTasksSubnet1DefaultRoute", "Properties.DestinationCidrBlock", "0.0.0.0/1"},
+	{"a route to another gateway", "", "VpcTasksSubnet1DefaultRoute", "Properties.GatewayId", "igw-0123456789abcdef0"},
+	{"a route that does not wait for the gateway", "", "VpcTasksSubnet1DefaultRoute", "DependsOn", nil},
+	{"a route in another table", "", "VpcTasksSubnet1DefaultRoute", "Properties.RouteTableId", ref("VpcTasksSubnet2RouteTable7E5D7AF2")},
+	{"a subnet without a route table", "", "VpcTasksSubnet2RouteTableAssociation", "", nil},
+	{"gateway not attached", "", "VpcVPCGW", "", nil},
+	{"no gateway", "", "VpcIGW", "", nil},
+	{"a NAT gateway", "", "VpcNat+", "", tree{"Type": "AWS::EC2::NatGateway", "Properties": tree{"SubnetId": ref("VpcTasksSubnet1Subnet07CA903B"), "AllocationId": "eipalloc-01234567"}}},
+	{"both subnets in one zone", "", "VpcTasksSubnet2Subnet", "Properties.AvailabilityZone.Fn::Select.0", 0.0},
+	{"a third zone", "", "VpcTasksSubnet2Subnet", "Properties.AvailabilityZone.Fn::Select.0", 2.0},
+	{"a subnet outside the VPC", "", "VpcTasksSubnet2Subnet", "Properties.CidrBlock", "10.1.128.0/18"},
+	{"subnets that overlap", "", "VpcTasksSubnet2Subnet", "Properties.CidrBlock", "10.0.64.0/18"},
+	{"a load balancer's subnet moved", "", "VpcLoadBalancerSubnet2Subnet", "Properties.CidrBlock", "10.0.0.32/28"},
+	{"a load balancer's subnet widened", "", "VpcLoadBalancerSubnet2Subnet", "Properties.CidrBlock", "10.0.1.0/24"},
+	{"a subnet too small for the fleet", "", "VpcTasksSubnet1Subnet", "Properties.CidrBlock", "10.0.64.0/28"},
+	{"another range for the VPC", "", "Vpc8378EB38", "Properties.CidrBlock", "10.0.0.0/17"},
+	{"no DNS in the VPC", "", "Vpc8378EB38", "Properties.EnableDnsSupport", false},
+	{"dedicated tenancy", "", "Vpc8378EB38", "Properties.InstanceTenancy", "dedicated"},
+	{"addresses for whatever starts in the subnet", "", "VpcTasksSubnet1Subnet", "Properties.MapPublicIpOnLaunch", true},
+	{"tasks with IPv6 addresses", "", "VpcTasksSubnet1Subnet", "Properties.AssignIpv6AddressOnCreation", true},
+	{"no IPv6 for IPv6 clients", "everything", "VpcLoadBalancerSubnet1Subnet", "Properties.Ipv6CidrBlock", nil},
+	{"no IPv6 route", "everything", "Ipv6Route1", "", nil},
+	{"an IPv6 route to half of the internet", "everything", "Ipv6Route1", "Properties.DestinationIpv6CidrBlock", "2000::/4"},
+	{"IPv6 range not waited for", "everything", "VpcLoadBalancerSubnet1Subnet", "DependsOn", nil},
+	{"a peering", "", "VpcPeer+", "", tree{"Type": "AWS::EC2::VPCPeeringConnection", "Properties": tree{"VpcId": ref("Vpc8378EB38"), "PeerVpcId": "vpc-0123456789abcdef0"}}},
+
+	// Things that do not belong there, and spelling.
+	{"a Lambda function", "", "+Helper", "", tree{"Type": "AWS::Lambda::Function", "Properties": tree{"Runtime": "nodejs22.x", "Handler": "index.handler", "Role": getAtt("ExecutionRole605A040B", "Arn"),
+		"Code": tree{"ZipFile": "exports.handler=()=>{}"}}}},
+	{"a custom resource", "", "+Custom", "", tree{"Type": "Custom::Thing", "Properties": tree{"ServiceToken": "arn:aws:lambda:eu-west-1:123456789012:function:x"}}},
+	{"a bucket", "", "+Bucket", "", tree{"Type": "AWS::S3::Bucket"}},
+	{"a property misspelt", "", "Service", "Properties.DesiredCounts", 2.0},
+	{"a type misspelt", "", "Log", "Type", "AWS::Logs::Loggroup"},
+	{"an attribute misspelt", "", "Task", "Properties.ExecutionRoleArn", getAtt("ExecutionRole605A040B", "ARN")},
+	{"a reference to nothing", "", "Service", "Properties.Cluster", ref("Clusters")},
+	{"a dependency on nothing", "", "Service", "DependsOn", add("Listner")},
+	{"a circle", "", "Task", "DependsOn", []any{"Service"}},
+	{"an output of the other stack that is not there", "", "Targets", "Properties.VpcId.Fn::GetStackOutput.OutputName", "PublishOutputRefVpc"},
+	{"a stack that is not there", "", "Targets", "Properties.VpcId.Fn::GetStackOutput.StackName", "Network"},
+	{"another region's stack", "", "Targets", "Properties.VpcId.Fn::GetStackOutput.Region", "us-east-1"},
+	{"a condition", "", "Service", "Condition", "Never"},
+	{"a creation policy", "", "Service", "CreationPolicy", tree{"ResourceSignal": tree{"Count": 1.0}}},
+}
+
+// find returns the stack and the resource that a fault is about.
+func find(t *testing.T, a *check.Assembly, f fault) (*check.Stack, string) {
+	t.Helper()
+	i := slices.IndexFunc(a.Stacks, func(s *check.Stack) bool {
+		network := strings.HasPrefix(f.resource, "Vpc") || strings.HasPrefix(f.resource, "Ipv6")
+		return strings.HasSuffix(s.Name, "-Network") == network
+	})
+	if i < 0 {
+		t.Fatalf("%s: the assembly has no such stack", f.name)
+	}
+	s := a.Stacks[i]
+	if strings.Contains(f.resource, "+") {
+		return s, strings.ReplaceAll(f.resource, "+", "") + "Added"
+	}
+	resources := s.Raw["Resources"].(tree)
+	var found []string
+	for id := range resources {
+		if rest, ok := strings.CutPrefix(id, f.resource); ok && (rest == "" || len(rest) == 8 && strings.ToUpper(rest) == rest) {
+			found = append(found, id)
+		}
+	}
+	if len(found) != 1 {
+		t.Fatalf("%s: resources %v", f.name, found)
+	}
+	return s, found[0]
+}
+
+// put sets a value, which may be a function of the old one or nil to take it out, and returns the new tree.
+func put(t *testing.T, name string, v any, path []string, value any) any {
+	t.Helper()
+	if len(path) == 0 {
+		if change, ok := value.(func(any) any); ok {
+			return change(v)
+		}
+		return value
+	}
+	switch v := v.(type) {
+	case tree:
+		now := put(t, name, v[path[0]], path[1:], value)
+		if _, was := v[path[0]]; now == nil {
+			if !was {
+				t.Fatalf("%s: there is no %s to take out", name, path[0])
+			}
+			delete(v, path[0])
+		} else {
+			v[path[0]] = now
+		}
+		return v
+	case []any:
+		i, err := strconv.Atoi(path[0])
+		if err != nil || i >= len(v) {
+			t.Fatalf("%s: no item %s", name, path[0])
+		}
+		v[i] = put(t, name, v[i], path[1:], value)
+		return v
+	case nil:
+		return put(t, name, tree{}, path, value)
+	}
+	t.Fatalf("%s: %v ends the way at %v", name, v, path)
+	return nil
+}
+
+// inject returns an assembly with one fault, and the stack that has it.
+func inject(t *testing.T, f fault) (*check.Assembly, *check.Stack) {
+	t.Helper()
+	set := f.set
+	if set == "" {
+		set = "default"
+	}
+	original := load(t, set)
+	a := &check.Assembly{ContextFile: original.ContextFile, Lookups: original.Lookups}
+	for _, s := range original.Stacks {
+		copied := *s
+		copied.Raw = clone(t, s.Raw)
+		a.Stacks = append(a.Stacks, &copied)
+	}
+	s, id := find(t, a, f)
+	path := []string{"Resources", id}
+	if f.path != "" {
+		path = append(path, strings.Split(f.path, ".")...)
+	}
+	before, _ := json.Marshal(s.Raw)
+	put(t, f.name, s.Raw, path, f.value)
+	if after, _ := json.Marshal(s.Raw); string(before) == string(after) {
+		t.Fatalf("%s: changes nothing", f.name)
+	}
+	return a, s
+}
+
+// TestEveryFaultIsFound injects one fault at a time and prints which layer of the check finds it.
+func TestEveryFaultIsFound(t *testing.T) {
+	dir := t.TempDir()
+	var mutants []*check.Stack
+	layers := make([]map[check.Layer]bool, len(faults))
+	names := map[string]bool{}
+	for i, f := range faults {
+		if names[f.name] {
+			t.Errorf("%s: named twice", f.name)
+		}
+		names[f.name] = true
+		a, s := inject(t, f)
+		layers[i] = map[check.Layer]bool{}
+		for _, finding := range check.Invariants(a) {
+			layers[i][finding.Layer] = true
+		}
+		text, err := json.Marshal(s.Raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.TemplateFile = filepath.Join(dir, fmt.Sprintf("%d.template.json", i))
+		if err := os.WriteFile(s.TemplateFile, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		mutants = append(mutants, s)
+	}
+	validated, err := check.Validate(t.Context(), root, mutants...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := map[check.Layer]int{}
+	missed := 0
+	for i, f := range faults {
+		for _, finding := range validated[i] {
+			layers[i][finding.Layer] = true
+		}
+		for layer := range layers[i] {
+			count[layer]++
+		}
+		if len(layers[i]) == 0 {
+			missed++
+			t.Errorf("%s: not found", f.name)
+		}
+		t.Logf("%-50s %v", f.name, slices.Sorted(maps.Keys(layers[i])))
+	}
+	t.Logf("%d faults, %d found: AWS's rules %d, cdk-preflight %d, invariants %d", len(faults), len(faults)-missed, count[check.AWS], count[check.Preflight], count[check.Invariant])
+	if len(faults) < 200 {
+		t.Errorf("only %d faults", len(faults))
+	}
+}

@@ -1,0 +1,74 @@
+package check
+
+import (
+	"net/netip"
+	"strconv"
+	"time"
+
+	"squidfleet/proxyimage/container"
+)
+
+// checkLoadBalancer: one listener, on the clients' port, that forwards to the tasks.
+func (f *fleet) checkLoadBalancer() {
+	addresses := "ipv4"
+	if f.ipv6() {
+		addresses = "dualstack"
+	}
+	f.want(f.loadBalancer, "load-balancer", "", object{
+		"Type": "network", "Scheme": "internet-facing", "IpAddressType": addresses, "Subnets": f.subnetList(), "Tags": tags,
+		"LoadBalancerAttributes": pairs("Key", "Value", map[string]any{
+			// Every client has every egress address, whichever zone it comes in by; and cdk destroy works.
+			"load_balancing.cross_zone.enabled": true, "deletion_protection.enabled": false,
+		}),
+	})
+	f.want(f.loadBalancer, "firewall", "a load balancer that is made without a security group can never have one", object{"SecurityGroups": list{f.loadBalancerFirewall.att("GroupId")}})
+	f.want(f.listener, "listener", "", object{
+		"LoadBalancerArn": f.loadBalancer.ref(), "Port": f.ListenerPort, "Protocol": "TCP",
+		"DefaultActions": list{object{"Type": "forward", "TargetGroupArn": f.targets.ref()}},
+	})
+}
+
+// checkTargets: tasks by address, the client's address in a PROXY header and nowhere else, and a drain that is as long as drainTimeout.
+func (f *fleet) checkTargets() {
+	f.want(f.targets, "targets", "", object{"TargetType": "ip", "Port": f.ListenerPort, "Protocol": "TCP", "VpcId": f.vpc(), "Tags": tags})
+	f.want(f.targets, "targets", "PROXY v2 tells the client's address, connections come from the load balancer's, and connections may finish for drainTimeout before they are cut", object{
+		"TargetGroupAttributes": pairs("Key", "Value", map[string]any{
+			"proxy_protocol_v2.enabled":                           true,
+			"preserve_client_ip.enabled":                          false,
+			"load_balancing.cross_zone.enabled":                   true,
+			"deregistration_delay.timeout_seconds":                int(f.DrainTimeout / time.Second),
+			"deregistration_delay.connection_termination.enabled": true,
+		}),
+	})
+	f.want(f.targets, "health", "a dead task has to be noticed within a minute, and only a TCP check carries no request", object{
+		"HealthCheckEnabled": optional{true}, "HealthCheckProtocol": "TCP", "HealthCheckPort": optional{"traffic-port"},
+		"HealthCheckIntervalSeconds": between(5, 20), "HealthCheckTimeoutSeconds": between(2, 10),
+		"HealthyThresholdCount": between(2, 3), "UnhealthyThresholdCount": between(2, 3),
+	})
+	interval, _ := number(f.targets.properties["HealthCheckIntervalSeconds"])
+	if timeout, ok := number(f.targets.properties["HealthCheckTimeoutSeconds"]); ok && timeout > interval {
+		f.at(f.targets, "health", "Properties.HealthCheckTimeoutSeconds: is %d, longer than the interval of %d", timeout, interval)
+	}
+}
+
+// checkLog: kept as long as the parameters say.
+func (f *fleet) checkLog() {
+	f.want(f.log, "log", "", object{"RetentionInDays": f.LogRetentionDays, "Tags": tags})
+}
+
+// stopSeconds is the time between a task's SIGTERM and its end that the entrypoint counts on.
+func stopSeconds() string { return strconv.Itoa(int(container.StopTimeout / time.Second)) }
+
+// ranges returns the addresses of the load balancer and of the VPC, from the templates or from what was looked up.
+func (f *fleet) ranges() (loadBalancer, vpc []netip.Prefix) {
+	if f.network == nil {
+		return f.importedRanges()
+	}
+	items, _ := f.loadBalancerSubnets().([]any)
+	for _, item := range items {
+		if c := cidr(f.byReference(item, "AWS::EC2::Subnet")); c.IsValid() {
+			loadBalancer = append(loadBalancer, c)
+		}
+	}
+	return loadBalancer, []netip.Prefix{f.VpcCidr}
+}

@@ -1,0 +1,84 @@
+package check
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strconv"
+	"time"
+)
+
+// updateService is the universal target that calls ECS's UpdateService; Scheduler takes no other spelling.
+const updateService = "arn:aws:scheduler:::aws-sdk:ecs:updateService"
+
+// checkRotation: the schedule replaces the tasks every rotateEvery, with a role for just that, and what fails is kept to be seen.
+func (f *fleet) checkRotation() {
+	if f.RotateEvery == 0 {
+		return // inventory tells if there is a schedule all the same
+	}
+	schedule := f.first(f.proxy, "AWS::Scheduler::Schedule")
+	group := f.first(f.proxy, "AWS::Scheduler::ScheduleGroup")
+	failures := f.first(f.proxy, "AWS::SQS::Queue")
+	role := f.byReference(at(schedule.properties, "Target", "RoleArn"), "AWS::IAM::Role")
+
+	f.want(group, "schedule", "", object{"Tags": tags})
+	f.want(schedule, "schedule", "", object{
+		"Description": optional{text}, "GroupName": group.ref(), "State": optional{"ENABLED"},
+		"FlexibleTimeWindow": object{"Mode": "OFF"}, "ScheduleExpression": matcher(f.everyRotation),
+		"Target": object{
+			"Arn": updateService, "RoleArn": role.att("Arn"), "Input": matcher(f.updateInput),
+			"DeadLetterConfig": object{"Arn": failures.att("Arn")},
+			// Within the time to the next rotation, which makes up for this one.
+			"RetryPolicy": object{"MaximumRetryAttempts": between(1, 185), "MaximumEventAgeInSeconds": between(60, int(max(time.Minute, min(f.RotateEvery/2, 24*time.Hour)).Seconds()))},
+		},
+	})
+	f.want(role, "trust", "the scheduler assumes it for this group's schedules, and nobody else", object{"AssumeRolePolicyDocument": trust("scheduler.amazonaws.com", object{
+		"StringEquals": object{"aws:SourceAccount": f.sub("${AWS::AccountId}"), "aws:SourceArn": group.att("Arn")},
+	})})
+	f.grants(role, []grant{{"ecs:UpdateService", f.service.ref()}, {"sqs:SendMessage", failures.att("Arn")}})
+	if role == f.executionRole && role.there() {
+		f.at(role, "role", "is the scheduler's and ECS's; each needs one of its own")
+	}
+
+	f.want(failures, "failures", "there has to be time to notice", object{"MessageRetentionPeriod": between(7*24*3600, 14*24*3600), "SqsManagedSseEnabled": true, "Tags": tags})
+	f.want(f.first(f.proxy, "AWS::SQS::QueuePolicy"), "failures", "", object{
+		"Queues": list{failures.ref()},
+		"PolicyDocument": object{"Version": "2012-10-17", "Statement": list{object{
+			"Effect": "Deny", "Principal": object{"AWS": "*"}, "Action": "sqs:*", "Resource": failures.att("Arn"), "Condition": object{"Bool": object{"aws:SecureTransport": false}},
+		}}},
+	})
+}
+
+// rate is how Scheduler writes an interval: 1 goes with the singular, any other number with the plural.
+var rate = regexp.MustCompile(`^rate\((?:1 (minute|hour|day)|([2-9]|[1-9][0-9]+) (minute|hour|day)s)\)$`)
+
+func (f *fleet) everyRotation(got any) string {
+	expression, _ := got.(string)
+	m := rate.FindStringSubmatch(expression)
+	if m == nil {
+		return fmt.Sprintf("is %s, want rate(1 minute), rate(2 hours) or the like", show(got))
+	}
+	n := 1
+	if m[2] != "" {
+		n, _ = strconv.Atoi(m[2])
+	}
+	unit := map[string]time.Duration{"minute": time.Minute, "hour": time.Hour, "day": 24 * time.Hour}[m[1]+m[3]]
+	if every := time.Duration(n) * unit; every != f.RotateEvery {
+		return fmt.Sprintf("is %s, every %s, want every %s: rotateEvery", show(got), every, f.RotateEvery)
+	}
+	return ""
+}
+
+// updateInput compares the arguments of UpdateService.
+func (f *fleet) updateInput(got any) string {
+	text, _ := got.(string)
+	var input any
+	if err := json.Unmarshal([]byte(text), &input); err != nil {
+		return fmt.Sprintf("is %s, want JSON", show(got))
+	}
+	want := object{"Cluster": f.cluster.ref(), "Service": f.service.ref(), "ForceNewDeployment": true}
+	if d := differences("", plain(input), want); len(d) > 0 {
+		return d[0].path + " " + d[0].message
+	}
+	return ""
+}

@@ -1,0 +1,80 @@
+package check
+
+import "fmt"
+
+// Fargate's capacity providers.
+const (
+	onDemand = "FARGATE"
+	spot     = "FARGATE_SPOT"
+)
+
+// checkService: so many tasks with addresses of their own, behind the load balancer, and never fewer while they are replaced.
+func (f *fleet) checkService() {
+	f.want(f.cluster, "service", "", object{
+		"CapacityProviders": set{onDemand, spot}, "Tags": tags,
+		"ClusterSettings": list{object{"Name": "containerInsights", "Value": "disabled"}},
+	})
+	f.want(f.service, "service", "", object{
+		"Cluster": f.cluster.ref(), "TaskDefinition": f.task.ref(), "DesiredCount": f.FleetSize, "CapacityProviderStrategy": matcher(f.capacity),
+		"PlatformVersion": pattern(`[0-9]+\.[0-9]+\.[0-9]+`), "Tags": tags, "EnableECSManagedTags": true, "PropagateTags": "SERVICE",
+		"AvailabilityZoneRebalancing": "ENABLED",
+		// Several health checks long, and not so long that a fleet that does not start looks well.
+		"HealthCheckGracePeriodSeconds": between(30, 300),
+	})
+	f.want(f.service, "deployment", "the new tasks serve before the first old one goes, and a deployment that fails is taken back", object{
+		"DeploymentConfiguration": object{"MinimumHealthyPercent": 100, "MaximumPercent": 200, "DeploymentCircuitBreaker": object{"Enable": true, "Rollback": true}},
+	})
+	f.want(f.service, "network", "a task needs a public address, a subnet with a route and the one group that only the load balancer gets through", object{
+		"NetworkConfiguration": object{"AwsvpcConfiguration": object{
+			"AssignPublicIp": "ENABLED", "SecurityGroups": list{f.taskFirewall.att("GroupId")}, "Subnets": f.subnetList(),
+		}},
+	})
+	f.want(f.service, "targets", "", object{"LoadBalancers": list{object{
+		"ContainerName": matcher(f.containerName), "ContainerPort": f.ListenerPort, "TargetGroupArn": f.targets.ref(),
+	}}})
+	f.dependsOn(f.service, f.listener, "service", "ECS refuses a target group that no listener uses")
+	for _, r := range f.all("AWS::EC2::SecurityGroupIngress") {
+		f.dependsOn(f.service, r, "service", "a task that the load balancer cannot reach yet counts as unhealthy")
+	}
+}
+
+func (f *fleet) containerName(got any) string {
+	if name := f.container()["Name"]; name == nil || got != name {
+		return fmt.Sprintf("is %s, want the container's name %s", show(got), show(name))
+	}
+	return ""
+}
+
+// capacity compares the ratio of the providers' weights with that of the tasks. A fraction of a task stays on demand.
+func (f *fleet) capacity(got any) string {
+	spotTasks := f.FleetSize * f.SpotShare / 100
+	want := map[string]int{}
+	for provider, tasks := range map[string]int{onDemand: f.FleetSize - spotTasks, spot: spotTasks} {
+		if tasks > 0 {
+			want[provider] = tasks
+		}
+	}
+	items, _ := got.([]any)
+	weights := map[string]int{}
+	sum := 0
+	for _, item := range items {
+		if d := differences("", item, object{"CapacityProvider": pattern(onDemand + "|" + spot), "Weight": between(1, 1000)}); len(d) > 0 {
+			return fmt.Sprintf("%s %s", d[0].path, d[0].message)
+		}
+		provider := at(item, "CapacityProvider").(string)
+		if weights[provider] != 0 {
+			return "has " + provider + " twice"
+		}
+		weights[provider], _ = number(at(item, "Weight"))
+		sum += weights[provider]
+	}
+	right := len(weights) == len(want)
+	for provider, tasks := range want {
+		// A weight's part of the sum is the tasks' part of the fleet.
+		right = right && weights[provider]*f.FleetSize == tasks*sum
+	}
+	if !right {
+		return fmt.Sprintf("has weights %v, want them in the ratio %v: spotShare is %d", weights, want, f.SpotShare)
+	}
+	return ""
+}
