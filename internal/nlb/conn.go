@@ -1,0 +1,267 @@
+package nlb
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// conn is a client's connection and the target's that belongs to it.
+type conn struct {
+	target *target
+	zone   Zone
+	client *net.TCPConn
+	from   netip.AddrPort // the client as the header presents it
+	to     netip.AddrPort // the node as the header presents it
+
+	ctx    context.Context // ends when the connection is reset or over
+	cancel context.CancelFunc
+	broken atomic.Bool    // one side is gone without a proper end
+	shut   [2]atomic.Bool // an end of data was sent to the client, to the target
+
+	mu       sync.Mutex
+	over     bool // both sides are closed; a target's connection that comes late is reset
+	upstream *net.TCPConn
+	meter    meter // nil until upstream is there
+}
+
+// admit chooses the node and the target of an accepted connection, or resets it
+// and returns nil.
+func (b *Balancer) admit(client *net.TCPConn, node func(flow) Zone) *conn {
+	b.stats.accepted.Add(1)
+	listener := addrPort(client.LocalAddr())
+	from := addrPort(client.RemoteAddr())
+	if b.config.ClientAddr != nil {
+		if a := b.config.ClientAddr(client); a.IsValid() {
+			from = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+		}
+	}
+
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.number++
+	switch {
+	case b.closed:
+		resetTCP(client)
+		return nil
+	case len(b.conns) >= b.config.MaxConnections:
+		b.stats.overLimit.Add(1)
+		resetTCP(client)
+		return nil
+	}
+	f := flow{client: from, listener: listener, number: b.number}
+	zone := node(f)
+	t := b.choose(zone.Name, f)
+	if t == nil {
+		b.stats.noTarget.Add(1)
+		resetTCP(client)
+		return nil
+	}
+	to := listener
+	if zone.Node.IsValid() {
+		to = netip.AddrPortFrom(zone.Node, listener.Port())
+	}
+	c := &conn{target: t, zone: zone, client: client, from: from, to: to}
+	c.ctx, c.cancel = context.WithCancel(b.ctx)
+	b.conns[c] = struct{}{}
+	t.conns[c] = struct{}{}
+	t.total++
+	b.notify()
+	return c
+}
+
+// handle carries a connection from dialling its target to its end.
+func (b *Balancer) handle(c *conn) {
+	defer b.release(c)
+	// A flow through AWS's load balancer sees the two ends' keepalives, never its own.
+	_ = c.client.SetKeepAlive(false)
+	if err := b.connect(c); err != nil {
+		c.reset(nil)
+		return
+	}
+	c.relay()
+}
+
+func (b *Balancer) connect(c *conn) error {
+	ctx, cancel := context.WithTimeout(c.ctx, b.config.ConnectTimeout)
+	defer cancel()
+	upstream, err := b.dial(ctx, c.zone, c.target.Addr)
+	if err == nil {
+		// The socket is new and its buffer empty: this cannot block on the target.
+		if _, err = upstream.Write(proxyHeader(c.from, c.to, b.config.VPCEndpointID)); err != nil {
+			resetTCP(upstream)
+		}
+	}
+	if err != nil {
+		if c.ctx.Err() == nil { // else it was reset meanwhile, and counted as that
+			b.stats.connectFailed.Add(1)
+			b.mu.Lock()
+			c.target.failures++
+			b.mu.Unlock()
+		}
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over {
+		resetTCP(upstream)
+		return context.Canceled
+	}
+	c.upstream, c.meter = upstream, newMeter(c.client, upstream)
+	return nil
+}
+
+// dial connects from a node to a target.
+func (b *Balancer) dial(ctx context.Context, from Zone, to netip.AddrPort) (*net.TCPConn, error) {
+	d := net.Dialer{KeepAlive: -1, Control: lateBind}
+	if from.Node.IsValid() {
+		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(from.Node, 0))
+	}
+	connection, err := d.DialContext(ctx, "tcp", to.String())
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	return connection.(*net.TCPConn), nil
+}
+
+// The directions of a connection, as indices of conn.shut.
+const (
+	toClient = iota
+	toTarget
+)
+
+// relay copies both ways until both ways have ended.
+func (c *conn) relay() {
+	c.mu.Lock()
+	m := c.meter
+	c.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.pipe(toTarget, c.upstream, c.client, m)
+	}()
+	c.pipe(toClient, c.client, c.upstream, m)
+	<-done
+	if c.broken.Load() {
+		c.reset(nil)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.over {
+		c.over = true
+		c.client.Close()
+		c.upstream.Close()
+	}
+}
+
+// pipe copies one way and passes on how it ended: an end of data as the same,
+// so that the other way goes on; a reset as a reset.
+func (c *conn) pipe(direction int, to, from *net.TCPConn, m meter) {
+	_, err := io.Copy(to, m.source(from))
+	if err == nil && !(aborted(from) && !c.shut[1-direction].Load()) {
+		c.shut[direction].Store(true)
+		// It fails only when the other side is gone, and then so does the other way.
+		_ = to.CloseWrite()
+		return
+	}
+	// A reset is reported once, perhaps to the other way's write, and this way then
+	// reads an end of data that nobody sent: hence the question above.
+	c.broken.Store(true)
+	if gone(from) {
+		c.reset(nil)
+	}
+	// Otherwise the receiver is gone. What it sent before (an error page, say, to a
+	// client that is still sending) must arrive first: the other way delivers it
+	// and then comes here too, unless it has ended already; then relay resets.
+}
+
+// reset ends both sides with RST, if they have not ended before, and counts that
+// first, so that whoever sees the reset sees the number too. counter may be nil.
+// It may be called any number of times, from any goroutine.
+func (c *conn) reset(counter *atomic.Uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over {
+		return
+	}
+	c.over = true
+	if counter != nil {
+		counter.Add(1)
+	}
+	c.cancel()
+	resetTCP(c.client)
+	if c.upstream != nil {
+		resetTCP(c.upstream)
+	}
+}
+
+// resetTCP closes a connection with RST instead of FIN: that is what a linger of
+// zero means. Errors mean that it is closed already.
+func resetTCP(t *net.TCPConn) {
+	_ = t.SetLinger(0)
+	_ = t.Close()
+}
+
+// release forgets a connection that is over.
+func (b *Balancer) release(c *conn) {
+	c.cancel()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.conns, c)
+	delete(c.target.conns, c)
+	b.retire(c.target)
+	b.notify()
+}
+
+// resetAll resets connections and counts those that were not over yet.
+func resetAll(conns []*conn, counter *atomic.Uint64) {
+	for _, c := range conns {
+		c.reset(counter)
+	}
+}
+
+// sweepRepeatedly resets idle connections.
+func (b *Balancer) sweepRepeatedly() {
+	every := min(max(b.config.IdleTimeout/10, time.Millisecond), 10*time.Second)
+	for sleep(b.ctx, every) {
+		b.sweep()
+	}
+}
+
+func (b *Balancer) sweep() {
+	b.mu.Lock()
+	all := make([]*conn, 0, len(b.conns))
+	for c := range b.conns {
+		all = append(all, c)
+	}
+	b.mu.Unlock()
+	var idle []*conn
+	for _, c := range all {
+		if c.idle() >= b.config.IdleTimeout {
+			idle = append(idle, c)
+		}
+	}
+	resetAll(idle, &b.stats.idle)
+}
+
+// idle returns how long no data has moved; 0 while the target is being dialled.
+func (c *conn) idle() time.Duration {
+	c.mu.Lock()
+	m := c.meter
+	c.mu.Unlock()
+	if m == nil {
+		return 0
+	}
+	return m.idle()
+}
+
+func addrPort(a net.Addr) netip.AddrPort {
+	p := a.(*net.TCPAddr).AddrPort()
+	return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
+}

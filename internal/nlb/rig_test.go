@@ -1,0 +1,336 @@
+package nlb
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pires/go-proxyproto"
+)
+
+// patience is how long a test waits for what must happen. It is no measurement:
+// only a failing test uses it up.
+const patience = 30 * time.Second
+
+// seen is a connection as a backend saw it.
+type seen struct {
+	header *proxyproto.Header
+	raw    []byte // the header's bytes
+	remote netip.AddrPort
+}
+
+// backend is a target. To each connection with a PROXY header it says its name
+// in a line and then echoes, unless serve is set.
+type backend struct {
+	t     *testing.T
+	name  string
+	addr  netip.AddrPort
+	serve func(*net.TCPConn, *bufio.Reader)
+
+	mu       sync.Mutex
+	listener net.Listener
+	conns    map[net.Conn]struct{}
+	checks   []seen // LOCAL
+	clients  []seen // PROXY
+	running  sync.WaitGroup
+}
+
+func newBackend(t *testing.T, name string) *backend {
+	t.Helper()
+	k := &backend{t: t, name: name, conns: map[net.Conn]struct{}{}}
+	k.open("127.0.0.1:0")
+	t.Cleanup(func() {
+		k.refuse()
+		k.mu.Lock()
+		for c := range k.conns {
+			c.Close()
+		}
+		k.mu.Unlock()
+		k.running.Wait()
+	})
+	return k
+}
+
+func (k *backend) open(address string) {
+	k.t.Helper()
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		k.t.Fatalf("backend %s: %v", k.name, err)
+	}
+	k.mu.Lock()
+	k.listener = l
+	if !k.addr.IsValid() {
+		k.addr = addrPort(l.Addr())
+	}
+	k.mu.Unlock()
+	k.running.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			k.mu.Lock()
+			k.conns[c] = struct{}{}
+			k.mu.Unlock()
+			k.running.Go(func() { k.handle(c.(*net.TCPConn)) })
+		}
+	})
+}
+
+// refuse closes the listener only: new connections are refused, old ones live on.
+func (k *backend) refuse() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.listener.Close()
+}
+
+// accept undoes refuse.
+func (k *backend) accept() { k.open(k.addr.String()) }
+
+func (k *backend) handle(c *net.TCPConn) {
+	defer func() {
+		c.Close()
+		k.mu.Lock()
+		delete(k.conns, c)
+		k.mu.Unlock()
+	}()
+	r := bufio.NewReader(c)
+	raw, _ := r.Peek(headerLength)
+	s := seen{raw: append([]byte(nil), raw...), remote: addrPort(c.RemoteAddr())}
+	var err error
+	if s.header, err = proxyproto.Read(r); err != nil {
+		if !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, net.ErrClosed) {
+			k.t.Errorf("backend %s: header: %v", k.name, err)
+		}
+		return
+	}
+	local := s.header.Command.IsLocal()
+	k.mu.Lock()
+	if local {
+		k.checks = append(k.checks, s)
+	} else {
+		k.clients = append(k.clients, s)
+	}
+	k.mu.Unlock()
+	switch {
+	case local:
+	case k.serve != nil:
+		k.serve(c, r)
+	default:
+		fmt.Fprintln(c, k.name)
+		io.Copy(c, r)
+	}
+}
+
+func (k *backend) lastClient() seen {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.clients[len(k.clients)-1]
+}
+
+// checked waits until at least n health checks have arrived, and returns them
+// all. A target can be healthy a moment before: the kernel accepts a connection
+// before the backend does.
+func (k *backend) checked(n int) []seen {
+	k.t.Helper()
+	var all []seen
+	waitFor(k.t, "health checks to arrive", func() bool {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		all = append([]seen(nil), k.checks...)
+		return len(all) >= n
+	})
+	return all
+}
+
+func waitFor(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for start := time.Now(); !done(); time.Sleep(time.Millisecond) {
+		if time.Since(start) > patience {
+			t.Fatal("waited in vain for ", what)
+		}
+	}
+}
+
+// quick is a configuration in which one passed check makes a target healthy, and
+// then no check follows: the tests decide what happens next.
+func quick() Config {
+	c := Defaults()
+	c.Balance = RoundRobin
+	c.HealthCheck = HealthCheck{Interval: time.Hour, Timeout: patience, HealthyThreshold: 1, UnhealthyThreshold: 1}
+	c.IdleTimeout = time.Hour
+	c.ConnectTimeout = patience
+	return c
+}
+
+// rig is a balancer with a listener.
+type rig struct {
+	*Balancer
+	t    *testing.T
+	addr string
+}
+
+func newRig(t *testing.T, c Config) *rig {
+	t.Helper()
+	b, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{Balancer: b, t: t}
+	t.Cleanup(func() { b.Close() })
+	r.addr = r.listen(b.Serve)
+	return r
+}
+
+// listen serves a new listener on loopback and returns its address.
+func (r *rig) listen(serve func(net.Listener) error) string {
+	r.t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- serve(l) }()
+	r.t.Cleanup(func() {
+		r.Close()
+		if err := <-done; err != nil && !errors.Is(err, ErrClosed) { // a short test may close first
+			r.t.Errorf("Serve: %v", err)
+		}
+	})
+	return l.Addr().String()
+}
+
+func soon(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func (r *rig) state(id string, want State) {
+	r.t.Helper()
+	if err := r.WaitState(soon(r.t), id, want); err != nil {
+		r.t.Fatalf("target %s is to become %s: %v", id, want, err)
+	}
+}
+
+// add registers backends by name, in a zone, and waits until they are healthy.
+func (r *rig) add(zone string, backends ...*backend) {
+	r.t.Helper()
+	for _, k := range backends {
+		if err := r.Register(Target{ID: k.name, Addr: k.addr, Zone: zone}); err != nil {
+			r.t.Fatal(err)
+		}
+		r.state(k.name, Healthy)
+	}
+}
+
+// fail gives a target the result of one failed check, succeed of one that passed.
+func (r *rig) fail(id string)    { r.result(id, errors.New("made to fail")) }
+func (r *rig) succeed(id string) { r.result(id, nil) }
+
+func (r *rig) result(id string, err error) {
+	r.t.Helper()
+	r.mu.Lock()
+	target := r.targets[id]
+	r.mu.Unlock()
+	if target == nil {
+		r.t.Fatalf("no target %s", id)
+	}
+	r.record(context.Background(), target, err)
+}
+
+func (r *rig) target(id string) TargetHealth {
+	r.t.Helper()
+	for _, h := range r.Targets() {
+		if h.ID == id {
+			return h
+		}
+	}
+	r.t.Fatalf("target %s is not listed: %v", id, r.Targets())
+	return TargetHealth{}
+}
+
+// client is a client's end of a connection.
+type client struct {
+	*net.TCPConn
+	t      *testing.T
+	reader *bufio.Reader
+	target string // the name of the backend that answered
+}
+
+// dial connects and learns which backend answers.
+func (r *rig) dial(address string) *client {
+	r.t.Helper()
+	c, err := r.try(address)
+	if err != nil {
+		r.t.Fatalf("connection through the load balancer: %v", err)
+	}
+	return c
+}
+
+func (r *rig) try(address string) (*client, error) {
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	r.t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(patience))
+	k := &client{TCPConn: c.(*net.TCPConn), t: r.t, reader: bufio.NewReader(c)}
+	line, err := k.reader.ReadString('\n')
+	k.target = strings.TrimSpace(line)
+	return k, err
+}
+
+// spread makes n connections, closes them and counts which backends answered.
+func (r *rig) spread(address string, n int) map[string]int {
+	r.t.Helper()
+	count := map[string]int{}
+	for range n {
+		c := r.dial(address)
+		count[c.target]++
+		c.Close()
+	}
+	return count
+}
+
+// echo proves that the connection works.
+func (c *client) echo() {
+	c.t.Helper()
+	if _, err := c.Write([]byte("hello\n")); err != nil {
+		c.t.Fatalf("write: %v", err)
+	}
+	if line, err := c.reader.ReadString('\n'); line != "hello\n" || err != nil {
+		c.t.Fatalf("echo: got %q, %v", line, err)
+	}
+}
+
+// wantReset proves that the connection was reset, not closed in good order.
+func (c *client) wantReset() {
+	c.t.Helper()
+	wantReset(c.t, c.reader)
+}
+
+func wantReset(t *testing.T, r io.Reader) {
+	t.Helper()
+	if _, err := io.Copy(io.Discard, r); !errors.Is(err, syscall.ECONNRESET) {
+		t.Fatalf("got %v, want a reset", err)
+	}
+}
+
+// wantRefusal proves that a new connection is reset. The reset may come so early
+// that connecting itself reports it.
+func (r *rig) wantRefusal(address string) {
+	r.t.Helper()
+	if c, err := r.try(address); !errors.Is(err, syscall.ECONNRESET) {
+		r.t.Fatalf("got %v (answered by %q), want a reset", err, c.target)
+	}
+}
