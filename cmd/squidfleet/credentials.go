@@ -1,0 +1,79 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"squidfleet/internal/operator"
+	"squidfleet/squid"
+)
+
+func newCredentials(s *streams) *cobra.Command {
+	var flags fleetFlags
+	var user string
+	var show bool
+	cmd := &cobra.Command{
+		Use:   "credentials",
+		Short: "Tell how to use the proxy",
+		Long: `Tell how to use the proxy: its endpoint, its users, and for each of them a curl
+command, which asks for the password, and the environment variables that programs take
+a proxy from.
+
+Passwords are read, and written out, with --show-password only. The proxy asks for Digest
+authentication: a program that takes the address from the environment must know that.
+With credentials=image AWS knows neither passwords nor users.`,
+		Example: `  squidfleet credentials
+  squidfleet credentials --user alice --show-password
+  squidfleet credentials --user alice --show-password --json | jq -r '.users[0].password'`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("user") {
+				if err := squid.CheckUser(user); err != nil {
+					return usage("--user: %v", err)
+				}
+			}
+			return flags.with(cmd, func(f *operator.Fleet) error {
+				c, err := f.Credentials(cmd.Context(), user, show)
+				if err != nil {
+					return err
+				}
+				if flags.json {
+					return s.json(c)
+				}
+				s.credentials(c)
+				return nil
+			})
+		},
+	}
+	flags.add(cmd)
+	cmd.Flags().StringVar(&user, "user", "", "tell about this user only")
+	cmd.Flags().BoolVar(&show, "show-password", false, "write the passwords out")
+	needs(cmd, "ecs:DescribeServices", "ecs:DescribeTaskDefinition", "secretsmanager:GetSecretValue (with --show-password)")
+	return cmd
+}
+
+// credentials writes what a person can paste. Comments make the whole of it a shell script.
+func (s *streams) credentials(c *operator.Credentials) {
+	fmt.Fprintf(s.out, "# endpoint: %s\n", c.Endpoint)
+	if c.Source == "image" {
+		fmt.Fprintln(s.out, "# users and passwords: those the image was built with")
+	}
+	for _, u := range c.Users {
+		fmt.Fprintf(s.out, "\n# user: %s\n", u.Name)
+		switch {
+		case u.Password != "":
+			fmt.Fprintf(s.out, "# password: %s\n", u.Password)
+		case c.Source != "image":
+			fmt.Fprintln(s.out, "# password, environment variables: --show-password")
+		}
+		if u.Curl != "" {
+			fmt.Fprintln(s.out, u.Curl)
+		}
+		for _, name := range slices.Sorted(maps.Keys(u.Environment)) {
+			fmt.Fprintf(s.out, "export %s=%s\n", name, u.Environment[name])
+		}
+	}
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"squidfleet/internal/operator"
+)
+
+// fleetFlags are those of every command that talks to AWS.
+type fleetFlags struct {
+	operator.Options
+	json bool
+}
+
+// Limits of --poll: AWS throttles what asks more often, and nobody wants to wait longer.
+const (
+	pollMin = 100 * time.Millisecond
+	pollMax = 10 * time.Minute
+)
+
+func (f *fleetFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.StackName, "stack-name", "Squidfleet", "the fleet's parameter stackName")
+	flags.StringVar(&f.Region, "region", "", "AWS region (default: as for the AWS CLI)")
+	flags.StringVar(&f.Profile, "profile", "", "AWS profile (default: as for the AWS CLI)")
+	flags.BoolVar(&f.json, "json", false, "write JSON")
+	f.Poll = 5 * time.Second
+}
+
+// addPoll adds --poll to a command that waits.
+func (f *fleetFlags) addPoll(cmd *cobra.Command, every time.Duration) {
+	cmd.Flags().DurationVar(&f.Poll, "poll", every, "how often to ask AWS while waiting")
+}
+
+// permissionsKey is the annotation of a command with the IAM actions that it needs, which its help tells.
+const permissionsKey = "permissions"
+
+// needs notes the IAM actions that a command calls. Every one finds the fleet first.
+func needs(cmd *cobra.Command, actions ...string) {
+	actions = append([]string{"cloudformation:DescribeStacks"}, actions...)
+	cmd.Annotations = map[string]string{permissionsKey: strings.Join(actions, " ")}
+	cmd.Long += "\n\nPermissions it needs:\n  " + strings.Join(actions, "\n  ")
+}
+
+// lookAtTasks are the actions behind a list of tasks.
+var lookAtTasks = []string{
+	"ecs:DescribeServices", "ecs:ListTasks", "ecs:DescribeTasks", "elasticloadbalancing:DescribeTargetHealth", "ec2:DescribeNetworkInterfaces",
+}
+
+// with finds the fleet and does something with it.
+func (f *fleetFlags) with(cmd *cobra.Command, do func(*operator.Fleet) error) error {
+	if f.Poll < pollMin || f.Poll > pollMax {
+		return usage("--poll %v: must be from %v to %v", f.Poll, pollMin, pollMax)
+	}
+	if f.StackName == "" {
+		return usage("--stack-name is empty")
+	}
+	fleet, err := operator.Connect(cmd.Context(), f.Options)
+	if err == nil {
+		err = do(fleet)
+	}
+	if err == nil {
+		return nil
+	}
+	// Whatever became of a request when the context ended, it was interrupted.
+	if interrupted := cmd.Context().Err(); interrupted != nil && !errors.Is(err, interrupted) {
+		err = errors.Join(interrupted, err)
+	}
+	return &failure{err, f.Options}
+}

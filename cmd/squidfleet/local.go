@@ -1,0 +1,224 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"squidfleet/internal/local"
+	"squidfleet/params"
+	"squidfleet/proxyimage"
+	"squidfleet/squid"
+)
+
+// localFlags are those of squidfleet local.
+type localFlags struct {
+	context            []string
+	tasks, zones, port int
+	rotateEvery        string
+	speed              float64
+	json               bool
+}
+
+// Limits of --speed: slower than AWS shows nothing, and beyond 60 the times get shorter than a busy machine's hiccups.
+const (
+	speedMin = 1
+	speedMax = 60
+)
+
+func newLocal(s *streams) *cobra.Command {
+	var flags localFlags
+	cmd := &cobra.Command{
+		Use:   "local",
+		Short: "Run a fleet on this machine, without AWS",
+		Long: `Run a fleet on this machine, without AWS: real Squids, made from the parameters in
+cdk.json as the image would be, each with an address of its own (127.77.1.1 and on),
+behind a stand-in for the Network Load Balancer on 127.0.0.1, with a web server that
+answers with the address it was asked from. It says what to paste, and shows the tasks
+until Ctrl-C ends everything.
+
+All destinations are refused that a fleet on AWS would refuse, but for that one server.
+Whatever is public is asked from this machine's own address.
+
+AWS's times (health checks, drainTimeout, the load balancer's delays) are divided by
+--speed. Passwords are generated, or with credentials=image taken from the same
+environment variables as at synth.
+
+It needs Linux, Go and Squid, and no privileges.`,
+		Example: `  squidfleet local
+  squidfleet local --rotate-every 20s
+  squidfleet local --tasks 5 -c users=alice,bob -c blockedCidrs=151.101.0.0/16
+  squidfleet local --speed 1 --rotate-every off
+  squidfleet local --json | jq -r 'select(.event == "serving").task.address'`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return s.local(cmd.Context(), flags)
+		},
+	}
+	f := cmd.Flags()
+	f.StringArrayVarP(&flags.context, "context", "c", nil, "a parameter as KEY=VALUE, instead of cdk.json's; may be repeated")
+	f.IntVar(&flags.tasks, "tasks", 3, fmt.Sprintf("how many tasks, 1 to %d", local.MaxTasks))
+	f.IntVar(&flags.zones, "zones", 2, fmt.Sprintf("how many zones the load balancer has a node in, 1 to %d", local.MaxZones))
+	f.IntVar(&flags.port, "port", 0, "the load balancer's port on 127.0.0.1 (default: the parameter listenerPort)")
+	f.StringVar(&flags.rotateEvery, "rotate-every", "", "how often to replace every task, or off (default: the parameter rotateEvery divided by --speed)")
+	f.Float64Var(&flags.speed, "speed", 20, fmt.Sprintf("how many times faster than on AWS, %d to %d", speedMin, speedMax))
+	f.BoolVar(&flags.json, "json", false, "write what happens as JSON, one object a line")
+	return cmd
+}
+
+// localPlan is what the flags and the parameters come to.
+type localPlan struct {
+	options local.Options
+	every   time.Duration // 0: never
+	speed   float64
+}
+
+func (flags localFlags) plan() (localPlan, error) {
+	var plan localPlan
+	if flags.tasks < 1 || flags.tasks > local.MaxTasks {
+		return plan, usage("--tasks %d: must be from 1 to %d", flags.tasks, local.MaxTasks)
+	}
+	if flags.zones < 1 || flags.zones > local.MaxZones {
+		return plan, usage("--zones %d: must be from 1 to %d", flags.zones, local.MaxZones)
+	}
+	if flags.port < 0 || flags.port > 65535 {
+		return plan, usage("--port %d: must be from 1 to 65535", flags.port)
+	}
+	if !(flags.speed >= speedMin && flags.speed <= speedMax) { // NaN is neither
+		return plan, usage("--speed %v: must be from %d to %d", flags.speed, speedMin, speedMax)
+	}
+	values, err := local.Context("cdk.json", flags.context)
+	if err != nil {
+		return plan, err
+	}
+	p, err := params.Parse(values)
+	if err != nil {
+		return plan, err
+	}
+	passwords, err := localPasswords(p)
+	if err != nil {
+		return plan, err
+	}
+	timing := local.AWS(p).Faster(flags.speed)
+	every := time.Duration(float64(p.RotateEvery) / flags.speed)
+	switch flags.rotateEvery {
+	case "":
+	case "off":
+		every = 0
+	default:
+		if every, err = time.ParseDuration(flags.rotateEvery); err != nil || every <= 0 {
+			return plan, usage("--rotate-every %s: is not a duration such as 20s, or off", flags.rotateEvery)
+		}
+	}
+	if least := timing.Rotation(); every != 0 && every < least {
+		return plan, usage("--rotate-every %v: is over before a rotation may be, which takes up to %v at --speed %v; rotate less often, or give a higher --speed or a shorter -c drainTimeout",
+			every, least.Round(time.Second/10), flags.speed)
+	}
+	port := flags.port
+	if port == 0 {
+		port = p.ListenerPort
+	}
+	return localPlan{
+		options: local.Options{Params: p, Passwords: passwords, Tasks: flags.tasks, Zones: flags.zones, Port: port, Timing: timing},
+		every:   every,
+		speed:   flags.speed,
+	}, nil
+}
+
+// localPasswords are generated, as AWS would, or those that the image would be built with.
+func localPasswords(p *params.Params) ([]squid.Credential, error) {
+	if p.Credentials == params.CredentialsImage {
+		return proxyimage.Passwords(p, os.LookupEnv)
+	}
+	var all []squid.Credential
+	for _, user := range p.Users {
+		all = append(all, squid.Credential{User: user, Password: rand.Text()})
+	}
+	return all, nil
+}
+
+// local runs a fleet until ctx ends, which is how it is meant to end.
+func (s *streams) local(ctx context.Context, flags localFlags) (err error) {
+	plan, err := flags.plan()
+	if err != nil {
+		return err
+	}
+	origin, err := local.StartOrigin(nil)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closed := origin.Close(); err == nil {
+			err = closed
+		}
+	}()
+	screen := newLocalScreen(s, flags.json)
+	plan.options.Origin = origin.Address
+	plan.options.Report = screen.event
+	screen.note("compiling the entrypoint (the first time takes a while) and starting %d tasks", plan.options.Tasks)
+	fleet, err := local.Start(ctx, plan.options)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closed := fleet.Close(); err == nil {
+			err = closed
+		}
+	}()
+	if err := screen.ready(welcome(fleet, origin, plan)); err != nil {
+		return err
+	}
+	return screen.watch(ctx, fleet, plan.every)
+}
+
+// localWelcome is what a user needs.
+type localWelcome struct {
+	Event       string            `json:"event"` // "ready"
+	Endpoint    string            `json:"endpoint"`
+	Origin      string            `json:"origin"`
+	Passwords   map[string]string `json:"passwords"`
+	Curl        string            `json:"curl"`
+	Speed       float64           `json:"speed"`
+	RotateEvery string            `json:"rotateEvery"`
+
+	users []squid.Credential
+}
+
+func welcome(fleet *local.Fleet, origin *local.Origin, plan localPlan) localWelcome {
+	w := localWelcome{
+		Event:       "ready",
+		Endpoint:    fleet.Endpoint.String(),
+		Origin:      "http://" + origin.Address.String() + "/",
+		Passwords:   map[string]string{},
+		Speed:       plan.speed,
+		RotateEvery: "off",
+		users:       plan.options.Passwords,
+	}
+	if plan.every > 0 {
+		w.RotateEvery = plan.every.String()
+	}
+	for _, c := range w.users {
+		w.Passwords[c.User] = c.Password
+	}
+	first := w.users[0]
+	// Without --noproxy, a NO_PROXY that names 127.0.0.0/8 would have curl go around the proxy.
+	w.Curl = fmt.Sprintf("curl -sS --noproxy '' --proxy http://%s --proxy-digest --proxy-user %s %s",
+		w.Endpoint, shellWord(first.User+":"+first.Password), w.Origin)
+	return w
+}
+
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_:./-]+$`)
+
+// shellWord quotes a word for a shell where it needs it.
+func shellWord(word string) string {
+	if plainWord.MatchString(word) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}

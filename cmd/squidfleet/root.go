@@ -1,0 +1,74 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// newRoot puts the commands together. Each has a constructor in a file of its name.
+func newRoot(s *streams) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "squidfleet",
+		Short: "Look at a fleet of proxies, change its addresses, use it",
+		Long: `Look at a fleet of proxies, change its addresses, use it.
+
+The fleet is found by the name of its stack, with the AWS credentials and region
+that the AWS CLI would use.
+
+Exit codes:
+  0    done
+  1    failed; the reason is on stderr
+  2    wrong usage
+  3    refused: the fleet is in no state for it, and is as it was before
+  130  interrupted`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usage("no command: see squidfleet --help")
+			}
+			hint := "see squidfleet --help"
+			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+				hint = "did you mean " + strings.Join(near, " or ") + "?"
+			}
+			return usage("no command %q: %s", args[0], hint)
+		},
+		RunE:                       func(*cobra.Command, []string) error { return nil },
+		SilenceErrors:              true,
+		SilenceUsage:               true,
+		DisableAutoGenTag:          true,
+		SuggestionsMinimumDistance: 2,
+		CompletionOptions:          cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	root.SetOut(s.out)
+	root.SetErr(s.err)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usage("%v: see %s --help", err, cmd.CommandPath())
+	})
+	root.AddCommand(
+		newCredentials(s),
+		newIPs(s),
+		newLocal(s),
+		newLogs(s),
+		newRetire(s),
+		newRotate(s),
+	)
+	return root
+}
+
+// usageError is a mistake in the arguments.
+type usageError struct{ text string }
+
+func (e *usageError) Error() string { return e.text }
+
+func usage(format string, arguments ...any) error {
+	return &usageError{fmt.Sprintf(format, arguments...)}
+}
+
+// noArguments refuses arguments that are not flags.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usage("%s takes no argument, and got %q: see %[1]s --help", cmd.CommandPath(), args[0])
+	}
+	return nil
+}

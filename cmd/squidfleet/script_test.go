@@ -1,0 +1,154 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"squidfleet/internal/operator/standin"
+)
+
+// The scripts in testdata run this very test binary under the name squidfleet, which then is the program.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"squidfleet": main})
+}
+
+// Each script has AWS to itself, with a fleet of two tasks: 198.51.100.1, started 3 h 12 min ago, and 198.51.100.2, 1 h 12 min. Besides testscript's own commands it has
+//
+//	aws CHANGE [ARGUMENT]      change the fleet, see standin.AWS.Set
+//	fail ACTION CODE TIMES     have an action answer with an error
+//	log ADDRESS AGO TEXT       have the task with that address write a line
+//	exits CODE COMMAND…        run a command that must end with that code
+//	await ACTION TIMES         wait until an action was called so often
+//	[!] called ACTION          tell whether an action was called
+//	needs COMMAND              tell whether the actions called are those that the command's help names
+//	desired N                  tell the service's desired count
+//	protected [ADDRESS…]       tell which tasks have scale-in protection
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			aws := standin.New()
+			env.Values["aws"] = aws
+			env.Setenv("AWS_ENDPOINT_URL", aws.URL)
+			env.Setenv("AWS_REGION", standin.Region)
+			env.Setenv("AWS_ACCESS_KEY_ID", standin.AccessKey)
+			env.Setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+			env.Setenv("AWS_CONFIG_FILE", env.WorkDir+"/config")
+			env.Setenv("AWS_SHARED_CREDENTIALS_FILE", env.WorkDir+"/credentials")
+			env.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+			env.Setenv("TERM", "xterm")
+			env.Defer(func() {
+				aws.Close()
+				for _, problem := range aws.Problems() {
+					t.Errorf("%s: %s", env.WorkDir, problem)
+				}
+			})
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"aws": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Check(standIn(ts).Set(args[0], args[1:]...))
+			},
+			"fail": func(ts *testscript.TestScript, _ bool, args []string) {
+				standIn(ts).Fail(args[0], args[1], number(ts, args[2]))
+			},
+			"log": func(ts *testscript.TestScript, _ bool, args []string) {
+				ago, err := time.ParseDuration(args[1])
+				ts.Check(err)
+				ts.Check(standIn(ts).Log(args[0], strings.Join(args[2:], " "), ago))
+			},
+			"exits": exits,
+			"await": func(ts *testscript.TestScript, _ bool, args []string) {
+				times := number(ts, args[1])
+				for range 1000 {
+					if countOf(standIn(ts).Calls(), args[0]) >= times {
+						return
+					}
+					time.Sleep(20 * time.Millisecond)
+				}
+				ts.Fatalf("%s was not called %d times", args[0], times)
+			},
+			"called": func(ts *testscript.TestScript, neg bool, args []string) {
+				if calls := standIn(ts).Calls(); slices.Contains(calls, args[0]) == neg {
+					ts.Fatalf("called were %s", strings.Join(calls, " "))
+				}
+			},
+			"needs": needsExactly,
+			"desired": func(ts *testscript.TestScript, _ bool, args []string) {
+				if got := standIn(ts).Desired(); got != number(ts, args[0]) {
+					ts.Fatalf("the desired count is %d", got)
+				}
+			},
+			"protected": func(ts *testscript.TestScript, _ bool, args []string) {
+				if got := list(standIn(ts).Protected()); got != strings.Join(args, " ") {
+					ts.Fatalf("protected are %q", got)
+				}
+			},
+		},
+	})
+}
+
+func standIn(ts *testscript.TestScript) *standin.AWS { return ts.Value("aws").(*standin.AWS) }
+
+func number(ts *testscript.TestScript, text string) int {
+	n, err := strconv.Atoi(text)
+	ts.Check(err)
+	return n
+}
+
+func countOf(list []string, one string) int {
+	n := 0
+	for _, each := range list {
+		if each == one {
+			n++
+		}
+	}
+	return n
+}
+
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	code, err := 0, ts.Exec(args[1], args[2:]...)
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		code = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if code != number(ts, args[0]) {
+		ts.Fatalf("%s ended with %d, want %s", strings.Join(args[1:], " "), code, args[0])
+	}
+}
+
+func needsExactly(ts *testscript.TestScript, _ bool, args []string) {
+	root := newRoot(newStreams(os.Stdout, os.Stderr))
+	cmd, _, err := root.Find(args)
+	ts.Check(err)
+	var want []string
+	for _, action := range strings.Fields(cmd.Annotations[permissionsKey]) {
+		if strings.Contains(action, ":") { // the rest is about when
+			want = append(want, action)
+		}
+	}
+	slices.Sort(want)
+	got := standIn(ts).Calls()
+	slices.Sort(got)
+	if got = slices.Compact(got); !slices.Equal(got, want) {
+		ts.Fatalf("called were %s\nhelp says   %s", strings.Join(got, " "), strings.Join(want, " "))
+	}
+	for _, action := range want {
+		if !strings.Contains(cmd.Long, fmt.Sprintf("\n  %s", action)) {
+			ts.Fatalf("the help does not name %s", action)
+		}
+	}
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/mattn/go-isatty"
+)
+
+// streams are the program's stdout and stderr, and how to write to them.
+type streams struct {
+	out, err io.Writer
+	// colours says whether out takes them.
+	colours bool
+	// live says whether err is a terminal on which a line can be rewritten.
+	live bool
+
+	progress string // the last line of it
+}
+
+func newStreams(out, err *os.File) *streams {
+	plain := os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb"
+	return &streams{
+		out:     out,
+		err:     err,
+		colours: !plain && isatty.IsTerminal(out.Fd()),
+		live:    !plain && isatty.IsTerminal(err.Fd()),
+	}
+}
+
+// json writes one value, indented.
+func (s *streams) json(value any) error {
+	encoder := json.NewEncoder(s.out)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(value)
+}
+
+// jsonLine writes one value as one line.
+func (s *streams) jsonLine(value any) error {
+	encoder := json.NewEncoder(s.out)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(value)
+}
+
+// report shows how far something is: on a terminal in one line that is rewritten, otherwise in a line whenever it changes.
+func (s *streams) report(line string) {
+	if line == s.progress {
+		return
+	}
+	s.progress = line
+	if s.live {
+		fmt.Fprintf(s.err, "\r\x1b[K%s", line)
+		return
+	}
+	fmt.Fprintln(s.err, line)
+}
+
+// endProgress leaves the last line of the progress where it is.
+func (s *streams) endProgress() {
+	if s.progress != "" && s.live {
+		fmt.Fprintln(s.err)
+	}
+	s.progress = ""
+}
+
+// colour is a terminal's code for one.
+type colour string
+
+const (
+	noColour colour = ""
+	red      colour = "31"
+	green    colour = "32"
+	yellow   colour = "33"
+)
+
+// paint colours a text where colours are wanted.
+func (s *streams) paint(text string, c colour) string {
+	if !s.colours || c == noColour {
+		return text
+	}
+	return "\x1b[" + string(c) + "m" + text + "\x1b[0m"
+}

@@ -1,0 +1,278 @@
+package local
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"squidfleet/internal/nlb"
+	"squidfleet/params"
+	"squidfleet/proxyimage/container"
+	"squidfleet/squid"
+)
+
+func parse(t *testing.T, values map[string]any) *params.Params {
+	t.Helper()
+	p, err := params.Parse(values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestFasterKeepsTheRatiosOfAWSTimes(t *testing.T) {
+	aws := AWS(parse(t, map[string]any{"drainTimeout": "4m"}))
+	fast := aws.Faster(20)
+	for name, pair := range map[string][2]time.Duration{
+		"check":        {aws.HealthCheck.Interval, fast.HealthCheck.Interval},
+		"delay":        {aws.DeregistrationDelay, fast.DeregistrationDelay},
+		"lag":          {aws.DeregistrationLag, fast.DeregistrationLag},
+		"drain":        {aws.TaskDrain, fast.TaskDrain},
+		"stop timeout": {aws.StopTimeout - stopReserve, fast.StopTimeout - stopReserve},
+	} {
+		if pair[0] == 0 || pair[0]/20 != pair[1] {
+			t.Errorf("%s: %v became %v", name, pair[0], pair[1])
+		}
+	}
+	if aws.DeregistrationDelay != 4*time.Minute || aws.DeregistrationLag > nlb.MaxDeregistrationLag || aws.DeregistrationLag < time.Minute {
+		t.Errorf("%+v", aws)
+	}
+	// Whatever the speed, Squid has the same time to log what it cuts.
+	if reserve := fast.StopTimeout - fast.TaskDrain; reserve < container.StopGrace+container.LogGrace {
+		t.Errorf("%v between the end of a drain and SIGKILL", reserve)
+	}
+}
+
+func TestARotationHasRoomForEachOfItsParts(t *testing.T) {
+	timing := AWS(parse(t, nil)).Faster(20)
+	parts := time.Duration(timing.HealthCheck.HealthyThreshold)*timing.HealthCheck.Interval + timing.DeregistrationDelay + timing.TaskDrain
+	if got := timing.Rotation(); got <= parts || got > 20*time.Second {
+		t.Errorf("%v for parts of %v; the README promises that one every 20 s fits", got, parts)
+	}
+}
+
+func TestContextIsTheFilesWithTheOverridesInPlace(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "cdk.json")
+	if err := os.WriteFile(path, []byte(`{"app": "x", "context": {"fleetSize": 2, "users": ["a"], "realm": "r"}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	values, err := Context(path, []string{"users=b,c", "realm=a=b", "timezone=Asia/Tokyo"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if values["realm"] != "a=b" {
+		t.Errorf("%v", values)
+	}
+	delete(values, "realm")
+	if p := parse(t, values); p.FleetSize != 2 || !slices.Equal(p.Users, []string{"b", "c"}) || p.Timezone != "Asia/Tokyo" {
+		t.Errorf("%+v", p)
+	}
+	for override, want := range map[string]string{"users": "-c users: is not KEY=VALUE", "=x": "-c =x: is not KEY=VALUE"} {
+		if _, err := Context(path, []string{override}); err == nil || err.Error() != want {
+			t.Errorf("%s: %v", override, err)
+		}
+	}
+	if _, err := Context(path+"x", nil); err == nil || !strings.Contains(err.Error(), "run squidfleet in the project's directory") {
+		t.Error(err)
+	}
+	if err := os.WriteFile(path, []byte(`{`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Context(path, nil); err == nil || !strings.HasPrefix(err.Error(), path+": ") {
+		t.Error(err)
+	}
+}
+
+func TestTasksNeverRunAsRoot(t *testing.T) {
+	for _, c := range []struct {
+		euid        int
+		environment map[string]string
+		want        *owner
+		wantError   string
+	}{
+		{1000, nil, nil, ""},
+		{1000, map[string]string{"SUDO_UID": "7", "SUDO_GID": "8"}, nil, ""},
+		{0, nil, &owner{nobody, nobody}, ""},
+		{0, map[string]string{"SUDO_UID": "7", "SUDO_GID": "8"}, &owner{7, 8}, ""},
+		{0, map[string]string{"SUDO_UID": "0", "SUDO_GID": "0"}, &owner{nobody, nobody}, ""},
+		{0, map[string]string{"SUDO_UID": "7"}, &owner{nobody, nobody}, ""},
+		{0, map[string]string{"SUDO_UID": "joe", "SUDO_GID": "8"}, nil, `SUDO_UID: "joe" is not a user's number`},
+		{0, map[string]string{"SUDO_UID": "7", "SUDO_GID": "-1"}, nil, `SUDO_GID: "-1" is not a group's number`},
+	} {
+		got, err := taskUser(c.euid, func(name string) (string, bool) {
+			value, set := c.environment[name]
+			return value, set
+		})
+		if (got == nil) != (c.want == nil) || got != nil && *got != *c.want {
+			t.Errorf("%d %v: %v, want %v", c.euid, c.environment, got, c.want)
+		}
+		if (err == nil) != (c.wantError == "") || err != nil && err.Error() != c.wantError {
+			t.Errorf("%d %v: %v", c.euid, c.environment, err)
+		}
+	}
+}
+
+func TestClientsHaveAnAddressThatMayUseTheProxy(t *testing.T) {
+	for cidrs, want := range map[string]string{
+		"203.0.113.0/24":                "203.0.113.1",
+		"198.51.100.7/32":               "198.51.100.7",
+		"2600:1700:1::/64,192.0.2.8/31": "192.0.2.9",
+		"2600:1700:1::/64":              "2600:1700:1::1",
+	} {
+		p := parse(t, map[string]any{"clientCidrs": cidrs})
+		got := clientAddress(p.ClientCidrs)
+		if got.String() != want || !slices.ContainsFunc(p.ClientCidrs, func(c netip.Prefix) bool { return c.Contains(got) }) {
+			t.Errorf("%s: %v, want %s", cidrs, got, want)
+		}
+	}
+}
+
+func TestAFreeAddressIsOneAtWhichAllPortsAreFree(t *testing.T) {
+	from := netip.MustParseAddr("127.77.200.1")
+	listen := func(address string) net.Listener {
+		l, err := net.Listen("tcp4", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.Close() })
+		return l
+	}
+	// The kernel chooses the ports, so that nobody else has them.
+	first := listen("127.77.200.1:0").Addr().(*net.TCPAddr).Port
+	second := listen("127.77.200.2:0").Addr().(*net.TCPAddr).Port
+	got, err := free(from, first, second)
+	if err != nil || got.String() != "127.77.200.3" {
+		t.Errorf("%v, %v", got, err)
+	}
+	// Beyond the network the search begins again.
+	if got, err := free(netip.MustParseAddr("127.77.255.255"), first); err != nil || !network.Contains(got) {
+		t.Errorf("%v, %v", got, err)
+	}
+	everywhere := listen("0.0.0.0:0").Addr().(*net.TCPAddr).Port
+	if _, err := free(from, everywhere); err == nil || !strings.Contains(err.Error(), "no free address: the ports") {
+		t.Errorf("%v", err)
+	}
+	if _, err := free(netip.MustParseAddr("203.0.113.9"), first); err == nil {
+		t.Error("an address that is not this machine's was free")
+	}
+}
+
+func TestErrorsOfListeningTellWhatToDo(t *testing.T) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, inUse := net.Listen("tcp4", l.Addr().String())
+	_, notOurs := net.Listen("tcp4", "203.0.113.9:35201")
+	for want, err := range map[string]error{
+		"choose another with --port PORT":           inUse,
+		"sudo ip address add 127.77.0.0/16 dev lo":  notOurs,
+		"ports below 1024 need root":                &net.OpError{Op: "listen", Err: os.NewSyscallError("bind", syscall.EACCES)},
+		"something that nobody can do anything for": errors.New("something that nobody can do anything for"),
+	} {
+		if got := explain(err); !strings.Contains(got.Error(), want) || !errors.Is(got, err) {
+			t.Errorf("%v lacks %q", got, want)
+		}
+	}
+}
+
+func TestTheOriginAnswersWithTheCallersAddress(t *testing.T) {
+	o, err := StartOrigin(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !network.Contains(o.Address.Addr()) {
+		t.Errorf("it listens on %v", o.Address)
+	}
+	other, err := StartOrigin(nil)
+	if err != nil || other.Address == o.Address {
+		t.Fatalf("the next one: %v, %v", other, err)
+	}
+	if err := other.Close(); err != nil {
+		t.Error(err)
+	}
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 77, 200, 9)}}
+	client := http.Client{Transport: &http.Transport{DialContext: dialer.DialContext}}
+	response, err := client.Get("http://" + o.Address.String() + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if body, err := io.ReadAll(response.Body); err != nil || string(body) != "127.77.200.9\n" {
+		t.Errorf("%q, %v", body, err)
+	}
+	if err := o.Close(); err != nil {
+		t.Error(err)
+	}
+	if conn, err := net.Dial("tcp", o.Address.String()); err == nil {
+		conn.Close()
+		t.Error("a closed origin listens")
+	}
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	o := Options{Params: parse(t, map[string]any{"users": "alice,bob"}), Passwords: []squid.Credential{{User: "alice", Password: "open sesame"}}, Tasks: 51, Port: -1}
+	_, err := Start(t.Context(), o)
+	const want = "tasks: 51 is not from 1 to 50\nzones: 0 is not from 1 to 6\nport: -1 is not from 0 to 65535\npasswords: 1 given for 2 users"
+	if err == nil || err.Error() != want {
+		t.Errorf("%v\nwant:\n%s", err, want)
+	}
+}
+
+func TestOutputIsCountedAndItsEndKept(t *testing.T) {
+	var c requestCounter
+	for _, part := range []string{"{\"a\":1}\n{\"b\"", ":2}\n", "{"} {
+		c.Write([]byte(part))
+	}
+	if n := c.lines.Load(); n != 2 {
+		t.Errorf("%d lines", n)
+	}
+	var last tail
+	last.Write([]byte(strings.Repeat("x", 3*tailLimit)))
+	last.Write([]byte("the reason\n"))
+	if text := last.String(); len(text) > tailLimit || !strings.HasSuffix(text, "xthe reason") {
+		t.Errorf("%d bytes that end in %q", len(text), text[len(text)-20:])
+	}
+}
+
+func TestEventsReadAsALine(t *testing.T) {
+	task := &Task{ID: "task-2", Address: netip.MustParseAddr("127.77.1.2")}
+	for want, e := range map[string]Event{
+		"task-2 127.77.1.2 serving":              {Kind: Serving, Task: task},
+		"task-2 127.77.1.2 ended: exit status 0": {Kind: Ended, Task: task, Detail: "exit status 0"},
+		"rotation began":                         {Kind: RotationBegan},
+	} {
+		if got := e.String(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+func TestSquidIsFoundOrTheErrorTellsHowToInstallIt(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("PATH", dir)
+	usual := filepath.Join(dir, "sbin", "squid")
+	if _, err := findSquid(usual); err == nil || !strings.Contains(err.Error(), "sudo apt-get install squid") {
+		t.Error(err)
+	}
+	onPath := filepath.Join(dir, "squid")
+	if err := os.WriteFile(onPath, []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := findSquid(usual); got != onPath || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	if got, err := findSquid(onPath); got != onPath || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+}

@@ -1,0 +1,242 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"syscall"
+	"time"
+
+	"squidfleet/internal/nlb"
+)
+
+// startTimeout is how long a task may take to come into service, besides its health checks, before it counts as failed.
+const startTimeout = 30 * time.Second
+
+// launch starts a task and returns when it is in service. A task that does not get there is ended. deploying is held, here and below.
+func (f *Fleet) launch(ctx context.Context) (*task, error) {
+	t, err := f.newTask()
+	if err != nil {
+		return nil, err
+	}
+	if err := f.start(t); err != nil {
+		return nil, err
+	}
+	f.tell(Started, t, "")
+	err = f.bringIntoService(ctx, t)
+	if err == nil {
+		return t, nil
+	}
+	f.balancer.Deregister(t.id) // An error means that it is not registered.
+	killGroup(t.command.Process.Pid)
+	<-t.exited
+	return nil, err
+}
+
+func (f *Fleet) bringIntoService(ctx context.Context, t *task) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout+f.o.Timing.healthy())
+	defer cancel()
+	defer context.AfterFunc(f.ctx, cancel)()
+	go func() {
+		select {
+		case <-t.exited:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	err := f.balancer.Register(nlb.Target{ID: t.id, Addr: netip.AddrPortFrom(t.address, uint16(f.p.ListenerPort)), Zone: t.zone})
+	if err == nil {
+		err = f.waitHealthy(ctx, t)
+	}
+	if err != nil {
+		select {
+		case <-t.exited:
+			return fmt.Errorf("%s ended instead of serving (%s):\n%s", t.id, t.command.ProcessState, t.messages.String())
+		default:
+		}
+		return fmt.Errorf("%s: %w\n%s", t.id, err, t.messages.String())
+	}
+	f.mu.Lock()
+	t.phase = PhaseServing
+	f.mu.Unlock()
+	f.tell(Serving, t, "")
+	return nil
+}
+
+// waitHealthy is ECS's idea of a healthy task: the load balancer's and the container's own check.
+func (f *Fleet) waitHealthy(ctx context.Context, t *task) error {
+	if err := f.balancer.WaitState(ctx, t.id, nlb.Healthy); err != nil {
+		return err
+	}
+	if f.o.Program != "" {
+		return nil // It is not the entrypoint that runs, and has no such check.
+	}
+	var err error
+	for range healthRetries {
+		if err = f.checkHealth(ctx, t); err == nil || ctx.Err() != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// healthRetries is how often a container's check is made before it counts as unhealthy, as in stacks/task.go.
+const healthRetries = 3
+
+// launchAll starts n tasks at a time. It returns all of them, or none and why.
+func (f *Fleet) launchAll(ctx context.Context, n int) ([]*task, error) {
+	tasks, errs := make([]*task, n), make([]error, n)
+	var group sync.WaitGroup
+	for i := range n {
+		group.Go(func() { tasks[i], errs[i] = f.launch(ctx) })
+	}
+	group.Wait()
+	err := errors.Join(errs...)
+	if err == nil {
+		return tasks, nil
+	}
+	for _, t := range tasks {
+		if t != nil {
+			f.beginStop(t)
+			f.balancer.Deregister(t.id)
+			f.group.Go(func() { f.finishStop(t) })
+		}
+	}
+	return nil, err
+}
+
+// inService returns the tasks that are.
+func (f *Fleet) inService() []*task {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var all []*task
+	for _, t := range f.tasks {
+		if t.phase == PhaseServing {
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
+// replaceAttempts and replacePause bound the attempts to replace a task.
+const (
+	replaceAttempts = 3
+	replacePause    = time.Second
+)
+
+// replace brings the fleet back to its size, in the background. A rotation that is starting tasks comes first, and may leave nothing to do.
+func (f *Fleet) replace() {
+	f.group.Go(func() {
+		f.deploying.Lock()
+		defer f.deploying.Unlock()
+		var err error
+		for attempt := 0; len(f.inService()) < f.o.Tasks && f.ctx.Err() == nil; attempt++ {
+			if attempt == replaceAttempts {
+				f.fail(fmt.Errorf("replace a task: after %d attempts: %w", attempt, err))
+				return
+			}
+			if attempt > 0 {
+				f.sleep(replacePause)
+			}
+			if _, err = f.launch(f.ctx); err == nil {
+				return
+			}
+		}
+	})
+}
+
+// sleep waits for d, or until the fleet is closed.
+func (f *Fleet) sleep(d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-f.ctx.Done():
+	}
+}
+
+// retire takes a task out of service in order, and returns when it is gone: deregistered, drained, stopped.
+func (f *Fleet) retire(t *task) {
+	f.mu.Lock()
+	if t.phase != PhaseServing { // It was lost or interrupted meanwhile.
+		f.mu.Unlock()
+		<-t.exited
+		return
+	}
+	t.phase = PhaseDraining
+	f.mu.Unlock()
+	f.tell(Draining, t, "")
+	f.balancer.Deregister(t.id) // An error means that the balancer is closed.
+	select {
+	case <-time.After(f.o.Timing.DeregistrationDelay):
+	case <-t.exited:
+	case <-f.ctx.Done(): // Close ends it.
+		<-t.exited
+		return
+	}
+	f.beginStop(t)
+	f.finishStop(t)
+}
+
+// beginStop sends SIGTERM.
+func (f *Fleet) beginStop(t *task) {
+	select {
+	case <-t.exited:
+		return
+	default:
+	}
+	f.mu.Lock()
+	t.phase = PhaseStopping
+	f.mu.Unlock()
+	f.tell(Stopping, t, "")
+	t.signal(syscall.SIGTERM)
+}
+
+// finishStop waits for the end, and sends SIGKILL when the stop timeout is over. Close has a shorter one.
+func (f *Fleet) finishStop(t *task) {
+	select {
+	case <-t.exited:
+		return
+	case <-f.ctx.Done():
+		<-t.exited
+		return
+	case <-time.After(f.o.Timing.StopTimeout):
+	}
+	f.tell(Killed, t, "")
+	killGroup(t.command.Process.Pid)
+	<-t.exited
+}
+
+// serving finds a task in service.
+func (f *Fleet) serving(id string) (*task, error) {
+	for _, t := range f.inService() {
+		if t.id == id {
+			return t, nil
+		}
+	}
+	return nil, fmt.Errorf("%s: is not in service", id)
+}
+
+// Interrupt stops a task as a Spot interruption does: SIGTERM and deregistration at once. It does not wait for the end. A replacement starts.
+func (f *Fleet) Interrupt(id string) error {
+	t, err := f.serving(id)
+	if err != nil {
+		return err
+	}
+	f.beginStop(t)
+	if err := f.balancer.Deregister(t.id); err != nil {
+		return err
+	}
+	f.group.Go(func() { f.finishStop(t) })
+	f.replace()
+	return nil
+}
+
+// Kill ends a task as a machine that fails does. A replacement starts.
+func (f *Fleet) Kill(id string) error {
+	t, err := f.serving(id)
+	if err != nil {
+		return err
+	}
+	return killGroup(t.command.Process.Pid)
+}

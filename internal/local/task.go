@@ -1,0 +1,240 @@
+package local
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"squidfleet/internal/nlb"
+	"squidfleet/params"
+	"squidfleet/proxyimage"
+	"squidfleet/proxyimage/container"
+	"squidfleet/squid"
+)
+
+// Phase is where a task stands in its life.
+type Phase string
+
+// The phases, in their order. A task that is gone has none.
+const (
+	// PhaseStarting: the task is not in service yet.
+	PhaseStarting Phase = "starting"
+	// PhaseServing: the task is in service.
+	PhaseServing Phase = "serving"
+	// PhaseDraining: the task is deregistered, and its connections may go on.
+	PhaseDraining Phase = "draining"
+	// PhaseStopping: the task was sent SIGTERM.
+	PhaseStopping Phase = "stopping"
+)
+
+// Task is a task at one moment.
+type Task struct {
+	ID string `json:"id"`
+	// Address is where the task's connections come from.
+	Address netip.Addr `json:"address"`
+	Zone    string     `json:"zone"`
+	Phase   Phase      `json:"phase"`
+	Started time.Time  `json:"started"`
+	// Health is what the load balancer thinks of the task.
+	Health nlb.State `json:"health"`
+	// Open is how many connections it has, Requests how many lines it has logged: a request that was asked for a password first is two.
+	Open     int    `json:"open"`
+	Requests uint64 `json:"requests"`
+}
+
+// task is one running entrypoint. Fleet.mu guards its phase.
+type task struct {
+	id      string
+	name    string // Squid's service name
+	address netip.Addr
+	zone    string
+	phase   Phase
+	started time.Time
+
+	dir      string
+	command  *exec.Cmd
+	requests requestCounter
+	messages tail
+	exited   chan struct{} // closed when the entrypoint has ended
+}
+
+// newTask gives a task its address and its directory. What all tasks share is linked.
+func (f *Fleet) newTask() (*task, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.ctx.Err(); err != nil {
+		return nil, err
+	}
+	c := proxyimage.Config(f.p, f.network)
+	address, err := free(f.nextAddress, c.ListenPort, c.HealthPort)
+	if err != nil {
+		return nil, err
+	}
+	f.nextAddress = address.Next()
+	f.number++
+	t := &task{
+		id:      fmt.Sprintf("task-%d", f.number),
+		name:    fmt.Sprintf("squidfleet%dt%d", os.Getpid(), f.number),
+		address: address,
+		zone:    zoneName((f.number - 1) % f.o.Zones),
+		phase:   PhaseStarting,
+		exited:  make(chan struct{}),
+	}
+	t.dir = filepath.Join(f.dir, t.id)
+	c.ListenAddress, c.OutgoingAddress, c.LocalOrigin = address, address, f.o.Origin
+	conf, err := c.Render()
+	if err != nil {
+		return nil, fmt.Errorf("squid.conf of %s: %w", t.id, err)
+	}
+	if f.o.Edit != nil {
+		conf = f.o.Edit(conf)
+	}
+	if err := f.fill(t.dir, conf); err != nil {
+		return nil, err
+	}
+	f.tasks = append(f.tasks, t)
+	return t, nil
+}
+
+// fill makes a task's directory.
+func (f *Fleet) fill(dir, conf string) error {
+	for _, d := range []string{dir, filepath.Join(dir, container.Run)} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			return err
+		}
+	}
+	if err := f.user.give(filepath.Join(dir, container.Run)); err != nil {
+		return err
+	}
+	// Squid runs the entrypoint as a helper.
+	shared := []string{container.Entrypoint, container.ErrorDir, container.Localtime}
+	if f.p.Credentials == params.CredentialsImage {
+		shared = append(shared, container.Passwords)
+	}
+	for _, name := range shared {
+		if err := os.Symlink(filepath.Join(f.staged(), name), filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(filepath.Join(dir, container.SquidConf), []byte(conf), 0o644)
+}
+
+// environment is what the task definition gives to the entrypoint, and what is this machine's.
+func (f *Fleet) environment(t *task) []string {
+	env := []string{
+		"PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+		container.EnvDir + "=" + t.dir,
+		container.EnvSquid + "=" + f.squid,
+		container.EnvName + "=" + t.name,
+		// The address is known, and nobody outside could tell it.
+		container.EnvEgressURL + "=" + container.EgressOff,
+		container.EnvDrainTimeout + "=" + f.o.Timing.TaskDrain.String(),
+		container.EnvDigest + "=" + string(f.p.Digest),
+		container.EnvCredentials + "=" + string(f.p.Credentials),
+	}
+	if f.p.Digest == params.DigestFleet {
+		env = append(env, container.EnvDigestKeys+"="+f.digestKey)
+	}
+	if f.p.Credentials == params.CredentialsImage {
+		return env
+	}
+	env = append(env, container.EnvRealm+"="+f.p.Realm, container.EnvUsers+"="+strings.Join(f.p.Users, ","))
+	for _, c := range f.o.Passwords {
+		env = append(env, squid.PasswordVariable(c.User)+"="+c.Password)
+	}
+	return env
+}
+
+// start starts the task's programs.
+func (f *Fleet) start(t *task) error {
+	program := f.o.Program
+	if program == "" {
+		program = filepath.Join(f.staged(), container.Entrypoint)
+	}
+	command := exec.Command(program)
+	command.Dir = t.dir
+	command.Env = f.environment(t)
+	command.Stdout, command.Stderr = &t.requests, &t.messages
+	command.WaitDelay = container.LogGrace
+	command.SysProcAttr = taskProcess(f.user)
+	if err := f.startUnlessClosed(t, command); err != nil {
+		f.remove(t)
+		if os.IsPermission(err) && f.user != nil {
+			err = fmt.Errorf("%w; the tasks run as user %d, who must be able to enter the directory: choose another with TMPDIR", err, f.user.uid)
+		}
+		return fmt.Errorf("start %s: %w", t.id, err)
+	}
+	return nil
+}
+
+// startUnlessClosed leaves Close nothing to miss.
+func (f *Fleet) startUnlessClosed(t *task, command *exec.Cmd) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ctx.Err() != nil {
+		return f.ctx.Err()
+	}
+	if err := command.Start(); err != nil {
+		return err
+	}
+	t.command, t.started = command, time.Now()
+	f.group.Go(func() { f.watch(t) })
+	return nil
+}
+
+// watch waits for the task's end, clears up after it, and has it replaced if nobody told it to end.
+func (f *Fleet) watch(t *task) {
+	t.command.Wait() // How it ended is told below; an access log that cannot be counted is no failure.
+	close(t.exited)
+	f.mu.Lock()
+	phase := t.phase
+	closing := f.ctx.Err() != nil
+	f.mu.Unlock()
+	if phase == PhaseServing && !closing {
+		f.tell(Lost, t, t.command.ProcessState.String())
+		f.balancer.Deregister(t.id) // An error means that it is not registered.
+		f.replace()
+	}
+	detail := t.command.ProcessState.String()
+	if !t.command.ProcessState.Success() && t.messages.String() != "" {
+		lines := strings.Split(t.messages.String(), "\n")
+		detail += ": " + lines[len(lines)-1]
+	}
+	f.tell(Ended, t, detail)
+	f.remove(t)
+}
+
+// remove forgets a task that has no programs running, with everything it left: Squid that was killed leaves its segments.
+func (f *Fleet) remove(t *task) {
+	f.mu.Lock()
+	f.tasks = slices.DeleteFunc(f.tasks, func(other *task) bool { return other == t })
+	f.mu.Unlock()
+	os.RemoveAll(t.dir) // Close removes what is above it, and tells when that fails.
+	segments, _ := filepath.Glob("/dev/shm/" + t.name + "-*")
+	for _, segment := range segments {
+		os.Remove(segment)
+	}
+}
+
+// signal sends a signal to the entrypoint alone, as ECS does; one that has ended does not mind.
+func (t *task) signal(s syscall.Signal) { t.command.Process.Signal(s) }
+
+// checkHealth runs the container's own health check.
+func (f *Fleet) checkHealth(ctx context.Context, t *task) error {
+	check := exec.CommandContext(ctx, filepath.Join(f.staged(), container.Entrypoint), container.Health)
+	check.Dir = t.dir
+	check.Env = []string{container.EnvDir + "=" + t.dir}
+	check.SysProcAttr = taskProcess(f.user)
+	out, err := check.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}

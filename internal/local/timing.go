@@ -1,0 +1,68 @@
+package local
+
+import (
+	"time"
+
+	"squidfleet/internal/nlb"
+	"squidfleet/params"
+	"squidfleet/proxyimage/container"
+)
+
+// Timing holds the times that AWS imposes on a fleet.
+type Timing struct {
+	// HealthCheck is the load balancer's.
+	HealthCheck nlb.HealthCheck
+	// DeregistrationDelay is how long a deregistered task's connections may go on: from the load balancer's point of view, and until ECS sends SIGTERM.
+	DeregistrationDelay time.Duration
+	// DeregistrationLag is how long the load balancer goes on sending new connections to a deregistered task, 0 to [nlb.MaxDeregistrationLag].
+	DeregistrationLag time.Duration
+	// TaskDrain is how long the entrypoint serves on after SIGTERM, its SQUIDFLEET_DRAIN_TIMEOUT.
+	TaskDrain time.Duration
+	// StopTimeout is the time from SIGTERM to SIGKILL.
+	StopTimeout time.Duration
+}
+
+// stopReserve is what the entrypoint needs after its drain. Squid's share of it is not a matter of configuration, so it is never divided.
+const stopReserve = container.StopTimeout - container.DrainTimeout
+
+// AWS returns the times of a deployed fleet. The health check's are those of stacks/loadbalancer.go. The lag, which no setting changes, was seen to be up to two
+// minutes (package nlb); it is less here, so that the connections that come last have some of the default drainTimeout left.
+func AWS(p *params.Params) Timing {
+	return Timing{
+		HealthCheck: nlb.HealthCheck{
+			Interval:           10 * time.Second,
+			Timeout:            5 * time.Second,
+			HealthyThreshold:   2,
+			UnhealthyThreshold: 2,
+		},
+		DeregistrationDelay: p.DrainTimeout,
+		DeregistrationLag:   90 * time.Second,
+		TaskDrain:           container.DrainTimeout,
+		StopTimeout:         container.StopTimeout,
+	}
+}
+
+// Faster divides all times by the same positive number. The reserve between TaskDrain and StopTimeout stays, and a health check always has half a second to be answered.
+func (t Timing) Faster(by float64) Timing {
+	divide := func(d time.Duration) time.Duration { return time.Duration(float64(d) / by) }
+	t.HealthCheck.Interval = divide(t.HealthCheck.Interval)
+	t.HealthCheck.Timeout = max(divide(t.HealthCheck.Timeout), 500*time.Millisecond)
+	t.DeregistrationDelay = divide(t.DeregistrationDelay)
+	t.DeregistrationLag = divide(t.DeregistrationLag)
+	t.TaskDrain = divide(t.TaskDrain)
+	t.StopTimeout = t.TaskDrain + stopReserve
+	return t
+}
+
+// startAllowance is what the start of a task's programs may take on a busy machine.
+const startAllowance = 3 * time.Second
+
+// Healthy is how long a task takes at most from its start to its service.
+func (t Timing) healthy() time.Duration {
+	return startAllowance + time.Duration(t.HealthCheck.HealthyThreshold)*(t.HealthCheck.Interval+t.HealthCheck.Timeout)
+}
+
+// Rotation is how long a rotation takes at most: to start the new tasks, to drain the old ones and to stop them.
+func (t Timing) Rotation() time.Duration {
+	return t.healthy() + t.DeregistrationDelay + t.TaskDrain + container.StopGrace
+}

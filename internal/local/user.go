@@ -1,0 +1,42 @@
+package local
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+)
+
+// owner is whom the tasks run as. In the image it is an unprivileged user too, and a Squid that root starts would change to one of its own choice.
+type owner struct{ uid, gid uint32 }
+
+// nobody is whom root's tasks run as.
+const nobody = 65534
+
+// taskUser returns nil for whoever runs this program. Root's tasks run as the user who called sudo, or else as nobody.
+func taskUser(euid int, lookup func(string) (string, bool)) (*owner, error) {
+	if euid != 0 {
+		return nil, nil
+	}
+	uid, byUser := lookup("SUDO_UID")
+	gid, byGroup := lookup("SUDO_GID")
+	if !byUser || !byGroup || uid == "0" {
+		return &owner{nobody, nobody}, nil
+	}
+	u, err := strconv.ParseUint(uid, 10, 32)
+	if err != nil {
+		return nil, fmt.Errorf("SUDO_UID: %q is not a user's number", uid)
+	}
+	g, err := strconv.ParseUint(gid, 10, 32)
+	if err != nil {
+		return nil, fmt.Errorf("SUDO_GID: %q is not a group's number", gid)
+	}
+	return &owner{uint32(u), uint32(g)}, nil
+}
+
+// give makes the tasks' user the owner of a path.
+func (o *owner) give(path string) error {
+	if o == nil {
+		return nil
+	}
+	return os.Chown(path, int(o.uid), int(o.gid))
+}

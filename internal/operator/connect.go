@@ -1,0 +1,99 @@
+package operator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+)
+
+// Options say which fleet, and as whom.
+type Options struct {
+	// StackName is the fleet's parameter stackName.
+	StackName string
+	// Region and Profile are as for the AWS CLI, whose environment variables and files stand in for empty ones.
+	Region, Profile string
+	// Poll is how often AWS is asked about something that takes its time. It must be positive.
+	Poll time.Duration
+}
+
+// Fleet is a connection to a fleet. Its methods may be called one after another, not at the same time.
+type Fleet struct {
+	// Name is the stack name, Region where the fleet runs.
+	Name, Region string
+
+	poll             time.Duration
+	outputs          map[string]string
+	cluster, service string
+
+	ecs           *ecs.Client
+	loadBalancing *elasticloadbalancingv2.Client
+	interfaces    *interfaceClient
+	logs          *cloudwatchlogs.Client
+	secrets       *secretsmanager.Client
+}
+
+// Errors of Connect that no request was made for.
+var (
+	errNoRegion      = errors.New("no AWS region")
+	errNoCredentials = errors.New("no usable AWS credentials")
+)
+
+// maxAttempts is how often a request is made before AWS's throttling, or a fault of its, becomes an error: with the SDK's growing delays half a minute at most. AWS_MAX_ATTEMPTS, or the profile, may say otherwise.
+const maxAttempts = 6
+
+// Connect finds the fleet.
+func Connect(ctx context.Context, o Options) (*Fleet, error) {
+	cfg, err := config.LoadDefaultConfig(ctx,
+		config.WithRegion(o.Region),
+		config.WithSharedConfigProfile(o.Profile),
+	)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Region == "" {
+		return nil, errNoRegion
+	}
+	if cfg.RetryMaxAttempts == 0 {
+		cfg.RetryMaxAttempts = maxAttempts
+	}
+	// Asked for here, because the requests' own errors do not tell whether there are none or AWS refused them.
+	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, fmt.Errorf("%w: %w", errNoCredentials, err)
+	}
+	f := &Fleet{
+		Name:          o.StackName,
+		Region:        cfg.Region,
+		poll:          o.Poll,
+		ecs:           ecs.NewFromConfig(cfg),
+		loadBalancing: elasticloadbalancingv2.NewFromConfig(cfg),
+		logs:          cloudwatchlogs.NewFromConfig(cfg),
+		secrets:       secretsmanager.NewFromConfig(cfg),
+	}
+	if f.interfaces, err = newInterfaceClient(ctx, cfg, f.ecs.Options()); err != nil {
+		return nil, err
+	}
+	return f, f.locate(ctx, cloudformation.NewFromConfig(cfg))
+}
+
+// sleep waits for as long as the fleet is polled, or until ctx ends.
+func (f *Fleet) sleep(ctx context.Context) error {
+	timer := time.NewTimer(f.poll)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}

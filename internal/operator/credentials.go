@@ -1,0 +1,142 @@
+package operator
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"squidfleet/proxyimage/container"
+	"squidfleet/squid"
+)
+
+// Credentials are what a client needs. The names of its JSON are stable.
+type Credentials struct {
+	// Endpoint is host and port of the proxy.
+	Endpoint string `json:"endpoint"`
+	// Try is a page that shows the address of whoever asks, by a scheme that the fleet's ports allow; "" when they allow neither.
+	Try string `json:"try"`
+	// Source is where the passwords are: "secretsmanager", or "image", and then AWS does not know them, nor the users.
+	Source string `json:"source"`
+	// Users are those of the fleet, or the one that was asked for.
+	Users []User `json:"users"`
+}
+
+// User is one of the proxy's Digest users.
+type User struct {
+	Name string `json:"user"`
+	// Password is there only when it was asked for.
+	Password string `json:"password,omitempty"`
+	// Curl is a command that uses the proxy; without the password, it asks for it. It is "" when Credentials.Try is.
+	Curl string `json:"curl"`
+	// Environment are the variables that programs take a proxy from, there only with the password.
+	Environment map[string]string `json:"environment,omitempty"`
+}
+
+// Credentials tells how to use the fleet. With an empty user it tells all of them. Passwords are read only with showPassword.
+func (f *Fleet) Credentials(ctx context.Context, user string, showPassword bool) (*Credentials, error) {
+	service, err := f.describeService(ctx)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := f.ecs.DescribeTaskDefinition(ctx, &ecs.DescribeTaskDefinitionInput{TaskDefinition: service.TaskDefinition})
+	if err != nil {
+		return nil, err
+	}
+	environment, secrets := map[string]string{}, map[string]string{}
+	for _, definition := range answer.TaskDefinition.ContainerDefinitions {
+		collect(definition, environment, secrets)
+	}
+	c := &Credentials{Endpoint: f.outputs[outputEndpoint], Source: environment[container.EnvCredentials], Users: []User{}}
+	c.Try = tryURL(f.outputs[outputTryIt])
+	if c.Source == container.CredentialsImage {
+		if user == "" && !showPassword {
+			return c, nil
+		}
+		if showPassword {
+			return nil, refuse("%s has its passwords in the image (credentials=image), as hashes: only whoever built it knows them", f.Name)
+		}
+		c.Users = append(c.Users, c.user(user, ""))
+		return c, nil
+	}
+	users := strings.Split(environment[container.EnvUsers], ",")
+	if user != "" {
+		if !slices.Contains(users, user) {
+			return nil, fmt.Errorf("%s has no user %q: its users are %s", f.Name, user, strings.Join(users, ", "))
+		}
+		users = []string{user}
+	}
+	for _, name := range users {
+		password := ""
+		if showPassword {
+			if password, err = f.password(ctx, name, secrets); err != nil {
+				return nil, err
+			}
+		}
+		c.Users = append(c.Users, c.user(name, password))
+	}
+	return c, nil
+}
+
+func collect(definition types.ContainerDefinition, environment, secrets map[string]string) {
+	for _, pair := range definition.Environment {
+		environment[aws.ToString(pair.Name)] = aws.ToString(pair.Value)
+	}
+	for _, secret := range definition.Secrets {
+		secrets[aws.ToString(secret.Name)] = aws.ToString(secret.ValueFrom)
+	}
+}
+
+// password reads the secret that ECS hands to the tasks for that user.
+func (f *Fleet) password(ctx context.Context, user string, secrets map[string]string) (string, error) {
+	variable := squid.PasswordVariable(user)
+	if secrets[variable] == "" {
+		return "", fmt.Errorf("the tasks of %s get no secret %s: it was not deployed by this version of squidfleet", f.Name, variable)
+	}
+	answer, err := f.secrets.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: aws.String(secrets[variable])})
+	if err != nil {
+		return "", err
+	}
+	return aws.ToString(answer.SecretString), nil
+}
+
+// user puts together how one of them uses the proxy.
+func (c *Credentials) user(name, password string) User {
+	u := User{Name: name, Password: password}
+	login := name
+	if password != "" {
+		login += ":" + password
+		proxy := (&url.URL{Scheme: "http", User: url.UserPassword(name, password), Host: c.Endpoint}).String()
+		u.Environment = map[string]string{"http_proxy": proxy, "https_proxy": proxy}
+	}
+	if c.Try != "" {
+		u.Curl = fmt.Sprintf("curl --proxy http://%s --proxy-digest --proxy-user %s %s", c.Endpoint, quote(login), c.Try)
+	}
+	return u
+}
+
+// tryURL is the last word of the output TryIt.
+func tryURL(command string) string {
+	last := command[strings.LastIndexByte(command, ' ')+1:]
+	if strings.HasPrefix(last, "http://") || strings.HasPrefix(last, "https://") {
+		return last
+	}
+	return ""
+}
+
+// quote writes a word for a POSIX shell.
+func quote(word string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-@+:/", r)
+	}
+	if word != "" && strings.IndexFunc(word, func(r rune) bool { return !plain(r) }) < 0 {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}

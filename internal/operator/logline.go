@@ -1,0 +1,72 @@
+package operator
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Line is a line of the access log: one request. Its JSON names are those of the log, whose declaration is in package squid; the entrypoint adds egress. Strings are as the client sent them: the log has
+// them percent-encoded. They may hold anything, control characters too; "-" stands for nothing.
+type Line struct {
+	Egress          string `json:"egress"`
+	Time            string `json:"time"`
+	DurationMs      int64  `json:"durationMs"`
+	Client          string `json:"client"`
+	User            string `json:"user"`
+	Auth            string `json:"auth"`
+	Method          string `json:"method"`
+	URL             string `json:"url"`
+	Status          int    `json:"status"`
+	Result          string `json:"result"`
+	Error           string `json:"error"`
+	ErrorDetail     string `json:"errorDetail"`
+	Destination     string `json:"destination"`
+	BytesFromClient int64  `json:"bytesFromClient"`
+	BytesToClient   int64  `json:"bytesToClient"`
+	UserAgent       string `json:"userAgent"`
+}
+
+// parseLine returns nil for what is no line of the access log.
+func parseLine(message string) *Line {
+	l := new(Line)
+	if err := json.Unmarshal([]byte(message), l); err != nil || l.Method == "" {
+		return nil
+	}
+	for _, s := range []*string{&l.User, &l.Auth, &l.Method, &l.URL, &l.Error, &l.ErrorDetail, &l.UserAgent} {
+		*s = decode(*s)
+	}
+	return l
+}
+
+// decode undoes percent-encoding as far as there is any: Squid cuts long strings after encoding them, maybe inside of an escape.
+func decode(text string) string {
+	if !strings.Contains(text, "%") {
+		return text
+	}
+	decoded := make([]byte, 0, len(text))
+	for i := 0; i < len(text); i++ {
+		if text[i] == '%' && i+2 < len(text) {
+			if b, err := strconv.ParseUint(text[i+1:i+3], 16, 8); err == nil {
+				decoded = append(decoded, byte(b))
+				i += 2
+				continue
+			}
+		}
+		decoded = append(decoded, text[i])
+	}
+	return string(decoded)
+}
+
+// Event is what a task wrote: a request, or a message of Squid's or the entrypoint's. The names of its JSON are stable.
+type Event struct {
+	// Task is the task's id.
+	Task string `json:"task"`
+	// Logged is when CloudWatch Logs says that it was written.
+	Logged time.Time `json:"logged"`
+	// Request is the request, nil for anything else; its fields stand beside the others.
+	*Line
+	// Message is the text of anything else.
+	Message string `json:"message,omitempty"`
+}

@@ -1,0 +1,148 @@
+package operator
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+)
+
+// RetireOptions say how a task is taken away.
+type RetireOptions struct {
+	// Now stops the task at once, and ECS starts another one for it. Otherwise the other one serves first.
+	Now bool
+	// Floor is how many other tasks must be healthy with Now. Without it, it is the fleet's size.
+	Floor int
+	// Wait until the task has ended.
+	Wait bool
+	// Timeout bounds each wait: for the task's successor to serve, and with Wait for the task to end.
+	Timeout time.Duration
+}
+
+// Retirement is what became of a task. The names of its JSON are stable.
+type Retirement struct {
+	Address netip.Addr `json:"address"`
+	ID      string     `json:"task"`
+	// State is "draining": no new connections, and those that it has may end; or "stopped", when that was waited for.
+	State string `json:"state"`
+	// Replacement is the successor's address; not valid ("") while that is not known.
+	Replacement netip.Addr `json:"replacement"`
+}
+
+// Retire replaces the task with that egress address, and no other one.
+//
+// The usual way loses no connection that the drain time can save, and the fleet is never smaller than it should be:
+//
+//  1. The service's desired count goes up by one, and ECS starts a task.
+//  2. When as many tasks besides the one to retire are healthy as the fleet should have, all of them get ECS's scale-in protection.
+//  3. The desired count goes back. ECS scales in by the only task without protection: it takes it from the load balancer, waits for the deregistration delay, and sends SIGTERM only then.
+//  4. The protection is taken away again. Should this program be killed before, it expires by itself.
+//
+// If that cannot be finished, because ctx ends or no task starts, the desired count goes back with the old tasks protected instead.
+//
+// With Now it is ECS's StopTask: deregistration and SIGTERM at the same moment, and the successor's start afterwards. The task serves on while it has connections, for as long as its drain timeout, which is
+// less than two minutes whatever the deregistration delay is.
+//
+// It refuses while a deployment is under way, because that replaces the task as well. A task that is draining already is left alone, without an error.
+func (f *Fleet) Retire(ctx context.Context, address netip.Addr, o RetireOptions, report Report) (*Retirement, error) {
+	service, err := f.describeService(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tasks, err := f.tasksOf(ctx, service)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(tasks, func(t Task) bool { return t.Address == address })
+	if i < 0 {
+		return nil, fmt.Errorf("no task of %s has the address %s: see squidfleet ips", f.Name, address)
+	}
+	victim := tasks[i]
+	r := &Retirement{Address: address, ID: victim.ID, State: "draining"}
+	size := int(service.DesiredCount)
+	switch {
+	case victim.Health == Draining:
+		report.say("%s is draining already", address)
+	case o.Now:
+		err = f.stop(ctx, victim, tasks, o.Floor, report)
+	default:
+		var deployment string
+		if deployment, err = settled(service); err == nil {
+			err = replacement{f, victim, tasks, size, deployment, report}.run(ctx, o.Timeout)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if o.Wait {
+		err = f.awaitEnd(ctx, victim, size, o.Timeout, report)
+		r.State = "stopped"
+	}
+	if err != nil {
+		return nil, err
+	}
+	now, err := f.Tasks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range now {
+		if t.Address.IsValid() && !contains(tasks, t) {
+			r.Replacement = t.Address
+		}
+	}
+	return r, nil
+}
+
+func contains(tasks []Task, t Task) bool {
+	return slices.ContainsFunc(tasks, func(other Task) bool { return other.arn == t.arn })
+}
+
+// without returns the tasks besides one.
+func without(tasks []Task, one Task) []Task {
+	return slices.DeleteFunc(slices.Clone(tasks), func(t Task) bool { return t.arn == one.arn })
+}
+
+// stop ends a task at once.
+func (f *Fleet) stop(ctx context.Context, victim Task, tasks []Task, floor int, report Report) error {
+	if n := count(without(tasks, victim), Healthy); n < floor {
+		return refuse("without %s there would be %d healthy tasks, and --floor is %d: leave --now away, and its successor serves first, or lower --floor", victim.Address, n, floor)
+	}
+	_, err := f.ecs.StopTask(ctx, &ecs.StopTaskInput{
+		Cluster: aws.String(f.cluster), Task: aws.String(victim.arn), Reason: aws.String("squidfleet retire " + victim.Address.String()),
+	})
+	if err == nil {
+		report.say("%s is draining; ECS starts its successor", victim.Address)
+	}
+	return err
+}
+
+// awaitEnd returns when the task has ended and the fleet is whole.
+func (f *Fleet) awaitEnd(ctx context.Context, victim Task, size int, timeout time.Duration, report Report) error {
+	deadline := time.Now().Add(timeout)
+	for {
+		tasks, err := f.Tasks(ctx)
+		if err != nil {
+			return err
+		}
+		healthy := count(tasks, Healthy)
+		ended := !contains(tasks, victim)
+		if ended && healthy >= size {
+			return nil
+		}
+		state := "has ended"
+		if !ended {
+			state = "is draining"
+		}
+		report.say("%s %s; healthy tasks: %d of %d", victim.Address, state, healthy, size)
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s %s, and %d of %d tasks are healthy after %v; it goes on: see squidfleet ips", victim.Address, state, healthy, size, timeout)
+		}
+		if err := f.sleep(ctx); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,127 @@
+package operator
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+)
+
+// RotateOptions say how long to stay.
+type RotateOptions struct {
+	// Wait until every old task has ended, at most Timeout.
+	Wait    bool
+	Timeout time.Duration
+}
+
+// Rotation is what became of one. The names of its JSON are stable.
+type Rotation struct {
+	// Deployment is ECS's id of it.
+	Deployment string `json:"deployment"`
+	// State is "started", or "completed" when that was waited for.
+	State string `json:"state"`
+	// Before are the fleet's addresses before it, After the ones when it was completed.
+	Before []netip.Addr `json:"before"`
+	After  []netip.Addr `json:"after,omitempty"`
+	// Seconds is how long it took.
+	Seconds int64 `json:"seconds,omitempty"`
+}
+
+// Rotate replaces every task, as the fleet's own schedule does: new tasks serve before the first old one is taken from the load balancer, and an old one's connections have the drain time to end. It refuses
+// while another deployment is under way, which would have to begin again. When ctx ends, the rotation goes on.
+func (f *Fleet) Rotate(ctx context.Context, o RotateOptions, report Report) (*Rotation, error) {
+	service, err := f.describeService(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := settled(service); err != nil {
+		return nil, err
+	}
+	tasks, err := f.tasksOf(ctx, service)
+	if err != nil {
+		return nil, err
+	}
+	begun := time.Now()
+	answer, err := f.ecs.UpdateService(ctx, &ecs.UpdateServiceInput{
+		Cluster: aws.String(f.cluster), Service: aws.String(f.service), ForceNewDeployment: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	r := &Rotation{Deployment: primary(*answer.Service), State: "started", Before: addresses(tasks)}
+	report.say("rotation %s started", r.Deployment)
+	if !o.Wait {
+		return r, nil
+	}
+	if err := f.awaitDeployment(ctx, r.Deployment, o.Timeout, report); err != nil {
+		if ctx.Err() != nil {
+			report.say("rotation %s goes on", r.Deployment)
+		}
+		return r, err
+	}
+	if tasks, err = f.Tasks(ctx); err != nil {
+		return r, err
+	}
+	r.State, r.After, r.Seconds = "completed", addresses(tasks), int64(time.Since(begun).Seconds())
+	return r, nil
+}
+
+// settled returns the id of the service's deployment, and refuses when that is still under way.
+func settled(service types.Service) (string, error) {
+	for _, d := range service.Deployments {
+		if d.RolloutState == types.DeploymentRolloutStateInProgress {
+			return "", refuse("deployment %s is under way since %s and replaces every task: %d of %d new ones run; wait until it is done",
+				aws.ToString(d.Id), aws.ToTime(d.CreatedAt).UTC().Format(time.RFC3339), d.RunningCount, d.DesiredCount)
+		}
+	}
+	return primary(service), nil
+}
+
+// primary is the id of the deployment whose tasks are the service's newest.
+func primary(service types.Service) string {
+	for _, d := range service.Deployments {
+		if aws.ToString(d.Status) == "PRIMARY" {
+			return aws.ToString(d.Id)
+		}
+	}
+	return ""
+}
+
+// awaitDeployment returns when the tasks of all other deployments have ended.
+func (f *Fleet) awaitDeployment(ctx context.Context, id string, timeout time.Duration, report Report) error {
+	deadline := time.Now().Add(timeout)
+	for {
+		if err := f.sleep(ctx); err != nil {
+			return err
+		}
+		service, err := f.describeService(ctx)
+		if err != nil {
+			return err
+		}
+		var ours *types.Deployment
+		old := int32(0)
+		for i, d := range service.Deployments {
+			if aws.ToString(d.Id) == id {
+				ours = &service.Deployments[i]
+			} else {
+				old += d.RunningCount
+			}
+		}
+		switch {
+		case ours == nil:
+			return fmt.Errorf("rotation %s was replaced by another deployment before it was done: see squidfleet ips", id)
+		case ours.RolloutState == types.DeploymentRolloutStateFailed:
+			return fmt.Errorf("rotation %s failed, and ECS goes back to the old tasks: %s; see squidfleet logs", id, aws.ToString(ours.RolloutStateReason))
+		case ours.RolloutState == types.DeploymentRolloutStateCompleted && old == 0:
+			return nil
+		}
+		report.say("new tasks running: %d of %d, old tasks left: %d", ours.RunningCount, ours.DesiredCount, old)
+		if time.Now().After(deadline) {
+			return fmt.Errorf("rotation %s is not done after %v; it goes on: see squidfleet ips", id, timeout)
+		}
+	}
+}

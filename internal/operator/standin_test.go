@@ -1,0 +1,72 @@
+package operator
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"squidfleet/internal/operator/standin"
+)
+
+// connect returns a fleet in a stand-in of AWS. It is asked often, so that no test takes long.
+func connect(t *testing.T) (*Fleet, *standin.AWS) {
+	t.Helper()
+	aws := standin.New()
+	t.Cleanup(func() {
+		aws.Close()
+		for _, problem := range aws.Problems() {
+			t.Error(problem)
+		}
+	})
+	environment(t, aws.URL)
+	f, err := Connect(t.Context(), Options{StackName: standin.StackName, Poll: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f, aws
+}
+
+// environment has nothing of this machine's in it.
+func environment(t *testing.T, endpoint string) {
+	t.Helper()
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": standin.Region, "AWS_ACCESS_KEY_ID": standin.AccessKey, "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+		"AWS_SESSION_TOKEN": "", "AWS_PROFILE": "", "AWS_DEFAULT_REGION": "", "AWS_ENDPOINT_URL_EC2": "", "AWS_USE_FIPS_ENDPOINT": "", "AWS_USE_DUALSTACK_ENDPOINT": "",
+		"AWS_CONFIG_FILE": t.TempDir() + "/none", "AWS_SHARED_CREDENTIALS_FILE": t.TempDir() + "/none", "AWS_EC2_METADATA_DISABLED": "true",
+	} {
+		t.Setenv(name, value)
+	}
+}
+
+// More tasks than ECS describes in one call, and than EC2 takes in one filter.
+func TestTasksOfALargeFleet(t *testing.T) {
+	f, aws := connect(t)
+	if err := aws.Set("desired", "230"); err != nil {
+		t.Fatal(err)
+	}
+	tasks, err := f.Tasks(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[netip.Addr]bool{}
+	for _, task := range tasks {
+		seen[task.Address] = true
+	}
+	if len(tasks) != 230 || len(seen) != 230 || seen[netip.Addr{}] {
+		t.Errorf("%d tasks with %d addresses, want 230 of each", len(tasks), len(seen))
+	}
+}
+
+// The stand-in's own checks: without them a test could pass with what AWS would refuse.
+func TestStandInRefusesWhatAWSWould(t *testing.T) {
+	aws := standin.New()
+	defer aws.Close()
+	environment(t, aws.URL)
+	t.Setenv("AWS_ACCESS_KEY_ID", "AKIAOTHER")
+	if _, err := Connect(t.Context(), Options{StackName: standin.StackName, Poll: time.Millisecond}); err != nil {
+		t.Fatal(err)
+	}
+	if len(aws.Problems()) != 1 {
+		t.Errorf("a wrong signature: problems %q", aws.Problems())
+	}
+}

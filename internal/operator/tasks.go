@@ -1,0 +1,224 @@
+package operator
+
+import (
+	"cmp"
+	"context"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+)
+
+// Task is one proxy with its egress address. The names of its JSON are stable.
+type Task struct {
+	// Address is the public address that its clients' connections leave from; not valid ("") until it has one.
+	Address netip.Addr `json:"address"`
+	// PrivateAddress is where the load balancer reaches it.
+	PrivateAddress netip.Addr `json:"privateAddress"`
+	// Zone is its availability zone.
+	Zone string `json:"zone"`
+	// ID is the last part of the task's ARN.
+	ID string `json:"task"`
+	// State is ECS's, such as RUNNING.
+	State string `json:"state"`
+	// Health is whether clients are sent to it.
+	Health Health `json:"health"`
+	// Spot is whether AWS may take it back with two minutes' notice.
+	Spot bool `json:"spot"`
+	// StartedAt is when its container started; absent until then.
+	StartedAt time.Time `json:"startedAt,omitzero"`
+	// AgeSeconds counts from StartedAt.
+	AgeSeconds int64 `json:"ageSeconds"`
+
+	arn string
+}
+
+// Health puts together what the load balancer and the container's own health check say.
+type Health string
+
+const (
+	// Healthy: the load balancer sends connections to it.
+	Healthy Health = "healthy"
+	// Starting: not yet checked.
+	Starting Health = "starting"
+	// Unhealthy: one of the checks fails.
+	Unhealthy Health = "unhealthy"
+	// Draining: it only serves the connections that it has, and ends.
+	Draining Health = "draining"
+)
+
+// How many tasks ECS takes in one call.
+const (
+	describeTasksMax = 100
+	protectTasksMax  = 10
+)
+
+// Tasks lists the tasks whose addresses are in use, oldest first: also those that are being replaced and still serve the connections they have.
+func (f *Fleet) Tasks(ctx context.Context) ([]Task, error) {
+	service, err := f.describeService(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return f.tasksOf(ctx, service)
+}
+
+func (f *Fleet) tasksOf(ctx context.Context, service types.Service) ([]Task, error) {
+	described, err := f.describeTasks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	targets, err := f.targets(ctx, service)
+	if err != nil {
+		return nil, err
+	}
+	var interfaces []string
+	for _, t := range described {
+		if id := attachment(t, "networkInterfaceId"); id != "" {
+			interfaces = append(interfaces, id)
+		}
+	}
+	public, err := f.interfaces.publicAddresses(ctx, interfaces)
+	if err != nil {
+		return nil, err
+	}
+	tasks := make([]Task, 0, len(described))
+	for _, t := range described {
+		arn := aws.ToString(t.TaskArn)
+		task := Task{
+			Address: public[attachment(t, "networkInterfaceId")],
+			Zone:    aws.ToString(t.AvailabilityZone),
+			ID:      arn[strings.LastIndexByte(arn, '/')+1:],
+			State:   aws.ToString(t.LastStatus),
+			Spot:    aws.ToString(t.CapacityProviderName) == "FARGATE_SPOT",
+			arn:     arn,
+		}
+		private := attachment(t, "privateIPv4Address")
+		if address, err := netip.ParseAddr(private); err == nil {
+			task.PrivateAddress = address
+		}
+		task.Health = health(t, targets[private])
+		if t.StartedAt != nil {
+			task.StartedAt = t.StartedAt.UTC().Truncate(time.Second)
+			task.AgeSeconds = int64(max(0, time.Since(*t.StartedAt)).Seconds())
+		}
+		tasks = append(tasks, task)
+	}
+	slices.SortFunc(tasks, func(a, b Task) int {
+		// Those not started yet come last.
+		return cmp.Or(cmp.Compare(btoi(a.StartedAt.IsZero()), btoi(b.StartedAt.IsZero())), a.StartedAt.Compare(b.StartedAt), cmp.Compare(a.ID, b.ID))
+	})
+	return tasks, nil
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// describeTasks returns the service's tasks that have not ended. ECS lists a task that it is going to stop among the stopped ones from the beginning, although it serves on while the load balancer drains it.
+func (f *Fleet) describeTasks(ctx context.Context) ([]types.Task, error) {
+	var arns []string
+	for _, status := range []types.DesiredStatus{types.DesiredStatusRunning, types.DesiredStatusStopped} {
+		pages := ecs.NewListTasksPaginator(f.ecs, &ecs.ListTasksInput{
+			Cluster: aws.String(f.cluster), ServiceName: aws.String(f.service), DesiredStatus: status,
+		})
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				return nil, err
+			}
+			arns = append(arns, page.TaskArns...)
+		}
+	}
+	// One that changed sides between the lists is in both.
+	slices.Sort(arns)
+	arns = slices.Compact(arns)
+	var tasks []types.Task
+	for chunk := range slices.Chunk(arns, describeTasksMax) {
+		// Failures are tasks that ECS has forgotten since it listed them.
+		answer, err := f.ecs.DescribeTasks(ctx, &ecs.DescribeTasksInput{Cluster: aws.String(f.cluster), Tasks: chunk})
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range answer.Tasks {
+			if aws.ToString(t.LastStatus) != "STOPPED" {
+				tasks = append(tasks, t)
+			}
+		}
+	}
+	return tasks, nil
+}
+
+// targets returns the state of the load balancer's targets by their private addresses.
+func (f *Fleet) targets(ctx context.Context, service types.Service) (map[string]elbtypes.TargetHealthStateEnum, error) {
+	states := map[string]elbtypes.TargetHealthStateEnum{}
+	for _, group := range service.LoadBalancers {
+		answer, err := f.loadBalancing.DescribeTargetHealth(ctx, &elasticloadbalancingv2.DescribeTargetHealthInput{TargetGroupArn: group.TargetGroupArn})
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range answer.TargetHealthDescriptions {
+			if d.Target != nil && d.TargetHealth != nil {
+				states[aws.ToString(d.Target.Id)] = d.TargetHealth.State
+			}
+		}
+	}
+	return states, nil
+}
+
+// attachment is a detail of the task's network interface.
+func attachment(t types.Task, name string) string {
+	for _, a := range t.Attachments {
+		if aws.ToString(a.Type) != "ElasticNetworkInterface" {
+			continue
+		}
+		for _, detail := range a.Details {
+			if aws.ToString(detail.Name) == name {
+				return aws.ToString(detail.Value)
+			}
+		}
+	}
+	return ""
+}
+
+func health(t types.Task, target elbtypes.TargetHealthStateEnum) Health {
+	switch {
+	case aws.ToString(t.DesiredStatus) == string(types.DesiredStatusStopped), target == elbtypes.TargetHealthStateEnumDraining:
+		return Draining
+	case t.HealthStatus == types.HealthStatusUnhealthy, target == elbtypes.TargetHealthStateEnumUnhealthy, target == elbtypes.TargetHealthStateEnumUnhealthyDraining:
+		return Unhealthy
+	case target == elbtypes.TargetHealthStateEnumHealthy:
+		return Healthy
+	}
+	return Starting
+}
+
+// count counts the tasks of a health.
+func count(tasks []Task, h Health) int {
+	n := 0
+	for _, t := range tasks {
+		if t.Health == h {
+			n++
+		}
+	}
+	return n
+}
+
+// addresses returns those of the tasks that are not on their way out.
+func addresses(tasks []Task) []netip.Addr {
+	list := []netip.Addr{}
+	for _, t := range tasks {
+		if t.Address.IsValid() && t.Health != Draining {
+			list = append(list, t.Address)
+		}
+	}
+	return list
+}
