@@ -1,0 +1,283 @@
+package integration
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pires/go-proxyproto"
+
+	"squidfleet/internal/rig"
+)
+
+// lateAnswer is how much later than its IPv4 address the DNS server tells late6.example's IPv6 address.
+const lateAnswer = 150 * time.Millisecond
+
+// cutOff stands for no answer at all: the connection ends without one.
+const cutOff = 0
+
+// person is who sends a request, and what comes of it whatever the request is; 0 for "what the destination says".
+type person struct {
+	name   string
+	change func(c *rig.Client)
+	always func(status int) int
+}
+
+// elsewhere is another allowed address at each call: who guesses passwords from one is made to wait there.
+func elsewhere() *proxyproto.Header {
+	addresses++
+	return rig.ProxyHeader(netip.AddrFrom16([16]byte{0: 0x26, 1: 0, 2: 0x17, 3: 0, 5: 1, 6: byte(addresses >> 8), 7: byte(addresses), 15: 7}))
+}
+
+var addresses int
+
+func whatever(status int) func(int) int { return func(int) int { return status } }
+func asItSays(status int) int           { return status }
+
+var (
+	alice  = person{"alice", func(*rig.Client) {}, asItSays}
+	people = []person{
+		{"alice over IPv6", func(c *rig.Client) { c.Header = rig.ProxyHeader(insiderIPv6) }, asItSays},
+		{"bob", func(c *rig.Client) { c.User, c.Password = "bob", "another password" }, asItSays},
+		{"no credentials", func(c *rig.Client) { c.User = "" }, whatever(407)},
+		{"wrong password", func(c *rig.Client) { c.Header, c.Password = elsewhere(), "wrong password" }, whatever(407)},
+		{"unknown user", func(c *rig.Client) { c.Header, c.User = elsewhere(), "mallory" }, whatever(407)},
+		{"outside clientCidrs", func(c *rig.Client) { c.Header = rig.ProxyHeader(outsider) }, whatever(cutOff)},
+		{"outside clientCidrs, no credentials", func(c *rig.Client) { c.Header, c.User = rig.ProxyHeader(outsider), "" }, whatever(cutOff)},
+		{"health check", func(c *rig.Client) { c.Header = rig.LocalHeader() }, whatever(cutOff)},
+		{"claims to be the load balancer", func(c *rig.Client) { c.Header = rig.ProxyHeader(loadBalancer) }, whatever(cutOff)},
+		{"no PROXY header", func(c *rig.Client) { c.Header = nil }, whatever(cutOff)},
+		{"header from elsewhere in the VPC", func(c *rig.Client) { c.From = neighbour }, whatever(cutOff)},
+		{"header from the client itself", func(c *rig.Client) { c.From = insider }, whatever(cutOff)},
+	}
+)
+
+// cell is one request and its outcome.
+type cell struct {
+	who            person
+	method, target string
+	status         int
+}
+
+func (c cell) String() string { return fmt.Sprintf("%s: %s %s", c.who.name, c.method, c.target) }
+
+// cells is the matrix: alice with everything, everybody else with what matters most.
+func cells(t *testing.T) []cell {
+	t.Helper()
+	var out []cell
+	add := func(who person, d destination) {
+		out = append(out, cell{who, "GET", "http://" + d.host + "/", who.always(d.status)}, cell{who, "CONNECT", d.host + ":443", who.always(d.status)})
+	}
+	for _, list := range [][]destination{literals, names, registryAddresses(t)} {
+		for _, d := range list {
+			add(alice, d)
+		}
+	}
+	for _, r := range requests {
+		out = append(out, cell{alice, r.method, r.target, r.status})
+	}
+	for _, who := range people {
+		for _, d := range []destination{{"origin.example", served}, {"127.0.0.1", refused}, {"169.254.170.2", refused}, {"[::ffff:a9fe:a9fe]", refused}, {"metadata.example", refused}, {"private6.example", refused}, {"nowhere.example", noAddress}} {
+			add(who, d)
+		}
+	}
+	return out
+}
+
+// world is the internet of these tests.
+type world struct {
+	names   *rig.DNS
+	origins *rig.Origins
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{names: rig.StartDNS(t), origins: rig.StartOrigins(t, []int{80, 22, 8080, 25}, []int{443, 35443})}
+	setNames(w.names)
+	w.origins.SetHandler(http.HandlerFunc(w.answer))
+	return w
+}
+
+// answer is a destination's: for two names it is no HTTP, or nothing at all.
+func (w *world) answer(rw http.ResponseWriter, r *http.Request) {
+	host := strings.TrimSuffix(r.Host, ":80")
+	if host != "garbage.example" && host != "closing.example" {
+		w.origins.Hello(rw, r)
+		return
+	}
+	conn, _, err := http.NewResponseController(rw).Hijack()
+	if err != nil {
+		return
+	}
+	if host == "garbage.example" {
+		io.WriteString(conn, "HTTP/1.1 what is this\r\n\x00\xff\r\n\r\n")
+	}
+	conn.Close()
+}
+
+// run sends one cell's request. The problem is empty if everything came as expected.
+func (w *world) run(task *rig.Task, c cell) (problem string) {
+	w.origins.Forget()
+	who := client(task)
+	c.who.change(&who)
+	response, err := who.Request(c.method, c.target)
+	// Squid writes an address its own way, and the fleet's helper holds the credentials against that: whoever means harm would sign what it likes to see.
+	if plain := plainTarget(c.target); c.method == "CONNECT" && plain != c.target && err == nil && response.StatusCode == http.StatusProxyAuthRequired {
+		who.URI = plain
+		response, err = who.Request(c.method, c.target)
+	}
+	status := cutOff
+	if err == nil {
+		status = response.StatusCode
+	}
+	var problems []string
+	expected := status == c.status || c.status == notServed && status >= 400
+	if !expected {
+		problems = append(problems, fmt.Sprintf("status %d, want %d", status, c.status))
+		if err != nil {
+			problems = append(problems, err.Error())
+		}
+	}
+	if c.method == "CONNECT" && status == served {
+		w.origins.AwaitConnection()
+	}
+	for to, count := range w.origins.Reached() {
+		if c.status != served || !isPublic(to) {
+			problems = append(problems, fmt.Sprintf("%s was reached %d times", to, count))
+		}
+	}
+	if len(problems) == 0 {
+		return ""
+	}
+	return c.String() + ": " + strings.Join(problems, "; ")
+}
+
+// plainTarget writes the address in a CONNECT target, if it is one, the way Squid does.
+func plainTarget(target string) string {
+	host, port, err := net.SplitHostPort(target)
+	if err != nil {
+		return target
+	}
+	if a, err := netip.ParseAddr(host); err == nil {
+		return net.JoinHostPort(a.String(), port)
+	}
+	if a, ok := parseNumbers(host); ok {
+		return net.JoinHostPort(a.String(), port)
+	}
+	return target
+}
+
+// parseNumbers reads an IPv4 address as inet_aton does: one to four numbers, decimal, octal or hexadecimal, of which the last one fills what is left.
+func parseNumbers(host string) (netip.Addr, bool) {
+	parts := strings.Split(host, ".")
+	if len(parts) > 4 {
+		return netip.Addr{}, false
+	}
+	var bytes [4]byte
+	for i, part := range parts {
+		room := 8
+		if i == len(parts)-1 {
+			room = 32 - 8*i
+		}
+		n, err := strconv.ParseUint(part, 0, room)
+		if err != nil {
+			return netip.Addr{}, false
+		}
+		for j := 3; i == len(parts)-1 && j >= i; j-- {
+			bytes[j] = byte(n)
+			n >>= 8
+		}
+		if i < len(parts)-1 {
+			bytes[i] = byte(n)
+		}
+	}
+	return netip.AddrFrom4(bytes), true
+}
+
+func isPublic(to netip.AddrPort) bool {
+	return (to.Addr() == publicIPv4 || to.Addr() == publicIPv6 || to.Addr() == otherPublic) && (to.Port() == 80 || to.Port() == 443)
+}
+
+func TestEveryCellOfTheMatrix(t *testing.T) {
+	inBothModes(t, everyCellOfTheMatrix)
+}
+
+func everyCellOfTheMatrix(t *testing.T, mode map[string]any) {
+	w := newWorld(t)
+	task := rig.StartTask(t, options(mode))
+	all := cells(t)
+	if len(all) < 300 {
+		t.Fatalf("only %d cells", len(all))
+	}
+	begin := time.Now()
+	slow := 0
+	for _, c := range all {
+		began := time.Now()
+		if problem := w.run(task, c); problem != "" {
+			t.Error(problem)
+		}
+		if d := time.Since(began); d > time.Second {
+			slow++
+			t.Logf("%s took %s", c, d)
+		}
+	}
+	t.Logf("%d cells in %s, %d slow", len(all), time.Since(begin).Round(time.Millisecond), slow)
+}
+
+// A name can carry a message to whoever runs its DNS server, so none is looked up for somebody without a password.
+func TestNoNameIsLookedUpForNobody(t *testing.T) {
+	w := newWorld(t)
+	task := rig.StartTask(t, options(nil))
+	for i, who := range people {
+		for _, method := range []string{"GET", "CONNECT"} {
+			name := fmt.Sprintf("person-%d-%s.example", i, strings.ToLower(method))
+			target := name + ":443"
+			if method == "GET" {
+				target = "http://" + name + "/"
+			}
+			c := client(task)
+			who.change(&c)
+			c.Request(method, target)
+			if queries, known := w.names.Queries(name), who.always(served) == served; (queries > 0) != known {
+				t.Errorf("%s, %s: %d queries", who.name, method, queries)
+			}
+		}
+	}
+}
+
+// On a fleet whose clients may use the proxy's own port as a destination port, Squid's own pages stay out of reach.
+func TestTheManagerIsOutOfReachOnTheProxysOwnPort(t *testing.T) {
+	newWorld(t)
+	task := rig.StartTask(t, options(map[string]any{"httpPorts": "80,35201,35202"}))
+	for _, host := range []string{"proxy.invalid:35201", "proxy.invalid:35202", "127.0.0.1:35201", "proxy.invalid"} {
+		for _, page := range []string{"menu", "info", "config", "shutdown"} {
+			response, err := client(task).Request("GET", "http://"+host+"/squid-internal-mgr/"+page)
+			if err != nil || response.StatusCode != refused {
+				t.Errorf("%s of %s: %+v, %v", page, host, response, err)
+			}
+		}
+	}
+}
+
+// A destination that asks for the proxy's password does not get through with it.
+func TestADestinationCannotAskForTheProxysPassword(t *testing.T) {
+	w := newWorld(t)
+	w.origins.SetHandler(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("Proxy-Authenticate", `Basic realm="squidfleet"`)
+		rw.WriteHeader(http.StatusProxyAuthRequired)
+	}))
+	task := rig.StartTask(t, options(nil))
+	response, err := client(task).Request("GET", "http://origin.example/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if challenges := response.Header.Values("Proxy-Authenticate"); len(challenges) > 0 && strings.HasPrefix(challenges[0], "Basic") {
+		t.Errorf("status %d with %q", response.StatusCode, challenges)
+	}
+}

@@ -1,0 +1,190 @@
+package image
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"squidfleet/internal/bench"
+	"squidfleet/internal/engine"
+	"squidfleet/internal/rig"
+)
+
+const (
+	benchRounds  = 5
+	benchTunnels = 1000
+	usual        = "usual"
+	buildsFile   = "builds.json"
+)
+
+// benching tells whether benchmarks are wanted, before the testing package reads its flags.
+func benching() bool {
+	flag.Parse()
+	return flag.Lookup("test.bench").Value.String() != ""
+}
+
+// benchBuilds builds both contenders without a cache, in turns, and leaves the seconds that each took in the store. It needs the machine's network.
+func benchBuilds(e *engine.Engine, store, base string) error {
+	usualOptions := []string{"--build-arg=BASE=" + base, "--build-arg=USERNAME=alice", "--build-arg=PASSWORD=" + passwords["alice"]}
+	article, err := filepath.Abs(filepath.Join("testdata", usual))
+	if err != nil {
+		return err
+	}
+	seconds := map[string][]float64{}
+	for range benchRounds {
+		for _, c := range []struct {
+			mode, directory string
+			options         []string
+		}{{usual, article, usualOptions}, {inSecrets, filepath.Join(store, "context-"+inSecrets), nil}} {
+			begun := time.Now()
+			if err := e.Build(context.Background(), c.directory, tag(c.mode), append(c.options, "--no-cache")...); err != nil {
+				return err
+			}
+			seconds[c.mode] = append(seconds[c.mode], time.Since(begun).Seconds())
+		}
+	}
+	content, err := json.Marshal(seconds)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(store, buildsFile), content, 0o600)
+}
+
+// BenchmarkImage compares the image with the one that the usual recipe gives, in turns, and writes a section of docs/benchmarks.md.
+func BenchmarkImage(b *testing.B) {
+	rig.StartOrigins(b, []int{80, 443}, nil)
+	var builds map[string][]float64
+	content, err := os.ReadFile(filepath.Join(os.Getenv(storeVariable), buildsFile))
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := json.Unmarshal(content, &builds); err != nil {
+		b.Fatal(err)
+	}
+
+	type measurement struct{ disk, compressed, start, stop, idle, tunnels []float64 }
+	measured := map[string]*measurement{usual: {}, inSecrets: {}}
+	for _, mode := range []string{usual, inSecrets} {
+		disk, compressed := save(b, mode).size(b)
+		measured[mode].disk, measured[mode].compressed = []float64{float64(disk) / megabyte}, []float64{float64(compressed) / megabyte}
+	}
+	for range benchRounds {
+		for _, mode := range []string{usual, inSecrets} {
+			m := measured[mode]
+			p, start := timedStart(b, mode)
+			m.start = append(m.start, float64(start.Milliseconds()))
+			time.Sleep(time.Second)
+			m.idle = append(m.idle, p.memory())
+			open := make([]net.Conn, 0, benchTunnels)
+			for range benchTunnels {
+				open = append(open, p.tunnel("151.101.1.69:443"))
+			}
+			m.tunnels = append(m.tunnels, p.memory())
+			for _, conn := range open {
+				conn.Close()
+			}
+			time.Sleep(time.Second)
+			m.stop = append(m.stop, p.timedStop().Seconds())
+		}
+	}
+
+	var report strings.Builder
+	fmt.Fprintf(&report, "## The image\n\n`make bench` (BenchmarkImage): medians of %d rounds in turns, on one machine of %d processors. Usual: the same Debian and Squid as the usual recipe packs them, "+
+		"with the base that the tests have here instead of a slim one.\n\n| | usual | squidfleet | ratio |\n|---|---|---|---|\n", benchRounds, runtime.NumCPU())
+	row := func(what, format string, pick func(*measurement) []float64) {
+		theirs, ours := bench.Median(pick(measured[usual])), bench.Median(pick(measured[inSecrets]))
+		fmt.Fprintf(&report, "| %s | "+format+" | "+format+" | **%.3f** |\n", what, theirs, ours, ours/theirs)
+	}
+	row("size, MB", "%.1f", func(m *measurement) []float64 { return m.disk })
+	row("size compressed (gzip), MB", "%.1f", func(m *measurement) []float64 { return m.compressed })
+	fmt.Fprintf(&report, "| build without a cache, s | %.1f | %.1f | **%.3f** |\n", bench.Median(builds[usual]), bench.Median(builds[inSecrets]), bench.Median(builds[inSecrets])/bench.Median(builds[usual]))
+	row("process start to first authenticated 200, ms", "%.0f", func(m *measurement) []float64 { return m.start })
+	row("SIGTERM, idle, to exit, s", "%.1f", func(m *measurement) []float64 { return m.stop })
+	row("memory idle (PSS), MB", "%.1f", func(m *measurement) []float64 { return m.idle })
+	row(fmt.Sprintf("memory with %d tunnels (PSS), MB", benchTunnels), "%.1f", func(m *measurement) []float64 { return m.tunnels })
+	b.Logf("\n%s", report.String())
+	if err := bench.Report("image", report.String()); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// timedStart starts a container and returns the time from the start of its first process to the first authenticated 200.
+func timedStart(b *testing.B, mode string) (*proxy, time.Duration) {
+	b.Helper()
+	p := prepare(b, mode)
+	answered := make(chan time.Time, 1)
+	go func() {
+		for range 20_000 {
+			if response, err := p.client().Request("GET", "http://151.101.1.69/"); err == nil && response.StatusCode == 200 {
+				answered <- time.Now()
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+		answered <- time.Time{}
+	}()
+	p.podman("start")
+	at := <-answered
+	if at.IsZero() {
+		b.Fatal("no answer")
+	}
+	started, err := time.Parse("2006-01-02 15:04:05.999999999 -0700 MST", p.inspect("{{.State.StartedAt}}"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return p, at.Sub(started)
+}
+
+// timedStop sends SIGTERM to the first process and returns the time until it has ended.
+func (p *proxy) timedStop() time.Duration {
+	p.t.Helper()
+	pid := p.mainPid()
+	begun := time.Now()
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+		p.t.Fatal(err)
+	}
+	for range 60_000 {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil || bytes.Contains(stat, []byte(") Z ")) {
+			return time.Since(begun)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	p.t.Fatal("the container does not end")
+	return 0
+}
+
+// memory is the proportional set size of all processes of the container, in MB.
+func (p *proxy) memory() float64 {
+	p.t.Helper()
+	var total int
+	for _, pids := range p.processes() {
+		for _, pid := range pids {
+			rollup, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+			if err != nil {
+				p.t.Fatal(err)
+			}
+			for line := range strings.Lines(string(rollup)) {
+				if value, found := strings.CutPrefix(line, "Pss:"); found {
+					kilobytes, err := strconv.Atoi(strings.Fields(value)[0])
+					if err != nil {
+						p.t.Fatal(err)
+					}
+					total += kilobytes
+				}
+			}
+		}
+	}
+	return float64(total) * 1024 / megabyte
+}

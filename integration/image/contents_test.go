@@ -1,0 +1,287 @@
+package image
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"debug/elf"
+	"encoding/json"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"squidfleet/proxyimage/container"
+)
+
+// saved is an image as an engine would push it.
+type saved struct {
+	layers  [][]byte // tar archives, the lowest first
+	config  []byte
+	archive []byte // everything, as one archive
+}
+
+func save(t testing.TB, mode string) saved {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "image.tar")
+	if _, err := podman.Run(t.Context(), "save", "--quiet", "--format=docker-archive", "--output="+file, tag(mode)); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string][]byte{}
+	links := map[string]string{}
+	for archive := tar.NewReader(bytes.NewReader(content)); ; {
+		header, err := archive.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if header.Typeflag == tar.TypeSymlink {
+			links[header.Name] = path.Join(path.Dir(header.Name), header.Linkname)
+			continue
+		}
+		if files[header.Name], err = io.ReadAll(archive); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var manifest []struct {
+		Config string
+		Layers []string
+	}
+	if err := json.Unmarshal(files["manifest.json"], &manifest); err != nil || len(manifest) != 1 {
+		t.Fatalf("manifest: %v, %d images", err, len(manifest))
+	}
+	image := saved{config: files[manifest[0].Config], archive: content}
+	for _, name := range manifest[0].Layers {
+		if target, linked := links[name]; linked {
+			name = target
+		}
+		if len(files[name]) == 0 {
+			t.Fatalf("layer %s is missing", name)
+		}
+		image.layers = append(image.layers, files[name])
+	}
+	return image
+}
+
+// entry is a file of the image.
+type entry struct {
+	*tar.Header
+	content []byte
+}
+
+// files puts the layers on top of one another.
+func (i saved) files(t testing.TB) map[string]entry {
+	t.Helper()
+	found := map[string]entry{}
+	for _, layer := range i.layers {
+		for archive := tar.NewReader(bytes.NewReader(layer)); ; {
+			header, err := archive.Next()
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			content, err := io.ReadAll(archive)
+			if err != nil {
+				t.Fatal(err)
+			}
+			name := "/" + strings.Trim(header.Name, "/")
+			if strings.HasPrefix(path.Base(name), ".wh.") {
+				t.Errorf("%s: a layer removes what a lower one holds", name)
+			}
+			found[name] = entry{header, content}
+		}
+	}
+	return found
+}
+
+const megabyte = 1_000_000
+
+// size is that of all layers, in bytes, as they are and as a registry keeps them.
+func (i saved) size(t testing.TB) (disk, compressed int) {
+	t.Helper()
+	for _, layer := range i.layers {
+		var packed bytes.Buffer
+		writer := gzip.NewWriter(&packed)
+		if _, err := writer.Write(layer); err != nil {
+			t.Fatal(err)
+		}
+		if err := writer.Close(); err != nil {
+			t.Fatal(err)
+		}
+		disk += len(layer)
+		compressed += packed.Len()
+	}
+	return disk, compressed
+}
+
+func TestImageSize(t *testing.T) {
+	for _, mode := range []string{inSecrets, inImage} {
+		disk, compressed := save(t, mode).size(t)
+		t.Logf("%s: %.2f MB in layers, %.2f MB compressed", mode, float64(disk)/megabyte, float64(compressed)/megabyte)
+		if disk > 30*megabyte {
+			t.Errorf("%s: %d bytes on disk, more than 30 MB", mode, disk)
+		}
+		if compressed > 12*megabyte {
+			t.Errorf("%s: %d bytes compressed, more than 12 MB", mode, compressed)
+		}
+	}
+}
+
+func TestImageHoldsOnlyWhatSquidNeeds(t *testing.T) {
+	files := save(t, inImage).files(t)
+	var programs []string
+	for name, file := range files {
+		mode := file.FileInfo().Mode()
+		if mode&(fs.ModeSetuid|fs.ModeSetgid) != 0 {
+			t.Errorf("%s: %v", name, mode)
+		}
+		if file.Typeflag != tar.TypeSymlink && mode.Perm()&0o022 != 0 {
+			t.Errorf("%s: %v can be written by others than its owner", name, mode)
+		}
+		owner := 0
+		if name == container.Dir+"/"+container.Passwords || name == container.RunDir {
+			owner = container.UID
+		}
+		// The copy of a directory's content may touch the directory itself; its files are still root's.
+		if name != container.Dir && (file.Uid != owner || file.Gid != owner) {
+			t.Errorf("%s belongs to %d:%d, want %d", name, file.Uid, file.Gid, owner)
+		}
+		if file.Typeflag == tar.TypeReg && mode.Perm()&0o111 != 0 && !strings.Contains(path.Base(name), ".so") {
+			programs = append(programs, name)
+		}
+		switch file.Typeflag {
+		case tar.TypeReg, tar.TypeDir, tar.TypeSymlink:
+		default:
+			t.Errorf("%s is neither file, directory nor link", name)
+		}
+	}
+	slices.Sort(programs)
+	want := []string{container.EntrypointPath, "/usr/lib/squid/digest_file_auth", "/usr/lib/squid/unlinkd", container.SquidPath}
+	if !slices.Equal(programs, want) {
+		t.Errorf("programs %q, want %q", programs, want)
+	}
+	if mode := files[container.Dir+"/"+container.Passwords].FileInfo().Mode(); mode.Perm() != 0o400 {
+		t.Errorf("the password file has mode %v", mode)
+	}
+	if mode := files[container.RunDir].FileInfo().Mode(); mode != fs.ModeDir|0o700 {
+		t.Errorf("the writable directory has mode %v", mode)
+	}
+	if _, there := save(t, inSecrets).files(t)[container.Dir+"/"+container.Passwords]; there {
+		t.Error("there is a password file with credentials=secretsmanager")
+	}
+}
+
+// Every library that a program or a library asks for is there, or it would not start; every one that is there is asked for.
+func TestImageIsClosedUnderItsLibraries(t *testing.T) {
+	files := save(t, inImage).files(t)
+	libraries := map[string]bool{} // → asked for
+	needed := map[string][]string{}
+	for name, file := range files {
+		if file.Typeflag != tar.TypeReg || !bytes.HasPrefix(file.content, []byte(elf.ELFMAG)) {
+			continue
+		}
+		program, err := elf.NewFile(bytes.NewReader(file.content))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if needed[name], err = program.ImportedLibraries(); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if strings.Contains(path.Base(name), ".so") {
+			libraries[path.Base(name)] = false
+		}
+	}
+	for name, asked := range needed {
+		for _, library := range asked {
+			if _, there := libraries[library]; !there {
+				t.Errorf("%s needs %s, which is not there", name, library)
+			}
+			libraries[library] = true
+		}
+	}
+	if len(libraries) < 20 {
+		t.Errorf("only %d libraries", len(libraries))
+	}
+	for library, asked := range libraries {
+		if !asked {
+			t.Errorf("nothing needs %s", library)
+		}
+	}
+}
+
+func TestImageNamesItsPackages(t *testing.T) {
+	files := save(t, inImage).files(t)
+	release := string(files["/usr/lib/os-release"].content)
+	if !strings.Contains(release, "ID=debian\n") || !strings.Contains(release, "VERSION_CODENAME=trixie\n") || files["/etc/os-release"].Linkname != "../usr/lib/os-release" {
+		t.Errorf("os-release: %q", release)
+	}
+	packages := map[string]string{} // name → version
+	for record := range strings.SplitSeq(strings.TrimSpace(string(files["/var/lib/dpkg/status"].content)), "\n\n") {
+		fields := map[string]string{}
+		for line := range strings.Lines(record) {
+			if key, value, found := strings.Cut(line, ": "); found && !strings.HasPrefix(line, " ") {
+				fields[key] = strings.TrimSpace(value)
+			}
+		}
+		if fields["Status"] != "install ok installed" || fields["Package"] == "" || fields["Version"] == "" || fields["Architecture"] == "" {
+			t.Errorf("not a record of an installed package: %q", record)
+		}
+		packages[fields["Package"]] = fields["Version"]
+		if len(files["/usr/share/doc/"+fields["Package"]+"/copyright"].content) == 0 {
+			t.Errorf("%s: no copyright file", fields["Package"])
+		}
+	}
+	for _, name := range []string{"squid", "libc6", "libgnutls30t64", "base-files"} {
+		if packages[name] == "" {
+			t.Errorf("no record of %s", name)
+		}
+	}
+	if !strings.HasPrefix(packages["squid"], "6.") {
+		t.Errorf("squid %s", packages["squid"])
+	}
+	if len(packages) < 20 || len(packages) > 40 {
+		t.Errorf("%d packages", len(packages))
+	}
+}
+
+func TestImageConfiguration(t *testing.T) {
+	for _, mode := range []string{inSecrets, inImage} {
+		var image struct {
+			Config struct {
+				User       string
+				Env        []string
+				Entrypoint []string
+				Cmd        []string
+				WorkingDir string
+				Volumes    map[string]any
+			} `json:"config"`
+		}
+		if err := json.Unmarshal(save(t, mode).config, &image); err != nil {
+			t.Fatal(err)
+		}
+		c := image.Config
+		if c.User != "10001:10001" || !slices.Equal(c.Entrypoint, []string{container.EntrypointPath}) || len(c.Cmd) != 0 || c.WorkingDir != container.Dir {
+			t.Errorf("%s: %+v", mode, c)
+		}
+		if _, there := c.Volumes[container.RunDir]; !there || len(c.Volumes) != 1 {
+			t.Errorf("%s: volumes %v, want %s alone", mode, c.Volumes, container.RunDir)
+		}
+		for _, entry := range c.Env {
+			if strings.HasPrefix(entry, container.EnvPrefix) {
+				t.Errorf("%s: the image sets %s", mode, entry)
+			}
+		}
+	}
+}

@@ -1,0 +1,100 @@
+package image
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"squidfleet/internal/rig"
+	"squidfleet/proxyimage/container"
+)
+
+// Nothing is written but the files that hold the secrets: a task cannot fill its disk.
+func TestNothingIsWrittenToDisk(t *testing.T) {
+	origins := rig.StartOrigins(t, []int{80, 443}, nil)
+	origins.SetHandler(slowly(1, 0))
+	for mode, want := range map[string]string{inSecrets: "keys passwords", inImage: ""} {
+		t.Run(mode, func(t *testing.T) {
+			// Read-only is what keeps it so in production; without it, whatever is written would show.
+			p := start(t, mode, "--read-only=false")
+			for range 20 {
+				p.get("http://151.101.1.69/")
+				p.get("http://151.101.1.69/slow")
+			}
+			if changed := p.podman("diff"); changed != "" {
+				// podman itself makes the places that it mounts something on.
+				for line := range strings.Lines(changed) {
+					name := strings.TrimSpace(line[1:])
+					switch strings.SplitN(name, "/", 3)[1] {
+					case "etc", "run", "proc", "sys", "dev":
+					default:
+						t.Errorf("changed: %s", line)
+					}
+				}
+			}
+			entries, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(p.mainPid()), "root", container.RunDir))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var names []string
+			for _, entry := range entries {
+				names = append(names, entry.Name())
+			}
+			if got := strings.Join(names, " "); got != want {
+				t.Errorf("%s holds %q, want %q", container.RunDir, got, want)
+			}
+		})
+	}
+}
+
+// A task of Fargate's smallest size holds a thousand tunnels and still serves.
+func TestAThousandTunnelsInTheSmallestTask(t *testing.T) {
+	const tunnels = 1000
+	rig.StartOrigins(t, []int{80, 443}, nil)
+	p := start(t, inSecrets)
+	open := make([]net.Conn, 0, tunnels)
+	defer func() {
+		for _, conn := range open {
+			conn.Close()
+		}
+	}()
+	for range tunnels {
+		conn, response, err := p.client().Tunnel("151.101.1.69:443")
+		if err != nil || conn == nil {
+			t.Fatalf("tunnel %d: %v, %v", len(open)+1, response, err)
+		}
+		open = append(open, conn)
+	}
+	if response := p.get("http://151.101.1.69/"); response.StatusCode != 200 {
+		t.Error(response.Status)
+	}
+	if body := getThrough(t, open[tunnels/2], "/"); body != "hello from 151.101.1.69\n" {
+		t.Errorf("through one of them: %q", body)
+	}
+	if p.inspect("{{.State.OOMKilled}}") != "false" {
+		t.Error("out of memory")
+	}
+}
+
+// A task that has run out of memory ends with an error instead of hanging.
+func TestOutOfMemoryEndsTheContainer(t *testing.T) {
+	rig.StartOrigins(t, []int{443}, nil)
+	p := start(t, inSecrets, "--memory=48m", "--memory-swap=48m")
+	const enough = 4000 // tunnels, at 41 kB each
+	for n := range enough {
+		conn, _, err := p.client().Tunnel("151.101.1.69:443")
+		if err != nil {
+			t.Logf("out of memory with %d tunnels", n)
+			break
+		}
+		if conn != nil {
+			defer conn.Close()
+		}
+	}
+	if code := p.wait(); code != 137 {
+		t.Errorf("exit code %d, want 137", code)
+	}
+}

@@ -1,0 +1,152 @@
+// Package image holds the tests of the container image: it is built from the staged build context, as the CDK would build it, and run the way the task definition runs it. They need root and podman.
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"testing"
+
+	"squidfleet/internal/engine"
+	"squidfleet/internal/rig"
+	"squidfleet/params"
+	"squidfleet/proxyimage"
+	"squidfleet/squid"
+)
+
+// storeVariable tells the copy inside the namespaces where the images are.
+const storeVariable = "SQUIDFLEET_IMAGE_STORE"
+
+// podman has the images of both credential modes, see tag.
+var podman *engine.Engine
+
+func TestMain(m *testing.M) {
+	store := os.Getenv(storeVariable)
+	if store == "" {
+		// Building takes packages from Debian, and the namespaces that the tests run in have no way there.
+		code, err := buildAndTest()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "integration/image:", err)
+			code = 1
+		}
+		os.Exit(code)
+	}
+	rig.Isolate()
+	var err error
+	if podman, err = engine.New(store); err != nil {
+		fmt.Fprintln(os.Stderr, "integration/image:", err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// buildAndTest builds the images, has a copy of this program run the tests, and removes everything, however that copy ended.
+func buildAndTest() (code int, err error) {
+	// An interrupt ends the copy, which shares the terminal, and what is left to do here is to clean up. It is caught rather than ignored, which the copy would inherit.
+	signal.Notify(make(chan os.Signal, 1), os.Interrupt)
+	// Not below TMPDIR, which may be a file system in memory that cannot hold an overlay.
+	store, err := os.MkdirTemp("/var/tmp", "squidfleet-image-")
+	if err != nil {
+		return 0, err
+	}
+	e, err := engine.New(store)
+	if err != nil {
+		return 0, errors.Join(err, os.RemoveAll(store))
+	}
+	defer func() { err = errors.Join(err, e.Close()) }()
+	if err := buildImages(e, store); err != nil {
+		return 0, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return 0, err
+	}
+	tests := exec.Command(self, os.Args[1:]...)
+	tests.Stdout, tests.Stderr = os.Stdout, os.Stderr
+	tests.Env = append(os.Environ(), storeVariable+"="+store)
+	err = tests.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return max(exit.ExitCode(), 1), nil
+	}
+	return 0, err
+}
+
+// The cast of all tests.
+var (
+	insider      = netip.MustParseAddr("198.51.100.7")
+	loadBalancer = netip.MustParseAddr("10.0.0.5")
+	network      = proxyimage.Network{
+		LoadBalancerCidrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/28")},
+		VpcCidrs:          []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")},
+	}
+	passwords = map[string]string{"alice": "correct horse battery staple", "bob": "another pass\\word"}
+)
+
+const (
+	inSecrets = "secretsmanager"
+	inImage   = "image"
+)
+
+// contexts are the stack parameters of the two images. Between them they have both choices of every parameter that the image depends on.
+var contexts = map[string]map[string]any{
+	inSecrets: {"clientCidrs": "198.51.100.0/24", "users": "alice,bob"},
+	inImage:   {"clientCidrs": "198.51.100.0/24", "users": "alice,bob", "credentials": "image", "digest": "squid", "timezone": "Asia/Tokyo"},
+}
+
+func tag(mode string) string { return "localhost/squidfleet:" + mode }
+
+// parameters are the checked parameters of a mode.
+func parameters(mode string) *params.Params {
+	p, err := params.Parse(contexts[mode])
+	if err != nil {
+		panic(err)
+	}
+	return p
+}
+
+// buildImages puts both images into the store.
+func buildImages(e *engine.Engine, store string) error {
+	ctx := context.Background()
+	for i, mode := range []string{inSecrets, inImage} {
+		p := parameters(mode)
+		credentials, err := proxyimage.Passwords(p, func(name string) (string, bool) {
+			for user, password := range passwords {
+				if squid.PasswordVariable(user) == name {
+					return password, true
+				}
+			}
+			return "", false
+		})
+		if err != nil {
+			return err
+		}
+		staged := filepath.Join(store, "context-"+mode)
+		if err := proxyimage.Stage(ctx, staged, p, network, credentials); err != nil {
+			return err
+		}
+		if i == 0 {
+			base, err := engine.BaseOf(filepath.Join(staged, "Dockerfile"))
+			if err != nil {
+				return err
+			}
+			if err := e.PrepareBase(ctx, base); err != nil {
+				return err
+			}
+			if benching() {
+				if err := benchBuilds(e, store, base); err != nil {
+					return err
+				}
+			}
+		}
+		if err := e.Build(ctx, staged, tag(mode)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,244 @@
+package image
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"squidfleet/internal/rig"
+	"squidfleet/proxyimage/container"
+)
+
+// proxy is a running container.
+type proxy struct {
+	t    testing.TB
+	id   string
+	addr netip.AddrPort
+}
+
+// asTaskDefinition are the options that stand for the task definition's: a read-only root with nothing writable but the
+// image's volume and /dev/shm, no capability, no way to get one, Fargate's smallest memory.
+var asTaskDefinition = []string{
+	"--read-only", "--read-only-tmpfs=false", "--cap-drop=all", "--security-opt=no-new-privileges", "--memory=512m",
+	"--stop-timeout=" + strconv.Itoa(int(container.StopTimeout.Seconds())),
+}
+
+// environment is what the task definition and ECS put there.
+func environment(mode string) []string {
+	options := []string{"--env=" + container.EnvEgressURL + "=" + container.EgressOff}
+	for _, entry := range rig.Environment(parameters(mode), passwords) {
+		if strings.HasPrefix(entry, container.EnvPrefix) {
+			options = append(options, "--env="+entry)
+		}
+	}
+	return options
+}
+
+// prepare makes a container that is not started yet. It is removed when the test ends.
+func prepare(t testing.TB, mode string, options ...string) *proxy {
+	t.Helper()
+	arguments := []string{"create", "--network=host"}
+	if mode != usual {
+		arguments = append(append(arguments, asTaskDefinition...), environment(mode)...)
+	}
+	id, err := podman.Run(context.Background(), append(append(arguments, options...), tag(mode))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{t: t, id: strings.TrimSpace(id), addr: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(parameters(inSecrets).ListenerPort))}
+	t.Cleanup(func() {
+		if t.Failed() {
+			stdout, stderr := p.logs()
+			t.Logf("stdout of the container:\n%s\nstderr:\n%s", stdout, stderr)
+		}
+		if _, err := podman.Run(context.Background(), "rm", "--force", "--time=0", "--volumes", p.id); err != nil {
+			t.Error(err)
+		}
+	})
+	return p
+}
+
+// create starts a container without waiting for anything.
+func create(t testing.TB, mode string, options ...string) *proxy {
+	t.Helper()
+	p := prepare(t, mode, options...)
+	p.podman("start")
+	return p
+}
+
+// start starts a container and waits until it accepts connections.
+func start(t testing.TB, mode string, options ...string) *proxy {
+	t.Helper()
+	p := create(t, mode, options...)
+	p.awaitListener()
+	return p
+}
+
+func (p *proxy) awaitListener() {
+	p.t.Helper()
+	var err error
+	for range 1000 {
+		var conn net.Conn
+		if conn, err = net.DialTimeout("tcp", p.addr.String(), time.Second); err == nil {
+			conn.Close()
+			return
+		}
+		if state := p.inspect("{{.State.Status}}"); state == "exited" {
+			p.t.Fatal("the container ended instead of listening")
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	p.t.Fatalf("the container does not listen: %v", err)
+}
+
+func (p *proxy) podman(arguments ...string) string {
+	p.t.Helper()
+	out, err := podman.Run(context.Background(), append(arguments, p.id)...)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return strings.TrimSpace(out)
+}
+
+func (p *proxy) inspect(format string) string {
+	p.t.Helper()
+	return p.podman("inspect", "--type=container", "--format="+format)
+}
+
+func (p *proxy) signal(name string) {
+	p.t.Helper()
+	p.podman("kill", "--signal="+name)
+}
+
+// wait returns the exit code of the container, which has been told to end or ends by itself.
+func (p *proxy) wait() int {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	out, err := podman.Run(ctx, "wait", p.id)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	code, err := strconv.Atoi(strings.TrimSpace(out))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return code
+}
+
+func (p *proxy) logs() (stdout, stderr string) {
+	p.t.Helper()
+	stdout, stderr, err := podman.Output(context.Background(), "logs", p.id)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return stdout, stderr
+}
+
+// awaitLog waits until a line of the access log holds all the words, and returns it.
+func (p *proxy) awaitLog(words ...string) string {
+	p.t.Helper()
+	var stdout string
+	for range 200 {
+		stdout, _ = p.logs()
+	lines:
+		for line := range strings.Lines(stdout) {
+			for _, word := range words {
+				if !strings.Contains(line, word) {
+					continue lines
+				}
+			}
+			return line
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	p.t.Fatalf("no line of the log has %q:\n%s", words, stdout)
+	return ""
+}
+
+// client is alice behind the load balancer.
+func (p *proxy) client() rig.Client {
+	return rig.Client{Task: p.addr, From: loadBalancer, Header: rig.ProxyHeader(insider), User: "alice", Password: passwords["alice"]}
+}
+
+func (p *proxy) get(target string) *rig.Response {
+	p.t.Helper()
+	response, err := p.client().Request("GET", target)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return response
+}
+
+func (p *proxy) tunnel(target string) net.Conn {
+	p.t.Helper()
+	conn, response, err := p.client().Tunnel(target)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if conn == nil {
+		p.t.Fatalf("no tunnel: %s", response.Status)
+	}
+	p.t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// mainPid is the entrypoint's number outside the container.
+func (p *proxy) mainPid() int {
+	p.t.Helper()
+	pid, err := strconv.Atoi(p.inspect("{{.State.Pid}}"))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return pid
+}
+
+// processes lists the numbers of the container's processes, by the name of their program.
+func (p *proxy) processes() map[string][]int {
+	p.t.Helper()
+	found := map[string][]int{}
+	var visit func(pid int)
+	visit = func(pid int) {
+		name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+		if err != nil {
+			return
+		}
+		found[strings.TrimSpace(string(name))] = append(found[strings.TrimSpace(string(name))], pid)
+		// A process's children are listed under the thread that made them.
+		lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		for _, list := range lists {
+			content, err := os.ReadFile(list)
+			if err != nil {
+				continue
+			}
+			for child := range strings.FieldsSeq(string(content)) {
+				number, err := strconv.Atoi(child)
+				if err != nil {
+					p.t.Fatal(err)
+				}
+				visit(number)
+			}
+		}
+	}
+	visit(p.mainPid())
+	return found
+}
+
+func (p *proxy) squidPid() int {
+	p.t.Helper()
+	pids := p.processes()["squid"]
+	if len(pids) != 1 {
+		p.t.Fatalf("processes named squid: %v", pids)
+	}
+	return pids[0]
+}

@@ -1,0 +1,91 @@
+package image
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"squidfleet/internal/rig"
+)
+
+// spellings are the forms in which a password could be lying about: as it is, and as JSON has it.
+func spellings(password string) [][]byte {
+	return [][]byte{[]byte(password), bytes.ReplaceAll([]byte(password), []byte(`\`), []byte(`\\`))}
+}
+
+func TestPasswordIsNowhereInTheImage(t *testing.T) {
+	for _, mode := range []string{inSecrets, inImage} {
+		image := save(t, mode)
+		history, err := podman.Run(t.Context(), "history", "--no-trunc", "--format=json", tag(mode))
+		if err != nil {
+			t.Fatal(err)
+		}
+		inspected, err := podman.Run(t.Context(), "image", "inspect", tag(mode))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, content := range map[string][]byte{"archive": image.archive, "history": []byte(history), "inspect": []byte(inspected)} {
+			if len(content) == 0 {
+				t.Errorf("%s: %s is empty", mode, what)
+			}
+			for user, password := range passwords {
+				for _, spelling := range spellings(password) {
+					if bytes.Contains(content, spelling) {
+						t.Errorf("%s: %s holds %s's password", mode, what, user)
+					}
+				}
+			}
+		}
+	}
+}
+
+// secrets are what a running container is given and nobody may find in it.
+func secrets() map[string]string {
+	found := map[string]string{"the key of the nonces": rig.DigestKey}
+	for user, password := range passwords {
+		found[user+"'s password"] = password
+	}
+	return found
+}
+
+func TestSecretsAreInNoProcessAndNoLog(t *testing.T) {
+	rig.StartOrigins(t, []int{80, 443}, nil)
+	for _, mode := range []string{inSecrets, inImage} {
+		t.Run(mode, func(t *testing.T) {
+			p := start(t, mode)
+			p.get("http://151.101.1.69/")
+			p.tunnel("151.101.1.69:443").Close()
+			p.awaitLog(`"method":"CONNECT"`, `"status":200`)
+			var seen int
+			for name, pids := range p.processes() {
+				for _, pid := range pids {
+					seen++
+					for _, file := range []string{"environ", "cmdline"} {
+						content, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
+						if err != nil {
+							t.Fatal(err)
+						}
+						for what, secret := range secrets() {
+							if bytes.Contains(content, []byte(secret)) {
+								t.Errorf("%s of %s holds %s", file, name, what)
+							}
+						}
+					}
+				}
+			}
+			if seen < 3 {
+				t.Errorf("saw %d processes, want entrypoint, Squid and helper", seen)
+			}
+			p.signal("TERM")
+			p.wait()
+			stdout, stderr := p.logs()
+			for what, secret := range secrets() {
+				if strings.Contains(stdout+stderr, secret) {
+					t.Errorf("the log holds %s", what)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,308 @@
+package lifecycle
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"squidfleet/internal/awsstandin"
+	"squidfleet/proxyimage/container"
+)
+
+const (
+	networkStack = "Squidfleet-Network"
+	proxyStack   = "Squidfleet-Proxy"
+	serviceType  = "AWS::ECS::Service"
+)
+
+// arguments are common to the commands that run the app. The image is built for this machine, which need not be able to run another's programs.
+func arguments(command string, more ...string) []string {
+	architecture := map[string]string{"amd64": "x86_64", "arm64": "arm64"}[runtime.GOARCH]
+	all := []string{command, "--output", filepath.Join(work, "assembly"), "-c", "architecture=" + architecture}
+	return append(all, more...)
+}
+
+// unasked is what a deployment by a program adds.
+var unasked = []string{"--all", "--require-approval", "never", "--progress", "events"}
+
+// deploy runs the app and deploys what it synthesises.
+func deploy(t *testing.T, more ...string) result {
+	t.Helper()
+	return cdk(t, arguments("deploy", slices.Concat(unasked, more)...)...)
+}
+
+// deployAgain deploys the assembly that the last run of the app has left, as a pipeline does that synthesises once.
+func deployAgain(t *testing.T) result {
+	t.Helper()
+	return cdk(t, append([]string{"deploy", "--app", filepath.Join(work, "assembly")}, unasked...)...)
+}
+
+// expect holds a run to its exit status and to texts that it has to say.
+func (r result) expect(t *testing.T, code int, texts ...string) {
+	t.Helper()
+	if r.code != code {
+		t.Errorf("exit status %d, want %d", r.code, code)
+	}
+	for _, text := range texts {
+		if !strings.Contains(r.output, text) {
+			t.Errorf("does not say %q", text)
+		}
+	}
+	if t.Failed() {
+		t.Fatalf("the CLI said:\n%s", r.output)
+	}
+}
+
+func expectStatus(t *testing.T, network, proxy string) {
+	t.Helper()
+	if got := aws.Status(networkStack); got != network {
+		t.Errorf("%s is %q, want %q", networkStack, got, network)
+	}
+	if got := aws.Status(proxyStack); got != proxy {
+		t.Errorf("%s is %q, want %q", proxyStack, got, proxy)
+	}
+}
+
+// one returns the only resource of a type in the fleet's stacks.
+func one(t *testing.T, kind string) awsstandin.Resource {
+	t.Helper()
+	found := aws.Resources(kind)
+	if len(found) != 1 {
+		t.Fatalf("%d resources of type %s, want 1: %v", len(found), kind, found)
+	}
+	return found[0]
+}
+
+// ids returns the id of each of the fleet's resources by stack and logical id.
+func ids() map[string]string {
+	all := map[string]string{}
+	for _, r := range aws.Resources("") {
+		if r.Stack == networkStack || r.Stack == proxyStack {
+			all[r.Stack+"/"+r.LogicalID] = r.ID
+		}
+	}
+	return all
+}
+
+// changedIDs returns the logical ids of what there is only in one of two states, or with another id.
+func changedIDs(before, after map[string]string) []string {
+	var changed []string
+	for name, id := range before {
+		if after[name] != id {
+			changed = append(changed, name)
+		}
+	}
+	for name := range after {
+		if _, had := before[name]; !had {
+			changed = append(changed, name)
+		}
+	}
+	slices.Sort(changed)
+	return changed
+}
+
+// built counts how often the container engine was asked to build or push an image.
+func built(t *testing.T, command string) int {
+	t.Helper()
+	log, err := os.ReadFile(dockerLog())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Count("\n"+string(log), "\n"+command+" ")
+}
+
+// TestLifeCycle is one story, each chapter of which begins where the last one ended.
+func TestLifeCycle(t *testing.T) {
+	var bootstrapped int // calls until the account was ready
+	chapter := func(name string, test func(t *testing.T)) {
+		if !t.Failed() {
+			t.Run(name, test)
+		}
+	}
+
+	chapter("deploy before bootstrap says what is missing", func(t *testing.T) {
+		deploy(t).expect(t, 1, "/cdk-bootstrap/hnb659fds/version", "cdk bootstrap")
+		expectStatus(t, "", "")
+	})
+
+	chapter("bootstrap", func(t *testing.T) {
+		cdk(t, "bootstrap", "aws://"+awsstandin.Account+"/"+awsstandin.Region).expect(t, 0, "bootstrapped")
+		if got := aws.Status("CDKToolkit"); got != "CREATE_COMPLETE" {
+			t.Errorf("CDKToolkit is %q", got)
+		}
+		bootstrapped = len(aws.Calls())
+	})
+
+	chapter("a creation that fails is rolled back", func(t *testing.T) {
+		aws.Fail(serviceType, "Service limit reached: the test's own fault")
+		deployAgain(t).expect(t, 1, "Service limit reached: the test's own fault", "ROLLBACK_COMPLETE")
+		expectStatus(t, "CREATE_COMPLETE", "ROLLBACK_COMPLETE")
+		for _, r := range aws.Resources("") {
+			if r.Stack == proxyStack {
+				t.Errorf("%s, %s, is left", r.LogicalID, r.Type)
+			}
+		}
+		if n := built(t, "push"); n != 1 {
+			t.Errorf("%d images pushed", n)
+		}
+	})
+
+	chapter("deploy again creates the fleet", func(t *testing.T) {
+		r := deployAgain(t)
+		r.expect(t, 0, proxyStack+".Endpoint = ", proxyStack+".TryIt = curl --proxy http://", "--proxy-digest", networkStack+" (no changes)")
+		expectStatus(t, "CREATE_COMPLETE", "CREATE_COMPLETE")
+		if n := built(t, "build"); n != 1 {
+			t.Errorf("the image was built %d times, want once", n)
+		}
+		if one(t, serviceType).Properties["DesiredCount"] != 2.0 {
+			t.Errorf("%v tasks", one(t, serviceType).Properties["DesiredCount"])
+		}
+		checkImage(t)
+		checkNetwork(t)
+	})
+
+	chapter("diff against itself is empty", func(t *testing.T) {
+		r := cdk(t, arguments("diff", "--fail")...)
+		r.expect(t, 0, "Stack "+networkStack, "Stack "+proxyStack, "Number of stacks with differences: 0")
+		if n := strings.Count(r.output, "There were no differences"); n != 2 {
+			t.Errorf("%d of 2 stacks without differences:\n%s", n, r.output)
+		}
+	})
+
+	chapter("diff shows a changed parameter and changes nothing", func(t *testing.T) {
+		before := ids()
+		changed := cdk(t, arguments("diff", "--fail", "-c", "fleetSize=3")...)
+		changed.expect(t, 1, "AWS::ECS::Service", "DesiredCount", "[-] 2", "[+] 3", "Number of stacks with differences: 1")
+		if strings.Contains(changed.output, "replacement)") || strings.Contains(changed.output, "be replaced") {
+			t.Errorf("says that something is replaced:\n%s", changed.output)
+		}
+		expectStatus(t, "CREATE_COMPLETE", "CREATE_COMPLETE")
+		if one(t, serviceType).Properties["DesiredCount"] != 2.0 || len(changedIDs(before, ids())) > 0 {
+			t.Error("diff has changed the fleet")
+		}
+	})
+
+	chapter("deploy changes the service in place", func(t *testing.T) {
+		before := ids()
+		deployAgain(t).expect(t, 0, networkStack+" (no changes)", "UPDATE_COMPLETE")
+		expectStatus(t, "CREATE_COMPLETE", "UPDATE_COMPLETE")
+		if got := one(t, serviceType).Properties["DesiredCount"]; got != 3.0 {
+			t.Errorf("%v tasks, want 3", got)
+		}
+		if changed := changedIDs(before, ids()); len(changed) > 0 {
+			t.Errorf("replaced: %v", changed)
+		}
+		if n := built(t, "build"); n != 1 {
+			t.Errorf("the image was built %d times", n)
+		}
+	})
+
+	chapter("an update that fails goes back", func(t *testing.T) {
+		before := ids()
+		aws.Fail(serviceType, "ECS Deployment Circuit Breaker was triggered: the test's own fault")
+		// New ports reach the image, and with it the task definition.
+		deploy(t, "-c", "fleetSize=3", "-c", "connectPorts=443,8443").expect(t, 1, "Circuit Breaker was triggered: the test's own fault")
+		expectStatus(t, "CREATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
+		if changed := changedIDs(before, ids()); len(changed) > 0 {
+			t.Errorf("not what it was: %v", changed)
+		}
+		if n := built(t, "push"); n != 2 {
+			t.Errorf("%d images pushed, want 2", n)
+		}
+	})
+
+	chapter("a new image replaces the task definition and nothing else", func(t *testing.T) {
+		before := ids()
+		deployAgain(t).expect(t, 0, "UPDATE_COMPLETE")
+		expectStatus(t, "CREATE_COMPLETE", "UPDATE_COMPLETE")
+		if changed, want := changedIDs(before, ids()), []string{proxyStack + "/Task"}; !slices.Equal(changed, want) {
+			t.Errorf("replaced: %v, want %v", changed, want)
+		}
+		if got, want := one(t, serviceType).Properties["TaskDefinition"], one(t, "AWS::ECS::TaskDefinition").ID; got != want {
+			t.Errorf("the service runs %v, not the new %v", got, want)
+		}
+		checkImage(t)
+	})
+
+	chapter("destroy leaves what bootstrap made", func(t *testing.T) {
+		cdk(t, "destroy", "--all", "--force", "--app", filepath.Join(work, "assembly")).expect(t, 0, proxyStack+": destroyed", networkStack+": destroyed")
+		expectStatus(t, "", "")
+		for _, r := range aws.Resources("") {
+			if r.Stack != "CDKToolkit" {
+				t.Errorf("%s of %s, %s, is left", r.LogicalID, r.Stack, r.Type)
+			}
+		}
+	})
+
+	calls := aws.Calls()
+	for _, unanswered := range aws.Unanswered() {
+		t.Errorf("the stand-in has no answer to %s", unanswered)
+	}
+	// What docs/deploying.md says that a person needs once the account is bootstrapped.
+	for _, call := range calls[bootstrapped:] {
+		if call.Principal == awsstandin.User && call.Service != "sts" {
+			t.Errorf("the person's own credentials were used for %s:%s", call.Service, call.Action)
+		}
+	}
+	t.Logf("%d calls\n%s", len(calls), awsstandin.Summary(calls))
+}
+
+// checkImage holds the image in the registry to what the task definition expects of it.
+func checkImage(t *testing.T) {
+	t.Helper()
+	containers := one(t, "AWS::ECS::TaskDefinition").Properties["ContainerDefinitions"].([]any)
+	definition := containers[0].(map[string]any)
+	text, err := aws.ImageConfig(definition["Image"].(string))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var image struct {
+		Architecture, OS string
+		Config           struct {
+			User, WorkingDir string
+			Entrypoint       []string
+		}
+	}
+	if err := json.Unmarshal(text, &image); err != nil {
+		t.Fatal(err)
+	}
+	if image.OS != "linux" || image.Architecture != runtime.GOARCH {
+		t.Errorf("the image is for %s/%s", image.OS, image.Architecture)
+	}
+	if image.Config.User != definition["User"] || image.Config.WorkingDir != container.Dir || !slices.Equal(image.Config.Entrypoint, []string{container.EntrypointPath}) {
+		t.Errorf("the image is %+v, the container %v", image.Config, definition)
+	}
+}
+
+// checkNetwork holds the references between the two stacks to what they should find.
+func checkNetwork(t *testing.T) {
+	t.Helper()
+	vpc := one(t, "AWS::EC2::VPC").ID
+	groups := aws.Resources("AWS::EC2::SecurityGroup")
+	if len(groups) != 2 {
+		t.Errorf("%d security groups", len(groups))
+	}
+	for _, group := range groups {
+		if group.Properties["VpcId"] != vpc {
+			t.Errorf("%s is in %v, not in the fleet's own VPC %s", group.LogicalID, group.Properties["VpcId"], vpc)
+		}
+	}
+	var subnets []string
+	for _, subnet := range aws.Resources("AWS::EC2::Subnet") {
+		subnets = append(subnets, subnet.ID)
+	}
+	configuration := one(t, serviceType).Properties["NetworkConfiguration"].(map[string]any)["AwsvpcConfiguration"].(map[string]any)
+	used := configuration["Subnets"].([]any)
+	if len(used) == 0 {
+		t.Error("the service has no subnet")
+	}
+	for _, subnet := range used {
+		if !slices.Contains(subnets, subnet.(string)) {
+			t.Errorf("the service is in %v, which is none of %v", subnet, subnets)
+		}
+	}
+}

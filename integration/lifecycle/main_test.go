@@ -1,0 +1,170 @@
+// Package lifecycle is a contract test of the CDK's command line: the real CLI bootstraps, deploys, compares, updates and destroys the fleet, with the image really built and pushed,
+// against a stand-in for AWS's API on loopback. It is not AWS: it shows that the app, its assembly and the CLI get on with each other and with the
+// rules of the API that package awsstandin knows, not that AWS would run what comes out. It needs root, podman and a Debian mirror, as the tests of the image do.
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"squidfleet/internal/awsstandin"
+	"squidfleet/internal/cfnspec"
+	"squidfleet/internal/engine"
+)
+
+// aws is what the CLI talks to, and podman has the store in which it builds.
+var (
+	aws    *awsstandin.Server
+	podman *engine.Engine
+	// work holds what a run leaves behind: the CLI's home, its assemblies and the container engine under its name.
+	work string
+	// root is the project's directory.
+	root string
+)
+
+func TestMain(m *testing.M) {
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "integration/lifecycle:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M) (code int, err error) {
+	if root, err = filepath.Abs("../.."); err != nil {
+		return 1, err
+	}
+	spec, err := cfnspec.Load(root)
+	if err != nil {
+		return 1, err
+	}
+	// Not below TMPDIR, which may be a file system in memory that cannot hold an overlay.
+	if work, err = os.MkdirTemp("/var/tmp", "squidfleet-lifecycle-"); err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
+	if aws, err = awsstandin.Start(spec); err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, aws.Close()) }()
+	store := filepath.Join(work, "store")
+	for _, directory := range []string{store, filepath.Join(work, "home"), filepath.Join(work, "tmp")} {
+		if err := os.Mkdir(directory, 0o700); err != nil {
+			return 1, err
+		}
+	}
+	if podman, err = engine.New(store); err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, podman.Close()) }()
+	base, err := engine.BaseOf(filepath.Join(root, "proxyimage", "Dockerfile"))
+	if err != nil {
+		return 1, err
+	}
+	if err := podman.PrepareBase(context.Background(), base); err != nil {
+		return 1, err
+	}
+	if err := writeDocker(); err != nil {
+		return 1, err
+	}
+	return m.Run(), nil
+}
+
+// docker is the program that the CLI builds and pushes with: podman with its own store. The base image is there already, and the registry speaks plain HTTP.
+func docker() string { return filepath.Join(work, "docker") }
+
+func writeDocker() error {
+	command := podman.Command(context.Background())
+	script := "#!/bin/sh\n# podman, under the arguments that the CDK gives to docker\n"
+	for _, variable := range command.Env {
+		name, value, _ := strings.Cut(variable, "=")
+		switch {
+		case strings.HasPrefix(name, "CONTAINERS_"), strings.HasSuffix(strings.ToLower(name), "_proxy"):
+			script += "export " + name + "=" + quoted(value) + "\n"
+		}
+	}
+	script += "export REGISTRY_AUTH_FILE=" + quoted(filepath.Join(work, "auth.json")) + "\n" +
+		"podman=" + quoted(command.Path) + "\n" +
+		"echo \"$*\" >>" + quoted(dockerLog()) + "\n" +
+		`command=$1
+shift
+case $command in
+build) exec "$podman" build --pull=never --network=host "$@" ;;
+login | push) exec "$podman" "$command" --tls-verify=false "$@" ;;
+*) exec "$podman" "$command" "$@" ;;
+esac
+`
+	return os.WriteFile(docker(), []byte(script), 0o700)
+}
+
+// dockerLog has a line for every call of the container engine.
+func dockerLog() string { return filepath.Join(work, "docker.log") }
+
+// quoted is text as a shell's word.
+func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
+
+// result is how a run of the CLI went.
+type result struct {
+	code   int
+	output string // stdout and stderr, as they came
+}
+
+// cdkTimeout bounds one run of the CLI, with room for the first, which compiles the app, and for the one that builds the image, on a busy machine.
+const cdkTimeout = 15 * time.Minute
+
+// cdk runs the CLI in the project's directory. Nothing of the machine's user is visible to it but the caches of Go and of the CDK's Go bindings.
+func cdk(t *testing.T, arguments ...string) result {
+	t.Helper()
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), cdkTimeout)
+	defer cancel()
+	command := exec.CommandContext(ctx, filepath.Join(root, "node_modules/.bin/cdk"), append(arguments, "--no-notices", "--no-color")...)
+	command.Dir = root
+	command.Env = append(aws.Environment(filepath.Join(work, "home")),
+		"PATH="+filepath.Join(root, "node_modules/.bin")+string(os.PathListSeparator)+os.Getenv("PATH"),
+		"TMPDIR="+filepath.Join(work, "tmp"),
+		"CDK_DOCKER="+docker(),
+		"CDK_DISABLE_CLI_TELEMETRY=true",
+		"CDK_DISABLE_VERSION_CHECK=true",
+		"JSII_RUNTIME_PACKAGE_CACHE_ROOT="+filepath.Join(cache, "aws", "jsii", "package-cache"),
+		// Everything the app is made of has been fetched by now.
+		"GOPROXY=off",
+		"GOCACHE="+goEnv(t, "GOCACHE"),
+		"GOMODCACHE="+goEnv(t, "GOMODCACHE"),
+		"GOPATH="+goEnv(t, "GOPATH"),
+		"GOTOOLCHAIN="+goEnv(t, "GOTOOLCHAIN"),
+	)
+	// The CLI starts the app and the container engine: all of them end with it.
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }
+	command.WaitDelay = 10 * time.Second
+	started := time.Now()
+	output, err := command.CombinedOutput()
+	t.Logf("cdk %s: %.1f s", strings.Join(arguments, " "), time.Since(started).Seconds())
+	var exit *exec.ExitError
+	if err != nil && (!errors.As(err, &exit) || ctx.Err() != nil) {
+		t.Fatalf("cdk %s: %v\n%s", strings.Join(arguments, " "), err, output)
+	}
+	return result{command.ProcessState.ExitCode(), string(output)}
+}
+
+func goEnv(t *testing.T, name string) string {
+	t.Helper()
+	value, err := exec.Command("go", "env", name).Output()
+	if err != nil {
+		t.Fatalf("go env %s: %v", name, err)
+	}
+	return strings.TrimSpace(string(value))
+}

@@ -1,0 +1,271 @@
+package integration
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"squidfleet/internal/rig"
+)
+
+// entry is a line of the log.
+type entry struct {
+	Time            string `json:"time"`
+	DurationMs      int    `json:"durationMs"`
+	Client          string `json:"client"`
+	User            string `json:"user"`
+	Auth            string `json:"auth"`
+	Method          string `json:"method"`
+	URL             string `json:"url"`
+	Status          int    `json:"status"`
+	Result          string `json:"result"`
+	Error           string `json:"error"`
+	ErrorDetail     string `json:"errorDetail"`
+	Destination     string `json:"destination"`
+	BytesFromClient int    `json:"bytesFromClient"`
+	BytesToClient   int    `json:"bytesToClient"`
+	UserAgent       string `json:"userAgent"`
+	Egress          string `json:"egress"`
+}
+
+// parse reads a line as strictly as JSON can be read: valid UTF-8, no unknown member, none missing, nothing behind the object.
+func parse(line string) (entry, error) {
+	var e entry
+	decoder := json.NewDecoder(strings.NewReader(line))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&e); err != nil {
+		return e, err
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return e, fmt.Errorf("something behind the object: %v", err)
+	}
+	if bytes.ContainsFunc([]byte(line), func(r rune) bool { return r < ' ' || r > '~' }) {
+		return e, fmt.Errorf("a byte that is not printable ASCII")
+	}
+	var members map[string]any
+	if err := json.Unmarshal([]byte(line), &members); err != nil {
+		return e, err
+	}
+	// encoding/json takes the last of two members of one name.
+	if strings.Count(line, `":`) < len(members) || len(members) != 16 {
+		return e, fmt.Errorf("%d members", len(members))
+	}
+	return e, nil
+}
+
+// logProblems says what is wrong with the lines that some requests leave behind.
+func logProblems(w *world, task *rig.Task) (problems []string) {
+	wrong := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+	c := client(task)
+	nobody, mistaken := c, c
+	nobody.User = ""
+	mistaken.Password = "wrong password"
+	secret := "s3cr3t-in-the-query"
+	// Lines come a little after the answers: those of the requests before this one are not to be mixed up with these.
+	marker := fmt.Sprintf("http://origin.example/marker-%d", time.Now().UnixNano())
+	if _, err := c.Request("GET", marker); err != nil {
+		wrong("marker: %v", err)
+	}
+	before := -1
+	for range 200 {
+		if before = slices.IndexFunc(task.Log(), func(line string) bool {
+			return strings.Contains(line, marker) && strings.Contains(line, `"status":200`)
+		}) + 1; before > 0 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+
+	// What leaves no line: a connection without a request.
+	for _, silent := range []rig.Client{c, {Task: task.Addr, From: loadBalancer, Header: rig.LocalHeader()}, {Task: task.Addr, From: loadBalancer}} {
+		if conn, err := silent.Dial(); err == nil {
+			conn.Close()
+		}
+	}
+	requests := []struct {
+		who            rig.Client
+		method, target string
+		want           []entry
+	}{
+		{nobody, "GET", "http://origin.example/a?" + secret, []entry{{User: "-", Method: "GET", URL: "http://origin.example/a?", Status: 407, Result: "TCP_DENIED", Error: "ERR_CACHE_ACCESS_DENIED", Destination: "-"}}},
+		{mistaken, "GET", "http://origin.example/b?" + secret, []entry{
+			{User: "-", Method: "GET", URL: "http://origin.example/b?", Status: 407, Result: "TCP_DENIED", Error: "ERR_CACHE_ACCESS_DENIED", Destination: "-"},
+			{User: "alice", Method: "GET", URL: "http://origin.example/b?", Status: 407, Result: "TCP_DENIED", Error: "ERR_CACHE_ACCESS_DENIED", Destination: "-"}}},
+		{c, "GET", "http://origin.example/c?" + secret, []entry{
+			{User: "-", Method: "GET", URL: "http://origin.example/c?", Status: 407, Result: "TCP_DENIED", Error: "ERR_CACHE_ACCESS_DENIED", Destination: "-"},
+			{User: "alice", Method: "GET", URL: "http://origin.example/c?", Status: 200, Result: "TCP_MISS", Error: "-", Destination: publicIPv4.String()}}},
+		{c, "CONNECT", "10.9.8.7:443", []entry{
+			{User: "-", Method: "CONNECT", URL: "10.9.8.7:443", Status: 407, Result: "TCP_DENIED", Error: "ERR_CACHE_ACCESS_DENIED", Destination: "-"},
+			{User: "alice", Method: "CONNECT", URL: "10.9.8.7:443", Status: 403, Result: "TCP_DENIED", Error: "ERR_ACCESS_DENIED", Destination: "-"}}},
+		{c, "GET", "http://nowhere.example/", []entry{
+			{User: "-", Method: "GET", URL: "http://nowhere.example/", Status: 407, Result: "TCP_DENIED", Error: "ERR_CACHE_ACCESS_DENIED", Destination: "-"},
+			{User: "alice", Method: "GET", URL: "http://nowhere.example/", Status: 503, Result: "TCP_DENIED", Error: "ERR_DNS_FAIL", Destination: "-"}}},
+	}
+	var want []entry
+	for _, r := range requests {
+		if _, err := r.who.Request(r.method, r.target, "User-Agent: agent \"with\" \\quotes\\ and \xff\xfe"); err != nil {
+			wrong("%s %s: %v", r.method, r.target, err)
+		}
+		want = append(want, r.want...)
+	}
+	var lines []string
+	for range 200 {
+		if lines = task.Log()[before:]; len(lines) >= len(want) {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	var got []entry
+	for _, line := range lines {
+		e, err := parse(line)
+		if err != nil {
+			wrong("%v: %s", err, line)
+			continue
+		}
+		if e.Client != insider.String() || e.BytesFromClient == 0 || e.BytesToClient == 0 || e.Egress == "" || !strings.HasPrefix(e.UserAgent, "agent%20%22with%22") {
+			wrong("%s", line)
+		}
+		if _, err := time.Parse("2006-01-02T15:04:05.000-0700", e.Time); err != nil {
+			wrong("time: %v", err)
+		}
+		for _, leak := range []string{secret, password, "response=", "nonce"} {
+			if strings.Contains(line, leak) {
+				wrong("%q is in the log: %s", leak, line)
+			}
+		}
+		e.Time, e.Client, e.Egress, e.UserAgent, e.ErrorDetail, e.DurationMs, e.BytesFromClient, e.BytesToClient = "", "", "", "", "", 0, 0, 0
+		// Where a rule names status and page, Squid writes both.
+		e.Error = strings.TrimPrefix(strings.TrimPrefix(e.Error, "407:"), "503:")
+		// Squid knows whom a wrong password is said to belong to; the fleet's helper says what is wrong.
+		if e.Auth == "wrong-password" {
+			e.User = mistaken.User
+		}
+		e.Auth = ""
+		got = append(got, e)
+	}
+	if !slices.Equal(got, want) {
+		for i := range max(len(got), len(want)) {
+			if i >= len(got) || i >= len(want) || got[i] != want[i] {
+				wrong("from line %d on the log holds %+v instead of %+v", i+1, got[min(i, len(got)):], want[min(i, len(want)):])
+				break
+			}
+		}
+	}
+	return problems
+}
+
+func TestTheLogTellsWhatHappenedAndKeepsSecrets(t *testing.T) {
+	inBothModes(t, func(t *testing.T, mode map[string]any) {
+		w := newWorld(t)
+		task := rig.StartTask(t, options(mode))
+		for _, problem := range logProblems(w, task) {
+			t.Error(problem)
+		}
+	})
+}
+
+func TestATunnelsBytesAreInTheLog(t *testing.T) {
+	w := newWorld(t)
+	task := rig.StartTask(t, options(nil))
+	_ = w
+	tunnel, response, err := client(task).Tunnel("origin.example:443")
+	if err != nil || tunnel == nil {
+		t.Fatalf("%+v, %v", response, err)
+	}
+	io.WriteString(tunnel, strings.Repeat("x", 10_000)) // no TLS: the origin answers with an alert and closes
+	io.Copy(io.Discard, tunnel)
+	tunnel.Close()
+	line := task.WaitForLog(t, "the tunnel's", func(line string) bool {
+		return strings.Contains(line, `"method":"CONNECT"`) && strings.Contains(line, `"status":200`)
+	})
+	e, err := parse(line)
+	if err != nil || e.URL != "origin.example:443" || e.BytesFromClient < 1000 || e.Destination != publicIPv4.String() {
+		t.Errorf("%v: %s", err, line)
+	}
+}
+
+// Whatever bytes a client sends, the log stays one JSON object a line. The bytes are random, but the same in each run.
+func TestNothingAClientSendsBreaksTheLog(t *testing.T) {
+	w := newWorld(t)
+	_ = w
+	task := rig.StartTask(t, options(nil))
+	random := rand.New(rand.NewPCG(1, 2))
+	pieces := []string{"GET ", "CONNECT ", "POST ", "http://", "origin.example", "/", "?", "#", " HTTP/1.1", " HTTP/1.0", " HTTP/0.9", "\r\n", "\n", "\r", "\x00", "\"", "\\", "\\u0000", "}", "{", "\n{\"x\":1}\n",
+		"User-Agent: ", "Host: ", "Proxy-Authorization: Digest ", "username=\"a\\\"b\"", "Digest username=\"alice\", realm=\"squidfleet\", nonce=\"x\", uri=\"/\", response=\"y\"", "Content-Length: 5", "Transfer-Encoding: chunked",
+		"\xff\xfe", "\xed\xa0\x80", "\u2028", "ünï", "%00", "%22", "%0a", "%", "\t", "\x1b[31m", "\x7f", strings.Repeat("A", 9000), "<script>", "${service_name}", "%>a", "%{User-Agent}>h"}
+	authorization := func(method, target string) string {
+		challenge, err := rig.Client{Task: task.Addr, From: loadBalancer, Header: rig.ProxyHeader(insider)}.Request(method, "http://origin.example/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		line, err := client(task).Authorization(challenge.Response, method, target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return line
+	}
+	send := func(bytes string, closing bool) {
+		conn, err := client(task).Dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		io.WriteString(conn, bytes)
+		if closing {
+			conn.(*net.TCPConn).CloseWrite()
+		}
+		conn.SetReadDeadline(time.Now().Add(2 * time.Second))
+		io.Copy(io.Discard, conn)
+	}
+	for range 1500 {
+		var request strings.Builder
+		if random.IntN(2) == 0 {
+			request.WriteString("GET http://origin.example/")
+		}
+		for range 1 + random.IntN(12) {
+			request.WriteString(pieces[random.IntN(len(pieces))])
+		}
+		if random.IntN(2) == 0 {
+			request.WriteString(" HTTP/1.1\r\nUser-Agent: ")
+			for range 1 + random.IntN(40) {
+				request.WriteByte(byte(random.IntN(256)))
+			}
+		}
+		request.WriteString("\r\n\r\n")
+		send(request.String(), true)
+	}
+	// The same with a password, so that they get as far as to a destination.
+	for i := range 300 {
+		noise := make([]byte, 1+random.IntN(30))
+		for j := range noise {
+			noise[j] = byte(random.IntN(256))
+		}
+		noise = slices.DeleteFunc(noise, func(b byte) bool { return b < ' ' || b == 0x7f }) // which the origin would refuse
+		target := "http://origin.example/" + fmt.Sprint(i)
+		send("GET "+target+" HTTP/1.1\r\nHost: origin.example\r\nConnection: close\r\n"+authorization("GET", target)+"\r\nUser-Agent: "+string(noise)+"\r\nX: "+string(noise)+"\r\n\r\n", false)
+	}
+	task.WaitForLog(t, "the last request's", func(line string) bool { return strings.Contains(line, "origin.example/299") })
+	lines := task.Log()
+	if len(lines) < 1000 {
+		t.Errorf("only %d lines", len(lines))
+	}
+	statuses := map[int]int{}
+	for i, line := range lines {
+		e, err := parse(line)
+		if err != nil {
+			t.Errorf("line %d: %v: %.300q", i+1, err, line)
+		}
+		statuses[e.Status]++
+	}
+	if statuses[200] < 250 || statuses[400] == 0 || statuses[407] == 0 {
+		t.Errorf("the requests did not get far enough: %v", statuses)
+	}
+	t.Logf("%d lines, by status: %v", len(lines), statuses)
+}

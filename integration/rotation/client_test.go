@@ -1,0 +1,182 @@
+package rotation
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"squidfleet/internal/rig"
+)
+
+// exchangeTimeout is how long a client waits for anything: nothing here takes a tenth of it.
+const exchangeTimeout = 10 * time.Second
+
+// client is one client of the fleet. It answers each connection's Digest challenge anew, as native Digest needs: a task knows only its own nonces.
+type client struct {
+	proxy  rig.Client
+	origin string // address and port
+	ledger *ledger
+}
+
+// connection is a client's connection to the load balancer. egress is the address behind it, once an answer told it.
+type connection struct {
+	net.Conn
+	reader    *bufio.Reader
+	challenge *http.Response
+	egress    netip.Addr
+	opened    time.Time
+}
+
+// open connects. Until the first answer that comes from beyond the proxy, whatever goes wrong is a new connection that failed.
+func (c client) open() (*connection, error) {
+	opened := time.Now()
+	conn, err := c.proxy.Dial()
+	if err != nil {
+		return nil, err
+	}
+	return &connection{Conn: conn, reader: bufio.NewReader(conn), opened: opened}, nil
+}
+
+// exchange sends a request with credentials, if they were asked for, and returns the answer with its body yet to be read.
+func (c client) exchange(conn *connection, method, target string) (*http.Response, error) {
+	for {
+		conn.SetDeadline(time.Now().Add(exchangeTimeout))
+		head := method + " " + target + " HTTP/1.1\r\nHost: " + c.origin + "\r\n"
+		if conn.challenge != nil {
+			authorization, err := c.proxy.Authorization(conn.challenge, method, target)
+			if err != nil {
+				return nil, err
+			}
+			head += authorization + "\r\n"
+		}
+		if _, err := io.WriteString(conn, head+"\r\n"); err != nil {
+			return nil, err
+		}
+		response, err := http.ReadResponse(conn.reader, &http.Request{Method: method})
+		if err != nil {
+			return nil, err
+		}
+		if response.StatusCode == http.StatusOK {
+			return response, nil
+		}
+		if _, err := io.Copy(io.Discard, response.Body); err != nil {
+			return nil, err
+		}
+		if response.StatusCode != http.StatusProxyAuthRequired || conn.challenge != nil {
+			return nil, fmt.Errorf("%s %s: %s", method, target, response.Status)
+		}
+		conn.challenge = response
+	}
+}
+
+// get is a plain request through the proxy. It sets the connection's egress.
+func (c client) get(conn *connection, path string) error {
+	response, err := c.exchange(conn, http.MethodGet, "http://"+c.origin+path)
+	if err != nil {
+		return err
+	}
+	if conn.egress, err = netip.ParseAddr(response.Header.Get(egressHeader)); err != nil {
+		return err
+	}
+	conn.SetDeadline(time.Now().Add(exchangeTimeout))
+	got, err := io.Copy(io.Discard, response.Body)
+	if err == nil && got != response.ContentLength {
+		err = io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// tunnel opens a tunnel and an echo at its end.
+func (c client) tunnel(conn *connection) error {
+	if _, err := c.exchange(conn, http.MethodConnect, c.origin); err != nil {
+		return err
+	}
+	if _, err := io.WriteString(conn, "GET "+pathEcho+" HTTP/1.1\r\nHost: "+c.origin+"\r\n\r\n"); err != nil {
+		return err
+	}
+	line, err := conn.reader.ReadString('\n')
+	if err != nil {
+		return err
+	}
+	conn.egress, err = netip.ParseAddr(strings.TrimSuffix(line, "\n"))
+	return err
+}
+
+const ping = "ping\n"
+
+// echo sends something through a tunnel and expects it back.
+func (c client) echo(conn *connection) error {
+	conn.SetDeadline(time.Now().Add(exchangeTimeout))
+	if _, err := io.WriteString(conn, ping); err != nil {
+		return err
+	}
+	line, err := conn.reader.ReadString('\n')
+	if err == nil && line != ping {
+		err = fmt.Errorf("the tunnel returned %q", line)
+	}
+	return err
+}
+
+// habit is what a kind of client does with a connection: first makes it useful, and each call of again is one use more. A connection without again is closed after the first.
+type habit struct {
+	name  string
+	first func(client, *connection) error
+	again func(client, *connection) error
+	pause time.Duration // after each use
+}
+
+var habits = []struct {
+	habit
+	clients int
+}{
+	{habit{"keep-alive GET", func(c client, conn *connection) error { return c.get(conn, pathAddress) }, func(c client, conn *connection) error { return c.get(conn, pathAddress) }, 50 * time.Millisecond}, 8},
+	{habit{"new CONNECT", func(c client, conn *connection) error { return errors.Join(c.tunnel(conn), c.echo(conn)) }, nil, 50 * time.Millisecond}, 6},
+	{habit{"long tunnel", client.tunnel, client.echo, 100 * time.Millisecond}, 12},
+	{habit{"large transfer", func(c client, conn *connection) error { return c.get(conn, pathLarge) }, nil, 10 * time.Millisecond}, 4},
+}
+
+// live uses the fleet until ctx ends, a connection after the other. Each connection's use that has begun is finished.
+func (c client) live(ctx context.Context, h habit) {
+	for ctx.Err() == nil {
+		conn, err := c.open()
+		if err == nil {
+			err = c.use(ctx, h, conn)
+			conn.Close()
+		} else {
+			conn = &connection{opened: time.Now()}
+		}
+		if err != nil {
+			c.ledger.lost(h.name, conn, err)
+			// A client that is refused at once would otherwise count the same refusal a thousand times.
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+}
+
+func (c client) use(ctx context.Context, h habit, conn *connection) error {
+	if err := h.first(c, conn); err != nil {
+		return err
+	}
+	c.ledger.opened(h.name, conn)
+	for {
+		c.ledger.served(h.name, conn)
+		select {
+		case <-time.After(h.pause):
+		case <-ctx.Done():
+			return nil
+		}
+		if h.again == nil {
+			return nil
+		}
+		if err := h.again(c, conn); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,62 @@
+package rotation
+
+import (
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"squidfleet/internal/local"
+)
+
+// As with ECS's circuit breaker, a rotation whose tasks do not start leaves the fleet as it was, and the next one may succeed.
+func TestARotationThatFailsLeavesTheOldTasksInService(t *testing.T) {
+	var broken atomic.Bool
+	f, l, newClient := fleet(t, func(o *local.Options) {
+		o.Tasks = 2
+		o.Edit = func(conf string) string {
+			if broken.Load() {
+				conf += "no_such_directive on\n"
+			}
+			return conf
+		}
+	})
+	before := f.Tasks()
+	c := newClient()
+	broken.Store(true)
+	if _, err := f.Rotate(t.Context()); err == nil || !strings.Contains(err.Error(), "no_such_directive") {
+		t.Fatalf("a rotation to tasks that cannot start: %v", err)
+	}
+	after := f.Tasks()
+	for i := range after {
+		if len(after) != len(before) || after[i].ID != before[i].ID || after[i].Phase != local.PhaseServing {
+			t.Fatalf("the tasks were %+v and are %+v", before, after)
+		}
+	}
+	if response, err := c.proxy.Request(http.MethodGet, "http://"+c.origin+"/"); err != nil || response.StatusCode != http.StatusOK {
+		t.Errorf("%+v, %v", response, err)
+	}
+	broken.Store(false)
+	r, err := f.Rotate(t.Context())
+	if err != nil || len(r.New) != 2 || len(r.Old) != 2 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	for _, old := range r.Old {
+		if !l.inUse[old] {
+			t.Errorf("%v was never in use", old)
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	if left, err := filepath.Glob("/dev/shm/*"); err != nil || len(left) > 0 { // It is the namespace's own.
+		t.Errorf("left in shared memory: %v, %v", left, err)
+	}
+	if tasks := f.Tasks(); len(tasks) > 0 {
+		t.Errorf("left of the tasks: %+v", tasks)
+	}
+	if _, err := f.Rotate(t.Context()); err == nil {
+		t.Error("a closed fleet rotates")
+	}
+}

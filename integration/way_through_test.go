@@ -1,0 +1,231 @@
+package integration
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"squidfleet/internal/nlb"
+	"squidfleet/internal/rig"
+)
+
+// hop starts a load balancer in front of the task, for clients that know nothing of the PROXY protocol, and returns its address.
+func hop(t *testing.T, as netip.Addr, tasks ...*rig.Task) string {
+	t.Helper()
+	c := nlb.Defaults()
+	c.Zones[0].Node, c.Balance = loadBalancer, nlb.RoundRobin
+	c.HealthCheck.Interval, c.HealthCheck.HealthyThreshold = 20*time.Millisecond, 2
+	c.ClientAddr = func(net.Conn) netip.AddrPort { return netip.AddrPortFrom(as, 40000) }
+	balancer, err := nlb.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, task := range tasks {
+		if err := balancer.Register(nlb.Target{ID: fmt.Sprint("task-", i), Addr: task.Addr}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		if err := balancer.Serve(listener); err != nil {
+			t.Error(err)
+		}
+	}()
+	t.Cleanup(func() {
+		balancer.Close()
+		<-served
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	for i := range tasks {
+		if err := balancer.WaitState(ctx, fmt.Sprint("task-", i), nlb.Healthy); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return listener.Addr().String()
+}
+
+func curl(t *testing.T, arguments ...string) (body string, err error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	var stderr strings.Builder
+	command := exec.CommandContext(ctx, "curl", append([]string{"--silent", "--show-error", "--fail", "--noproxy", ""}, arguments...)...)
+	command.Stderr = &stderr
+	command.Env = []string{"PATH=" + os.Getenv("PATH")}
+	out, err := command.Output()
+	if err != nil {
+		err = fmt.Errorf("%w: %s", err, stderr.String())
+	}
+	return string(out), err
+}
+
+func TestClientsGetThroughInBothCredentialModes(t *testing.T) {
+	names := rig.StartDNS(t)
+	names.Set("origin.example", publicIPv4.String())
+	origins := rig.StartOrigins(t, []int{80}, []int{443})
+	for _, mode := range []string{"secretsmanager", "image"} {
+		t.Run(mode, func(t *testing.T) {
+			task := rig.StartTask(t, options(map[string]any{"credentials": mode}))
+			proxy := hop(t, insider, task)
+			want := "hello from " + publicIPv4.String() + "\n"
+
+			t.Run("curl", func(t *testing.T) {
+				for _, url := range []string{"http://origin.example/", "https://origin.example/"} {
+					body, err := curl(t, "--insecure", "--proxy", "http://"+proxy, "--proxy-digest", "--proxy-user", "alice:"+password, url)
+					if err != nil || body != want {
+						t.Errorf("%s: %q, %v", url, body, err)
+					}
+				}
+				if _, err := curl(t, "--proxy", "http://"+proxy, "--proxy-digest", "--proxy-user", "bob:another password", "http://origin.example/"); err != nil {
+					t.Errorf("the second user: %v", err)
+				}
+			})
+			t.Run("Go", func(t *testing.T) {
+				c := client(task)
+				response, err := c.Request("GET", "http://origin.example/")
+				if err != nil || response.StatusCode != 200 || response.Text != want || !response.Challenged {
+					t.Errorf("%+v, %v", response, err)
+				}
+				tunnel, refusal, err := c.Tunnel("origin.example:443")
+				if err != nil || tunnel == nil {
+					t.Fatalf("no tunnel: %+v, %v", refusal, err)
+				}
+				defer tunnel.Close()
+				secure := &http.Client{Transport: &http.Transport{
+					DialContext:     func(context.Context, string, string) (net.Conn, error) { return tunnel, nil },
+					TLSClientConfig: &tls.Config{RootCAs: origins.Roots},
+				}}
+				over, err := secure.Get("https://origin.example/")
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer over.Body.Close()
+				if body, err := io.ReadAll(over.Body); err != nil || string(body) != want {
+					t.Errorf("through the tunnel: %q, %v", body, err)
+				}
+			})
+		})
+	}
+}
+
+func TestWhoIsRefused(t *testing.T) {
+	inBothModes(t, whoIsRefused)
+}
+
+func whoIsRefused(t *testing.T, mode map[string]any) {
+	names := rig.StartDNS(t)
+	names.Set("origin.example", publicIPv4.String())
+	origins := rig.StartOrigins(t, []int{80}, []int{443})
+	task := rig.StartTask(t, options(mode))
+	good := client(task)
+
+	const cutOff = 0 // no answer at all
+	cases := []struct {
+		name   string
+		change func(c *rig.Client)
+		status int
+	}{
+		{"wrong password", func(c *rig.Client) { c.Password = "wrong password" }, 407},
+		{"unknown user", func(c *rig.Client) { c.User = "mallory" }, 407},
+		{"another user's password", func(c *rig.Client) { c.User = "bob" }, 407},
+		{"no credentials", func(c *rig.Client) { c.User = "" }, 407},
+		{"no PROXY header", func(c *rig.Client) { c.Header = nil }, cutOff},
+		{"health check (LOCAL)", func(c *rig.Client) { c.Header = rig.LocalHeader() }, cutOff},
+		{"address outside clientCidrs", func(c *rig.Client) { c.Header = rig.ProxyHeader(outsider) }, cutOff},
+		{"PROXY header from the VPC, not the load balancer", func(c *rig.Client) { c.From = neighbour }, cutOff},
+		{"PROXY header from an allowed client itself", func(c *rig.Client) { c.From = insider }, cutOff},
+		{"PROXY header from the task itself", func(c *rig.Client) { c.From = netip.MustParseAddr("127.0.0.1") }, cutOff},
+	}
+	for _, method := range []string{"GET", "CONNECT"} {
+		target := map[string]string{"GET": "http://origin.example/", "CONNECT": "origin.example:443"}[method]
+		for _, c := range cases {
+			t.Run(method+"/"+c.name, func(t *testing.T) {
+				origins.Forget()
+				refused := good
+				c.change(&refused)
+				response, err := refused.Request(method, target)
+				switch {
+				case c.status == cutOff && err == nil:
+					t.Errorf("answered with %d instead of being cut off", response.StatusCode)
+				case c.status != cutOff && err != nil:
+					t.Error(err)
+				case c.status != cutOff && response.StatusCode != c.status:
+					t.Errorf("status %d, want %d", response.StatusCode, c.status)
+				}
+				if reached := origins.Reached(); len(reached) > 0 {
+					t.Errorf("a destination was reached: %v", reached)
+				}
+			})
+		}
+		response, err := good.Request(method, target)
+		if err != nil || response.StatusCode != 200 {
+			t.Errorf("%s by the allowed client: %+v, %v", method, response, err)
+		}
+	}
+}
+
+func TestEachRequestIsOneJSONObjectOnStandardOutput(t *testing.T) {
+	names := rig.StartDNS(t)
+	names.Set("origin.example", publicIPv4.String())
+	rig.StartOrigins(t, []int{80}, []int{443})
+	task := rig.StartTask(t, options(map[string]any{"timezone": "Asia/Tokyo"}))
+	c := client(task)
+	if _, err := c.Request("GET", "http://origin.example/path?secret=query", "User-Agent: test/1"); err != nil {
+		t.Fatal(err)
+	}
+	text := task.WaitForLog(t, "the request's", func(line string) bool { return strings.Contains(line, `"status":200`) })
+	var entry struct {
+		Time, Client, User, Method, URL, Result, UserAgent string // a few of the members
+		Status, BytesFromClient, BytesToClient             int
+	}
+	if err := json.Unmarshal([]byte(text), &entry); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	if entry.Client != insider.String() || entry.User != "alice" || entry.Method != "GET" || entry.URL != "http://origin.example/path?" || entry.UserAgent != "test/1" ||
+		entry.BytesFromClient == 0 || entry.BytesToClient == 0 {
+		t.Errorf("%s", text)
+	}
+	at, err := time.Parse("2006-01-02T15:04:05.000-0700", entry.Time)
+	if _, offset := at.Zone(); err != nil || offset != 9*60*60 {
+		t.Errorf("time %q is not in Tokyo's zone: %v", entry.Time, err)
+	}
+	if strings.Contains(text, "secret") {
+		t.Errorf("the query is in the log: %s", text)
+	}
+}
+
+func TestPasswordsStayOutOfSquidsEnvironmentAndOfOthersSight(t *testing.T) {
+	task := rig.StartTask(t, options(nil))
+	children, err := task.Children("squid")
+	if err != nil || len(children) != 1 {
+		t.Fatalf("%d Squids: %v", len(children), err)
+	}
+	environment, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", children[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(environment), password) || strings.Contains(string(environment), "SQUIDFLEET_PASSWORD") {
+		t.Error("a password is in Squid's environment")
+	}
+	info, err := os.Stat(filepath.Join(task.Dir, "run", "passwords"))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the password file: %v, %v", info, err)
+	}
+}

@@ -1,0 +1,198 @@
+package rig
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/icholy/digest"
+	"github.com/pires/go-proxyproto"
+)
+
+// Client sends requests to a task as one client behind the load balancer would.
+type Client struct {
+	// Task is where Squid listens.
+	Task netip.AddrPort
+	// From is the sender's own address: the load balancer's.
+	From netip.Addr
+	// Header is the PROXY header; nil sends none. See ProxyHeader.
+	Header *proxyproto.Header
+	// URI goes into the answer to a challenge; without it, what curl puts there: the target of CONNECT, otherwise its path and query.
+	URI string
+	// User and Password answer a Digest challenge; an empty user does not.
+	User, Password string
+}
+
+// ProxyHeader is the PROXY v2 header that the load balancer sends for a client.
+func ProxyHeader(client netip.Addr) *proxyproto.Header {
+	transport, destination := proxyproto.TCPv4, netip.AddrFrom4([4]byte{192, 0, 2, 80})
+	if client.Is6() {
+		transport, destination = proxyproto.TCPv6, netip.MustParseAddr("2001:db8::80")
+	}
+	return &proxyproto.Header{
+		Version: 2, Command: proxyproto.PROXY, TransportProtocol: transport,
+		SourceAddr:      net.TCPAddrFromAddrPort(netip.AddrPortFrom(client, 40000)),
+		DestinationAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(destination, 35201)),
+	}
+}
+
+// LocalHeader is the PROXY v2 header of a health check: the LOCAL command.
+func LocalHeader() *proxyproto.Header {
+	return &proxyproto.Header{Version: 2, Command: proxyproto.LOCAL, TransportProtocol: proxyproto.UNSPEC}
+}
+
+const clientTimeout = 20 * time.Second
+
+// Dial opens a connection to the task and sends the PROXY header.
+func (c Client) Dial() (net.Conn, error) {
+	dialer := net.Dialer{Timeout: clientTimeout}
+	if c.From.IsValid() {
+		dialer.LocalAddr = &net.TCPAddr{IP: c.From.AsSlice()}
+	}
+	conn, err := dialer.Dial("tcp", c.Task.String())
+	if err != nil {
+		return nil, err
+	}
+	conn.SetDeadline(time.Now().Add(clientTimeout))
+	if c.Header != nil {
+		if _, err := c.Header.WriteTo(conn); err != nil {
+			conn.Close()
+			return nil, err
+		}
+	}
+	return conn, nil
+}
+
+// Response is an answer with its body read.
+type Response struct {
+	*http.Response
+	Text string
+	// Challenged says that the proxy asked for credentials first.
+	Challenged bool
+}
+
+// Request sends one request, with the target in the form that the method needs on a proxy, and answers a challenge on the same connection. Headers are lines without a line end.
+func (c Client) Request(method, target string, headers ...string) (*Response, error) {
+	conn, response, err := c.open(method, target, headers)
+	if conn != nil {
+		conn.Close()
+	}
+	return response, err
+}
+
+// Tunnel opens a tunnel with CONNECT and returns its connection, which the caller closes. On a refusal the connection is nil and the response tells why.
+func (c Client) Tunnel(target string) (net.Conn, *Response, error) {
+	conn, response, err := c.open(http.MethodConnect, target, nil)
+	if err != nil || response.StatusCode != http.StatusOK {
+		if conn != nil {
+			conn.Close()
+		}
+		return nil, response, err
+	}
+	conn.SetDeadline(time.Time{})
+	return conn, response, nil
+}
+
+// open sends a request, and again with credentials where the proxy asks for them, and returns the connection that the answer came over.
+func (c Client) open(method, target string, headers []string) (net.Conn, *Response, error) {
+	conn, err := c.Dial()
+	if err != nil {
+		return nil, nil, err
+	}
+	reader := bufio.NewReader(conn)
+	response, err := roundTrip(conn, reader, method, target, headers)
+	if err != nil || response.StatusCode != http.StatusProxyAuthRequired || c.User == "" {
+		return conn, response, err
+	}
+	authorization, err := c.Authorization(response.Response, method, target)
+	if err != nil {
+		return conn, nil, err
+	}
+	if response.Close {
+		conn.Close()
+		if conn, err = c.Dial(); err != nil {
+			return nil, nil, err
+		}
+		reader.Reset(conn)
+	}
+	response, err = roundTrip(conn, reader, method, target, append([]string{authorization}, headers...))
+	if err != nil {
+		return conn, nil, err
+	}
+	response.Challenged = true
+	return conn, response, nil
+}
+
+// Authorization is the header line that answers the challenge of a 407.
+func (c Client) Authorization(challenge *http.Response, method, target string) (string, error) {
+	chal, err := digest.ParseChallenge(challenge.Header.Get("Proxy-Authenticate"))
+	if err != nil {
+		return "", fmt.Errorf("challenge %q: %w", challenge.Header.Values("Proxy-Authenticate"), err)
+	}
+	uri := c.URI
+	if uri == "" {
+		uri = target
+		if _, rest, isURL := strings.Cut(target, "://"); isURL && method != http.MethodConnect {
+			uri = "/"
+			if i := strings.IndexAny(rest, "/?"); i >= 0 {
+				uri = rest[i:]
+			}
+		}
+	}
+	credentials, err := digest.Digest(chal, digest.Options{Method: method, URI: uri, Count: 1, Username: c.User, Password: c.Password})
+	if err != nil {
+		return "", err
+	}
+	return "Proxy-Authorization: " + credentials.String(), nil
+}
+
+func roundTrip(conn net.Conn, reader *bufio.Reader, method, target string, headers []string) (*Response, error) {
+	head := method + " " + target + " HTTP/1.1\r\n"
+	if host := hostOf(method, target); host != "" && !hasHeader(headers, "Host") {
+		head += "Host: " + host + "\r\n"
+	}
+	for _, h := range headers {
+		head += h + "\r\n"
+	}
+	if _, err := io.WriteString(conn, head+"\r\n"); err != nil {
+		return nil, err
+	}
+	response, err := http.ReadResponse(reader, &http.Request{Method: method})
+	if err != nil {
+		return nil, err
+	}
+	if method == http.MethodConnect && response.StatusCode == http.StatusOK {
+		return &Response{Response: response}, nil
+	}
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, err
+	}
+	return &Response{Response: response, Text: string(body)}, nil
+}
+
+func hasHeader(headers []string, name string) bool {
+	for _, h := range headers {
+		if key, _, ok := strings.Cut(h, ":"); ok && strings.EqualFold(key, name) {
+			return true
+		}
+	}
+	return false
+}
+
+func hostOf(method, target string) string {
+	if method == http.MethodConnect {
+		return target
+	}
+	_, rest, found := strings.Cut(target, "://")
+	if !found {
+		return ""
+	}
+	host, _, _ := strings.Cut(rest, "/")
+	return host
+}

@@ -1,0 +1,122 @@
+package rig
+
+import (
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// Answer is what the DNS server says to one query: addresses (those of the other family than asked for are left out), a chain of canonical names before them, or an error.
+type Answer struct {
+	CNAMEs    []string
+	Addresses []netip.Addr
+	TTL       uint32 // seconds
+	Rcode     int    // dns.RcodeSuccess by default
+	Delay     time.Duration
+}
+
+// ServerFailure is the Rcode of a server that could not find an answer.
+const ServerFailure = dns.RcodeServerFailure
+
+// Question is one query for a name's addresses.
+type Question struct {
+	Name string
+	IPv6 bool // for AAAA records instead of A
+}
+
+// DNS is a DNS server on 127.0.0.1:53 of the namespace.
+type DNS struct {
+	mu      sync.Mutex
+	answers map[string]func(Question) Answer
+	queries map[string]int
+}
+
+// StartDNS serves until the test ends. A name without an answer does not exist.
+func StartDNS(t testing.TB) *DNS {
+	t.Helper()
+	d := &DNS{answers: map[string]func(Question) Answer{}, queries: map[string]int{}}
+	conn, err := net.ListenPacket("udp4", "127.0.0.1:53")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp4", "127.0.0.1:53")
+	if err != nil {
+		t.Fatal(err)
+	}
+	udp, tcp := &dns.Server{PacketConn: conn, Handler: d}, &dns.Server{Listener: listener, Handler: d}
+	var done sync.WaitGroup
+	done.Go(func() { udp.ActivateAndServe() })
+	done.Go(func() { tcp.ActivateAndServe() })
+	t.Cleanup(func() {
+		conn.Close()
+		listener.Close()
+		done.Wait()
+	})
+	return d
+}
+
+// Set gives a name fixed addresses.
+func (d *DNS) Set(name string, addresses ...string) {
+	answer := Answer{TTL: 60}
+	for _, a := range addresses {
+		answer.Addresses = append(answer.Addresses, netip.MustParseAddr(a))
+	}
+	d.SetFunc(name, func(Question) Answer { return answer })
+}
+
+// SetFunc has a function answer each query for a name.
+func (d *DNS) SetFunc(name string, answer func(Question) Answer) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.answers[dns.CanonicalName(name)] = answer
+}
+
+// Queries counts the queries for a name.
+func (d *DNS) Queries(name string) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.queries[dns.CanonicalName(name)]
+}
+
+// ServeDNS answers one query.
+func (d *DNS) ServeDNS(w dns.ResponseWriter, query *dns.Msg) {
+	reply := new(dns.Msg).SetReply(query)
+	question := query.Question[0]
+	name := strings.ToLower(question.Name)
+	d.mu.Lock()
+	answer := d.answers[name]
+	d.queries[name]++
+	d.mu.Unlock()
+	if answer == nil {
+		reply.Rcode = dns.RcodeNameError
+		w.WriteMsg(reply)
+		return
+	}
+	said := answer(Question{Name: name, IPv6: question.Qtype == dns.TypeAAAA})
+	time.Sleep(said.Delay)
+	reply.Rcode = said.Rcode
+	owner := question.Name
+	for _, target := range said.CNAMEs {
+		target = dns.Fqdn(target)
+		reply.Answer = append(reply.Answer, &dns.CNAME{Hdr: header(owner, dns.TypeCNAME, said.TTL), Target: target})
+		owner = target
+	}
+	for _, a := range said.Addresses {
+		switch {
+		case question.Qtype == dns.TypeA && a.Is4():
+			reply.Answer = append(reply.Answer, &dns.A{Hdr: header(owner, dns.TypeA, said.TTL), A: a.AsSlice()})
+		case question.Qtype == dns.TypeAAAA && a.Is6():
+			reply.Answer = append(reply.Answer, &dns.AAAA{Hdr: header(owner, dns.TypeAAAA, said.TTL), AAAA: a.AsSlice()})
+		}
+	}
+	w.WriteMsg(reply)
+}
+
+func header(owner string, kind uint16, ttl uint32) dns.RR_Header {
+	return dns.RR_Header{Name: owner, Rrtype: kind, Class: dns.ClassINET, Ttl: ttl}
+}

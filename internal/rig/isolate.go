@@ -1,0 +1,96 @@
+// Package rig is what the tests with a real Squid and the benchmarks are built from: a machine's worth of internet inside a network namespace, origins and a DNS server in it, a
+// task (the staged files, the built entrypoint and Debian's Squid) and a client that speaks to it as the load balancer would.
+package rig
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// isolated tells the program that it is the copy inside the namespaces.
+const isolated = "SQUIDFLEET_RIG_ISOLATED"
+
+// Isolate runs the calling program again in network and mount namespaces of its own and returns only in that copy; the original exits with the copy's exit code. It needs root.
+//
+// Inside, every IPv4 and IPv6 address that a TCP connection can be made to belongs to the machine itself: a listener on the unspecified address answers for 1.2.3.4 as for 169.254.170.2, so that what is
+// forbidden would answer if it were reached, and nothing leaves the machine. DNS queries go to 127.0.0.1.
+func Isolate() {
+	if os.Getenv(isolated) != "" {
+		if err := prepare(); err != nil {
+			fmt.Fprintln(os.Stderr, "rig: preparing the network namespace:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	if os.Geteuid() != 0 {
+		fmt.Fprintln(os.Stderr, "rig: these tests make network namespaces and need root: run them with sudo, for example `sudo -E env PATH=\"$PATH\" make test`")
+		os.Exit(1)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "rig:", err)
+		os.Exit(1)
+	}
+	again := exec.Command(self, os.Args[1:]...)
+	again.Stdin, again.Stdout, again.Stderr = os.Stdin, os.Stdout, os.Stderr
+	again.Env = append(os.Environ(), isolated+"=1")
+	again.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS,
+		Pdeathsig:  syscall.SIGKILL,
+	}
+	err = again.Run()
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		os.Exit(0)
+	case errors.As(err, &exit) && exit.ExitCode() >= 0:
+		os.Exit(exit.ExitCode())
+	}
+	fmt.Fprintln(os.Stderr, "rig:", err)
+	os.Exit(1)
+}
+
+func prepare() error {
+	// A mount made here must not show outside.
+	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("making mounts private: %w", err)
+	}
+	resolv := filepath.Join(os.TempDir(), fmt.Sprintf("squidfleet-rig-resolv.%d", os.Getpid()))
+	if err := os.WriteFile(resolv, []byte("nameserver 127.0.0.1\n"), 0o644); err != nil {
+		return err
+	}
+	defer os.Remove(resolv) // the mount keeps the file itself alive
+	target, err := filepath.EvalSymlinks("/etc/resolv.conf")
+	if err != nil {
+		return err
+	}
+	if err := syscall.Mount(resolv, target, "", syscall.MS_BIND, ""); err != nil {
+		return fmt.Errorf("mounting a resolv.conf of its own: %w", err)
+	}
+	// Squid keeps segments of a fixed name there; those of other Squids on the machine must not be in the way.
+	if err := syscall.Mount("tmpfs", "/dev/shm", "tmpfs", syscall.MS_NOSUID|syscall.MS_NODEV, "mode=1777"); err != nil {
+		return fmt.Errorf("mounting a /dev/shm of its own: %w", err)
+	}
+	for _, command := range []string{
+		"ip link set lo up",
+		"ip route add local 0.0.0.0/0 dev lo",
+		"ip -6 route add local ::/0 dev lo",
+	} {
+		words := strings.Fields(command)
+		if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
+			return fmt.Errorf("%s: %w: %s", command, err, out)
+		}
+	}
+	// Thousands of short connections from few addresses.
+	for name, value := range map[string]string{"ip_local_port_range": "1024 65000", "tcp_tw_reuse": "1"} {
+		if err := os.WriteFile("/proc/sys/net/ipv4/"+name, []byte(value), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,218 @@
+package rig
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Origins answers on a set of ports for every address of the namespace. It counts connections by the address they were made to, and keeps the bytes of the last request.
+type Origins struct {
+	// Roots verifies the certificate of the HTTPS port.
+	Roots *x509.CertPool
+
+	mu          sync.Mutex
+	handler     http.Handler
+	connections map[netip.AddrPort]int
+	head        []byte
+}
+
+// StartOrigins listens on the plain ports and, with TLS, on the others, until the test ends.
+func StartOrigins(t testing.TB, plain, overTLS []int) *Origins {
+	t.Helper()
+	o := &Origins{connections: map[netip.AddrPort]int{}}
+	certificate, roots := selfSigned(t)
+	o.Roots = roots
+	server := &http.Server{
+		Handler: http.HandlerFunc(o.answer),
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			if secure, ok := c.(*tls.Conn); ok {
+				c = secure.NetConn()
+			}
+			return context.WithValue(ctx, recordedConn{}, c)
+		},
+		ReadHeaderTimeout: time.Minute,
+		TLSNextProto:      map[string]func(*http.Server, *tls.Conn, http.Handler){}, // HTTP/1.1, whose bytes can be compared
+		ErrorLog:          log.New(io.Discard, "", 0),                               // clients that leave before the TLS handshake are the rule here
+	}
+	var done sync.WaitGroup
+	serve := func(port int, secure bool) {
+		listener, err := net.Listen("tcp", net.JoinHostPort("::", strconv.Itoa(port)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		listener = &recordingListener{listener, o}
+		if secure {
+			listener = tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{certificate}})
+		}
+		done.Go(func() { server.Serve(listener) })
+	}
+	for _, port := range plain {
+		serve(port, false)
+	}
+	for _, port := range overTLS {
+		serve(port, true)
+	}
+	t.Cleanup(func() {
+		server.Close()
+		done.Wait()
+	})
+	return o
+}
+
+func (o *Origins) answer(w http.ResponseWriter, r *http.Request) {
+	o.mu.Lock()
+	handler := o.handler
+	if c, ok := r.Context().Value(recordedConn{}).(*recordingConn); ok {
+		o.head = c.head()
+	}
+	o.mu.Unlock()
+	if handler != nil {
+		handler.ServeHTTP(w, r)
+		return
+	}
+	o.Hello(w, r)
+}
+
+// Hello answers "hello from ADDRESS" with the address that the connection was made to.
+func (o *Origins) Hello(w http.ResponseWriter, r *http.Request) {
+	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	io.Copy(io.Discard, r.Body)
+	io.WriteString(w, "hello from "+addressOf(local).Addr().String()+"\n")
+}
+
+// SetHandler has a handler answer all requests from now on; nil goes back to Hello.
+func (o *Origins) SetHandler(h http.Handler) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.handler = h
+}
+
+// Reached returns the connections since the last call of Forget, by address and port.
+func (o *Origins) Reached() map[netip.AddrPort]int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	out := make(map[netip.AddrPort]int, len(o.connections))
+	for to, count := range o.connections {
+		out[to] = count
+	}
+	return out
+}
+
+// AwaitConnection waits, for at most a second, until a connection has been counted: the kernel completes one before the listener sees it.
+func (o *Origins) AwaitConnection() {
+	for range 1000 {
+		if len(o.Reached()) > 0 {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// Forget sets all counts to zero.
+func (o *Origins) Forget() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	clear(o.connections)
+}
+
+// LastHead returns the request line and headers of the last plain request, as they came over the wire.
+func (o *Origins) LastHead() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return string(o.head)
+}
+
+type recordingListener struct {
+	net.Listener
+	origins *Origins
+}
+
+func (l *recordingListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	l.origins.mu.Lock()
+	l.origins.connections[addressOf(c.LocalAddr())]++
+	l.origins.mu.Unlock()
+	return &recordingConn{Conn: c}, nil
+}
+
+// addressOf is an address without the IPv4-mapped form that a listener for both families gives it.
+func addressOf(a net.Addr) netip.AddrPort {
+	tcp, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	ap := tcp.AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
+}
+
+type recordedConn struct{}
+
+// recordingConn keeps what was read since the last complete request head.
+type recordingConn struct {
+	net.Conn
+	mu   sync.Mutex
+	read []byte
+}
+
+const maxRecorded = 1 << 20
+
+func (c *recordingConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.mu.Lock()
+	if len(c.read)+n <= maxRecorded {
+		c.read = append(c.read, p[:n]...)
+	}
+	c.mu.Unlock()
+	return n, err
+}
+
+func (c *recordingConn) head() []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	head, _, _ := bytes.Cut(c.read, []byte("\r\n\r\n"))
+	c.read = nil
+	return append([]byte(nil), head...)
+}
+
+func selfSigned(t testing.TB) (tls.Certificate, *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "origin.example"}, DNSNames: []string{"origin.example", "*.example"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(leaf)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
+}

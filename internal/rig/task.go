@@ -1,0 +1,312 @@
+package rig
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"squidfleet/params"
+	"squidfleet/proxyimage"
+	"squidfleet/proxyimage/container"
+	"squidfleet/squid"
+)
+
+// nobody is whom the task runs as, because in the image it is an unprivileged user too.
+const nobody = 65534
+
+// Task is one running task: the built entrypoint with the real Squid under it, in the staged directory.
+type Task struct {
+	Addr   netip.AddrPort
+	Dir    string
+	Params *params.Params
+
+	command *exec.Cmd
+	exited  chan struct{}
+	output  *output
+	errors  *output
+}
+
+// TaskOptions say how a task differs from the default parameters.
+type TaskOptions struct {
+	// Context holds stack parameters as in cdk.json.
+	Context map[string]any
+	Network proxyimage.Network
+	// Passwords holds each user's.
+	Passwords map[string]string
+	// Edit changes the staged squid.conf.
+	Edit func(conf string) string
+	// Environment is added to the entrypoint's.
+	Environment []string
+	// Prepare changes the staged directory before the start.
+	Prepare func(dir string) error
+}
+
+// Stage writes the staged files of the parameters into a directory of the test's own, readable for the task's user.
+func Stage(t testing.TB, o TaskOptions) (string, *params.Params) {
+	t.Helper()
+	p, err := params.Parse(o.Context)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var credentials []squid.Credential
+	if p.Credentials == params.CredentialsImage {
+		for _, user := range p.Users {
+			credentials = append(credentials, squid.Credential{User: user, Password: o.Passwords[user]})
+		}
+	}
+	top, err := os.MkdirTemp("", "squidfleet-rig-") // not t.TempDir, which the task's user may not enter
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(top) })
+	if err := os.Chmod(top, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(top, "context")
+	if err := proxyimage.Stage(context.Background(), dir, p, o.Network, credentials); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, container.Run), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	// What the image's Dockerfile gives to the image's user.
+	owned := []string{container.Run}
+	if p.Credentials == params.CredentialsImage {
+		owned = append(owned, container.Passwords)
+	}
+	for _, name := range owned {
+		if err := os.Chown(filepath.Join(dir, name), nobody, nobody); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if o.Edit != nil {
+		path := filepath.Join(dir, "squid.conf")
+		conf, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(o.Edit(string(conf))), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if o.Prepare != nil {
+		if err := o.Prepare(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir, p
+}
+
+// StartTask stages and starts a task and waits until it accepts connections. It is stopped when the test ends.
+func StartTask(t testing.TB, o TaskOptions) *Task {
+	t.Helper()
+	task, err := TryTask(t, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return task
+}
+
+// TryTask is StartTask for a task that may not start.
+func TryTask(t testing.TB, o TaskOptions) (*Task, error) {
+	t.Helper()
+	dir, p := Stage(t, o)
+	task := &Task{
+		Params: p,
+		Addr:   netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(p.ListenerPort)),
+		Dir:    dir,
+		output: &output{}, errors: &output{}, exited: make(chan struct{}),
+	}
+	task.command = exec.Command(filepath.Join(dir, "entrypoint"))
+	task.command.Dir = dir
+	task.command.Env = append(Environment(p, o.Passwords), "SQUIDFLEET_DIR="+dir, container.EnvEgressURL+"="+container.EgressOff, container.EnvName+"=rig"+fmt.Sprint(p.ListenerPort))
+	task.command.Env = append(task.command.Env, o.Environment...)
+	task.command.Stdout, task.command.Stderr = task.output, task.errors
+	task.command.SysProcAttr = &syscall.SysProcAttr{
+		Credential: &syscall.Credential{Uid: nobody, Gid: nobody},
+		Pdeathsig:  syscall.SIGKILL,
+		Setpgid:    true,
+	}
+	if err := task.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		task.command.Wait()
+		close(task.exited)
+	}()
+	t.Cleanup(func() { task.Stop(t) })
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		conn, err := net.DialTimeout("tcp", task.Addr.String(), time.Second)
+		if err == nil {
+			conn.Close()
+			return task, nil
+		}
+		select {
+		case <-task.exited:
+			return nil, fmt.Errorf("the task ended instead of listening: %s\n%s", task.command.ProcessState, task.Errors())
+		case <-time.After(5 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			return nil, fmt.Errorf("the task does not listen after 30 s: %w\n%s", err, task.Errors())
+		}
+	}
+}
+
+// DigestKey is the key of the nonces that all tasks of the tests share.
+const DigestKey = "a-key-for-tests-only-0123456789-abcdefghijklmnopqrstuvwxyz"
+
+// Environment is what the task definition gives to the entrypoint, for these parameters.
+func Environment(p *params.Params, passwords map[string]string) []string {
+	env := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", container.EnvDigest + "=" + string(p.Digest), container.EnvCredentials + "=" + string(p.Credentials)}
+	if p.Digest == params.DigestFleet {
+		env = append(env, container.EnvDigestKeys+"="+DigestKey)
+	}
+	if p.Credentials == params.CredentialsImage {
+		return env
+	}
+	env = append(env, container.EnvRealm+"="+p.Realm, container.EnvUsers+"="+strings.Join(p.Users, ","))
+	for _, user := range p.Users {
+		env = append(env, squid.PasswordVariable(user)+"="+passwords[user])
+	}
+	return env
+}
+
+// Signal sends a signal to the entrypoint.
+func (task *Task) Signal(s syscall.Signal) error { return task.command.Process.Signal(s) }
+
+// Wait waits for the entrypoint's end and returns its exit code.
+func (task *Task) Wait(t testing.TB, atMost time.Duration) int {
+	t.Helper()
+	select {
+	case <-task.exited:
+		return task.command.ProcessState.ExitCode()
+	case <-time.After(atMost):
+		t.Fatalf("the task still runs after %s\n%s", atMost, task.Errors())
+		return -1
+	}
+}
+
+// Health runs the container's health check in the task; the error is what the check finds wrong.
+func (task *Task) Health() (output string, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	check := exec.CommandContext(ctx, filepath.Join(task.Dir, container.Entrypoint), container.Health)
+	check.Env = []string{container.EnvDir + "=" + task.Dir}
+	text, err := check.CombinedOutput()
+	return string(text), err
+}
+
+// Ended says whether the task is gone, and with which exit code.
+func (task *Task) Ended() (code int, ended bool) {
+	select {
+	case <-task.exited:
+		return task.command.ProcessState.ExitCode(), true
+	default:
+		return 0, false
+	}
+}
+
+// Stop ends the task and what it started, at once.
+func (task *Task) Stop(t testing.TB) {
+	t.Helper()
+	select {
+	case <-task.exited:
+		return
+	default:
+	}
+	task.command.Process.Signal(syscall.SIGINT)
+	select {
+	case <-task.exited:
+	case <-time.After(10 * time.Second):
+		task.Kill()
+		t.Errorf("the task had to be killed\n%s", task.Errors())
+	}
+}
+
+// Kill ends the task and what it started without giving it a chance, for tests that start many.
+func (task *Task) Kill() {
+	syscall.Kill(-task.command.Process.Pid, syscall.SIGKILL) // its own process group
+	<-task.exited
+}
+
+// Pid is the entrypoint's process id.
+func (task *Task) Pid() int { return task.command.Process.Pid }
+
+// Log returns the access log so far, a string a line.
+func (task *Task) Log() []string { return task.output.lines() }
+
+// Errors returns everything written to standard error so far.
+func (task *Task) Errors() string { return strings.Join(task.errors.lines(), "\n") }
+
+// WaitForLog waits until a line of the access log fulfils the condition, and returns it.
+func (task *Task) WaitForLog(t testing.TB, what string, condition func(line string) bool) string {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for time.Now().Before(deadline) {
+		if lines := task.Log(); slices.ContainsFunc(lines, condition) {
+			return lines[slices.IndexFunc(lines, condition)]
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("no line of the log is %s:\n%s", what, strings.Join(task.Log(), "\n"))
+	return ""
+}
+
+// output collects what a process writes.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) lines() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	text := strings.TrimSuffix(o.text.String(), "\n")
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, "\n")
+}
+
+// Children lists the process ids of the entrypoint's children whose program has the given name.
+func (task *Task) Children(name string) ([]int, error) { return ChildrenOf(task.Pid(), name) }
+
+// ChildrenOf is Children for any process.
+func ChildrenOf(pid int, name string) ([]int, error) {
+	path := fmt.Sprintf("/proc/%d/task/%d/children", pid, pid)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	for _, word := range strings.Fields(string(text)) {
+		comm, err := os.ReadFile("/proc/" + word + "/comm")
+		if err == nil && strings.TrimSpace(string(comm)) == name {
+			var pid int
+			fmt.Sscan(word, &pid)
+			pids = append(pids, pid)
+		}
+	}
+	return pids, nil
+}
