@@ -1,0 +1,79 @@
+# The one command surface. `make help` lists the targets; each sets up what it needs by itself.
+# Arguments for the CDK go into ARGS: make synth ARGS="-c fleetSize=3 -c users=alice,bob"
+
+SHELL = /bin/sh
+.DEFAULT_GOAL = help
+
+ARGS ?=
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# The npm packages bring the CDK CLI and the Node.js that it and the CDK's Go bindings run on.
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+NODE_MODULES = node_modules/.package-lock.json
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(NODE_MODULES) ## install what is missing: npm packages and, on Debian and Ubuntu, Squid and what the tests need
+	@scripts/setup.sh
+
+$(NODE_MODULES): package.json package-lock.json
+	@scripts/setup.sh go npm
+	npm ci --no-audit --no-fund
+	@touch $@
+
+.PHONY: synth
+synth: $(NODE_MODULES) ## write the CloudFormation templates and the image's build context into cdk.out
+	cdk synth --quiet $(ARGS)
+
+.PHONY: diff
+diff: $(NODE_MODULES) ## show what a deployment would change
+	cdk diff $(ARGS)
+
+.PHONY: deploy
+deploy: $(NODE_MODULES) ## deploy or update the fleet
+	cdk deploy --all $(ARGS)
+
+.PHONY: destroy
+destroy: $(NODE_MODULES) ## remove the fleet
+	cdk destroy --all $(ARGS)
+
+ASSEMBLY ?=
+
+.PHONY: check
+check: $(NODE_MODULES) ## judge an assembly before AWS does (ASSEMBLY=cdk.out; without one, a fresh one of the parameters)
+	@if [ -z "$(ASSEMBLY)" ]; then cdk synth --quiet $(ARGS); fi
+	go run ./internal/check/cmd $(or $(ASSEMBLY),cdk.out)
+
+.PHONY: local
+local: ## run a fleet on this machine, with addresses that change: no AWS, no container engine (ARGS="--rotate-every 20s")
+	@scripts/setup.sh go squid curl
+	go run ./cmd/squidfleet local $(ARGS)
+
+.PHONY: test
+test: lint $(NODE_MODULES) ## lint, then run every test: pure Go, templates, a real Squid, a real image (needs root for the namespaces)
+	@scripts/setup.sh squid podman debootstrap curl ip
+	go test -timeout 25m $$(go list ./... | grep -v /integration)
+	go test -timeout 25m -p 1 ./integration ./integration/image ./integration/lifecycle # one at a time: they signal processes and wait for them
+	$(MAKE) check
+	go test -timeout 10m -v ./integration/rotation # in full, because its counts are what it is for
+
+.PHONY: unit
+unit: ## run the tests that need nothing but Go
+	go test ./destination/... ./params/... ./squid/... ./digest/... ./proxyimage/... ./internal/awsstandin/... ./internal/bench/... ./internal/check ./internal/nlb/... ./internal/operator/...
+
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck, shellcheck
+	@scripts/setup.sh go shellcheck
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not formatted (gofmt -w): $$unformatted" >&2; exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+	shellcheck $$(git ls-files '*.sh') .ci/run
+
+.PHONY: bench
+bench: $(NODE_MODULES) ## measure synth, throughput and image, into docs/benchmarks.md (needs root)
+	@scripts/setup.sh squid podman debootstrap curl ip
+	go run ./internal/bench/synth
+	go test -run '^$$' -bench . -benchtime 1x -timeout 60m -p 1 ./integration ./integration/image
