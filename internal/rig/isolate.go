@@ -12,6 +12,12 @@ import (
 	"syscall"
 )
 
+// FirstPort to LastPort are the ports for listeners of the tests: the system gives none of them to an outgoing connection.
+const (
+	FirstPort = 35200
+	LastPort  = 35499
+)
+
 // isolated tells the program that it is the copy inside the namespaces.
 const isolated = "SQUIDFLEET_RIG_ISOLATED"
 
@@ -86,8 +92,8 @@ func prepare() error {
 			return fmt.Errorf("%s: %w: %s", command, err, out)
 		}
 	}
-	// Thousands of short connections from few addresses.
-	for name, value := range map[string]string{"ip_local_port_range": "1024 65000", "tcp_tw_reuse": "1"} {
+	// Thousands of short connections from few addresses. None of them may hold a port that a task or an origin of the tests is about to listen on.
+	for name, value := range map[string]string{"ip_local_port_range": "1024 65000", "ip_local_reserved_ports": fmt.Sprintf("8080,%d-%d", FirstPort, LastPort), "tcp_tw_reuse": "1"} {
 		if err := os.WriteFile("/proc/sys/net/ipv4/"+name, []byte(value), 0o644); err != nil {
 			return err
 		}
