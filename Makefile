@@ -54,7 +54,7 @@ local: ## run a fleet on this machine, with addresses that change: no AWS, no co
 
 .PHONY: test
 test: lint $(NODE_MODULES) ## lint, then run every test: pure Go, templates, a real Squid, a real image (needs root for the namespaces)
-	@scripts/setup.sh squid podman debootstrap curl ip
+	@scripts/setup.sh squid podman debootstrap curl ip chromium python
 	go test -timeout 25m $$(go list ./... | grep -v /integration)
 	go test -timeout 25m -p 1 ./integration ./integration/image ./integration/lifecycle # one at a time: they signal processes and wait for them
 	$(MAKE) check

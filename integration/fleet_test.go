@@ -16,25 +16,6 @@ import (
 	"squidfleet/internal/rig"
 )
 
-// startFleet starts tasks with the same keys behind a load balancer that takes them in turn, connection by connection, and returns its address.
-func startFleet(t *testing.T, digest string, tasks int) string {
-	t.Helper()
-	var all []*rig.Task
-	for i := range tasks {
-		task := rig.StartTask(t, onPort(options(map[string]any{"digest": digest}), 35231+10*i))
-		all = append(all, task)
-		if digest == "squid" {
-			// Squid 5.7's own nonces are made of the second and of a random sequence that depends on the second of the first challenge alone (src/auth/digest/Config.cc; 6 has a better seed): tasks that begin
-			// to challenge together hand out the same ones.
-			anonymous := client(task)
-			anonymous.User = ""
-			anonymous.Request("GET", "http://origin.example/")
-			time.Sleep(1100 * time.Millisecond)
-		}
-	}
-	return hop(t, insider, all...)
-}
-
 // through is a client of the load balancer: it sends no PROXY header itself.
 func through(proxy string) rig.Client {
 	return rig.Client{Task: netip.MustParseAddrPort(proxy), User: "alice", Password: password}
@@ -98,7 +79,7 @@ func answer(nonce, nc, method, uri string) string {
 
 func TestOneChallengeIsEnoughForTheWholeFleet(t *testing.T) {
 	newWorld(t)
-	s := &session{client: through(startFleet(t, "fleet", 3))}
+	s := &session{client: through(startFleet(t, "fleet", 3).proxy)}
 	for i := range 1000 {
 		method, target, uri := "GET", "http://origin.example/", "/"
 		if i%2 == 1 {
@@ -116,7 +97,7 @@ func TestOneChallengeIsEnoughForTheWholeFleet(t *testing.T) {
 // With Squid's own Digest the same client is challenged by each task anew, over and over: that is what the fleet's helper is for.
 func TestSquidsOwnDigestChallengesAgainAndAgain(t *testing.T) {
 	newWorld(t)
-	s := &session{client: through(startFleet(t, "squid", 3))}
+	s := &session{client: through(startFleet(t, "squid", 3).proxy)}
 	failures := 0
 	for range 100 {
 		if status, err := s.send("GET", "http://origin.example/", "/"); err != nil || status != served {
@@ -131,7 +112,7 @@ func TestSquidsOwnDigestChallengesAgainAndAgain(t *testing.T) {
 
 func TestManyWorkersShareANonce(t *testing.T) {
 	newWorld(t)
-	s := &session{client: through(startFleet(t, "fleet", 3))}
+	s := &session{client: through(startFleet(t, "fleet", 3).proxy)}
 	const workers, requests = 32, 4000
 	var failures atomic.Int64
 	var first atomic.Value
@@ -155,7 +136,7 @@ func TestManyWorkersShareANonce(t *testing.T) {
 
 func TestClientsThatCloseAfterAChallengeGetIn(t *testing.T) {
 	newWorld(t)
-	proxy := startFleet(t, "fleet", 3)
+	proxy := startFleet(t, "fleet", 3).proxy
 	for i := range 20 {
 		response, err := through(proxy).Request("GET", "http://origin.example/", "Connection: close", "Proxy-Connection: close")
 		if err != nil || response.StatusCode != served {
@@ -254,7 +235,7 @@ func TestBodiesGetThrough(t *testing.T) {
 		body, _ := io.ReadAll(r.Body)
 		fmt.Fprintf(rw, "%d bytes", len(body))
 	}))
-	proxy := startFleet(t, "fleet", 3)
+	proxy := startFleet(t, "fleet", 3).proxy
 	const size = 300_000
 	body, err := curl(t, "--proxy", "http://"+proxy, "--proxy-digest", "--proxy-user", "alice:"+password, "--data-binary", strings.Repeat("x", 100_000), "http://origin.example/")
 	if err != nil || body != "100000 bytes" {

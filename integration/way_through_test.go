@@ -16,50 +16,8 @@ import (
 	"testing"
 	"time"
 
-	"squidfleet/internal/nlb"
 	"squidfleet/internal/rig"
 )
-
-// hop starts a load balancer in front of the task, for clients that know nothing of the PROXY protocol, and returns its address.
-func hop(t *testing.T, as netip.Addr, tasks ...*rig.Task) string {
-	t.Helper()
-	c := nlb.Defaults()
-	c.Zones[0].Node, c.Balance = loadBalancer, nlb.RoundRobin
-	c.HealthCheck.Interval, c.HealthCheck.HealthyThreshold = 20*time.Millisecond, 2
-	c.ClientAddr = func(net.Conn) netip.AddrPort { return netip.AddrPortFrom(as, 40000) }
-	balancer, err := nlb.New(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, task := range tasks {
-		if err := balancer.Register(nlb.Target{ID: fmt.Sprint("task-", i), Addr: task.Addr}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		if err := balancer.Serve(listener); err != nil {
-			t.Error(err)
-		}
-	}()
-	t.Cleanup(func() {
-		balancer.Close()
-		<-served
-	})
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	for i := range tasks {
-		if err := balancer.WaitState(ctx, fmt.Sprint("task-", i), nlb.Healthy); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return listener.Addr().String()
-}
 
 func curl(t *testing.T, arguments ...string) (body string, err error) {
 	t.Helper()
@@ -83,7 +41,7 @@ func TestClientsGetThroughInBothCredentialModes(t *testing.T) {
 	for _, mode := range []string{"secretsmanager", "image"} {
 		t.Run(mode, func(t *testing.T) {
 			task := rig.StartTask(t, options(map[string]any{"credentials": mode}))
-			proxy := hop(t, insider, task)
+			_, proxy := hop(t, insider, task)
 			want := "hello from " + publicIPv4.String() + "\n"
 
 			t.Run("curl", func(t *testing.T) {

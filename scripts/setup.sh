@@ -4,7 +4,7 @@
 # Exit code: 0 everything is there, 1 something is missing and could not be installed, 2 wrong usage.
 set -eu
 
-tools="go npm squid podman debootstrap curl shellcheck ip"
+tools="go npm squid podman debootstrap curl shellcheck ip chromium python"
 
 usage() {
 	echo "usage: scripts/setup.sh [TOOL ...]"
@@ -18,6 +18,8 @@ is_there() {
 	podman) { command -v podman && command -v runc; } || { command -v docker && docker info; } ;;
 	debootstrap) command -v debootstrap || test -x /usr/sbin/debootstrap ;;
 	ip) command -v ip || test -x /sbin/ip ;;
+	chromium) command -v chromium || command -v chromium-browser || command -v google-chrome ;;
+	python) /usr/bin/python3 -c 'import requests_toolbelt' ;;
 	*) command -v "$1" ;;
 	esac >/dev/null 2>&1
 }
@@ -26,6 +28,7 @@ debian_packages() {
 	case $1 in
 	podman) echo "podman runc uidmap" ;;
 	ip) echo iproute2 ;;
+	python) echo python3-requests-toolbelt ;;
 	go | npm) ;; # Debian's are too old
 	*) echo "$1" ;;
 	esac
@@ -39,6 +42,8 @@ advice() {
 	podman) echo "podman: install podman with runc, or docker, for the tests of the image" ;;
 	debootstrap) echo "debootstrap: makes the base image where no registry can be reached (Debian, Ubuntu: debootstrap)" ;;
 	ip) echo "ip: install iproute2; the tests with a real Squid make network namespaces (Linux only)" ;;
+	chromium) echo "chromium: install Chromium or Google Chrome; it is one of the clients that the tests send through the proxy" ;;
+	python) echo "python: install Python's requests and requests_toolbelt for /usr/bin/python3 (Debian, Ubuntu: python3-requests-toolbelt)" ;;
 	*) echo "$1: install it with your system's package manager (brew install $1, dnf install $1, ...)" ;;
 	esac
 }
