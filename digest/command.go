@@ -17,7 +17,6 @@ import (
 //	-passwords file   lines user:realm:HA1, see ParsePasswordFile
 //	-keys file        see ParseKeys
 //	-life duration    of a nonce, default 30m
-//	-remember n       accepted responses to remember, see Config.ReplayMemory
 //
 // Paths are relative to the working directory, which is Squid's.
 func Command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
@@ -26,7 +25,6 @@ func Command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	passwords := flags.String("passwords", "", "file with lines user:realm:HA1")
 	keys := flags.String("keys", "", "file with the nonce keys, the signing one first")
 	life := flags.Duration("life", DefaultNonceLife, "how long a nonce is accepted")
-	remember := flags.Int("remember", 0, "how many accepted responses to remember")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
@@ -42,7 +40,7 @@ func Command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 		return 2
 	}
 
-	v, err := load(*passwords, *keys, Config{NonceLife: *life, ReplayMemory: *remember})
+	v, err := load(*passwords, *keys, Config{NonceLife: *life})
 	if err == nil {
 		if s := fileSocket(stdin); s != nil {
 			stdin = s

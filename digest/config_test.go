@@ -56,9 +56,20 @@ func TestKeysDoNotShowThemselves(t *testing.T) {
 func TestNewNamesEveryFieldThatIsWrong(t *testing.T) {
 	hash := HA1(MD5, "a", testRealm, "a")
 	good := Config{Realm: testRealm, Users: []User{{Name: "a", MD5: hash}}, Keys: mustKeys(t, testKey)}
-	if _, err := New(good); err != nil {
-		t.Fatal(err)
+	manyUsers := func(n int) (users []User) {
+		for i := range n {
+			users = append(users, User{Name: fmt.Sprint(i), MD5: hash})
+		}
+		return users
 	}
+	for _, users := range [][]User{good.Users, manyUsers(1000)} {
+		good.Users = users
+		if _, err := New(good); err != nil {
+			t.Fatal(err)
+		}
+	}
+	good.Users = good.Users[:1]
+	good.Users[0].Name = "a"
 	for want, change := range map[string]func(*Config){
 		"realm: 0 bytes; 1 to 128 are needed":                     func(c *Config) { c.Realm = "" },
 		"realm: 129 bytes; 1 to 128 are needed":                   func(c *Config) { c.Realm = strings.Repeat("x", 129) },
@@ -66,7 +77,11 @@ func TestNewNamesEveryFieldThatIsWrong(t *testing.T) {
 		`realm: byte 1 is ':'; printable ASCII without quote, `:   func(c *Config) { c.Realm = `a:b` },
 		`realm: byte 1 is '\\'; printable ASCII without quote, `:  func(c *Config) { c.Realm = `a\b` },
 		`realm: byte 1 is '\n'; printable ASCII without quote, `:  func(c *Config) { c.Realm = "a\nb" },
+		`realm: byte 1 is '\x1f'; printable ASCII without quote`:  func(c *Config) { c.Realm = "a\x1f" },
+		`realm: byte 1 is '\x7f'; printable ASCII without quote`:  func(c *Config) { c.Realm = "a\x7f" },
+		`realm: byte 1 is 'Ã'; printable ASCII without quote`:     func(c *Config) { c.Realm = "aé" },
 		"users: 0 given; 1 to 1000 are needed":                    func(c *Config) { c.Users = nil },
+		"users: 1001 given; 1 to 1000 are needed":                 func(c *Config) { c.Users = manyUsers(1001) },
 		"users[1].name: \"a\" is given twice":                     func(c *Config) { c.Users = append(c.Users, c.Users[0]) },
 		"users[0].name: 0 bytes; 1 to 128 are needed":             func(c *Config) { c.Users = []User{{Password: "x"}} },
 		"users[0].name: ':' is not allowed in a name":             func(c *Config) { c.Users = []User{{Name: "a:b", Password: "x"}} },
@@ -80,8 +95,6 @@ func TestNewNamesEveryFieldThatIsWrong(t *testing.T) {
 		"nonceLife: 25h0m0s is not between 1s and 24h0m0s":        func(c *Config) { c.NonceLife = 25 * time.Hour },
 		"clockSkew: -1s is not between 0s and the nonce life ":    func(c *Config) { c.ClockSkew = -time.Second },
 		"clockSkew: 1h0m0s is not between 0s and the nonce life ": func(c *Config) { c.ClockSkew = time.Hour },
-		"replayMemory: -1 is not between 0 and 1048576":           func(c *Config) { c.ReplayMemory = -1 },
-		"replayMemory: 1048577 is not between 0 and 1048576":      func(c *Config) { c.ReplayMemory = maxReplayMemory + 1 },
 	} {
 		c := good
 		change(&c)

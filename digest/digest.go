@@ -21,19 +21,29 @@
 // Whoever reads a header off the wire and can send from the same client address
 // can repeat it within the nonce's life: the same method and target, and, where
 // the client put only path and query into uri (as most do), the same path on
-// another host. [Config.ReplayMemory] narrows that to once a task. The body and
-// the other headers are not covered. On a wire that others can read, put TLS
-// under it.
+// another host. The body and the other headers are not covered. On a wire that
+// others can read, put TLS under it.
 //
 // # Guessing
 //
 // Wrong passwords are counted per client address (IPv6: per /64). After
 // [GuessBurst] of them every check from there waits its turn, whether its
-// password is right or not, and beyond [GuessDelay] it is refused unchecked.
-// Exempt is who has shown the password before, with the same nonce on this task
-// or with a nonce that was handed out in exchange for a right response: so a
-// client behind the same NAT as an attacker keeps working, on every task. A
-// newcomer there has to wait for a turn.
+// password is right or not, and beyond [GuessDelay] it is refused unchecked. Each
+// task counts for itself, and anew from its start.
+//
+// Exempt is who has shown the password before: on this task, with a nonce that
+// it has accepted; on every task, with a proof, a nonce that was handed out in
+// exchange for a right response. A client gets one when it renews a nonce, or
+// from a task on which it would have to wait. So a client behind the same NAT as
+// an attacker keeps working on the tasks that it has used, and with its second
+// nonce on all of them; elsewhere it is a newcomer, who waits for a turn or is
+// refused.
+//
+// A proof is bound to the password as well as to address and user, and only a
+// nonce of this client's leads to one. An exemption ends two nonce lives after
+// its nonce was made, and with the first wrong password that is sent under it:
+// for that nonce and for every proof that came or will come of it. So a captured
+// header is good for one guess a task beyond those of everybody else.
 package digest
 
 import (
@@ -51,9 +61,8 @@ const (
 	// made a nonce may be.
 	DefaultClockSkew = time.Minute
 
-	maxNonceLife    = 24 * time.Hour
-	maxReplayMemory = 1 << 20
-	maxUsers        = 1000
+	maxNonceLife = 24 * time.Hour
+	maxUsers     = 1000
 )
 
 // Config says who is let in. The zero value of a field with a default means the default.
@@ -73,12 +82,6 @@ type Config struct {
 	// ClockSkew is how far in the future a nonce may lie: [DefaultClockSkew]
 	// if zero, less than NonceLife.
 	ClockSkew time.Duration
-	// ReplayMemory is the number of accepted responses to remember, 0 to
-	// 1,048,576 (8 bytes each, rounded up to a power of two). A response that
-	// is remembered is answered with a fresh nonce and stale=true instead of
-	// being accepted again: a client that meant it repeats the request by
-	// itself, whoever only has the header cannot. Zero accepts repetitions.
-	ReplayMemory int
 	// Now is the clock; time.Now if nil. It must be safe for concurrent use.
 	Now func() time.Time
 }
@@ -94,8 +97,8 @@ type Verifier struct {
 	skew    int64 // seconds
 	now     func() time.Time
 	guesses *guesses
-	proven  *memory // nonce and user, of accepted responses
-	replays *memory // accepted responses; nil: not remembered
+	proven  *memory // lineages of accepted responses
+	spoiled *memory // lineages that a wrong password has ended the exemption of
 
 	respond  respondFunc
 	checkers sync.Pool
@@ -139,9 +142,6 @@ func New(c Config) (*Verifier, error) {
 	if skew < 0 || skew >= life {
 		errs = append(errs, fmt.Errorf("clockSkew: %v is not between 0s and the nonce life %v", skew, life))
 	}
-	if c.ReplayMemory < 0 || c.ReplayMemory > maxReplayMemory {
-		errs = append(errs, fmt.Errorf("replayMemory: %d is not between 0 and %d", c.ReplayMemory, maxReplayMemory))
-	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
@@ -153,10 +153,7 @@ func New(c Config) (*Verifier, error) {
 		v.now = time.Now
 	}
 	v.guesses = newGuesses(guessAddresses)
-	v.proven = newMemory(provenNonces)
-	if c.ReplayMemory > 0 {
-		v.replays = newMemory(c.ReplayMemory)
-	}
+	v.proven, v.spoiled = newMemory(lineages), newMemory(lineages)
 	v.checkers.New = func() any { return v.newChecker() }
 	return v, nil
 }

@@ -19,8 +19,12 @@ const (
 	guessDoubling  = 16
 	guessCostMax   = 32 * time.Second
 	guessForgotten = 10 * time.Minute // without a guess and without debt: cost is as at first
-	guessAddresses = 1 << 14          // 16,384 places of 40 bytes
+	guessAddresses = 1 << 14          // 16,384 places of 32 bytes
 	guessWays      = 8
+
+	// guessDebtMax is as deep in debt as an address gets by guesses that wait their
+	// turn; those that are exempt from waiting bring it no deeper.
+	guessDebtMax = GuessBurst*guessCost + GuessDelay + guessCostMax
 )
 
 // guesses keeps an account of wrong passwords by address: each adds a cost in
@@ -95,5 +99,5 @@ func (g *guesses) charge(client netip.Addr, now time.Time) {
 	}
 	cost := min(guessCost<<min(d.count/guessDoubling, 8), guessCostMax)
 	d.count++
-	d.until = max(d.until, at) + int64(cost)
+	d.until = min(max(d.until, at)+int64(cost), at+int64(guessDebtMax))
 }

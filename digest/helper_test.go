@@ -370,7 +370,7 @@ func TestCommand(t *testing.T) {
 		code   int
 		stderr string
 	}{
-		"good":             {[]string{"-passwords", passwords, "-keys", keys, "-remember", "100"}, 0, ""},
+		"good":             {[]string{"-passwords", passwords, "-keys", keys}, 0, ""},
 		"no key":           {[]string{"-passwords", passwords}, 2, "-keys: a file is needed"},
 		"no passwords":     {[]string{"-keys", keys}, 2, "-passwords: a file is needed"},
 		"more arguments":   {[]string{"-passwords", passwords, "-keys", keys, "x"}, 2, `"x": there are no arguments`},

@@ -6,14 +6,14 @@ import (
 	"sync/atomic"
 )
 
-// provenNonces is how many pairs of nonce and user are remembered: 128 KiB.
-const provenNonces = 1 << 14
+// lineages is how many of them each memory has places for: 128 KiB.
+const lineages = 1 << 14
 
 // memory remembers the latest of a fixed number of byte strings by their
 // hashes, each in the one place that its hash gives it. A newer one may push
 // an older one out, so it can forget and must not be relied on for more than
-// its best effort. The hash is seeded: nobody can aim at a place. Only what
-// came with a right password is put in, so that others cannot flush it.
+// its best effort. The hash is seeded: nobody can aim at a place. Only what a
+// right password has come with is put in, so that others cannot flush it.
 type memory struct {
 	seed  maphash.Seed
 	slots []atomic.Uint64
@@ -32,18 +32,12 @@ func (m *memory) slot(b []byte) (*atomic.Uint64, uint64) {
 	return &m.slots[h&uint64(len(m.slots)-1)], h
 }
 
-// add remembers b and tells whether it was remembered already.
-func (m *memory) add(b []byte) (known bool) {
+func (m *memory) add(b []byte) {
 	s, h := m.slot(b)
-	return s.Swap(h) == h
+	s.Store(h)
 }
 
 func (m *memory) has(b []byte) bool {
 	s, h := m.slot(b)
 	return s.Load() == h
-}
-
-func (m *memory) remove(b []byte) {
-	s, h := m.slot(b)
-	s.CompareAndSwap(h, 0)
 }

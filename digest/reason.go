@@ -25,8 +25,7 @@ const (
 	NonceForeign               // stale: forged, another client's, or under a key we do not have
 	NonceFuture                // stale: made later than the clock skew allows
 	NonceExpired               // stale: older than its life
-	Replayed                   // stale: this response was accepted before
-	ProofNeeded                // stale: guesses from here; the new nonce is exempt from waiting
+	ProofNeeded                // stale: guesses from here; the new nonce is exempt from waiting, or leads to one that is
 	Throttled                  // not checked: too many guesses from here; no challenge
 	LineMalformed              // Squid's line is not what the helper expects; no challenge
 	LineTooLong                // Squid's line exceeds the helper's buffer; no challenge
@@ -52,7 +51,6 @@ var reasonNames = [reasons]string{
 	NonceForeign:        "nonce-foreign",
 	NonceFuture:         "nonce-future",
 	NonceExpired:        "nonce-expired",
-	Replayed:            "replayed",
 	ProofNeeded:         "proof-needed",
 	Throttled:           "throttled",
 	LineMalformed:       "line-malformed",

@@ -98,10 +98,9 @@ func (c *checker) check(r *Request, result *Result) {
 	if !known {
 		user = v.nobody
 	}
-	state, proof := c.checkNonce(h.nonce, client, h.username, seconds)
-	use := c.nonceUse(user)
-	exempt := proof || (state == nonceValid || state == nonceExpired) && v.proven.has(use)
+	state, proof := c.checkNonce(h.nonce, client, user, seconds)
 	wait := v.guesses.wait(client, now)
+	exempt := wait > 0 && c.mayExempt(state, user) && (proof || v.proven.has(c.lineage(user)))
 	if wait > GuessDelay && !exempt {
 		result.Reason = Throttled
 		return
@@ -115,9 +114,9 @@ func (c *checker) check(r *Request, result *Result) {
 	if !right || !known {
 		v.guesses.charge(client, now)
 		if exempt {
-			// Whoever guesses with somebody's nonce gets no more out of it
-			// here than one guess, and its owner no more than a 407.
-			v.proven.remove(c.nonceUse(user))
+			// Whoever guesses with somebody's nonce, or with what came in
+			// exchange for it, gets no more out of it here than this guess.
+			v.spoiled.add(c.lineage(user))
 		}
 		reason = WrongPassword
 		if !known {
@@ -131,14 +130,12 @@ func (c *checker) check(r *Request, result *Result) {
 	case !targetMatches(r.Method, r.Target, h.uri):
 		c.refuse(result, TargetMismatch, client, seconds)
 	case state != nonceValid:
-		c.refuseStale(result, [...]Reason{nonceForeign: NonceForeign, nonceFuture: NonceFuture, nonceExpired: NonceExpired}[state], client, user, seconds)
-	case v.replays != nil && v.replays.add(c.want):
-		c.refuseStale(result, Replayed, client, user, seconds)
-	case wait > 0 && !proof:
-		c.refuseStale(result, ProofNeeded, client, user, seconds)
+		c.refuseStale(result, [...]Reason{nonceForeign: NonceForeign, nonceFuture: NonceFuture, nonceOld: NonceExpired, nonceExpired: NonceExpired}[state], state, client, user, seconds)
+	case wait > 0 && !(exempt && proof):
+		c.refuseStale(result, ProofNeeded, state, client, user, seconds)
 	default:
 		if !proof {
-			v.proven.add(c.nonceUse(user))
+			v.proven.add(c.lineage(user))
 		}
 		result.User, result.encoded = user.name, user.encoded
 	}
@@ -150,16 +147,16 @@ func (c *checker) refuse(result *Result, reason Reason, client netip.Addr, secon
 	c.makeNonce(&result.Nonce, client, nil, seconds)
 }
 
-// refuseStale fills a refusal in for who had the password: the new nonce is a proof of it.
-func (c *checker) refuseStale(result *Result, reason Reason, client netip.Addr, user *account, seconds int64) {
+// refuseStale fills a refusal in for whose response was right. The new nonce is
+// a proof if the old one was this client's own: a right response over any other
+// may have been captured anywhere, at any time, or be an answer to a challenge
+// that an attacker made up.
+func (c *checker) refuseStale(result *Result, reason Reason, state nonceState, client netip.Addr, user *account, seconds int64) {
 	result.Reason, result.Challenge, result.Stale = reason, true, true
-	c.makeNonce(&result.Nonce, client, []byte(user.name), seconds)
-}
-
-// nonceUse returns the header's nonce and a user's name as one string of bytes.
-func (c *checker) nonceUse(user *account) []byte {
-	c.buf = append(append(c.buf[:0], c.header.nonce...), user.name...)
-	return c.buf
+	if !c.mayExempt(state, user) {
+		user = nil
+	}
+	c.makeNonce(&result.Nonce, client, user, seconds)
 }
 
 func toLower(b []byte) []byte {

@@ -340,7 +340,7 @@ func TestUnknownUsersCostTheSame(t *testing.T) {
 
 // What remains possible: the same header again, from the same address, while
 // the nonce lives; and on any host, where uri has no host in it.
-func TestReplayWithoutMemoryIsAcceptedWithinTheNoncesLife(t *testing.T) {
+func TestReplayIsAcceptedWithinTheNoncesLife(t *testing.T) {
 	v, clock := newVerifier(t, nil)
 	a := newAttempt(nonceFor(t, v, testClient))
 	for range 3 {
@@ -350,32 +350,4 @@ func TestReplayWithoutMemoryIsAcceptedWithinTheNoncesLife(t *testing.T) {
 	expect(t, v.Verify(a.request()), Accepted)
 	clock.advance(DefaultNonceLife + time.Second)
 	expect(t, v.Verify(a.request()), NonceExpired)
-}
-
-func TestReplayMemoryAcceptsAResponseOnceATask(t *testing.T) {
-	remember := func(c *Config) { c.ReplayMemory = 1000 }
-	v, _ := newVerifier(t, remember)
-	another, _ := newVerifier(t, remember)
-	a := newAttempt(nonceFor(t, v, testClient))
-	expect(t, v.Verify(a.request()), Accepted)
-	r := v.Verify(a.request())
-	expect(t, r, Replayed)
-	if !r.Stale {
-		t.Error("a client that repeats itself cannot go on")
-	}
-	captured := a
-	captured.target = "http://another.example/path?q=1"
-	expect(t, v.Verify(captured.request()), Replayed)
-	captured.rewrite = func(h string) string { return strings.Replace(h, "Digest ", "Digest x=1,", 1) }
-	expect(t, v.Verify(captured.request()), Replayed)
-	expect(t, another.Verify(a.request()), Accepted) // what remains: once a task
-
-	b := a
-	b.nonce = string(r.Nonce[:])
-	expect(t, v.Verify(b.request()), Accepted)
-	for nc := range 20 { // the same nonce with another nc or cnonce is another response
-		a.nc = string("0123456789abcdef0123"[nc]) + "0000001"
-		a.cnonce = strings.Repeat("c", nc+1)
-		expect(t, v.Verify(a.request()), Accepted)
-	}
 }
