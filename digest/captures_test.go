@@ -22,7 +22,7 @@ type seen struct {
 	Client string // program
 	Time   int64  // Unix seconds
 	Method string
-	Target string // of the request line; Squid's form is the same
+	Target string // of the request line; what Squid makes of others is in target_test.go and the integration tests
 	Header string
 }
 

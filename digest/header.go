@@ -82,7 +82,7 @@ func (h *header) parse(b []byte) Reason {
 		if len(name) == 0 || len(rest) == 0 || rest[0] != '=' {
 			return HeaderMalformed
 		}
-		value, rest, quoted, ok := cutValue(skipBlank(rest[1:]))
+		value, rest, quoted, escaped, ok := cutValue(skipBlank(rest[1:]))
 		if !ok {
 			return HeaderMalformed
 		}
@@ -102,6 +102,8 @@ func (h *header) parse(b []byte) Reason {
 			if value, ok = decodeExt(value); !ok || quoted {
 				return HeaderMalformed
 			}
+		case bit == paramURI && escaped:
+			return HeaderMalformed // no URI has a quote or a backslash in it; clients hash a raw backslash as it is
 		}
 		seen |= bit
 		if field != nil {
@@ -171,12 +173,12 @@ func (h *header) field(name []byte) (bit int, field *[]byte) {
 
 // check judges the values by themselves and tells the algorithm.
 func (h *header) check(realm string, sha256 bool) (Algorithm, Reason) {
-	if len(h.userhash) > 0 && !bytes.EqualFold(h.userhash, []byte("false")) {
+	if h.userhash != nil && !bytes.EqualFold(h.userhash, []byte("false")) {
 		return 0, UserhashRefused
 	}
 	alg := MD5 // what a missing algorithm means: RFC 7616, section 3.3
 	switch {
-	case len(h.algorithm) == 0 || bytes.EqualFold(h.algorithm, []byte("MD5")):
+	case h.algorithm == nil || bytes.EqualFold(h.algorithm, []byte("MD5")):
 	case bytes.EqualFold(h.algorithm, []byte("SHA-256")):
 		alg = SHA256
 	case len(h.algorithm) > 5 && bytes.EqualFold(h.algorithm[len(h.algorithm)-5:], []byte("-sess")):
@@ -194,7 +196,7 @@ func (h *header) check(realm string, sha256 bool) (Algorithm, Reason) {
 	case len(h.username) == 0 || len(h.username) > maxUserName,
 		len(h.cnonce) == 0 || len(h.cnonce) > maxCnonce,
 		len(h.uri) == 0,
-		len(h.nc) != 8 || !isHex(h.nc),
+		len(h.nc) != 8 || !isHex(h.nc) || string(h.nc) == "00000000", // it counts from 1
 		len(h.response) != len(alg.zero()) || !isHex(h.response):
 		return 0, HeaderMalformed
 	}
@@ -247,17 +249,17 @@ func cutToken(b []byte) (token, rest []byte) {
 }
 
 // cutValue cuts a token or a quoted string, whose escapes it resolves in place.
-func cutValue(b []byte) (value, rest []byte, quoted, ok bool) {
+func cutValue(b []byte) (value, rest []byte, quoted, escaped, ok bool) {
 	if len(b) == 0 || b[0] != '"' {
 		value, rest = cutToken(b)
-		return value, rest, false, len(value) > 0
+		return value, rest, false, false, len(value) > 0
 	}
 	b = b[1:]
 	n := 0 // bytes of the value so far
 	for i := 0; i < len(b); i++ {
 		c := b[i]
 		if c == '"' {
-			return b[:n], b[i+1:], true, true
+			return b[:n], b[i+1:], true, n != i, true
 		}
 		if c == '\\' {
 			if i++; i == len(b) {
@@ -271,7 +273,7 @@ func cutValue(b []byte) (value, rest []byte, quoted, ok bool) {
 		b[n] = c
 		n++
 	}
-	return nil, nil, true, false
+	return nil, nil, true, false, false
 }
 
 // decodeExt decodes an extended value of RFC 8187 in place: UTF-8, a language

@@ -18,6 +18,10 @@ func TestRightPasswordIsAcceptedWithEitherAlgorithm(t *testing.T) {
 			t.Errorf("%v: user %q, challenge %v", alg, r.User, r.Challenge)
 		}
 	}
+	// None named is MD5: RFC 7616, section 3.3.
+	a := newAttempt(nonceFor(t, v, testClient))
+	a.alg, a.rewrite = MD5, replace(t, "algorithm=MD5, ", "")
+	expect(t, v.Verify(a.request()), Accepted)
 }
 
 // Each row is a header that is right but for one thing.
@@ -49,6 +53,7 @@ func TestRefusals(t *testing.T) {
 		{"text at the end", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, "$", " Digest") }},
 		{"a parameter twice", ParameterRepeated, func(a *attempt) { a.rewrite = replace(t, "$", `, QOP=auth`) }},
 		{"an unknown parameter twice", ParameterRepeated, func(a *attempt) { a.rewrite = replace(t, "$", `, x=1, X=1`) }},
+		{"opaque twice", ParameterRepeated, func(a *attempt) { a.rewrite = replace(t, "$", `, opaque="a", opaque="a"`) }},
 		{"two names", ParameterRepeated, func(a *attempt) { a.rewrite = replace(t, "$", `, username*=UTF-8''proxy`) }},
 		{"no username", ParameterMissing, func(a *attempt) { a.rewrite = replace(t, `username="\w+", `, "") }},
 		{"no realm", ParameterMissing, func(a *attempt) { a.rewrite = replace(t, `realm="\w+", `, "") }},
@@ -69,16 +74,21 @@ func TestRefusals(t *testing.T) {
 		{"empty cnonce", HeaderMalformed, func(a *attempt) { a.cnonce = "" }},
 		{"long cnonce", HeaderMalformed, func(a *attempt) { a.cnonce = strings.Repeat("x", maxCnonce+1) }},
 		{"short nc", HeaderMalformed, func(a *attempt) { a.nc = "1" }},
+		{"nc of nothing", HeaderMalformed, func(a *attempt) { a.nc = "00000000" }},
 		{"nc not hex", HeaderMalformed, func(a *attempt) { a.nc = "0000000g" }},
 		{"short response", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, `response="\w`, `response="`) }},
 		{"response not hex", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, `response="\w`, `response="x`) }},
 		{"response of the other algorithm", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, "SHA-256", "MD5") }},
 		{"empty uri", HeaderMalformed, func(a *attempt) { a.uri = "" }},
+		{"a backslash in uri, as it is", HeaderMalformed, func(a *attempt) { a.uri, a.target = `/a\b`, `http://origin.example/a\b` }},
+		{"needless escapes in uri", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, `uri="/path`, `uri="\/path`) }},
 		{"userhash", UserhashRefused, func(a *attempt) { a.rewrite = replace(t, "$", ", userhash=true") }},
+		{"userhash empty", UserhashRefused, func(a *attempt) { a.rewrite = replace(t, "$", `, userhash=""`) }},
 		{"userhash garbage", UserhashRefused, func(a *attempt) { a.rewrite = replace(t, "$", ", userhash=yes") }},
 		{"SHA-256-sess", SessionAlgorithm, func(a *attempt) { a.rewrite = replace(t, "SHA-256", "SHA-256-sess") }},
 		{"md5-SESS", SessionAlgorithm, func(a *attempt) { a.rewrite = replace(t, "SHA-256", `"md5-SESS"`) }},
 		{"SHA-512-256", AlgorithmNotOffered, func(a *attempt) { a.rewrite = replace(t, "SHA-256", "SHA-512-256") }},
+		{"empty algorithm", AlgorithmNotOffered, func(a *attempt) { a.alg, a.rewrite = MD5, replace(t, "=MD5", `=""`) }},
 		{"auth-int", QopNotOffered, func(a *attempt) { a.rewrite = replace(t, "qop=auth", "qop=auth-int") }},
 		{"list of qop", QopNotOffered, func(a *attempt) { a.rewrite = replace(t, "qop=auth", `qop="auth,auth-int"`) }},
 		{"another realm", RealmMismatch, func(a *attempt) { a.realm = "elsewhere" }},
@@ -170,6 +180,39 @@ func TestNonceLifeAndClockSkew(t *testing.T) {
 	}
 }
 
+// A header that is good for another target is no reason to hand out a nonce as
+// to who has the password, be it too old or not.
+func TestTargetCountsWhateverTheNonceIs(t *testing.T) {
+	v, clock := newVerifier(t, nil)
+	a := newAttempt(nonceFor(t, v, testClient))
+	a.target = "http://origin.example/other"
+	for _, age := range []time.Duration{0, -DefaultClockSkew - time.Second, DefaultNonceLife + time.Second} {
+		clock.now = testStart.Add(age)
+		r := v.Verify(a.request())
+		expect(t, r, TargetMismatch)
+		if r.Stale {
+			t.Errorf("age %v: stale", age)
+		}
+	}
+	a.client = testClient.Next()
+	expect(t, v.Verify(a.request()), TargetMismatch)
+}
+
+// base64 skips line ends, so that a nonce with them is shorter than it looks.
+func TestNonceIsDecodedWhole(t *testing.T) {
+	v, _ := newVerifier(t, nil)
+	nonce := nonceFor(t, v, testClient)
+	c := v.newChecker()
+	if state, _ := c.checkNonce([]byte(nonce), testClient, v.nobody, testStart.Unix()); state != nonceValid {
+		t.Fatal(state)
+	}
+	// What the decoder leaves of the checker's last nonce would make it whole.
+	short := nonce[:nonceText-8] + strings.Repeat("\n", 4) + nonce[nonceText-8:nonceText-4]
+	if state, _ := c.checkNonce([]byte(short), testClient, v.nobody, testStart.Unix()); state != nonceForeign {
+		t.Errorf("state %d", state)
+	}
+}
+
 func TestNonceHoldsOnEveryVerifierWithTheKey(t *testing.T) {
 	first, _ := newVerifier(t, nil)
 	nonce := nonceFor(t, first, testClient)
@@ -243,7 +286,8 @@ func TestOptionalWhitespaceCaseAndQuotes(t *testing.T) {
 		"empty elements":         replace(t, ", qop", ", ,, qop"),
 		"comma at the end":       replace(t, "$", ","),
 		"everything quoted":      replace(t, `=([A-Za-z0-9-]+),`, `="$1",`),
-		"needless escapes":       replace(t, `uri="/path`, `uri="\/pa\th`),
+		"needless escapes":       replace(t, `realm="sq`, `realm="\s\q`),
+		"userhash refused":       replace(t, "$", ", userhash=FALSE"),
 		"response in upper case": func(h string) string {
 			before, after, _ := strings.Cut(h, `response="`)
 			return before + `response="` + strings.ToUpper(after[:64]) + after[64:]
