@@ -7,7 +7,7 @@ import (
 )
 
 // Forbidden returns the addresses that must be refused, as the fewest disjoint prefixes in a fixed order: the special-purpose ranges and the
-// VPC's own blocks, without what is opened, and with what is blocked in addition. Blocking wins over opening.
+// VPC's own blocks, without what is opened, and with what is blocked in addition. Blocking wins over opening. IPv4-mapped addresses are never among them.
 //
 // The openings are cut out of the list instead of being allowed by a rule of their own, because a rule that matches a host name matches when any
 // one of its addresses does: a name with an opened and a forbidden address would then get through to both.
@@ -17,7 +17,7 @@ func Forbidden(vpc, blocked, opened []netip.Prefix) []netip.Prefix {
 		shut = append(shut, r.Prefix)
 	}
 	shut = append(shut, vpc...)
-	return Minimise(append(subtract(shut, opened), blocked...))
+	return Minimise(WithoutMapped(append(subtract(shut, opened), blocked...)))
 }
 
 // CheckOpening reports why a prefix may not be opened to clients, or nil. It may if it lies wholly inside a range that people number their own

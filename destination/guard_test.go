@@ -26,15 +26,6 @@ func contains(list []netip.Prefix, a netip.Addr) bool {
 	return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-func last(p netip.Prefix) netip.Addr {
-	bytes := p.Masked().Addr().AsSlice()
-	for bit := p.Bits(); bit < len(bytes)*8; bit++ {
-		bytes[bit/8] |= 1 << (7 - bit%8)
-	}
-	a, _ := netip.AddrFromSlice(bytes)
-	return a
-}
-
 // registryBlocks reads the registries' own lists, which were not made from the table under test.
 func registryBlocks(t *testing.T) []netip.Prefix {
 	t.Helper()
@@ -59,7 +50,7 @@ func TestEveryBlockOfTheRegistriesIsForbiddenFromItsFirstToItsLastAddress(t *tes
 	}
 	forbidden := Forbidden(nil, nil, nil)
 	for _, b := range blocks {
-		for _, a := range []netip.Addr{b.Addr(), last(b)} {
+		for _, a := range []netip.Addr{b.Addr(), Last(b)} {
 			if !contains(forbidden, a) {
 				t.Errorf("%s of %s is not forbidden", a, b)
 			}
@@ -84,7 +75,7 @@ func TestWhatLiesNextToAForbiddenBlockIsPublic(t *testing.T) {
 	forbidden := Forbidden(nil, nil, nil)
 	public := 0
 	for _, p := range forbidden {
-		for _, neighbour := range []netip.Addr{p.Addr().Prev(), last(p).Next()} {
+		for _, neighbour := range []netip.Addr{p.Addr().Prev(), Last(p).Next()} {
 			if !neighbour.IsValid() || contains(forbidden, neighbour) {
 				continue
 			}
@@ -98,16 +89,42 @@ func TestWhatLiesNextToAForbiddenBlockIsPublic(t *testing.T) {
 		t.Errorf("only %d public neighbours: the list is too wide", public)
 	}
 	for _, address := range []string{"1.1.1.1", "8.8.8.8", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "172.15.255.255", "172.32.0.0", "223.255.255.255",
-		"2600::1", "2001:200::1", "2a00:1450::1", "2003::1", "2620:4f:8001::1"} {
+		"2000::", "2600::1", "2001:200::1", "2a00:1450::1", "2003::1", "2620:4f:8001::1", "3fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"} {
 		if contains(forbidden, netip.MustParseAddr(address)) {
 			t.Errorf("%s is public, and forbidden", address)
 		}
 	}
 }
 
+// 2000::/3 is the only block of the registry of IPv6's address space with "Global Unicast" beside it.
+func TestAllOfIPv6ButGlobalUnicastAndMappedIsForbidden(t *testing.T) {
+	open := subtract(prefixes(t, "::/0"), Forbidden(nil, nil, nil))
+	for _, p := range subtract(open, prefixes(t, "2000::/3")) {
+		if !covers(mapped, p) {
+			t.Errorf("%s is open", p)
+		}
+	}
+	for _, address := range []string{"::ffff:0:7f00:1", "::ffff:0:a9fe:a9fe", "0:0:0:ffff:0:0:a09:807", "64:ff9b:0:1::a9fe:a9fe", "1::1", "200::1", "400::1", "100:0:0:2::1", "4000::1", "e000::1", "fe00::1"} {
+		if contains(open, netip.MustParseAddr(address)) {
+			t.Errorf("%s is open", address)
+		}
+	}
+}
+
+// Whatever is blocked: a block around the IPv4-mapped addresses would have Squid refuse all of IPv4.
 func TestIPv4MappedAddressesAreLeftToTheIPv4Ranges(t *testing.T) {
-	if contains(Forbidden(nil, nil, nil), netip.MustParseAddr("::ffff:8.8.8.8")) {
-		t.Error("the block of IPv4-mapped addresses is listed: Squid would refuse all of IPv4")
+	for _, blocked := range [][]netip.Prefix{nil, prefixes(t, "::/0"), prefixes(t, "::/64", "::ffff:0:0/96")} {
+		forbidden := Forbidden(nil, blocked, nil)
+		for _, address := range []string{"::ffff:8.8.8.8", "::ffff:0:0", "::ffff:255.255.255.255"} {
+			if contains(forbidden, netip.MustParseAddr(address)) {
+				t.Errorf("with %v blocked, %s is among the forbidden", blocked, address)
+			}
+		}
+		for _, address := range []string{"::fffe:ffff:ffff", "::1:0:0:0"} {
+			if !contains(forbidden, netip.MustParseAddr(address)) {
+				t.Errorf("with %v blocked, %s is open", blocked, address)
+			}
+		}
 	}
 }
 
@@ -133,8 +150,14 @@ func TestBlockingWinsOverOpening(t *testing.T) {
 }
 
 func TestAPublicVpcIsForbiddenToo(t *testing.T) {
-	if !contains(Forbidden(prefixes(t, "54.10.0.0/16", "2600:1f16:1::/56"), nil, nil), netip.MustParseAddr("2600:1f16:1::5")) {
-		t.Error("the VPC's IPv6 range is open")
+	forbidden := Forbidden(prefixes(t, "54.10.0.0/16", "2600:1f16:1::/56"), nil, nil)
+	for address, want := range map[string]bool{
+		"54.9.255.255": false, "54.10.0.0": true, "54.10.255.255": true, "54.11.0.0": false,
+		"2600:1f16:0:ffff:ffff:ffff:ffff:ffff": false, "2600:1f16:1::": true, "2600:1f16:1:ff:ffff:ffff:ffff:ffff": true, "2600:1f16:1:100::": false,
+	} {
+		if got := contains(forbidden, netip.MustParseAddr(address)); got != want {
+			t.Errorf("%s forbidden: %v, want %v", address, got, want)
+		}
 	}
 }
 
@@ -170,10 +193,16 @@ func TestWhatMayBeOpened(t *testing.T) {
 		"169.254.0.0/15":     "can never be opened: it is a block around 169.254.0.0/16",
 		"0.0.0.0/0":          "can never be opened: it is a block around 0.0.0.0/8",
 		"fe80::/64":          "can never be opened: it is inside fe80::/10",
-		"::1/128":            "can never be opened: it is inside ::/96",
+		"::1/128":            "can never be opened: it is inside ::/8",
+		"::/0":               "can never be opened: it is a block around ::/8",
+		"::ffff:a09:807/128": "can never be opened: it is inside ::/8",
+		"f000::/4":           "can never be opened: it is a block around f000::/5",
+		"fc00::/6":           "can never be opened: it is a block around fe00::/9",
 		"fd00:ec2::254/128":  "can never be opened: it is inside fd00:ec2::/32",
 		"fd00::/16":          "can never be opened: it is a block around fd00:ec2::/32",
-		"64:ff9b::a00:1/128": "can never be opened: it is inside 64:ff9b::/96",
+		"64:ff9b::a00:1/128": "can never be opened: it is inside ::/8",
+		"fd00:ec2::/32":      "can never be opened: it is inside fd00:ec2::/32",
+		"fd00:ec2::23/128":   "can never be opened: it is inside fd00:ec2::/32",
 		"8.8.8.0/24":         "is not a private range",
 		"8.0.0.0/6":          "is not a private range",
 		"2600::/32":          "is not a private range",

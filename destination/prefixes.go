@@ -39,6 +39,21 @@ func Minimise(prefixes []netip.Prefix) []netip.Prefix {
 	return out
 }
 
+// Last returns the last address of a prefix.
+func Last(p netip.Prefix) netip.Addr {
+	bytes := p.Masked().Addr().AsSlice()
+	for bit := p.Bits(); bit < len(bytes)*8; bit++ {
+		bytes[bit/8] |= 1 << (7 - bit%8)
+	}
+	last, _ := netip.AddrFromSlice(bytes) // as many bytes as an address of the same family has
+	return last
+}
+
+// WithoutMapped returns what is left of the prefixes without the IPv4-mapped addresses, which Squid cannot tell from IPv4 ones.
+func WithoutMapped(prefixes []netip.Prefix) []netip.Prefix {
+	return subtract(prefixes, []netip.Prefix{mapped})
+}
+
 // subtract returns what is left of the prefixes without any address of the cuts.
 func subtract(prefixes, cuts []netip.Prefix) []netip.Prefix {
 	var out []netip.Prefix

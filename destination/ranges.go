@@ -16,13 +16,15 @@ type Range struct {
 	Openable bool
 }
 
-// registries is the table: the IANA special-purpose address registries of IPv4 and IPv6 (a block that lies inside another one of the table
-// is left out), multicast, and the blocks that carry an IPv4 address inside an IPv6 one.
+// registries is the table: the IANA special-purpose address registries of IPv4 and IPv6, multicast, and all of IPv6 that is not global unicast (2000::/3 is the only block from which unicast
+// addresses are assigned). A block that lies inside another one of the table is left out.
 //
-// IPv4-mapped addresses (::ffff:0:0/96) are missing on purpose: Squid stores each IPv4 address in that form, so the block would refuse the
-// whole of IPv4, while a mapped literal is held against the IPv4 ranges anyway.
+// The blocks outside 2000::/3 are listed whole, because what they hold besides is no destination either and some of it leads inwards: an address can carry an IPv4 one in more forms than the
+// registry of special purposes names (RFC 2765's ::ffff:0:0:0/96 is one).
 //
-// Sources: https://www.iana.org/assignments/iana-ipv4-special-registry, https://www.iana.org/assignments/iana-ipv6-special-registry,
+// IPv4-mapped addresses (::ffff:0:0/96) are never forbidden as such; see mapped.
+//
+// Sources: https://www.iana.org/assignments/iana-ipv4-special-registry, https://www.iana.org/assignments/iana-ipv6-special-registry, https://www.iana.org/assignments/ipv6-address-space,
 // https://www.iana.org/assignments/multicast-addresses, https://www.iana.org/assignments/ipv6-multicast-addresses.
 var registries = []struct {
 	prefix, name, reference string
@@ -47,22 +49,35 @@ var registries = []struct {
 	{"224.0.0.0/4", "Multicast", "RFC 5771", false},
 	{"240.0.0.0/4", "Reserved, with Limited Broadcast", "RFC 1112, section 4; RFC 8190", false},
 
-	{"::/96", "Unspecified, Loopback and IPv4-compatible (deprecated)", "RFC 4291, section 2.5.5.1", false},
-	{"64:ff9b::/96", "IPv4-IPv6 Translation (NAT64)", "RFC 6052", false},
-	{"64:ff9b:1::/48", "IPv4-IPv6 Translation, local use", "RFC 8215", false},
-	{"100::/64", "Discard-Only Address Block", "RFC 6666", false},
-	{"100:0:0:1::/64", "Dummy IPv6 Prefix", "RFC 9780", false},
+	{"::/8", "Reserved by IETF, with Unspecified, Loopback, IPv4-compatible, IPv4-translated and NAT64 addresses", "RFC 4291; RFC 2765; RFC 6052; RFC 8215", false},
+	{"100::/8", "Reserved by IETF, with Discard-Only and Dummy prefixes", "RFC 4291; RFC 6666; RFC 9780", false},
+	{"200::/7", "Reserved by IETF, once NSAP addresses", "RFC 4048", false},
+	{"400::/6", "Reserved by IETF", "RFC 4291", false},
+	{"800::/5", "Reserved by IETF", "RFC 4291", false},
+	{"1000::/4", "Reserved by IETF", "RFC 4291", false},
 	{"2001::/23", "IETF Protocol Assignments, with Teredo and ORCHID", "RFC 2928", false},
 	{"2001:db8::/32", "Documentation", "RFC 3849", false},
 	{"2002::/16", "6to4", "RFC 3056", false},
 	{"2620:4f:8000::/48", "Direct Delegation AS112 Service", "RFC 7534", false},
 	{"3fff::/20", "Documentation", "RFC 9637", false},
-	{"5f00::/16", "Segment Routing (SRv6) SIDs", "RFC 9602", false},
+	{"4000::/3", "Reserved by IETF, with Segment Routing (SRv6) SIDs", "RFC 4291; RFC 9602", false},
+	{"6000::/3", "Reserved by IETF", "RFC 4291", false},
+	{"8000::/3", "Reserved by IETF", "RFC 4291", false},
+	{"a000::/3", "Reserved by IETF", "RFC 4291", false},
+	{"c000::/3", "Reserved by IETF", "RFC 4291", false},
+	{"e000::/4", "Reserved by IETF", "RFC 4291", false},
+	{"f000::/5", "Reserved by IETF", "RFC 4291", false},
+	{"f800::/6", "Reserved by IETF", "RFC 4291", false},
 	{"fc00::/7", "Unique-Local", "RFC 4193", true},
+	{"fe00::/9", "Reserved by IETF", "RFC 4291", false},
 	{"fe80::/10", "Link-Local Unicast", "RFC 4291", false},
 	{"fec0::/10", "Site-Local (deprecated)", "RFC 3879", false},
 	{"ff00::/8", "Multicast", "RFC 4291, section 2.7", false},
 }
+
+// mapped is where IPv6 writes IPv4 addresses. Squid stores each IPv4 address in that form, so that a list with a block around it holds the whole of IPv4; a mapped literal is held against the IPv4
+// ranges anyway.
+var mapped = netip.MustParsePrefix("::ffff:0:0/96")
 
 // neverOpen lists what lies inside an openable range and stays shut all the same: the metadata and credentials endpoints that AWS numbers from
 // the unique-local block (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html).

@@ -9,7 +9,8 @@ import (
 )
 
 // mapped is where IPv6 writes IPv4 addresses. Squid stores every IPv4 address in this form, so that an address list with a block around it
-// matches the whole of IPv4: ::/64, for example, does (tried with Squid 5.7). Only ::/0 it takes for IPv6 alone.
+// matches the whole of IPv4: ::/64, for example, does (tried with Squid 5.7). The list that is written leaves it out; who gives such a block, ::/0
+// aside, has probably made a mistake.
 var mapped = netip.MustParsePrefix("::ffff:0:0/96")
 
 // block says which blocks of addresses a parameter is about.

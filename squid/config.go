@@ -87,20 +87,6 @@ func list[T any](w *writer, acl string, values []T) {
 	}
 }
 
-// addresses writes an ACL of addresses. A whole family has a name of its own: Squid takes 0.0.0.0/0 for a mistake.
-func addresses(w *writer, acl string, prefixes []netip.Prefix) {
-	for _, p := range destination.Minimise(prefixes) {
-		switch {
-		case p.Bits() > 0:
-			w.line("acl %s %s", acl, p)
-		case p.Addr().Is4():
-			w.line("acl %s ipv4", acl)
-		default:
-			w.line("acl %s ipv6", acl)
-		}
-	}
-}
-
 var relativePath = regexp.MustCompile(`^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$`)
 
 func (c Config) validate() error {
