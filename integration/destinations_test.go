@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	ranges "squidfleet/destination"
 	"squidfleet/internal/rig"
 )
 
@@ -22,6 +23,7 @@ const (
 	badRequest = 400 // not a URL for Squid
 	refused    = 403
 	noAddress  = 503 // the name has no address
+	publicOnly = -2  // hardly a target: whether it is served depends on who checks credentials, and what is reached is public in any case
 	notServed  = -1  // any error: which one depends on how a version of Squid reads what is hardly a URL, and writes it in the form that the credentials are held against
 )
 
@@ -42,9 +44,14 @@ var literals = []destination{
 	{"[::ffff:169.254.169.254]", refused}, {"[::ffff:a9fe:a9fe]", refused}, {"[::FFFF:A9FE:A9FE]", refused}, {"[0:0:0:0:0:ffff:a9fe:a9fe]", refused}, {"[::169.254.169.254]", refused},
 	{"[64:ff9b::169.254.169.254]", refused}, {"[64:ff9b:1::a9fe:a9fe]", refused}, {"[2002:a9fe:a9fe::1]", refused}, {"[2001:0:a9fe:a9fe::1]", refused}, {"[2001::5601:5601]", refused},
 	{"[fd00:ec2::254]", refused}, {"[FD00:EC2::23]", refused},
+	{"[::ffff:0:a9fe:a9fe]", refused}, {"[::ffff:0:169.254.169.254]", refused}, {"[64:ff9b:0:1::a9fe:a9fe]", refused}, {"[fd00:ec2::254", notServed}, {"[::ffff:169.254.169.254", notServed},
+	{"[::ffff:0:7f00:1]", refused}, {"[::1", notServed}, {"[::", notServed}, {"::1", notServed}, {"[127.0.0.1]", notServed},
+	// what nobody has been given
+	{"[::fffe:ffff:ffff]", refused}, {"[::1:0:0:0]", refused}, {"[1::1]", refused}, {"[64::1]", refused}, {"[100:0:0:2::1]", refused}, {"[200::1]", refused}, {"[400::1]", refused}, {"[800::1]", refused}, {"[1000::1]", refused},
+	{"[4000::1]", refused}, {"[5f00::1]", refused}, {"[8000::1]", refused}, {"[e000::1]", refused}, {"[fe00::1]", refused},
 	// the VPC and other private networks
 	{"10.0.0.1", refused}, {"10.0.0.2", refused}, {"10.0.255.254", refused}, {"0xa.1", refused}, {"012.0.0.1", refused}, {"167772161", refused}, {"192.168.1", refused}, {"172.31.255.255", refused}, {"100.64.0.1", refused},
-	{"[::ffff:10.0.0.1]", refused}, {"[fd12:3456::1]", refused}, {"[fe80::1]", refused}, {"[fec0::1]", refused}, {"[ff02::1]", refused},
+	{"[::ffff:10.0.0.1]", refused}, {"[0:0:0:0:ffff:0:a09:807]", refused}, {"[0:0:0:ffff:0:0:a09:807]", refused}, {"[fd12:3456::1]", refused}, {"[fe80::1]", refused}, {"[fec0::1]", refused}, {"[ff02::1]", refused},
 	// the proxy itself and the load balancer
 	{loadBalancer.String(), refused}, {neighbour.String(), refused},
 }
@@ -56,8 +63,11 @@ var names = []destination{
 	{"localhost", noAddress}, {"LOCALHOST", noAddress}, {"localhost.", noAddress}, {"ip6-localhost", noAddress}, {"nowhere.example", noAddress}, {"servfail.example", noAddress}, {"empty.example", noAddress},
 	{"loop.example", refused}, {"LOOP.Example.", refused}, {"metadata.example", refused}, {"private.example", refused}, {"vpc.example", refused}, {"unspecified.example", refused},
 	{"private6.example", refused}, {"linklocal6.example", refused}, {"mapped.example", refused}, {"mappedloop.example", refused}, {"compatible.example", refused}, {"nat64.example", refused}, {"sixtofour.example", refused}, {"teredo.example", refused},
+	{"translated.example", refused}, {"reserved6.example", refused}, {"nobodys6.example", refused},
 	{"mixed.example", refused}, {"mixed-last.example", refused}, {"mixed6.example", refused}, {"mixed46.example", refused}, {"late6.example", refused},
 	{"alias-private.example", refused}, {"alias-chain.example", refused}, {"xn--intern-kva.example", refused},
+	// Squid does not turn names into the form that DNS has for them: it asks for the bytes.
+	{"bücher.example", noAddress}, {"BÜCHER.example", noAddress}, {"straße.example", refused},
 }
 
 func setNames(d *rig.DNS) {
@@ -81,6 +91,10 @@ func setNames(d *rig.DNS) {
 	d.Set("nat64.example", "64:ff9b::10.9.8.7")
 	d.Set("sixtofour.example", "2002:a09:807::1")
 	d.Set("teredo.example", "2001:0:a09:807::1")
+	d.Set("translated.example", "::ffff:0:a09:807")
+	d.Set("reserved6.example", "4000::1")
+	d.Set("nobodys6.example", "1fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")
+	d.Set(`stra\195\159e.example`, private) // straße in UTF-8
 	d.Set("mixed.example", private, public)
 	d.Set("mixed-last.example", public, otherPublic.String(), private)
 	d.Set("mixed6.example", publicIPv6.String(), "fd12:3456::1")
@@ -121,7 +135,7 @@ func registryAddresses(t *testing.T) []destination {
 			continue
 		}
 		block := netip.MustParsePrefix(text)
-		for _, a := range []netip.Addr{block.Addr(), lastOf(block)} {
+		for _, a := range []netip.Addr{block.Addr(), ranges.Last(block)} {
 			if !seen[a] {
 				seen[a] = true
 				out = append(out, destination{bracketed(a), refused})
@@ -136,15 +150,6 @@ func bracketed(a netip.Addr) string {
 		return "[" + a.String() + "]"
 	}
 	return a.String()
-}
-
-func lastOf(p netip.Prefix) netip.Addr {
-	bytes := p.Masked().Addr().AsSlice()
-	for bit := p.Bits(); bit < len(bytes)*8; bit++ {
-		bytes[bit/8] |= 1 << (7 - bit%8)
-	}
-	a, _ := netip.AddrFromSlice(bytes)
-	return a
 }
 
 // requests are whole targets that are not simply a scheme, a host and a port.
@@ -167,11 +172,17 @@ var requests = []struct {
 	{"GET", "http://１０.9.8.7/", notServed},
 	{"GET", "http://10。9。8。7/", notServed},
 	{"GET", "http://①⓪.9.8.7/", notServed},
+	{"GET", "http://in\u00adtern.example/", notServed},
+	{"CONNECT", "in\u00adtern.example:443", notServed},
 	{"GET", "http://10.9.8.7./", refused},
 	{"GET", "http://10.9.8.7../", notServed},
 	{"GET", "http:///10.9.8.7/", notServed},
 	{"GET", "http://:80/", notServed},
 	{"GET", "http:10.9.8.7/", notServed},
+	{"GET", "http://169.254.169.254:80:80/", notServed},
+	{"GET", "http://10.9.8.7:/", notServed},
+	{"GET", "http://10.9.8.7\t/", notServed},
+	{"GET", "http://93.184.215.14 &@2.2.2.2# @10.9.8.7/", publicOnly},
 	{"GET", "//10.9.8.7/", badRequest},
 	{"GET", "/", badRequest},
 	// ports
@@ -186,6 +197,27 @@ var requests = []struct {
 	{"CONNECT", "origin.example:25", refused},
 	{"CONNECT", "origin.example:35201", refused},
 	{"CONNECT", "10.9.8.7:443:443", notServed},
+	{"CONNECT", "origin.example:65979", badRequest}, // 443 and 65536
+	// CONNECT to what is hardly a host and a port: Squid takes 443 for a port that is missing, and leaves out what is behind one
+	{"CONNECT", "origin.example", publicOnly},
+	{"CONNECT", "origin.example:", publicOnly},
+	{"CONNECT", "10.9.8.7", notServed},
+	{"CONNECT", "fd12:3456::1:443", notServed},
+	{"CONNECT", "[fd12:3456::1:443", notServed},
+	{"CONNECT", "[::1:443", notServed},
+	{"CONNECT", "origin.example:443/path", publicOnly},
+	{"CONNECT", "origin.example:443?10.9.8.7", publicOnly},
+	{"CONNECT", "origin.example:443#10.9.8.7", publicOnly},
+	{"CONNECT", "origin.example:443@10.9.8.7:443", publicOnly},
+	{"CONNECT", "origin.example:443 10.9.8.7:443", publicOnly},
+	{"CONNECT", "10.9.8.7:443/", notServed},
+	{"CONNECT", "10.9.8.7:443@origin.example:443", notServed},
+	{"CONNECT", "alice:x@origin.example:443", notServed},
+	{"CONNECT", "alice@10.9.8.7:443", notServed},
+	{"CONNECT", "http://origin.example:443", notServed},
+	{"CONNECT", "http://10.9.8.7:443/", notServed},
+	{"CONNECT", "*", notServed},
+	{"CONNECT", "/", notServed},
 	// methods
 	{"HEAD", "http://origin.example/", served},
 	{"OPTIONS", "http://origin.example/", served},
@@ -198,6 +230,8 @@ var requests = []struct {
 	{"PROPFIND", "http://origin.example/", refused},
 	{"MADEUP", "http://origin.example/", refused},
 	{"get", "http://origin.example/", notServed},
+	{"OPTIONS", "*", notServed},
+	{"PRI", "*", notServed},
 	// schemes
 	{"GET", "https://origin.example/", refused},
 	{"GET", "https://origin.example:80/", refused},
@@ -206,12 +240,16 @@ var requests = []struct {
 	{"GET", "gopher://origin.example/", notServed},
 	{"GET", "whois://origin.example:80/", refused},
 	{"GET", "ws://origin.example/", notServed},
+	{"GET", "foo://u:p@origin.example/", notServed},
+	{"GET", "foo://u:p@10.9.8.7/", notServed},
 	{"GET", "file:///etc/passwd", notServed},
 	{"GET", "urn:isbn:0451450523", notServed},
 	{"GET", "urn:http://10.9.8.7/", notServed},
 	{"GET", "cache_object://origin.example/info", notServed},
 	{"GET", "cache_object://10.9.8.7/info", notServed},
 	// Squid's own pages
+	{"GET", "/squid-internal-mgr/menu", refused},
+	{"GET", "/squid-internal-static/icons/SN.png", notServed},
 	{"GET", "http://origin.example/squid-internal-mgr/menu", refused},
 	{"GET", "http://proxy.invalid/squid-internal-mgr/menu", refused},
 	{"GET", "http://127.0.0.1/squid-internal-mgr/menu", refused},

@@ -11,6 +11,7 @@ import (
 	"crypto/x509/pkix"
 	"io"
 	"log"
+	"maps"
 	"math/big"
 	"net"
 	"net/http"
@@ -26,16 +27,19 @@ type Origins struct {
 	// Roots verifies the certificate of the HTTPS port.
 	Roots *x509.CertPool
 
+	ports []int
+
 	mu          sync.Mutex
 	handler     http.Handler
-	connections map[netip.AddrPort]int
+	connections map[netip.AddrPort]int // since Forget
+	ever        map[netip.AddrPort]int
 	head        []byte
 }
 
 // StartOrigins listens on the plain ports and, with TLS, on the others, until the test ends.
 func StartOrigins(t testing.TB, plain, overTLS []int) *Origins {
 	t.Helper()
-	o := &Origins{connections: map[netip.AddrPort]int{}}
+	o := &Origins{connections: map[netip.AddrPort]int{}, ever: map[netip.AddrPort]int{}}
 	certificate, roots := selfSigned(t)
 	o.Roots = roots
 	server := &http.Server{
@@ -52,6 +56,7 @@ func StartOrigins(t testing.TB, plain, overTLS []int) *Origins {
 	}
 	var done sync.WaitGroup
 	serve := func(port int, secure bool) {
+		o.ports = append(o.ports, port)
 		listener, err := net.Listen("tcp", net.JoinHostPort("::", strconv.Itoa(port)))
 		if err != nil {
 			t.Fatal(err)
@@ -107,11 +112,44 @@ func (o *Origins) SetHandler(h http.Handler) {
 func (o *Origins) Reached() map[netip.AddrPort]int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	out := make(map[netip.AddrPort]int, len(o.connections))
-	for to, count := range o.connections {
-		out[to] = count
+	return maps.Clone(o.connections)
+}
+
+// EverReached is Reached for all connections since the start. None is missing: it makes one of its own to each port, and those that were there before are accepted before that one.
+func (o *Origins) EverReached(t testing.TB) map[netip.AddrPort]int {
+	t.Helper()
+	for _, port := range o.ports {
+		last := netip.AddrPortFrom(lastOfAll, uint16(port))
+		before := o.count(last)
+		conn, err := net.Dial("tcp", last.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		for deadline := time.Now().Add(10 * time.Second); o.count(last) == before; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("no connection to port %d is accepted", port)
+			}
+		}
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	out := maps.Clone(o.ever)
+	for to := range out {
+		if to.Addr() == lastOfAll {
+			delete(out, to)
+		}
 	}
 	return out
+}
+
+// lastOfAll is an address that no test connects to.
+var lastOfAll = netip.AddrFrom4([4]byte{127, 255, 0, 1})
+
+func (o *Origins) count(to netip.AddrPort) int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.ever[to]
 }
 
 // AwaitConnection waits, for at most a second, until a connection has been counted: the kernel completes one before the listener sees it.
@@ -150,6 +188,7 @@ func (l *recordingListener) Accept() (net.Conn, error) {
 	}
 	l.origins.mu.Lock()
 	l.origins.connections[addressOf(c.LocalAddr())]++
+	l.origins.ever[addressOf(c.LocalAddr())]++
 	l.origins.mu.Unlock()
 	return &recordingConn{Conn: c}, nil
 }
