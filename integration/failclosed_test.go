@@ -15,16 +15,29 @@ import (
 	"squidfleet/internal/rig"
 )
 
-// brokenHelpers are programs in place of the fleet's Digest helper: what each does with a line of Squid's, which begins with a channel number.
-var brokenHelpers = []struct{ name, script string }{
-	{"talks nonsense", `while read -r channel rest; do printf '%s \001\002 what? user=alice\n' "$channel"; done`},
-	{"refuses without a challenge", `while read -r channel rest; do echo "$channel ERR"; done`},
-	{"agrees without a user", `while read -r channel rest; do echo "$channel OK"; done`},
-	{"refuses and names a user", `while read -r channel rest; do echo "$channel ERR log=broken"; done`},
-	{"is broken and says so", `while read -r channel rest; do echo "$channel BH message=broken"; done`},
-	{"answers for somebody else", `while read -r channel rest; do echo "$((channel + 1000)) OK user=alice"; echo "$channel BH"; done`},
-	{"dies of each request", `read -r line; exit 1`},
+// brokenHelpers are programs in place of the fleet's Digest helper: what each does with a line of Squid's, which begins with a channel number, and what that does to Squid.
+var brokenHelpers = []struct {
+	name, script string
+	squid        fate
+}{
+	{"talks nonsense", `while read -r channel rest; do printf '%s \001\002 what? user=alice\n' "$channel"; done`, survives},
+	{"refuses without a challenge", `while read -r channel rest; do echo "$channel ERR"; done`, survives},
+	{"agrees without a user", `while read -r channel rest; do echo "$channel OK"; done`, survives},
+	{"refuses and names a user", `while read -r channel rest; do echo "$channel ERR log=broken"; done`, survives},
+	{"is broken and says so", `while read -r channel rest; do echo "$channel BH message=broken"; done`, survives},
+	{"answers for somebody else", `while read -r channel rest; do echo "$((channel + 1000)) OK user=alice"; echo "$channel BH"; done`, survives},
+	{"dies of every other request", `read -r channel rest; echo "$channel ERR"; read -r line; exit 1`, mayEnd},
+	{"dies of its first request", `read -r line; exit 1`, ends},
 }
+
+// fate is what a broken helper does to Squid.
+type fate int
+
+const (
+	survives fate = iota
+	mayEnd        // Squid 5.7 sometimes fails an assertion of its own when a helper goes (Write.cc:40)
+	ends          // Squid gives up on a helper that dies without an answer within half a minute
+)
 
 // withHelper replaces the Digest helper by a shell script, after an edit of the configuration.
 func withHelper(o rig.TaskOptions, script string, edit func(string) string) rig.TaskOptions {
@@ -49,24 +62,47 @@ func asItIs(conf string) string { return conf }
 // brokenHelperProblems says which requests are let in, or challenged without a challenge, by tasks with a broken Digest helper. All of them should be a 503, or end without an answer where the helper's end takes Squid along.
 func brokenHelperProblems(t *testing.T, w *world, base rig.TaskOptions, edit func(string) string) (problems []string) {
 	t.Helper()
-	for i, broken := range brokenHelpers {
-		task, err := rig.TryTask(t, withHelper(onPort(base, 35221+10*i), broken.script, edit))
-		if err != nil {
-			problems = append(problems, fmt.Sprintf("%s: %v", broken.name, err))
-			continue
+	port := 35221
+	for _, broken := range brokenHelpers {
+		wrong := func(format string, args ...any) {
+			problems = append(problems, "helper "+broken.name+": "+fmt.Sprintf(format, args...))
 		}
-		for _, user := range []string{"alice", ""} {
-			for _, method := range []string{"GET", "CONNECT"} {
-				who := client(task)
-				who.User = user
-				response, err := who.Request(method, map[string]string{"GET": "http://origin.example/", "CONNECT": "origin.example:443"}[method])
-				mayEnd := broken.name == "dies of each request"
-				if err != nil && !mayEnd || err == nil && response.StatusCode != http.StatusServiceUnavailable {
-					problems = append(problems, fmt.Sprintf("helper %s: %s by %q: %+v, %v", broken.name, method, user, response, err))
+		for attempt := 1; ; attempt++ {
+			task, err := rig.TryTask(t, withHelper(onPort(base, port), broken.script, edit))
+			port += 10
+			if err != nil {
+				wrong("%v", err)
+				break
+			}
+			unavailable := 0
+			for _, user := range []string{"alice", ""} {
+				for _, method := range []string{"GET", "CONNECT"} {
+					who := client(task)
+					who.User = user
+					response, err := who.Request(method, map[string]string{"GET": "http://origin.example/", "CONNECT": "origin.example:443"}[method])
+					switch {
+					case err == nil && response.StatusCode == http.StatusServiceUnavailable:
+						unavailable++
+					case err == nil || broken.squid == survives:
+						wrong("%s by %q: %+v, %v", method, user, response, err)
+					}
 				}
 			}
+			if broken.squid == ends {
+				if code := task.Wait(t, 10*time.Second); code == 0 {
+					wrong("the task ended as if all were well")
+				}
+				break
+			}
+			task.Kill()
+			if broken.squid == survives || unavailable > 1 { // one of two requests is one that the helper has died of
+				break
+			}
+			if attempt == 3 {
+				wrong("no request that it dies of was answered with a 503")
+				break
+			}
 		}
-		task.Kill()
 	}
 	for to := range w.origins.Reached() {
 		problems = append(problems, fmt.Sprintf("%s was reached", to))
@@ -77,6 +113,43 @@ func brokenHelperProblems(t *testing.T, w *world, base rig.TaskOptions, edit fun
 func TestABrokenDigestHelperLetsNobodyIn(t *testing.T) {
 	w := newWorld(t)
 	for _, problem := range brokenHelperProblems(t, w, options(nil), asItIs) {
+		t.Error(problem)
+	}
+}
+
+// A helper that challenges and then refuses whoever answers: only the health check's second request finds it out.
+const challengesInVain = `while read -r channel data client method target header; do
+	case "$header" in
+	-*) echo "$channel ERR md5_=\"Digest realm=\\\"squidfleet\\\", nonce=\\\"n\\\", qop=\\\"auth\\\", algorithm=MD5\" log=no-credentials" ;;
+	*) echo "$channel ERR log=line-malformed" ;;
+	esac
+done`
+
+// brokenHealthProblems says whether the health check is content with a helper that lets nobody in.
+func brokenHealthProblems(t *testing.T, base rig.TaskOptions, edit func(string) string) (problems []string) {
+	t.Helper()
+	task, err := rig.TryTask(t, withHelper(onPort(base, 35221), challengesInVain, edit))
+	if err != nil {
+		return []string{err.Error()}
+	}
+	defer task.Kill()
+	nobody := client(task)
+	nobody.User = ""
+	if response, err := nobody.Request("GET", "http://origin.example/"); err != nil || response.StatusCode != http.StatusProxyAuthRequired {
+		problems = append(problems, fmt.Sprintf("without credentials: %+v, %v", response, err))
+	}
+	if response, err := client(task).Request("GET", "http://origin.example/"); err != nil || response.StatusCode != http.StatusServiceUnavailable {
+		problems = append(problems, fmt.Sprintf("with credentials: %+v, %v", response, err))
+	}
+	if out, err := task.Health(); err == nil || !strings.Contains(out, "503") {
+		problems = append(problems, fmt.Sprintf("a task that lets nobody in passes its health check, or fails it for another reason: %s", out))
+	}
+	return problems
+}
+
+func TestTheHealthCheckNoticesAHelperThatRefusesEverybody(t *testing.T) {
+	newWorld(t)
+	for _, problem := range brokenHealthProblems(t, options(nil), asItIs) {
 		t.Error(problem)
 	}
 }
@@ -115,26 +188,6 @@ func awaitState(t *testing.T, pid int, state string) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Fatalf("process %d is not in state %s", pid, state)
-}
-
-// A helper that is stopped answers nobody, and the health check notices.
-func TestAHungDigestHelperTurnsTheTaskUnhealthy(t *testing.T) {
-	newWorld(t)
-	task := rig.StartTask(t, options(nil))
-	if out, err := task.Health(); err != nil {
-		t.Fatalf("healthy at first: %v\n%s", err, out)
-	}
-	squid := squidOf(t, task)
-	helper := helperOf(t, squid)
-	if err := syscall.Kill(helper, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	defer syscall.Kill(helper, syscall.SIGCONT)
-	// On a busy machine a process may run on for a moment after the signal.
-	awaitState(t, helper, "T")
-	if out, err := task.Health(); err == nil {
-		t.Errorf("healthy with a hung helper: %s", out)
-	}
 }
 
 // Squid starts a helper anew that was killed, or ends itself, and lets nobody in meanwhile.

@@ -147,16 +147,19 @@ func TestEveryErrorPageIsOneLineThatNamesNothing(t *testing.T) {
 	}
 }
 
-func TestMemoryBoundsDescriptors(t *testing.T) {
-	for memory, want := range map[int]string{512: "max_filedescriptors 16384", 30720: "max_filedescriptors 65535"} {
+func TestMemoryBoundsDescriptorsAndWhatWaitsForTheHelper(t *testing.T) {
+	for memory, want := range map[int]string{512: "16384", 1024: "32768", 30720: "65535"} {
 		c := valid()
-		c.Memory = memory
+		c.Memory, c.Digest, c.KeyFile = memory, DigestFleet, "run/keys"
 		conf, err := c.Render()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(conf, want+"\n") {
-			t.Errorf("with %d MiB no line %q", memory, want)
+		// As many requests as there are descriptors can wait for the helper.
+		for _, part := range []string{"max_filedescriptors " + want + "\n", " concurrency=" + want + " "} {
+			if !strings.Contains(conf, part) {
+				t.Errorf("with %d MiB no %q", memory, part)
+			}
 		}
 	}
 }

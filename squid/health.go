@@ -22,7 +22,7 @@ func (c Config) healthEntry(w *writer) {
 }
 
 // healthAccess writes the first of the access rules: what comes in at the health port is asked for a password and then refused, whatever it asks for, so that the
-// port opens nothing to anybody, and yet an answer shows that the Digest helper and the rules are alive.
+// port opens nothing to anybody, and yet an answer shows that the Digest helper and the rules are alive. Only who is authenticated gets as far as the 403, so that it cannot come of a helper that refuses everybody.
 func (c Config) healthAccess(w *writer) {
 	if c.HealthPort == 0 {
 		return

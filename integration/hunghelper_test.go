@@ -1,0 +1,168 @@
+package integration
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"squidfleet/internal/rig"
+)
+
+// hang stops a task's Digest helper, as if it hung, until the returned function or the end of the test has it go on.
+func hang(t *testing.T, task *rig.Task) (resume func()) {
+	t.Helper()
+	helper := helperOf(t, squidOf(t, task))
+	if err := syscall.Kill(helper, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	resume = func() { syscall.Kill(helper, syscall.SIGCONT) }
+	t.Cleanup(resume)
+	// On a busy machine a process may run on for a moment after the signal.
+	awaitState(t, helper, "T")
+	return resume
+}
+
+// ask sends a request and does not wait for its answer.
+func ask(t *testing.T, who rig.Client, method, target string, headers ...string) net.Conn {
+	t.Helper()
+	conn, err := who.Dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if _, err := fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: origin.example\r\n%s\r\n", method, target, strings.Join(append(headers, ""), "\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// statusWithin reads the status of an answer; 0 if there is none in time.
+func statusWithin(t *testing.T, conn net.Conn, method string, d time.Duration) int {
+	t.Helper()
+	conn.SetReadDeadline(time.Now().Add(d))
+	response, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
+	if e, ok := err.(net.Error); ok && e.Timeout() {
+		return 0
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	return response.StatusCode
+}
+
+// While a helper hangs nobody is let in, whoever waits is answered when it goes on, and the health check notices.
+func TestAHungDigestHelperLetsNobodyInAndTurnsTheTaskUnhealthy(t *testing.T) {
+	w := newWorld(t)
+	task := rig.StartTask(t, options(nil))
+	if out, err := task.Health(); err != nil {
+		t.Fatalf("healthy at first: %v\n%s", err, out)
+	}
+	nobody := client(task)
+	nobody.User = ""
+	challenge, err := nobody.Request("GET", "http://origin.example/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nonce := nonceOf(challenge)
+	resume := hang(t, task)
+
+	requests := []struct {
+		method, target, header string
+		want                   int
+		conn                   net.Conn
+	}{
+		{"GET", "http://origin.example/", answer(nonce, "00000001", "GET", "/"), served, nil},
+		{"CONNECT", "origin.example:443", answer(nonce, "00000002", "CONNECT", "origin.example:443"), served, nil},
+		{"GET", "http://origin.example/", "X-Credentials: none", 407, nil},
+		{"CONNECT", "origin.example:443", "X-Credentials: none", 407, nil},
+	}
+	for i, r := range requests {
+		requests[i].conn = ask(t, nobody, r.method, r.target, r.header)
+	}
+	time.Sleep(time.Second)
+	for _, r := range requests {
+		if status := statusWithin(t, r.conn, r.method, 100*time.Millisecond); status != 0 {
+			t.Errorf("%s, %.20s: %d while the helper hangs", r.method, r.header, status)
+		}
+	}
+	if out, err := task.Health(); err == nil {
+		t.Errorf("healthy with a hung helper: %s", out)
+	}
+	if reached := w.origins.Reached(); len(reached) > 0 {
+		t.Errorf("reached while the helper hangs: %v", reached)
+	}
+
+	resume()
+	for _, r := range requests {
+		if status := statusWithin(t, r.conn, r.method, 10*time.Second); status != r.want {
+			t.Errorf("%s, %.20s: %d when the helper goes on, want %d", r.method, r.header, status, r.want)
+		}
+	}
+}
+
+// When more requests wait for the helper than the configuration has room for, the others are refused with a 503, and nothing of what they said is in any log.
+func TestAnOverloadedDigestHelperLetsNobodyIn(t *testing.T) {
+	w := newWorld(t)
+	o := options(nil)
+	const room = 4 + 4
+	o.Edit = func(conf string) string {
+		small := strings.Replace(conf, "concurrency=16384 queue-size=256", "concurrency=4 queue-size=4", 1)
+		if small == conf {
+			t.Error("the configuration has another concurrency")
+		}
+		return small
+	}
+	task := rig.StartTask(t, o)
+	nobody := client(task)
+	nobody.User = ""
+	challenge, err := nobody.Request("GET", "http://origin.example/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nonce := nonceOf(challenge)
+	resume := hang(t, task)
+
+	const target, uri = "http://origin.example/?query=swordfish", "/?query=swordfish"
+	header := answer(nonce, "00000001", "GET", uri)
+	var waiting []net.Conn
+	unavailable := 0
+	for range 3 * room {
+		conn := ask(t, nobody, "GET", target, header)
+		switch status := statusWithin(t, conn, "GET", 500*time.Millisecond); status {
+		case 0:
+			waiting = append(waiting, conn)
+		case http.StatusServiceUnavailable:
+			unavailable++
+		default:
+			t.Errorf("status %d", status)
+		}
+	}
+	if len(waiting) != room || unavailable != 2*room {
+		t.Errorf("%d wait, %d got a 503", len(waiting), unavailable)
+	}
+	if reached := w.origins.Reached(); len(reached) > 0 {
+		t.Errorf("reached: %v", reached)
+	}
+	resume()
+	for _, conn := range waiting {
+		if status := statusWithin(t, conn, "GET", 10*time.Second); status != served {
+			t.Errorf("status %d when the helper goes on", status)
+		}
+	}
+	_, response, _ := strings.Cut(header, `response="`)
+	response = strings.TrimSuffix(response, `"`)
+	task.WaitForLog(t, "of a refused request", func(line string) bool { return strings.Contains(line, `"status":503`) })
+	for name, log := range map[string]string{"Squid's messages": task.Errors(), "the access log": strings.Join(task.Log(), "\n")} {
+		for what, secret := range map[string]string{"query": "swordfish", "nonce": nonce, "response": response} {
+			if secret == "" || strings.Contains(log, secret) {
+				t.Errorf("the %s is in %s:\n%.2000s", what, name, log)
+			}
+		}
+	}
+}
