@@ -10,11 +10,14 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"squidfleet/internal/awsstandin"
+	"squidfleet/internal/cfnspec"
 	"squidfleet/params"
 )
 
@@ -100,16 +103,20 @@ func appCommand(t *testing.T, outdir string, changes map[string]any, environment
 }
 
 func TestErrorsAreToldOneALineAndTheLastAssemblyStaysAsItWas(t *testing.T) {
+	const vpc = "vpc-0123456789abcdef0"
 	for _, c := range []struct {
-		name    string
-		changes map[string]any
-		want    []string
+		name        string
+		changes     map[string]any
+		want        []string
+		environment []string
 	}{
 		{"parameters", map[string]any{"clientCidrs": "192.5.6.0/24,10.0.0.0/33", "fleetSze": "3", "users": []any{"a:b"}}, []string{
 			`^clientCidrs\[1\]: .*10\.0\.0\.0/33`, `^users\[0\]: .*a:b`, `^fleetSze: .*fleetSize`,
-		}},
-		{"passwords", map[string]any{"credentials": "image", "users": "alice,bob"}, []string{`^SQUIDFLEET_PASSWORD_ALICE: `, `^SQUIDFLEET_PASSWORD_BOB: `}},
-		{"VPC", map[string]any{"vpcId": "vpc-0123456789abcdef0"}, []string{`^vpcId: .* needs an account and a region`}},
+		}, nil},
+		{"passwords", map[string]any{"credentials": "image", "users": "alice,bob"}, []string{`^SQUIDFLEET_PASSWORD_ALICE: `, `^SQUIDFLEET_PASSWORD_BOB: `}, nil},
+		{"VPC", map[string]any{"vpcId": vpc}, []string{`^vpcId: .* needs an account and a region`}, nil},
+		{"lookup", map[string]any{"vpcId": vpc, "vpc-provider:account=123456789012:filter.vpc-id=" + vpc + ":region=eu-west-1:returnAsymmetricSubnets=true:returnVpnGateways=false": map[string]any{
+			"$providerError": "Could not find any VPCs"}}, []string{`^vpcId: .* failed: Could not find any VPCs; `}, []string{"CDK_DEFAULT_ACCOUNT=123456789012", "CDK_DEFAULT_REGION=eu-west-1"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			outdir := filepath.Join(t.TempDir(), "cdk.out")
@@ -120,7 +127,7 @@ func TestErrorsAreToldOneALineAndTheLastAssemblyStaysAsItWas(t *testing.T) {
 			if err := os.WriteFile(last, []byte("of the last synth"), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			code, stdout, stderr := runApp(t, outdir, c.changes)
+			code, stdout, stderr := runApp(t, outdir, c.changes, c.environment...)
 			if code != 1 || stdout != "" {
 				t.Errorf("exit code %d, stdout %q", code, stdout)
 			}
@@ -149,9 +156,83 @@ func TestErrorsLeaveNoNewDirectoryBehind(t *testing.T) {
 	if code, _, stderr := runApp(t, outdir, map[string]any{"fleetSize": 0}); code != 1 {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
-	if entries, err := os.ReadDir(outdir); len(entries) != 0 {
-		t.Errorf("%v, %v", entries, err)
+	if _, err := os.Stat(outdir); !os.IsNotExist(err) {
+		t.Errorf("%s is there: %v", outdir, err)
 	}
+}
+
+func TestFaultsOfTheMachineAreToldInOneLine(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ name, outdir, environment, want string }{
+		{"the directory is a file", file, "", `^the directory for the assembly: .*file: not a directory; give another one`},
+		{"no Node.js", filepath.Join(dir, "cdk.out"), "PATH=" + dir, `^Node\.js, which the CDK runs on, is not there: .*; start the CDK with make or npx`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			code, stdout, stderr := runApp(t, c.outdir, nil, c.environment)
+			if code != 1 || stdout != "" || strings.Count(stderr, "\n") != 1 || !regexp.MustCompile(c.want).MatchString(stderr) {
+				t.Errorf("exit code %d, stdout %q, stderr:\n%s", code, stdout, stderr)
+			}
+		})
+	}
+}
+
+// The CLI runs the app twice here: to learn what to look up, and with the answer, which is that the lookup failed.
+func TestAWrongVpcIdLeavesTheLastAssemblyAsItWas(t *testing.T) {
+	spec, err := cfnspec.Load(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	aws, err := awsstandin.Start(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer aws.Close()
+	outdir := filepath.Join(t.TempDir(), "cdk.out")
+	synth := func(arguments ...string) (string, error) {
+		command := cdkCommand(append([]string{"synth", "--quiet", "--app", app, "--output", outdir}, arguments...)...)
+		for _, entry := range aws.Environment(t.TempDir()) {
+			// What the CLI needs of the machine is in the environment already.
+			if strings.HasPrefix(entry, "AWS_") {
+				command.Env = append(command.Env, entry)
+			}
+		}
+		output, err := command.CombinedOutput()
+		return string(output), err
+	}
+	if output, err := synth(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	before := snapshot(t, outdir)
+	output, err := synth("-c", "vpcId=vpc-0123456789abcdef0")
+	if err == nil || !regexp.MustCompile(`(?m)^vpcId: looking up "vpc-0123456789abcdef0" in account `+awsstandin.Account+` .* failed: `).MatchString(output) {
+		t.Errorf("%v\n%s", err, output)
+	}
+	if after := snapshot(t, outdir); len(before) < 10 || !maps.Equal(after, before) {
+		t.Errorf("the assembly of\n%q\nbecame\n%q", slices.Sorted(maps.Keys(before)), slices.Sorted(maps.Keys(after)))
+	}
+}
+
+// snapshot returns the content of every file below dir, by path.
+func snapshot(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			files[path] = "a directory"
+			return err
+		}
+		text, err := os.ReadFile(path)
+		files[path] = string(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
 }
 
 func TestPasswordsForTheImageComeFromTheEnvironmentAndStayThere(t *testing.T) {
@@ -183,55 +264,71 @@ func TestPasswordsForTheImageComeFromTheEnvironmentAndStayThere(t *testing.T) {
 	}
 }
 
-func TestInterruptedSynthLeavesNothingStaged(t *testing.T) {
-	temporary, outdir := t.TempDir(), filepath.Join(t.TempDir(), "cdk.out")
-	command, _, stderr := appCommand(t, outdir, nil, "TMPDIR="+temporary)
-	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	staged := func() []string {
-		found, err := filepath.Glob(filepath.Join(temporary, "squidfleet-image-*"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return found
-	}
-	for deadline := time.Now().Add(time.Minute); len(staged()) == 0; time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			command.Process.Kill()
-			t.Fatal("nothing was ever staged")
-		}
-	}
-	// As a terminal does on Ctrl-C: Node.js and the Go compiler have it, too.
-	if err := syscall.Kill(-command.Process.Pid, syscall.SIGINT); err != nil {
-		t.Error(err)
-	}
-	command.Wait()
-	if code := command.ProcessState.ExitCode(); code != 130 {
-		t.Errorf("exit code %d", code)
-	}
-	if strings.Contains(stderr.String(), "goroutine") {
-		t.Errorf("stack trace:\n%s", stderr)
-	}
-	if left := staged(); len(left) != 0 {
-		t.Errorf("left behind: %v", left)
-	}
-	if _, err := os.Stat(filepath.Join(outdir, "manifest.json")); err == nil {
-		t.Error("there is an assembly")
+func TestInterruptedSynthLeavesNothingBehind(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		send  func(pid int) error
+		wants int
+	}{
+		// As a terminal does on Ctrl-C: Node.js and the Go compiler have it, too.
+		{"Ctrl-C", func(pid int) error { return syscall.Kill(-pid, syscall.SIGINT) }, 130},
+		{"SIGTERM to all", func(pid int) error { return syscall.Kill(-pid, syscall.SIGTERM) }, 143},
+		{"SIGTERM to the app", func(pid int) error { return syscall.Kill(pid, syscall.SIGTERM) }, 143},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			temporary, outdir := t.TempDir(), filepath.Join(t.TempDir(), "cdk.out")
+			command, _, stderr := appCommand(t, outdir, nil, "TMPDIR="+temporary)
+			command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+			if err := command.Start(); err != nil {
+				t.Fatal(err)
+			}
+			staged := func() []string {
+				found, err := filepath.Glob(filepath.Join(temporary, "squidfleet-image-*"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return found
+			}
+			for deadline := time.Now().Add(time.Minute); len(staged()) == 0; time.Sleep(5 * time.Millisecond) {
+				if time.Now().After(deadline) {
+					command.Process.Kill()
+					t.Fatal("nothing was ever staged")
+				}
+			}
+			if err := c.send(command.Process.Pid); err != nil {
+				t.Error(err)
+			}
+			command.Wait()
+			if code := command.ProcessState.ExitCode(); code != c.wants {
+				t.Errorf("exit code %d, want %d", code, c.wants)
+			}
+			if strings.Contains(stderr.String(), "goroutine") {
+				t.Errorf("stack trace:\n%s", stderr)
+			}
+			if left := staged(); len(left) != 0 {
+				t.Errorf("left behind: %v", left)
+			}
+			if _, err := os.Stat(outdir); !os.IsNotExist(err) {
+				t.Errorf("%s is there: %v", outdir, err)
+			}
+		})
 	}
 }
 
 // cdk runs the CDK CLI as a person does, in the project's directory.
 func cdk(t *testing.T, arguments ...string) string {
 	t.Helper()
-	command := exec.Command("npx", append([]string{"--no-install", "cdk"}, arguments...)...)
-	command.Env = append(os.Environ(), "CDK_DISABLE_CLI_TELEMETRY=true", "AWS_EC2_METADATA_DISABLED=true")
-	output, err := command.CombinedOutput()
+	output, err := cdkCommand(arguments...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("cdk %q: %v\n%s", arguments, err, output)
 	}
 	return string(output)
+}
+
+func cdkCommand(arguments ...string) *exec.Cmd {
+	command := exec.Command("npx", append([]string{"--no-install", "cdk"}, arguments...)...)
+	command.Env = append(os.Environ(), "CDK_DISABLE_CLI_TELEMETRY=true", "AWS_EC2_METADATA_DISABLED=true")
+	return command
 }
 
 func TestSynthWithTheCLIShowsTheParametersInTemplateAndImage(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
@@ -23,6 +24,10 @@ func (f Fleet) importedNetwork(app awscdk.App) (network, error) {
 		ReturnVpnGateways: jsii.Bool(false),
 	})
 	ipv6 := lookUpIPv6(stack, id)
+	if failures := failedLookups(stack); len(failures) > 0 {
+		return network{}, fmt.Errorf("vpcId: looking up %q in account %s and region %s failed: %s; give the id of a VPC that is there, and credentials that may read it",
+			id, f.Account, f.Region, strings.Join(failures, "; "))
+	}
 	// Until the lookup is done the CDK hands out a VPC of its own invention, with another id.
 	if *vpc.VpcId() != id {
 		return network{stack: stack, pending: true}, nil
@@ -47,6 +52,19 @@ func (f Fleet) importedNetwork(app awscdk.App) (network, error) {
 		return network{}, fmt.Errorf("clientCidrs: holds IPv6 addresses, which cannot reach VPC %q: give the VPC and its public subnets IPv6 ranges and run \"cdk context --clear\", or remove them", id)
 	}
 	return n, nil
+}
+
+// failedLookups returns what the CDK CLI says about lookups that failed, each on one line. The CDK notes them as errors of the stack, which it would tell in its own words
+// after all was written.
+func failedLookups(stack awscdk.Stack) []string {
+	var failures []string
+	for _, entry := range *stack.Node().Metadata() {
+		if *entry.Type == "aws:cdk:error" {
+			failures = append(failures, strings.Join(strings.Fields(fmt.Sprint(entry.Data)), " "))
+		}
+	}
+	slices.Sort(failures)
+	return slices.Compact(failures)
 }
 
 func checkPublicSubnets(id string, subnets []awsec2.ISubnet) error {

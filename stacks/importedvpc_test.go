@@ -131,7 +131,7 @@ func TestNothingIsStagedUntilTheVpcIsLookedUp(t *testing.T) {
 	if err := fleet.Add(t.Context(), app); err != nil {
 		t.Fatal(err)
 	}
-	if err := Synth(app); err != nil {
+	if err := app.Synth(); err != nil {
 		t.Fatal(err)
 	}
 	images, _ := filepath.Glob(filepath.Join(dir, "asset.*"))
@@ -149,19 +149,27 @@ func TestNothingIsStagedUntilTheVpcIsLookedUp(t *testing.T) {
 	}
 }
 
-func TestAFailedLookupIsAnErrorWithoutAnAssembly(t *testing.T) {
-	changes := map[string]any{"vpcId": importedID, vpcKey: map[string]any{"$providerError": "Could not find any VPCs"}}
-	dir := filepath.Join(t.TempDir(), "out")
-	app := newTestApp(t, dir, changes)
-	fleet := Fleet{Params: parse(t, cdkContext(t, changes)), Account: account, Region: region}
-	if err := fleet.Add(t.Context(), app); err != nil {
-		t.Fatal(err)
-	}
-	if err := Synth(app); err == nil {
-		t.Error("synthesised")
-	}
-	if _, err := os.Stat(filepath.Join(dir, "manifest.json")); !os.IsNotExist(err) {
-		t.Errorf("the assembly can be deployed: %v", err)
+func TestAFailedLookupIsAnErrorInOneLine(t *testing.T) {
+	failed := func(why string) map[string]any { return map[string]any{"$providerError": why} }
+	for _, c := range []struct {
+		name    string
+		changes map[string]any
+		want    string
+	}{
+		{"no such VPC", map[string]any{vpcKey: failed("Could not find any VPCs matching {}"), ipv6Key: failed("Resource not found:\n it is not there")},
+			"Could not find any VPCs matching {}; Resource not found: it is not there; give"},
+		{"the same twice", map[string]any{vpcKey: failed("no credentials"), ipv6Key: failed("no credentials")}, "no credentials; give"},
+		{"the IPv6 ranges only", map[string]any{ipv6Key: failed("no permission")}, "no permission; give"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			context := imported(c.changes)
+			fleet := Fleet{Params: parse(t, cdkContext(t, context)), Account: account, Region: region}
+			err := fleet.Add(t.Context(), newTestApp(t, filepath.Join(t.TempDir(), "out"), context))
+			want := `vpcId: looking up "` + importedID + `" in account ` + account + ` and region ` + region + ` failed: ` + c.want
+			if err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("error %q, want %q…", err, want)
+			}
+		})
 	}
 }
 

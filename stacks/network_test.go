@@ -139,7 +139,7 @@ func TestSubnetsFitIntoTheSmallestAndTheLargestNetwork(t *testing.T) {
 			changes := map[string]any{"vpcCidr": c.vpc}
 			app := newTestApp(t, filepath.Join(assemblies, "subnets", string(rune('a'+i))), changes)
 			fleet := Fleet{Params: parse(t, cdkContext(t, changes))}
-			n, err := fleet.network(app)
+			n, err := fleet.network(app.App)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -2,22 +2,42 @@ package stacks
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
+	"os/exec"
 	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/jsii-runtime-go"
 )
 
+// App is a CDK app and the directory of its assembly.
+type App struct {
+	awscdk.App
+	outdir *outdir
+	// question says that the assembly only asks the CDK CLI to look something up.
+	question bool
+}
+
 // NewApp returns an app whose assembly depends on the parameters alone, and which writes one only when it is synthesised: by itself the CDK would also write one when
-// the program ends with an error. The CDK CLI tells the directory to write to and the context; outdir, unless it is empty, goes before the CLI's, and context is added to the CLI's.
-func NewApp(outdir string, context map[string]any) awscdk.App {
-	props := awscdk.AppProps{
+// the program ends with an error. The CDK CLI tells the directory to write to and the context; dir, unless it is empty, goes before the CLI's, and context is added to the CLI's.
+//
+// The error says that the machine lacks what a synth needs: the directory, or Node.js.
+func NewApp(dir string, context map[string]any) (*App, error) {
+	// Found missing by the CDK, it would be a panic.
+	if node := cmp.Or(os.Getenv("JSII_NODE"), "node"); os.Getenv("JSII_RUNTIME") == "" {
+		if _, err := exec.LookPath(node); err != nil {
+			return nil, fmt.Errorf("Node.js, which the CDK runs on, is not there: %w; start the CDK with make or npx, which find what npm ci installs, or put a node on PATH", err)
+		}
+	}
+	outdir, err := openOutdir(cmp.Or(dir, os.Getenv("CDK_OUTDIR"), "cdk.out"))
+	if err != nil {
+		return nil, err
+	}
+	return &App{outdir: outdir, App: awscdk.NewApp(&awscdk.AppProps{
 		AutoSynth: jsii.Bool(false),
 		// Stack traces and timings hold this machine's paths and speed.
 		StackTraces:          jsii.Bool(false),
@@ -26,16 +46,13 @@ func NewApp(outdir string, context map[string]any) awscdk.App {
 		// A resource in every template that tells AWS which constructs it was made with.
 		AnalyticsReporting: jsii.Bool(false),
 		Context:            &context,
-	}
-	if outdir != "" {
-		props.Outdir = jsii.String(outdir)
-	}
-	return awscdk.NewApp(&props)
+		Outdir:             jsii.String(outdir.work),
+	})}, nil
 }
 
 // Synth writes the app's assembly. The error says that the CDK's validation, which includes AWS's own rules for templates, found something wrong; what that
-// is stands on stderr by then. The assembly then has no manifest, without which nothing can deploy it.
-func Synth(app awscdk.App) (err error) {
+// is stands on stderr by then.
+func (a *App) Synth() (err error) {
 	defer func() {
 		problem := recover()
 		if problem == nil {
@@ -45,13 +62,20 @@ func Synth(app awscdk.App) (err error) {
 			panic(problem)
 		}
 		err = errors.New("the stacks are not valid, as told above; nothing was synthesised")
-		if removal := os.Remove(filepath.Join(*app.Outdir(), "manifest.json")); removal != nil && !errors.Is(removal, fs.ErrNotExist) {
-			err = errors.Join(err, removal)
-		}
 	}()
-	app.Synth(nil)
-	return nil
+	a.App.Synth(nil)
+	publish := a.outdir.publish
+	if a.question {
+		publish = a.outdir.publishQuestion
+	}
+	if err := publish(); err != nil {
+		return err
+	}
+	return a.Discard()
 }
+
+// Discard removes what Synth has not made an assembly of. It must be called before the program ends, however it ends: unless Synth returned nil, the directory is then as it was.
+func (a *App) Discard() error { return a.outdir.discard() }
 
 // raceOfClose is what jsii-runtime-go 1.139 prints when it ends Node.js and two of its goroutines wait for the same process: the one that comes second finds
 // none, although all went well.

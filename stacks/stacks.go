@@ -34,12 +34,13 @@ type Fleet struct {
 // Add stages the fleet's image and adds its stacks to the app. On an error nothing of the fleet is in the assembly, and the app must not be synthesised.
 //
 // While the CDK CLI has not yet looked up an imported VPC, Add stages nothing and leaves out what needs the VPC: the CLI looks it up and runs the app again.
-func (f Fleet) Add(ctx context.Context, app awscdk.App) error {
-	n, err := f.network(app)
+func (f Fleet) Add(ctx context.Context, app *App) error {
+	n, err := f.network(app.App)
 	if err != nil {
 		return err
 	}
 	if n.pending {
+		app.question = true
 		newLog(n.stack, f.Params) // A stack without any resource is not valid.
 		return nil
 	}

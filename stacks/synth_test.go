@@ -11,8 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/aws/aws-cdk-go/awscdk/v2"
-
 	"squidfleet/params"
 	"squidfleet/squid"
 )
@@ -163,7 +161,7 @@ func synthTo(t *testing.T, dir string, fleets ...map[string]any) *assembly {
 			a.params = p
 		}
 	}
-	if err := Synth(app); err != nil {
+	if err := app.Synth(); err != nil {
 		t.Fatal(err)
 	}
 	a.read(t)
@@ -173,9 +171,18 @@ func synthTo(t *testing.T, dir string, fleets ...map[string]any) *assembly {
 // plaintext is the password of every user with credentials=image.
 const plaintext = "plaintext-of-the-tests"
 
-func newTestApp(t *testing.T, dir string, changes map[string]any) awscdk.App {
+func newTestApp(t *testing.T, dir string, changes map[string]any) *App {
 	t.Helper()
-	return NewApp(dir, cdkContext(t, changes))
+	app, err := NewApp(dir, cdkContext(t, changes))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := app.Discard(); err != nil {
+			t.Error(err)
+		}
+	})
+	return app
 }
 
 func (a *assembly) read(t *testing.T) {

@@ -12,8 +12,6 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/jsii-runtime-go"
 	"github.com/cdklabs/cdk-nag-go/cdknag/v2"
-
-	"squidfleet/stacks"
 )
 
 // suppression accepts one rule of cdk-nag for one resource.
@@ -54,7 +52,7 @@ func TestAwsSolutionsRules(t *testing.T) {
 	for _, set := range slices.Sorted(maps.Keys(sets)) {
 		dir := filepath.Join(t.TempDir(), "cdk.out")
 		app, p := build(t, set, dir)
-		awscdk.Aspects_Of(app).Add(cdknag.NewAwsSolutionsChecks(&cdknag.NagPackProps{ReportFormats: &[]cdknag.NagReportFormat{cdknag.NagReportFormat_JSON}}), nil)
+		awscdk.Aspects_Of(app.App).Add(cdknag.NewAwsSolutionsChecks(&cdknag.NagPackProps{ReportFormats: &[]cdknag.NagReportFormat{cdknag.NagReportFormat_JSON}}), nil)
 		checked := 0
 		for _, short := range []string{"Network", "Proxy"} {
 			if short == "Network" && p.VpcID != "" {
@@ -67,7 +65,7 @@ func TestAwsSolutionsRules(t *testing.T) {
 				}
 			}
 		}
-		if err := stacks.Synth(app); err != nil {
+		if err := app.Synth(); err != nil {
 			t.Errorf("%s: %v", set, err)
 		}
 		for _, short := range []string{"Network", "Proxy"} {

@@ -11,8 +11,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/aws/aws-cdk-go/awscdk/v2"
-
 	"squidfleet/internal/check"
 	"squidfleet/params"
 	"squidfleet/squid"
@@ -109,7 +107,7 @@ func cdkContext(t *testing.T, set string) map[string]any {
 }
 
 // build adds a set's fleet to an app that writes to dir.
-func build(t *testing.T, set, dir string) (awscdk.App, *params.Params) {
+func build(t *testing.T, set, dir string) (*stacks.App, *params.Params) {
 	t.Helper()
 	context := cdkContext(t, set)
 	p, err := params.Parse(context)
@@ -122,7 +120,10 @@ func build(t *testing.T, set, dir string) (awscdk.App, *params.Params) {
 			fleet.Passwords = append(fleet.Passwords, squid.Credential{User: user, Password: "a password of " + user})
 		}
 	}
-	app := stacks.NewApp(dir, context)
+	app, err := stacks.NewApp(dir, context)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := fleet.Add(t.Context(), app); err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +135,7 @@ func synthesise(t *testing.T, set, parent string) (dir, contextFile string) {
 	t.Helper()
 	dir, contextFile = filepath.Join(parent, "cdk.out"), filepath.Join(parent, "cdk.context.json")
 	app, p := build(t, set, dir)
-	if err := stacks.Synth(app); err != nil {
+	if err := app.Synth(); err != nil {
 		t.Fatal(err)
 	}
 	if p.VpcID != "" {

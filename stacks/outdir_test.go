@@ -1,0 +1,116 @@
+package stacks
+
+import (
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// write writes one file for each name, below dir.
+func write(t *testing.T, dir string, content map[string]string) {
+	t.Helper()
+	for name, text := range content {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func holds(t *testing.T, dir string, want map[string]string) {
+	t.Helper()
+	if got := files(t, dir); !maps.Equal(got, want) {
+		t.Errorf("%s holds %v, want %v", dir, got, want)
+	}
+}
+
+var (
+	lastOne = map[string]string{"manifest.json": "last", "tree.json": "last", "asset.1/squid.conf": "last", "synth.lock": "the CLI's", "notes.txt": "a person's"}
+	nextOne = map[string]string{"manifest.json": "next", "tree.json": "next", "asset.1/squid.conf": "next", "asset.2/squid.conf": "next"}
+	asked   = map[string]string{"manifest.json": "question", "tree.json": "question", "Fleet-Proxy.template.json": "question"}
+)
+
+// union returns the content of both, the second one's where both have a name.
+func union(a, b map[string]string) map[string]string {
+	both := maps.Clone(a)
+	maps.Copy(both, b)
+	return both
+}
+
+// run is one run of the app, which ends in publishing, in asking, or in an error.
+func run(t *testing.T, dir string, written map[string]string, publish func(*outdir) error) {
+	t.Helper()
+	o, err := openOutdir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, o.work, written)
+	if publish != nil {
+		err = publish(o)
+	}
+	if err := errors.Join(err, o.discard()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAnAssemblyReplacesTheLastOneFileByFile(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, lastOne)
+	run(t, dir, nextOne, (*outdir).publish)
+	holds(t, dir, union(lastOne, nextOne))
+}
+
+func TestAnErrorLeavesTheLastAssembly(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, lastOne)
+	run(t, dir, nextOne, nil)
+	holds(t, dir, lastOne)
+}
+
+func TestAQuestionCoversTheLastAssemblyUntilTheNextRun(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		written map[string]string
+		publish func(*outdir) error
+		want    map[string]string
+	}{
+		{"with an answer", nextOne, (*outdir).publish, union(lastOne, nextOne)},
+		{"with an error", nextOne, nil, lastOne},
+	} {
+		for _, last := range []map[string]string{lastOne, {}} {
+			t.Run(c.name, func(t *testing.T) {
+				dir := t.TempDir()
+				write(t, dir, last)
+				for range 2 { // the CLI may have been stopped after the first time
+					run(t, dir, asked, (*outdir).publishQuestion)
+					for name, text := range asked {
+						if got, err := os.ReadFile(filepath.Join(dir, name)); string(got) != text {
+							t.Errorf("%s holds %q, %v", name, got, err)
+						}
+					}
+				}
+				run(t, dir, c.written, c.publish)
+				want := c.want
+				if len(last) == 0 {
+					want = c.written
+					if c.publish == nil {
+						want = last
+					}
+				}
+				holds(t, dir, want)
+			})
+		}
+	}
+}
+
+func TestADirectoryOfOurOwnGoesUnlessThereIsAnAssembly(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "cdk.out")
+	run(t, dir, nextOne, nil)
+	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+		t.Errorf("%s is there: %v", dir, err)
+	}
+	run(t, dir, nextOne, (*outdir).publish)
+	holds(t, dir, nextOne)
+}

@@ -1,0 +1,35 @@
+package stacks
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// Run runs a synth and returns the program's exit status: 0, or 1 after an error, which it prints; a signal that ends the synth early gives 128 and its number, as in a shell. The
+// caller ends the program with it, so that nothing leaves the program past the end of the CDK's Node.js.
+func Run(synth func(context.Context) error) (code int) {
+	defer Close()
+	interrupted, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	ctx, stop := signal.NotifyContext(interrupted, syscall.SIGTERM)
+	defer stop()
+	code = 1 // after a panic as well
+	defer func() {
+		if code == 0 || ctx.Err() == nil {
+			return
+		}
+		recover() // Ctrl-C ends Node.js, too, and that is a panic here.
+		code = 128 + int(syscall.SIGTERM)
+		if interrupted.Err() != nil {
+			code = 128 + int(syscall.SIGINT)
+		}
+	}()
+	if err := synth(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
