@@ -1,6 +1,8 @@
 package integration
 
 import (
+	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,27 +13,114 @@ import (
 	"squidfleet/internal/rig"
 )
 
-// exposures are what a client sends beyond Host, and what the destination gets of it besides the client's own Host.
-var exposures = []struct {
-	name      string
-	sent, got []string
-}{
-	{"nothing", nil, nil},
-	{"curl", []string{"User-Agent: curl/8.0", "Accept: */*", "Proxy-Connection: Keep-Alive"}, []string{"User-Agent: curl/8.0", "Accept: */*"}},
-	{"what names the client or another proxy", []string{
-		"Via: 1.1 office", "X-Forwarded-For: 9.9.9.9", "Forwarded: for=9.9.9.9", "X-Real-IP: 9.9.9.9", "Max-Forwards: 3",
-		"Proxy: http://evil.example", "Proxy-Connection: keep-alive", "Proxy-Authenticate: Basic", "Proxy-Authentication-Info: x", "Proxy-Features: x", "Proxy-Instruction: x", "Proxy-Status: x", "Proxy-Support: x",
-		"Keep-Alive: 300", "TE: trailers", "Accept-Language: de",
-	}, []string{"Accept-Language: de"}},
-	{"what the client means to send", []string{"Cookie: a=b", "Authorization: Basic eA==", "Referer: http://x.example/", "DNT: 1", "x-Custom-CASE: Value", "If-None-Match: \"x\"", "Range: bytes=0-1"},
-		[]string{"Cookie: a=b", "Authorization: Basic eA==", "Referer: http://x.example/", "DNT: 1", "x-Custom-CASE: Value", "If-None-Match: \"x\"", "Range: bytes=0-1"}},
-	{"Pragma", []string{"Pragma: no-cache"}, []string{"Pragma: no-cache"}},
-	{"Cache-Control no-cache", []string{"Cache-Control: no-cache"}, []string{"Cache-Control: no-cache"}},
-	{"Cache-Control and Pragma", []string{"Cache-Control: max-age=0", "Pragma: no-cache"}, []string{"Cache-Control: max-age=0", "Pragma: no-cache"}},
-	{"Cache-Control no-store", []string{"Cache-Control: no-store"}, []string{"Cache-Control: no-store"}},
-	{"Cache-Control of several parts", []string{`Cache-Control: no-store, private="a b", made-up=%41`}, []string{`Cache-Control: no-store, private="a b", made-up=%41`}},
-	{"Connection: keep-alive", []string{"Connection: keep-alive"}, []string{"Connection: keep-alive"}},
-	{"Connection: close", []string{"Connection: close"}, []string{"Connection: keep-alive"}}, // the proxy keeps its own connection
+// exposure is what a client sends beyond Host, and what the destination gets: Host (Squid 5.7 has it behind the client's headers, 6 before them), the client's headers in their order, and what comes behind all of them.
+type exposure struct {
+	name         string
+	method       string
+	sent         []string
+	got          []string
+	behind       []string
+	host, target string // the client's Host header and its target, if they are not the usual ones
+}
+
+// tracks are headers in which one that is not hidden would tell of a client or a proxy before this one.
+var tracks = []string{
+	"Via: 1.1 office", "X-Forwarded-For: 9.9.9.9", "Forwarded: for=9.9.9.9", "Max-Forwards: 3",
+	"Proxy: http://evil.example", "Proxy-Connection: keep-alive", "Proxy-Authenticate: Basic", "Proxy-Authentication-Info: x", "Proxy-Features: x", "Proxy-Instruction: x", "Proxy-Status: x", "Proxy-Support: x",
+	"X-Forwarded: for=9.9.9.9", "X-Forwarded-By: 9.9.9.9", "X-Forwarded-Host: x", "X-Forwarded-Port: 1", "X-Forwarded-Proto: https", "X-Forwarded-Scheme: https", "X-Forwarded-Server: x", "X-Forwarded-Ssl: on",
+	"X-Original-Forwarded-For: 9.9.9.9", "Forwarded-For: 9.9.9.9",
+	"X-Real-IP: 9.9.9.9", "X-Client-IP: 9.9.9.9", "Client-IP: 9.9.9.9", "True-Client-IP: 9.9.9.9", "X-Cluster-Client-IP: 9.9.9.9", "X-Originating-IP: 9.9.9.9", "X-Remote-IP: 9.9.9.9", "X-Remote-Addr: 9.9.9.9",
+	"CF-Connecting-IP: 9.9.9.9", "Fastly-Client-IP: 9.9.9.9", "Proxy-Client-IP: 9.9.9.9", "WL-Proxy-Client-IP: 9.9.9.9", "x-proxyuser-ip: 9.9.9.9", "X-BlueCoat-Via: x", "Surrogate-Capability: x=\"Surrogate/1.0\"",
+	"Keep-Alive: 300", "TE: trailers", "Upgrade: h2c", "Trailer: x",
+}
+
+var exposures = []exposure{
+	{name: "nothing"},
+	{name: "curl", sent: []string{"User-Agent: curl/8.0", "Accept: */*", "Proxy-Connection: Keep-Alive"}, got: []string{"User-Agent: curl/8.0", "Accept: */*"}},
+	{name: "what names the client or another proxy", sent: append(slices.Clone(tracks), "Accept-Language: de"), got: []string{"Accept-Language: de"}},
+	{name: "what the client means to send",
+		sent: []string{"Cookie: a=b", "Authorization: Basic eA==", "Referer: http://x.example/", "DNT: 1", "x-Custom-CASE: Value", "If-None-Match: \"x\"", "Range: bytes=0-1"},
+		got:  []string{"Cookie: a=b", "Authorization: Basic eA==", "Referer: http://x.example/", "DNT: 1", "x-Custom-CASE: Value", "If-None-Match: \"x\"", "Range: bytes=0-1"}},
+	{name: "order, case and spaces",
+		sent: []string{"zz: 1", "ACCEPT: */*", "x-lower: 1", "user-agent: x", "accept-language: de", "x-lower:   2  3  ", "X-Empty:"},
+		got:  []string{"zz: 1", "Accept: */*", "x-lower: 1", "User-Agent: x", "Accept-Language: de", "x-lower: 2  3", "X-Empty: "}},
+	{name: "Pragma", sent: []string{"Pragma: no-cache"}, got: []string{"Pragma: no-cache"}},
+	{name: "Cache-Control no-cache", sent: []string{"Cache-Control: no-cache", "Accept: */*"}, got: []string{"Accept: */*"}, behind: []string{"Cache-Control: no-cache"}},
+	{name: "Cache-Control and Pragma", sent: []string{"Cache-Control: max-age=0", "Pragma: no-cache"}, got: []string{"Pragma: no-cache"}, behind: []string{"Cache-Control: max-age=0"}},
+	{name: "Cache-Control no-store", sent: []string{"Cache-Control: no-store"}, behind: []string{"Cache-Control: no-store"}},
+	{name: "Cache-Control of several parts", sent: []string{`Cache-Control: no-store, private="a b", made-up=%41`}, behind: []string{`Cache-Control: no-store, private="a b", made-up=%41`}},
+	{name: "Cache-Control on two lines", sent: []string{"Cache-Control: no-store", "cache-control: X"}, behind: []string{"Cache-Control: no-store, X"}},
+	{name: "Connection: keep-alive", sent: []string{"Connection: keep-alive"}, behind: []string{"Connection: keep-alive"}},
+	{name: "Connection: close", sent: []string{"Connection: close"}, behind: []string{"Connection: keep-alive"}}, // the proxy keeps its own connection
+	{name: "Connection that names a header", sent: []string{"Connection: X-Mine", "X-Mine: 1", "DNT: 1"}, got: []string{"DNT: 1"}, behind: []string{"Connection: keep-alive"}},
+	{name: "OPTIONS", method: "OPTIONS", sent: []string{"Max-Forwards: 3"}, got: []string{"Max-Forwards: 2"}},
+	{name: "Host in another case, with the port", target: "http://ORIGIN.example.:80/path?query=1", host: "ORIGIN.example.:80"},
+	{name: "another Host than the target's", host: "other.example"},
+}
+
+// credentials is the header line with which a client sends its next request.
+func credentials(c rig.Client, method, target string) (line string, err error) {
+	stranger := c
+	stranger.User = ""
+	challenge, err := stranger.Request(method, target)
+	if err != nil {
+		return "", err
+	}
+	return c.Authorization(challenge.Response, method, target)
+}
+
+// send sends the bytes of one request and reads the answer.
+func send(c rig.Client, bytes string) (*http.Response, error) {
+	conn, err := c.Dial()
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, bytes); err != nil {
+		return nil, err
+	}
+	return http.ReadResponse(bufio.NewReader(conn), nil)
+}
+
+// bodyProblems says what a destination gets of requests with a body that it should not, or does not get.
+func bodyProblems(w *world, c rig.Client) (problems []string) {
+	wrong := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+	var got string
+	w.origins.SetHandler(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		text, _ := io.ReadAll(r.Body)
+		got = string(text)
+	}))
+	defer w.origins.SetHandler(http.HandlerFunc(w.answer))
+	long := strings.Repeat("x", 200_000)
+	for name, body := range map[string]struct{ header, bytes, text string }{
+		"a length":    {"Content-Length: 5", "hello", "hello"},
+		"chunks":      {"Transfer-Encoding: chunked", "5;extension=1\r\nhello\r\n0\r\nX-Trailer: 1\r\n\r\n", "hello"},
+		"long chunks": {"Transfer-Encoding: chunked", fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(long), long), long},
+	} {
+		line, err := credentials(c, "POST", "http://origin.example/form")
+		if err != nil {
+			wrong("a body with %s: %v", name, err)
+			continue
+		}
+		got = ""
+		response, err := send(c, "POST http://origin.example/form HTTP/1.1\r\nHost: origin.example\r\n"+line+"\r\n"+strings.Join(tracks, "\r\n")+"\r\nContent-Type: text/plain\r\n"+body.header+"\r\n\r\n"+body.bytes)
+		if err != nil || response.StatusCode != 200 {
+			wrong("a body with %s: %+v, %v", name, response, err)
+			continue
+		}
+		if got != body.text {
+			wrong("a body with %s: the destination got %d bytes, want %d", name, len(got), len(body.text))
+		}
+		// Squid gives a chunked body a length if it has the whole of it by then.
+		lines := strings.Split(w.origins.LastHead(), "\r\n")
+		slices.Sort(lines)
+		want := []string{fmt.Sprintf("Content-Length: %d", len(body.text)), "Content-Type: text/plain", "Host: origin.example", "POST /form HTTP/1.1"}
+		chunked := append(slices.Clone(want[1:]), "Transfer-Encoding: chunked")
+		if !slices.Equal(lines, want) && (name == "a length" || !slices.Equal(lines, chunked)) {
+			wrong("a body with %s: the destination got %q, want %q", name, lines, want)
+		}
+	}
+	return problems
 }
 
 // anonymityProblems says what the destination or the client sees that it should not.
@@ -39,19 +128,23 @@ func anonymityProblems(w *world, task *rig.Task) (problems []string) {
 	wrong := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 	c := client(task)
 	for _, e := range exposures {
-		response, err := c.Request("GET", "http://origin.example/path?query=1", e.sent...)
+		method, target, sent := cmp.Or(e.method, "GET"), cmp.Or(e.target, "http://origin.example/path?query=1"), e.sent
+		if e.host != "" {
+			sent = append([]string{"Host: " + e.host}, sent...)
+		}
+		response, err := c.Request(method, target, sent...)
 		if err != nil || response.StatusCode != 200 && response.StatusCode != 206 {
 			wrong("%s: %+v, %v", e.name, response, err)
 			continue
 		}
 		lines := strings.Split(w.origins.LastHead(), "\r\n")
-		want := append([]string{"GET /path?query=1 HTTP/1.1", "Host: origin.example"}, e.got...)
-		slices.Sort(want)
-		slices.Sort(lines)
-		if !slices.Equal(lines, want) {
+		request, host := []string{method + " /path?query=1 HTTP/1.1"}, []string{"Host: origin.example"}
+		want := slices.Concat(request, host, e.got, e.behind)
+		if !slices.Equal(lines, want) && !slices.Equal(lines, slices.Concat(request, e.got, host, e.behind)) {
 			wrong("%s: the destination got %q, want %q", e.name, lines, want)
 		}
 	}
+	problems = append(problems, bodyProblems(w, c)...)
 
 	// What the client sees of an answer: the destination's own headers, and none that tells of a cache or a proxy.
 	for _, behindSquid := range []bool{false, true} {
@@ -74,6 +167,15 @@ func anonymityProblems(w *world, task *rig.Task) (problems []string) {
 			wrong("the destination's Server header is lost: %v", response.Header)
 		}
 	}
+	// What Squid changes in an answer because clients need it, or because the header is meant for a cache.
+	w.origins.SetHandler(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("WWW-Authenticate", "NTLM")
+		rw.Header().Set("Surrogate-Control", "max-age=1")
+		rw.WriteHeader(http.StatusUnauthorized)
+	}))
+	if response, err := c.Request("GET", "http://origin.example/"); err != nil || response.Header.Get("Proxy-Support") != "Session-Based-Authentication" || response.Header.Get("Surrogate-Control") != "" {
+		wrong("an offer of NTLM: %+v, %v", response, err)
+	}
 	w.origins.SetHandler(http.HandlerFunc(w.answer))
 
 	// Squid's own answers.
@@ -92,8 +194,14 @@ func anonymityProblems(w *world, task *rig.Task) (problems []string) {
 		{c, "http://nowhere.example/", 503, "The destination cannot be reached.\n"},
 		{c, "http://origin.example:81/", 503, "The destination cannot be reached.\n"},
 		{c, "/", 400, "Bad request.\n"},
+		// Nothing is ever in a cache here.
+		{c, "http://origin.example/only-if-cached", 504, "The destination did not answer in time.\n"},
 	} {
-		response, err := own.who.Request("GET", own.target)
+		var headers []string
+		if strings.HasSuffix(own.target, "/only-if-cached") {
+			headers = []string{"Cache-Control: only-if-cached"}
+		}
+		response, err := own.who.Request("GET", own.target, headers...)
 		if err != nil {
 			wrong("%s: %v", own.target, err)
 			continue
@@ -125,7 +233,7 @@ func toldIn(what string, response *rig.Response) (problems []string) {
 	}
 	var all strings.Builder
 	response.Header.Write(&all)
-	if text := strings.ToLower(all.String()); strings.Contains(strings.ReplaceAll(text, "squidfleet", ""), "squid") || strings.Contains(text, "proxy.invalid") {
+	if text := strings.ToLower(all.String()); strings.Contains(strings.ReplaceAll(text, `realm="squidfleet"`, ""), "squid") || strings.Contains(text, "proxy.invalid") {
 		problems = append(problems, fmt.Sprintf("%s names Squid or its host: %s", what, text))
 	}
 	return problems

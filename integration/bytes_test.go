@@ -1,9 +1,7 @@
 package integration
 
 import (
-	"bufio"
-	"io"
-	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -48,38 +46,22 @@ func bytesThatNoClientSends(t *testing.T, mode map[string]any) {
 		"two lines of Host":                     {allowed, "GET http://10.9.8.7/ HTTP/1.1\r\nHost: origin.example\r\nHost: 10.9.8.7\r\n", []int{400, 403}},
 		"a target on two lines":                 {allowed, "GET http://origin.example\r\n@10.9.8.7/ HTTP/1.1\r\n" + headers, []int{400, 407}},
 	} {
-		w.origins.Forget()
 		who := client(task)
 		who.Header = c.header
 		// Credentials, where there is a line to have them on, for the way that Squid and most clients write the path.
 		bytes := c.bytes
 		if strings.Contains(bytes, "Host: ") && c.header == allowed {
-			challenge, err := rig.Client{Task: task.Addr, From: loadBalancer, Header: allowed}.Request("GET", "http://origin.example/")
-			if err != nil {
-				t.Fatal(err)
-			}
-			line, err := client(task).Authorization(challenge.Response, "GET", "http://origin.example/")
+			line, err := credentials(client(task), "GET", "http://origin.example/")
 			if err != nil {
 				t.Fatal(err)
 			}
 			bytes += line + "\r\n"
 		}
-		conn, err := who.Dial()
-		if err != nil {
-			t.Fatal(err)
-		}
 		status := cutOff
-		if _, err := io.WriteString(conn, bytes+"\r\n"); err == nil {
-			if response, err := http.ReadResponse(bufio.NewReader(conn), nil); err == nil {
-				status = response.StatusCode
-			}
+		if response, err := send(who, bytes+"\r\n"); err == nil {
+			status = response.StatusCode
 		}
-		conn.Close()
-		ok := false
-		for _, answer := range c.answers {
-			ok = ok || status == answer
-		}
-		if !ok {
+		if !slices.Contains(c.answers, status) {
 			t.Errorf("%s: status %d, want one of %d", name, status, c.answers)
 		}
 	}

@@ -288,17 +288,20 @@ func TestTheManagerIsOutOfReachOnTheProxysOwnPort(t *testing.T) {
 
 // A destination that asks for the proxy's password does not get through with it.
 func TestADestinationCannotAskForTheProxysPassword(t *testing.T) {
-	w := newWorld(t)
-	w.origins.SetHandler(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		rw.Header().Set("Proxy-Authenticate", `Basic realm="squidfleet"`)
-		rw.WriteHeader(http.StatusProxyAuthRequired)
-	}))
-	task := rig.StartTask(t, options(nil))
-	response, err := client(task).Request("GET", "http://origin.example/")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if challenges := response.Header.Values("Proxy-Authenticate"); len(challenges) > 0 && strings.HasPrefix(challenges[0], "Basic") {
-		t.Errorf("status %d with %q", response.StatusCode, challenges)
-	}
+	inBothModes(t, func(t *testing.T, mode map[string]any) {
+		w := newWorld(t)
+		w.origins.SetHandler(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			rw.Header().Add("Proxy-Authenticate", `Basic realm="squidfleet"`)
+			rw.Header().Add("Proxy-Authenticate", `Digest realm="squidfleet", nonce="the destination's", qop="auth"`)
+			rw.WriteHeader(http.StatusProxyAuthRequired)
+		}))
+		task := rig.StartTask(t, options(mode))
+		response, err := client(task).Request("GET", "http://origin.example/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if challenges := response.Header.Values("Proxy-Authenticate"); len(challenges) > 0 {
+			t.Errorf("status %d with %q", response.StatusCode, challenges)
+		}
+	})
 }

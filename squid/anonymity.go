@@ -1,8 +1,15 @@
 package squid
 
-// hiddenFromDestination are the headers that tell of a proxy or of the client behind it, and that Squid passes on when a client or a proxy before this one sends them: those of RFC 9110, RFC 7239 and the
-// customary ones, and what the IANA's registry of field names lists under Proxy-.
-var hiddenFromDestination = []string{"Via", "Forwarded", "X-Real-IP", "Proxy", "Proxy-Authentication-Info", "Proxy-Features", "Proxy-Instruction", "Proxy-Status", "Proxy-Support"}
+// hiddenFromDestination are the headers that tell of a proxy or of the client behind it, and that Squid passes on when a client or a proxy before this one sends them: those of RFC 9110 and RFC 7239, what the IANA's
+// registry of field names lists under Proxy-, and the ones that reverse proxies, application servers and content delivery networks are known to write a client's address, host or scheme into. X-Forwarded-For,
+// Proxy-Connection, Proxy-Authenticate and Max-Forwards are Squid's own business.
+var hiddenFromDestination = []string{
+	"Via", "Forwarded",
+	"Proxy", "Proxy-Authentication-Info", "Proxy-Features", "Proxy-Instruction", "Proxy-Status", "Proxy-Support",
+	"X-Forwarded", "X-Forwarded-By", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Proto", "X-Forwarded-Scheme", "X-Forwarded-Server", "X-Forwarded-Ssl", "X-Original-Forwarded-For", "Forwarded-For",
+	"X-Real-IP", "X-Client-IP", "Client-IP", "True-Client-IP", "X-Cluster-Client-IP", "X-Originating-IP", "X-Remote-IP", "X-Remote-Addr", "CF-Connecting-IP", "Fastly-Client-IP",
+	"Proxy-Client-IP", "WL-Proxy-Client-IP", "X-ProxyUser-IP", "X-BlueCoat-Via", "Surrogate-Capability",
+}
 
 // hiddenFromClient are the headers in which Squid, or a cache behind it, tells of itself.
 var hiddenFromClient = []string{"Via", "X-Cache", "X-Cache-Lookup", "Cache-Status", "X-Squid-Error"}
