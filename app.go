@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 
 	"squidfleet/params"
@@ -24,9 +25,12 @@ func synth(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	passwords, err := proxyimage.Passwords(p, os.LookupEnv)
+	passwords, err := proxyimage.Passwords(p, os.Environ())
 	if err != nil {
 		return err
+	}
+	for _, warning := range proxyimage.PasswordWarnings(p, os.Environ()) {
+		fmt.Fprintln(os.Stderr, "warning:", warning)
 	}
 	fleet := stacks.Fleet{Params: p, Passwords: passwords, Account: os.Getenv("CDK_DEFAULT_ACCOUNT"), Region: os.Getenv("CDK_DEFAULT_REGION")}
 	if err := fleet.Add(ctx, app); err != nil {

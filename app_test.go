@@ -77,6 +77,13 @@ func runApp(t *testing.T, outdir string, changes map[string]any, environment ...
 	return command.ProcessState.ExitCode(), out.String(), errs.String()
 }
 
+// baseEnvironment returns this process's without what the app reads in it.
+func baseEnvironment() []string {
+	return slices.DeleteFunc(os.Environ(), func(entry string) bool {
+		return strings.HasPrefix(entry, "SQUIDFLEET_") || strings.HasPrefix(entry, "CDK_")
+	})
+}
+
 func appCommand(t *testing.T, outdir string, changes map[string]any, environment ...string) (command *exec.Cmd, stdout, stderr *bytes.Buffer) {
 	t.Helper()
 	context := cdkJSON(t).Context
@@ -90,12 +97,7 @@ func appCommand(t *testing.T, outdir string, changes map[string]any, environment
 		t.Fatal(err)
 	}
 	command = exec.Command(app)
-	for _, entry := range os.Environ() {
-		if !strings.HasPrefix(entry, "SQUIDFLEET_") && !strings.HasPrefix(entry, "CDK_") {
-			command.Env = append(command.Env, entry)
-		}
-	}
-	command.Env = append(command.Env, "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "CDK_OUTDIR="+outdir, "CDK_CONTEXT_JSON="+string(text), "JSII_DEPRECATED=fail")
+	command.Env = append(baseEnvironment(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "CDK_OUTDIR="+outdir, "CDK_CONTEXT_JSON="+string(text), "JSII_DEPRECATED=fail")
 	command.Env = append(command.Env, environment...)
 	stdout, stderr = new(bytes.Buffer), new(bytes.Buffer)
 	command.Stdout, command.Stderr = stdout, stderr
@@ -235,32 +237,40 @@ func snapshot(t *testing.T, dir string) map[string]string {
 	return files
 }
 
-func TestPasswordsForTheImageComeFromTheEnvironmentAndStayThere(t *testing.T) {
-	const password = "never-to-be-written-anywhere"
-	outdir := filepath.Join(t.TempDir(), "cdk.out")
-	code, stdout, stderr := runApp(t, outdir, map[string]any{"credentials": "image"}, "SQUIDFLEET_PASSWORD="+password)
-	if code != 0 {
-		t.Fatalf("exit code %d: %s", code, stderr)
-	}
-	if strings.Contains(stdout+stderr, password) {
-		t.Error("the password was printed")
-	}
-	hashes := 0
-	err := filepath.WalkDir(outdir, func(path string, entry os.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		text, err := os.ReadFile(path)
-		if bytes.Contains(text, []byte(password)) {
-			t.Errorf("%s holds the password", path)
-		}
-		if entry.Name() == "passwords" && bytes.HasPrefix(text, []byte("proxy:squidfleet:")) {
-			hashes++
-		}
-		return err
-	})
-	if err != nil || hashes != 1 {
-		t.Errorf("%d password files, %v", hashes, err)
+func TestPasswordsInTheEnvironmentStayThere(t *testing.T) {
+	const common, own = "never-to-be-written-anywhere", "nor-is-this-one-ever-written"
+	for _, c := range []struct {
+		credentials string
+		environment []string
+		hashes      int
+		want        string
+	}{
+		{"image", []string{"SQUIDFLEET_PASSWORD=" + common}, 1, ""},
+		{"image", []string{"SQUIDFLEET_PASSWORD_PROXY=" + own}, 1, ""},
+		// Somebody forgot credentials=image, or has the variables set for another fleet.
+		{"secretsmanager", []string{"SQUIDFLEET_PASSWORD=" + common, "SQUIDFLEET_PASSWORD_PROXY=" + own}, 0, "warning: SQUIDFLEET_PASSWORD: is not used, "},
+	} {
+		t.Run(c.credentials, func(t *testing.T) {
+			outdir := filepath.Join(t.TempDir(), "cdk.out")
+			code, stdout, stderr := runApp(t, outdir, map[string]any{"credentials": c.credentials}, c.environment...)
+			if code != 0 || !strings.HasPrefix(stderr, c.want) {
+				t.Fatalf("exit code %d: %s", code, stderr)
+			}
+			written := snapshot(t, outdir)
+			written["stdout"], written["stderr"] = stdout, stderr
+			hashes := 0
+			for name, text := range written {
+				if strings.Contains(text, common) || strings.Contains(text, own) {
+					t.Errorf("%s holds the password", name)
+				}
+				if filepath.Base(name) == "passwords" && strings.HasPrefix(text, "proxy:squidfleet:") {
+					hashes++
+				}
+			}
+			if hashes != c.hashes || len(written) < 10 {
+				t.Errorf("%d password files among %d", hashes, len(written))
+			}
+		})
 	}
 }
 
@@ -327,7 +337,7 @@ func cdk(t *testing.T, arguments ...string) string {
 
 func cdkCommand(arguments ...string) *exec.Cmd {
 	command := exec.Command("npx", append([]string{"--no-install", "cdk"}, arguments...)...)
-	command.Env = append(os.Environ(), "CDK_DISABLE_CLI_TELEMETRY=true", "AWS_EC2_METADATA_DISABLED=true")
+	command.Env = append(baseEnvironment(), "CDK_DISABLE_CLI_TELEMETRY=true", "AWS_EC2_METADATA_DISABLED=true")
 	return command
 }
 

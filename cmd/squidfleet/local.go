@@ -134,7 +134,7 @@ func (flags localFlags) plan() (localPlan, error) {
 // localPasswords are generated, as AWS would, or those that the image would be built with.
 func localPasswords(p *params.Params) ([]squid.Credential, error) {
 	if p.Credentials == params.CredentialsImage {
-		return proxyimage.Passwords(p, os.LookupEnv)
+		return proxyimage.Passwords(p, os.Environ())
 	}
 	var all []squid.Credential
 	for _, user := range p.Users {

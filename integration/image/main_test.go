@@ -115,14 +115,11 @@ func buildImages(e *engine.Engine, store string) error {
 	ctx := context.Background()
 	for i, mode := range []string{inSecrets, inImage} {
 		p := parameters(mode)
-		credentials, err := proxyimage.Passwords(p, func(name string) (string, bool) {
-			for user, password := range passwords {
-				if squid.PasswordVariable(user) == name {
-					return password, true
-				}
-			}
-			return "", false
-		})
+		var environment []string
+		for user, password := range passwords {
+			environment = append(environment, squid.PasswordVariable(user)+"="+password)
+		}
+		credentials, err := proxyimage.Passwords(p, environment)
 		if err != nil {
 			return err
 		}
