@@ -46,13 +46,15 @@ func openConnections(to netip.AddrPort) (int, error) {
 //
 //	sl  local_address rem_address   st tx_queue rx_queue ...
 //	 1: 0100007F:8981 0100007F:C350 01 00000000:00000000 ...
+//
+// The kernel writes the table piece by piece, while sockets come and go: it may name one twice.
 func countOpen(table []byte, to netip.AddrPort) (int, error) {
-	var count int
+	open := map[string]bool{} // by local and remote address
 	_, entries, _ := bytes.Cut(table, []byte("\n")) // the heading
 	for line := range bytes.Lines(entries) {
 		_, rest, _ := bytes.Cut(line, []byte(": "))
 		localText, rest, _ := bytes.Cut(rest, []byte(" "))
-		_, rest, found := bytes.Cut(rest, []byte(" "))
+		remote, rest, found := bytes.Cut(rest, []byte(" "))
 		if !found || len(rest) < 2 {
 			return 0, fmt.Errorf("%q is not a socket", line)
 		}
@@ -70,10 +72,10 @@ func countOpen(table []byte, to netip.AddrPort) (int, error) {
 			return 0, fmt.Errorf("%q is not a socket: %w", line, err)
 		}
 		if local.Port() == to.Port() && (!to.Addr().IsValid() || to.Addr() == local.Addr()) {
-			count++
+			open[string(localText)+" "+string(remote)] = true
 		}
 	}
-	return count, nil
+	return len(open), nil
 }
 
 // parseLocal reads ADDRESS:PORT in hexadecimal. The kernel prints an address as words of four bytes in the machine's order,

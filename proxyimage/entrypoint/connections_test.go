@@ -15,7 +15,7 @@ const heading = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->w
 
 func TestCountOpen(t *testing.T) {
 	line := func(local, state string) string {
-		return "   0: " + local + " 0100007F:C350 " + state + " 00000000:00000000 00:00000000 00000000 10001        0 12345 1 0000000000000000 20 4 30 10 -1\n"
+		return "   0: " + local + " 0100007F:C3" + state + " " + state + " 00000000:00000000 00:00000000 00000000 10001        0 12345 1 0000000000000000 20 4 30 10 -1\n"
 	}
 	v4, v6, mapped := "0201000A:8981", "B80D0120000000000000000001000000:8981", "0000000000000000FFFF00000201000A:8981"
 	for _, c := range []struct {
@@ -27,6 +27,7 @@ func TestCountOpen(t *testing.T) {
 		{"nothing", heading, "", 0},
 		{"established", heading + line(v4, "01"), "", 1},
 		{"something may still be sent", heading + line(v4, "04") + line(v4, "08") + line(v4, "09") + line(v4, "0B"), "", 4},
+		{"named twice", heading + line(v4, "01") + line(v4, "01"), "", 1},
 		{"over, or not begun", heading + line(v4, "0A") + line(v4, "02") + line(v4, "03") + line(v4, "05") + line(v4, "06") + line(v4, "07") + line(v4, "0C"), "", 0},
 		{"the proxy's own connections", heading + line("0201000A:C350", "01"), "", 0},
 		{"IPv6", heading + line(v6, "01") + line(mapped, "01"), "", 2},

@@ -442,15 +442,16 @@ func (r *rig) signals() string {
 }
 
 func TestOutputIsCopiedToTheEnd(t *testing.T) {
-	stdout := strings.Repeat("a line of the log\n", 20_000) + "a last one without its end"
+	stdout := strings.Repeat(`{"a":"line of the log"}`+"\n", 20_000)
 	p := newRig(t, script{ExitNow: true, Stdout: stdout, Stderr: "a message\n"}, credentialsInImage).start()
 	if code := p.wait(); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}
-	if got := p.stdout.String(); got != stdout+readyLine {
-		t.Errorf("stdout has %d bytes, want %d", len(got), len(stdout)+len(readyLine))
+	want := strings.ReplaceAll(stdout, "{", `{"egress":"-",`) + messagePrefix + readyLine
+	if got := p.stdout.String(); got != want {
+		t.Errorf("stdout has %d bytes, want %d", len(got), len(want))
 	}
-	if got := p.stderr.String(); got != "a message\n" {
+	if got := p.stderr.String(); got != messagePrefix+"a message\n" {
 		t.Errorf("stderr %q", got)
 	}
 }

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"sync/atomic"
+	"time"
 )
 
 // egressField is the member that a line of the access log gets, ready to be copied: "egress":"203.0.113.9", with the comma.
@@ -24,17 +26,35 @@ func (f *egressField) set(address string) {
 	f.text.Store(&text)
 }
 
-// copyLog copies Squid's standard output and puts the egress address into each of its lines that is a JSON object, as the
-// first member. Everything else passes unchanged, also a last line without its end. Squid waits while nobody reads, so it
-// takes big reads, and a write for each read.
-func copyLog(destination io.Writer, source io.Reader, egress *egressField) error {
-	in := make([]byte, 64<<10)
-	out := make([]byte, 0, 2*len(in))
-	var m marker
+const (
+	// longestLine is beyond what Squid writes: it cuts lines at 8 KiB. What is longer is copied in pieces of this size, each as a line.
+	longestLine = 64 << 10
+	// logPause lets lines gather after a read: being woken for each line costs a busy Squid a third of its throughput on two cores. The pipe holds more lines than Squid writes in this time.
+	logPause = 2 * time.Millisecond
+)
+
+// copyLines copies source line by line through a function that appends what a line becomes, with its end, to out. A last line without an end is one, too.
+func copyLines(destination io.Writer, source io.Reader, become func(out, line []byte) []byte) error {
+	in := make([]byte, longestLine)
+	out := make([]byte, 0, 2*longestLine)
+	filled := 0
 	for {
-		n, err := source.Read(in)
-		if n > 0 {
-			out = m.mark(out[:0], in[:n], *egress.text.Load())
+		n, err := source.Read(in[filled:])
+		rest := in[:filled+n]
+		out = out[:0]
+		for {
+			end := bytes.IndexByte(rest, '\n')
+			if end < 0 {
+				break
+			}
+			out = become(out, rest[:end])
+			rest = rest[end+1:]
+		}
+		if len(rest) == len(in) || err != nil && len(rest) > 0 {
+			out = become(out, rest)
+			rest = nil
+		}
+		if len(out) > 0 {
 			if _, err := destination.Write(out); err != nil {
 				return err
 			}
@@ -45,43 +65,53 @@ func copyLog(destination io.Writer, source io.Reader, egress *egressField) error
 		if err != nil {
 			return err
 		}
+		filled = copy(in, rest)
+		if n < len(in)/2 {
+			time.Sleep(logPause)
+		}
 	}
 }
 
-// marker remembers how a read ended, because a line may begin in one read and go on in any number of others.
-type marker struct{ within position }
+// messagePrefix begins each line of Squid's own messages, so that none can pass for one of the access log: Squid puts bytes that clients sent into its messages, line ends included.
+const messagePrefix = "squid: "
 
-type position int
-
-const (
-	lineStart position = iota
-	afterBrace
-	inLine
-)
-
-// mark appends in to out, with field behind each brace that opens a line and is followed by a first member.
-func (m *marker) mark(out, in, field []byte) []byte {
-	for len(in) > 0 {
-		switch m.within {
-		case lineStart:
-			m.within = inLine
-			if in[0] == '{' {
-				m.within = afterBrace
-				out, in = append(out, '{'), in[1:]
-			}
-		case afterBrace:
-			m.within = inLine
-			if in[0] == '"' {
-				out = append(out, field...)
-			}
-		case inLine:
-			end := bytes.IndexByte(in, '\n') + 1
-			if end == 0 {
-				return append(out, in...)
-			}
-			m.within = lineStart
-			out, in = append(out, in[:end]...), in[end:]
+// message appends a message of Squid's with whatever is not printable ASCII escaped.
+func message(out, line []byte) []byte {
+	out = append(out, messagePrefix...)
+	for _, c := range line {
+		if c < ' ' || c > '~' {
+			out = fmt.Appendf(out, `\x%02x`, c)
+		} else {
+			out = append(out, c)
 		}
 	}
-	return out
+	return append(out, '\n')
+}
+
+// The beginning of each line of the access log, and the member whose value may tell more than it should: see squid/log.go.
+var (
+	accessBegin = []byte(`{"`)
+	urlBegin    = []byte(`,"url":"`)
+)
+
+// access returns what a line of the access log becomes: the egress address is its first member, and its URL tells nothing that may be a secret. Every string in the line is escaped, so the first
+// quotation mark behind the URL's begin is its end.
+func access(egress *egressField) func(out, line []byte) []byte {
+	return func(out, line []byte) []byte {
+		if !bytes.HasPrefix(line, accessBegin) { // Squid writes nothing else there
+			return message(out, line)
+		}
+		out = append(append(out, '{'), *egress.text.Load()...)
+		line = line[1:]
+		if before, rest, found := bytes.Cut(line, urlBegin); found {
+			out = append(append(out, before...), urlBegin...)
+			end := bytes.IndexByte(rest, '"')
+			if end < 0 {
+				end = len(rest)
+			}
+			out = appendPublic(out, rest[:end])
+			line = rest[end:]
+		}
+		return append(append(out, line...), '\n')
+	}
 }

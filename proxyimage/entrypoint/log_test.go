@@ -11,85 +11,151 @@ import (
 
 const field = `"egress":"203.0.113.9",`
 
-func TestMark(t *testing.T) {
+func known() *egressField {
+	f := newEgressField()
+	f.set("203.0.113.9")
+	return f
+}
+
+func TestAccessLines(t *testing.T) {
+	become := access(known())
 	for _, c := range []struct{ in, want string }{
-		{"", ""},
-		{`{"time":"x"}` + "\n", `{` + field + `"time":"x"}` + "\n"},
-		{`{"a":{"b":1}}` + "\n" + `{"c":"{"}` + "\n", `{` + field + `"a":{"b":1}}` + "\n" + `{` + field + `"c":"{"}` + "\n"},
-		{"{}\n{\n}\n", "{}\n{\n}\n"}, // no member to put the comma before
-		{"\n\n" + `{"a":1}`, "\n\n{" + field + `"a":1}`},
-		{"plain {\"a\":1}\n", "plain {\"a\":1}\n"},
-		{" {\"a\":1}\n", " {\"a\":1}\n"},
-		{`{"cut`, `{` + field + `"cut`},
-		{"{", "{"},
+		{`{"time":"x","url":"http://example.com/a","status":200}`, `{` + field + `"time":"x","url":"http://example.com/a","status":200}`},
+		{`{"time":"x","url":"ftp://u:p@example.com/a","userAgent":"http://u:p@x"}`, `{` + field + `"time":"x","url":"ftp://example.com/a","userAgent":"http://u:p@x"}`},
+		{`{"time":"x"}`, `{` + field + `"time":"x"}`},
+		{`{"time":"x","url":"http://u:p@cut`, `{` + field + `"time":"x","url":"http://cut`},
+		{``, `squid: `},
+		{`{}`, `squid: {}`},
+		{` {"time":"x"}`, `squid:  {"time":"x"}`},
 	} {
-		for size := 1; size <= len(c.in)+1; size++ {
-			var m marker
-			var got []byte
-			for rest := []byte(c.in); len(rest) > 0; {
-				n := min(size, len(rest))
-				got = m.mark(got, rest[:n], []byte(field))
-				rest = rest[n:]
-			}
-			if string(got) != c.want {
-				t.Errorf("%q in pieces of %d: %q, want %q", c.in, size, got, c.want)
-			}
+		if got := string(become(nil, []byte(c.in))); got != c.want+"\n" {
+			t.Errorf("%q became %q, want %q", c.in, got, c.want+"\n")
 		}
 	}
 }
 
-func TestMarkTakesNoMemory(t *testing.T) {
-	in := bytes.Repeat([]byte(`{"time":"2026-01-02T03:04:05","client":"198.51.100.7","url":"http://example.com/"}`+"\n"), 700)
-	out := make([]byte, 0, 2*len(in))
-	var m marker
-	if n := testing.AllocsPerRun(10, func() { out = m.mark(out[:0], in, []byte(field)) }); n != 0 {
-		t.Errorf("%v allocations a read", n)
+func TestMessagesAreOneLineOfPrintableASCII(t *testing.T) {
+	for in, want := range map[string]string{
+		"2026/01/02 03:04:05| ready":          "squid: 2026/01/02 03:04:05| ready\n",
+		`{"time":"x","egress":"203.0.113.9"}`: `squid: {"time":"x","egress":"203.0.113.9"}` + "\n",
+		"a\x00\x1b[31m\rb\x7fü\xff":           `squid: a\x00\x1b[31m\x0db\x7f\xc3\xbc\xff` + "\n",
+	} {
+		if got := string(message(nil, []byte(in))); got != want {
+			t.Errorf("%q became %q, want %q", in, got, want)
+		}
 	}
 }
 
-func BenchmarkMark(b *testing.B) {
-	in := bytes.Repeat([]byte(`{"time":"2026-01-02T03:04:05","durationMs":12,"client":"198.51.100.7","user":"alice","method":"GET","url":"http://example.com/","status":200}`+"\n"), 400)
-	out := make([]byte, 0, 2*len(in))
-	b.SetBytes(int64(len(in)))
-	var m marker
+func TestPublicPartOfAURL(t *testing.T) {
+	for in, want := range map[string]string{
+		"-":                                    "-",
+		"http://example.com/":                  "http://example.com/",
+		"http://example.com/a?":                "http://example.com/a?",
+		"http://example.com/a?secret":          "http://example.com/a?",
+		"http://example.com/a%23secret":        "http://example.com/a",
+		"http://example.com/a%23b?secret":      "http://example.com/a",
+		"http://example.com/a?b%23secret":      "http://example.com/a?",
+		"http://user:secret@example.com/@path": "http://example.com/@path",
+		"http://user:se@cret@example.com":      "http://example.com",
+		"http://user:secret@a..b/":             "http://a..b/",
+		"http://user:secret@":                  "http://",
+		"http:///user:secret@example.com/":     "http:///example.com/",
+		"http:%5C%5Cuser:secret@host%5Cpath":   "http:%5C%5Chost%5Cpath",
+		"http:user:secret@host/":               "host/",
+		"foo://user:secret@host/p?secret":      "foo://host/p?",
+		"urn:x?secret":                         "urn:x?",
+		"//user:secret@host/":                  "//user:secret@host/", // no scheme: a path, and nobody's user information
+		"/path/with@sign?secret":               "/path/with@sign?",
+		"origin.example:443":                   "origin.example:443",
+		"[2606:2800::1]:443":                   "[2606:2800::1]:443",
+		"user:secret@origin.example:443":       "origin.example:443",
+		"origin.example:443/path?secret":       "origin.example:443/path?",
+		"origin.example:443%23secret":          "origin.example:443",
+	} {
+		if got := string(appendPublic(nil, []byte(in))); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
+
+// Whatever the URL, nothing of a query or of a fragment is left, and nothing is added.
+func FuzzPublicPartOfAURL(f *testing.F) {
+	f.Add("http://user:secret@host/path?query%23fragment")
+	f.Add("http:%5C%5Ca@b%5Cc@d?")
+	f.Fuzz(func(t *testing.T, url string) {
+		got := string(appendPublic(nil, []byte(url)))
+		if strings.Contains(got, "%23") || strings.Contains(strings.TrimSuffix(got, "?"), "?") {
+			t.Errorf("%q: %q", url, got)
+		}
+		for cut := range len(got) + 1 {
+			if strings.HasPrefix(url, got[:cut]) && strings.Contains(url[cut:], got[cut:]) {
+				return
+			}
+		}
+		t.Errorf("%q: %q is not what was in front of something cut out and what was behind it", url, got)
+	})
+}
+
+func TestLinesTakeNoMemory(t *testing.T) {
+	line := []byte(`{"time":"2026-01-02T03:04:05","client":"198.51.100.7","url":"http://user:secret@example.com/?x","status":200}`)
+	out := make([]byte, 0, 2*len(line))
+	become := access(known())
+	if n := testing.AllocsPerRun(10, func() { out = become(out[:0], line) }); n != 0 {
+		t.Errorf("%v allocations a line", n)
+	}
+}
+
+func BenchmarkAccessLine(b *testing.B) {
+	line := []byte(`{"time":"2026-01-02T03:04:05","durationMs":12,"client":"198.51.100.7","user":"alice","method":"GET","url":"http://example.com/","status":200}`)
+	out := make([]byte, 0, 2*len(line))
+	b.SetBytes(int64(len(line)))
+	become := access(known())
 	for b.Loop() {
-		out = m.mark(out[:0], in, []byte(field))
+		out = become(out[:0], line)
 	}
 }
 
-// A line longer than any buffer, in reads of every size, and with the address changing on the way.
-func TestCopyLog(t *testing.T) {
-	long := `{"url":"` + strings.Repeat("a", 300_000) + `"}` + "\n"
+// Lines longer than Squid writes, in reads of every size, a last one without an end, and the address changing on the way.
+func TestCopyLines(t *testing.T) {
+	long := `{"time":"x","userAgent":"` + strings.Repeat("a", longestLine/2) + `"}`
 	for name, source := range map[string]func(io.Reader) io.Reader{
 		"whole": func(r io.Reader) io.Reader { return r }, "halves": iotest.HalfReader, "end with data": iotest.DataErrReader,
 	} {
-		egress := newEgressField()
 		var got bytes.Buffer
-		if err := copyLog(&got, source(strings.NewReader(long+long)), egress); err != nil {
+		if err := copyLines(&got, source(strings.NewReader(long+"\n"+long)), access(known())); err != nil {
 			t.Fatal(err)
 		}
-		if want := strings.ReplaceAll(long+long, `{"url"`, `{"egress":"-","url"`); got.String() != want {
+		if want := strings.Repeat("{"+field+long[1:]+"\n", 2); got.String() != want {
 			t.Errorf("%s: %d bytes, want %d", name, got.Len(), len(want))
 		}
 	}
+	var got bytes.Buffer
+	if err := copyLines(&got, strings.NewReader(strings.Repeat("b", 2*longestLine+1)), message); err != nil {
+		t.Fatal(err)
+	}
+	piece := messagePrefix + strings.Repeat("b", longestLine) + "\n"
+	if want := piece + piece + messagePrefix + "b\n"; got.String() != want {
+		t.Errorf("a line without an end: %d bytes, want %d", got.Len(), len(want))
+	}
+
 	egress := newEgressField()
 	read, write := io.Pipe()
-	var got bytes.Buffer
+	got.Reset()
 	done := make(chan error)
-	go func() { done <- copyLog(&got, read, egress) }()
-	io.WriteString(write, `{"a":1}`+"\n")
+	go func() { done <- copyLines(&got, read, access(egress)) }()
+	io.WriteString(write, `{"time":1}`+"\n")
 	io.WriteString(write, "") // returns when the first one is copied
 	egress.set("2001:db8::9")
-	io.WriteString(write, `{"a":2}`+"\n")
+	io.WriteString(write, `{"time":2}`+"\n")
 	write.Close()
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	if want := `{"egress":"-","a":1}` + "\n" + `{"egress":"2001:db8::9","a":2}` + "\n"; got.String() != want {
+	if want := `{"egress":"-","time":1}` + "\n" + `{"egress":"2001:db8::9","time":2}` + "\n"; got.String() != want {
 		t.Errorf("got %q, want %q", got.String(), want)
 	}
 	broken := errors.New("broken")
-	if err := copyLog(&got, iotest.ErrReader(broken), egress); !errors.Is(err, broken) {
+	if err := copyLines(&got, iotest.ErrReader(broken), message); !errors.Is(err, broken) {
 		t.Errorf("error %v, want the reader's", err)
 	}
 }

@@ -43,7 +43,9 @@
 //
 // Squid's access log, one JSON object a line, goes to stdout. Each line gets a first member "egress": the address that the
 // proxy's connections come from, as SQUIDFLEET_EGRESS_URL tells it, or "-" as long as it is not known. It is asked for in the
-// background, a few times; Squid does not wait for it. Squid's messages and this program's own go to stderr.
+// background, a few times; Squid does not wait for it. Its member "url" loses user information, query and fragment where
+// Squid has left them. Squid's messages go to stderr, each line behind "squid: " and with what is not printable ASCII escaped,
+// because they may hold what clients sent; this program's own go there behind "entrypoint: ".
 //
 // # Signals
 //
@@ -79,6 +81,7 @@ import (
 	"os/signal"
 	"runtime"
 	"syscall"
+	"time"
 
 	"squidfleet/digest"
 	"squidfleet/proxyimage/container"
@@ -152,7 +155,18 @@ func forgetSecrets() error {
 	return nil
 }
 
+// complainGrace is how long a message may take: a reader of stderr that stopped reading must not keep the program from ending.
+const complainGrace = 200 * time.Millisecond
+
 // complain writes one line to stderr, which is where Squid's own messages go.
 func complain(format string, arguments ...any) {
-	fmt.Fprintf(os.Stderr, "entrypoint: "+format+"\n", arguments...)
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		fmt.Fprintf(os.Stderr, "entrypoint: "+format+"\n", arguments...)
+	}()
+	select {
+	case <-written:
+	case <-time.After(complainGrace):
+	}
 }

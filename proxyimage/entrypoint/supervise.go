@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -85,8 +84,8 @@ func runSquid(s settings, signals <-chan os.Signal) (int, error) {
 		return exitFailure, err
 	}
 	egress := newEgressField()
-	stdout.begin(func(source io.Reader) error { return copyLog(os.Stdout, source, egress) })
-	stderr.begin(func(source io.Reader) error { _, err := io.Copy(os.Stderr, source); return err })
+	stdout.begin("access log", func(source io.Reader) error { return copyLines(os.Stdout, source, access(egress)) })
+	stderr.begin("messages", func(source io.Reader) error { return copyLines(os.Stderr, source, message) })
 	if s.egressURL != "" {
 		go func() {
 			address, err := learnEgress(context.Background(), s.egressURL)
@@ -108,7 +107,7 @@ func runSquid(s settings, signals <-chan os.Signal) (int, error) {
 				if stopper.killed && status.Signaled() {
 					code = 0 // As asked, and with nothing left to do.
 				}
-				return code, errors.Join(wrap("stdout", stdout.finish()), wrap("stderr", stderr.finish()))
+				return code, finish(stdout, stderr)
 			}
 		case received := <-signals:
 			stopper.signal(received.(syscall.Signal))
@@ -119,13 +118,6 @@ func runSquid(s settings, signals <-chan os.Signal) (int, error) {
 			process.Kill()
 		}
 	}
-}
-
-func wrap(what string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("copy Squid's %s: %w", what, err)
 }
 
 // stopSignal tells whether a signal asks for an end, and its number.
