@@ -36,5 +36,7 @@ func (c Config) log(w *writer) {
 	}
 	w.line("access_log stdio:/dev/stdout logformat=squidfleet %s", logged)
 	w.line("cache_log /dev/stderr")
+	w.line("# Warnings of these sections hold what a client sent, headers with credentials and URLs with their query included: HTTP (11), URLs (23), authentication (29), the client's side (33), headers (55), external ACLs (82), requests (85).")
+	w.line("debug_options ALL,1 11,0 23,0 29,0 33,0 55,0 82,0 85,0")
 	w.line("logfile_rotate 0")
 }

@@ -49,7 +49,7 @@ func openConnections(to netip.AddrPort) (int, error) {
 //
 // The kernel writes the table piece by piece, while sockets come and go: it may name one twice.
 func countOpen(table []byte, to netip.AddrPort) (int, error) {
-	open := map[string]bool{} // by local and remote address
+	open := map[string]bool{}                       // by local and remote address
 	_, entries, _ := bytes.Cut(table, []byte("\n")) // the heading
 	for line := range bytes.Lines(entries) {
 		_, rest, _ := bytes.Cut(line, []byte(": "))

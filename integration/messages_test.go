@@ -1,0 +1,82 @@
+package integration
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"squidfleet/internal/rig"
+)
+
+// secretProblems says what hostile requests bring into the log and among Squid's messages that must not be there.
+func secretProblems(w *world, task *rig.Task) (problems []string) {
+	if err := client(task).SendHostile(); err != nil {
+		return []string{err.Error()}
+	}
+	// Somebody with a password gets further: to an origin that talks nonsense, and with headers that look like a loop.
+	for _, headers := range [][]string{nil, {"Via: 1.1 proxy.invalid (squid/5.7), 1.1 proxy.invalid (squid)", "Cookie: " + rig.HostileSecret}, {"Max-Forwards: 0"}} {
+		for _, host := range []string{"garbage.example", "closing.example", "origin.example"} {
+			if _, err := client(task).Request("GET", "http://"+host+"/?"+rig.HostileSecret, headers...); err != nil {
+				problems = append(problems, err.Error())
+			}
+		}
+	}
+	last := fmt.Sprintf("http://origin.example/last-%d", time.Now().UnixNano())
+	if _, err := client(task).Request("GET", last); err != nil {
+		problems = append(problems, err.Error())
+	}
+	for range 200 {
+		if slices.ContainsFunc(task.Log(), func(line string) bool { return strings.Contains(line, last) && strings.Contains(line, `"status":200`) }) {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return append(problems, openSecrets(task)...)
+}
+
+// Whatever clients send, nothing that may be a secret gets into the log or among Squid's messages, and no message passes for a line of the log.
+func TestNoSecretAndNoForgedLineIsWritten(t *testing.T) {
+	inBothModes(t, func(t *testing.T, mode map[string]any) {
+		w := newWorld(t)
+		for _, problem := range secretProblems(w, rig.StartTask(t, options(mode))) {
+			t.Error(problem)
+		}
+	})
+}
+
+// The line of the configuration that keeps Squid from saying more is needed.
+func TestSquidWouldTellSecretsOtherwise(t *testing.T) {
+	w := newWorld(t)
+	o := options(nil)
+	o.Edit = func(conf string) string { return strings.Replace(conf, "\ndebug_options ", "\n#", 1) }
+	if problems := secretProblems(w, rig.StartTask(t, o)); len(problems) == 0 {
+		t.Error("nothing is said")
+	}
+}
+
+func openSecrets(task *rig.Task) (problems []string) {
+	lines := task.Log()
+	if len(lines) < len(rig.Hostile) {
+		problems = append(problems, fmt.Sprintf("only %d lines for %d requests", len(lines), len(rig.Hostile)))
+	}
+	for _, line := range lines {
+		if e, err := parse(line); err != nil || e.Egress != "-" {
+			problems = append(problems, fmt.Sprintf("log: %v: %s", err, line))
+		}
+	}
+	for _, line := range strings.Split(task.Errors(), "\n") {
+		if !strings.HasPrefix(line, "squid: ") && !strings.HasPrefix(line, "entrypoint: ") {
+			problems = append(problems, "a message of nobody's: "+line)
+		}
+	}
+	for _, line := range append(lines, task.Errors()) {
+		for _, secret := range []string{rig.HostileSecret, password, "Digest username"} {
+			if strings.Contains(line, secret) {
+				problems = append(problems, fmt.Sprintf("%q in: %s", secret, line))
+			}
+		}
+	}
+	return problems
+}
