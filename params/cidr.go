@@ -16,12 +16,15 @@ var mapped = netip.MustParsePrefix("::ffff:0:0/96")
 // block says which blocks of addresses a parameter is about.
 type block struct {
 	example string
-	single  bool // whether the block of one address makes sense
-	check   func(netip.Prefix) error
+	single  bool                     // whether the block of one address makes sense
+	check   func(netip.Prefix) error // what else is wrong; may be nil
+	daring  func(netip.Prefix) bool  // what is taken only when another parameter says so, and never proposed; may be nil
 }
 
-// someone is a block in a list of clients or destinations.
-var someone = block{example: "192.0.2.0/24 or 2001:db8::/32", single: true}
+var (
+	client = block{example: "192.0.2.0/24 or 2001:db8::/32", single: true, daring: anyone}
+	target = block{example: client.example, single: true}
+)
 
 // cidr is a block of addresses in its canonical form.
 func cidr(limits string, b block) kind[netip.Prefix] {
@@ -30,21 +33,13 @@ func cidr(limits string, b block) kind[netip.Prefix] {
 		if !ok {
 			return netip.Prefix{}, fmt.Errorf("%s is not a CIDR block; give a string such as %s", show(value), b.example)
 		}
-		p, err := b.parse(s)
-		if err != nil || b.check == nil {
-			return p, err
-		}
-		return p, b.check(p)
+		return b.parse(s)
 	})
 }
 
 func (b block) parse(s string) (netip.Prefix, error) {
 	if addr, err := netip.ParseAddr(s); err == nil && addr.Zone() == "" {
-		instead := "one such as " + b.example
-		if b.single {
-			instead = single(addr).String()
-		}
-		return netip.Prefix{}, fmt.Errorf("%s is an address, not a CIDR block; give %s", show(s), instead)
+		return netip.Prefix{}, fmt.Errorf("%s is an address, not a CIDR block; give %s", show(s), b.instead(netip.Prefix{}, addr))
 	}
 	if address, _, _ := strings.Cut(s, "/"); strings.Contains(address, "%") {
 		return netip.Prefix{}, fmt.Errorf("%s has a zone, which only means something on one machine; drop what starts with the %%", show(s))
@@ -54,19 +49,47 @@ func (b block) parse(s string) (netip.Prefix, error) {
 		return netip.Prefix{}, fmt.Errorf("%s is not a CIDR block; give one such as %s", show(s), b.example)
 	}
 	if p.Addr().Is4In6() && p.Bits() >= mapped.Bits() {
-		return netip.Prefix{}, fmt.Errorf("%s is an IPv4 block written as IPv6; give %s", show(s), netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-mapped.Bits()).Masked())
+		unmapped := netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-mapped.Bits()).Masked()
+		return netip.Prefix{}, fmt.Errorf("%s is an IPv4 block written as IPv6; give %s", show(s), b.instead(unmapped, netip.Addr{}))
 	}
 	if p != p.Masked() {
-		instead := p.Masked().String()
-		if b.single {
-			instead += " for the block or " + single(p.Addr()).String() + " for the one address"
-		}
-		return netip.Prefix{}, fmt.Errorf("%s has bits set after the first %d; give %s", show(s), p.Bits(), instead)
+		return netip.Prefix{}, fmt.Errorf("%s has bits set after the first %d; give %s", show(s), p.Bits(), b.instead(p.Masked(), p.Addr()))
 	}
-	if contains(p, mapped) && p.Bits() > 0 {
-		return netip.Prefix{}, fmt.Errorf("%s holds ::ffff:0:0/96 and with it every IPv4 address; give blocks without it", show(s))
+	if err := b.verdict(p); err != nil {
+		return netip.Prefix{}, err
 	}
 	return p, nil
+}
+
+// verdict returns what is wrong with a block in its canonical form.
+func (b block) verdict(p netip.Prefix) error {
+	if contains(p, mapped) && p.Bits() > 0 {
+		return fmt.Errorf("%s holds ::ffff:0:0/96 and with it every IPv4 address; give blocks without it", show(p.String()))
+	}
+	if b.check == nil {
+		return nil
+	}
+	return b.check(p)
+}
+
+// instead proposes the block and the one address, as far as they are given and would be taken.
+func (b block) instead(whole netip.Prefix, addr netip.Addr) string {
+	taken := func(p netip.Prefix) bool {
+		return p.IsValid() && b.verdict(p) == nil && (b.daring == nil || !b.daring(p))
+	}
+	var one netip.Prefix
+	if b.single && addr.IsValid() {
+		one = single(addr)
+	}
+	switch {
+	case taken(whole) && taken(one):
+		return whole.String() + " for the block or " + one.String() + " for the one address"
+	case taken(whole):
+		return whole.String()
+	case taken(one):
+		return one.String()
+	}
+	return "one such as " + b.example
 }
 
 // single returns the block of one address.

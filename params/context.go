@@ -10,7 +10,7 @@ import (
 
 // Keys that are CDK's own, not ours. They were read from aws-cdk-lib 2.270.0 and aws-cdk (the CLI) 2.1148.1:
 //
-//   - feature flags and settings begin with @aws-cdk/ or @aws-cdk- (@aws-cdk-containers/…), one old flag with aws-cdk:
+//   - feature flags and settings begin with @aws-cdk/ or @aws-cdk- (@aws-cdk-containers/…), but for one old flag, aws-cdk:enableDiffNoFail
 //     (aws-cdk-lib/cx-api/lib/features.js);
 //   - the CLI's options arrive as aws:cdk:… (cx-api/lib/app.d.ts, the CLI's lib/cxapp/exec.js);
 //   - answers of look-ups, which cdk.context.json keeps, are a provider's name and key=value pairs, joined by colons
@@ -19,8 +19,8 @@ import (
 //
 // No rule lets a plain word through that could be a misspelt parameter.
 var (
-	cdkPrefixes = []string{"@aws-cdk/", "@aws-cdk-", "aws-cdk:", "aws:cdk:"}
-	cdkNames    = []string{"acknowledged-issue-numbers", "cli-telemetry", "assets-ecr-repository-name"}
+	cdkPrefixes = []string{"@aws-cdk/", "@aws-cdk-", "aws:cdk:"}
+	cdkNames    = []string{"aws-cdk:enableDiffNoFail", "acknowledged-issue-numbers", "cli-telemetry", "assets-ecr-repository-name"}
 	cdkLookup   = regexp.MustCompile(`^(?:ami|availability-zones|cc-api-provider|endpoint-service-availability-zones|hosted-zone|key-provider|` +
 		`load-balancer|load-balancer-listener|plugin|security-group|ssm|vpc-provider):[^=]+=`)
 )

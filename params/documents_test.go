@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -87,14 +88,14 @@ func TestTheREADMEsMakeTargetsExist(t *testing.T) {
 	}
 }
 
-// Links from the documents to files of the project lead somewhere.
+// Links from the documents lead to files of the project, and to headings in them.
 func TestTheDocumentsLinksLeadSomewhere(t *testing.T) {
 	documents, err := filepath.Glob("../docs/*.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
-	links := 0
+	link := regexp.MustCompile(`\]\(([^)#:]*)(?:#([^)]*))?\)`)
+	links, anchors := 0, 0
 	for _, document := range append(documents, "../README.md", "../CHANGELOG.md") {
 		text, err := os.ReadFile(document)
 		if err != nil {
@@ -102,12 +103,35 @@ func TestTheDocumentsLinksLeadSomewhere(t *testing.T) {
 		}
 		for _, match := range link.FindAllStringSubmatch(string(text), -1) {
 			links++
-			if _, err := os.Stat(filepath.Join(filepath.Dir(document), match[1])); err != nil {
+			target, anchor := document, match[2]
+			if match[1] != "" {
+				target = filepath.Join(filepath.Dir(document), match[1])
+			}
+			if _, err := os.Stat(target); err != nil {
 				t.Errorf("%s: %v", document, err)
+			} else if anchor != "" {
+				anchors++
+				if !slices.Contains(headings(t, target), anchor) {
+					t.Errorf("%s: %s has no heading %q", document, target, anchor)
+				}
 			}
 		}
 	}
-	if links < 15 {
-		t.Errorf("only %d links", links)
+	if links < 15 || anchors < 1 {
+		t.Errorf("only %d links, %d of them to headings", links, anchors)
 	}
+}
+
+// headings returns the anchors that GitHub gives to a document's headings.
+func headings(t *testing.T, document string) (anchors []string) {
+	t.Helper()
+	text, err := os.ReadFile(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dropped := regexp.MustCompile(`[^\p{L}\p{N}_ -]`)
+	for _, match := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(string(text), -1) {
+		anchors = append(anchors, strings.ReplaceAll(dropped.ReplaceAllString(strings.ToLower(match[1]), ""), " ", "-"))
+	}
+	return anchors
 }

@@ -10,8 +10,7 @@ import (
 	"squidfleet/squid"
 )
 
-// names is the gist of squid.CheckUser.
-const names = "letters, digits and . _ - @ +, beginning with a letter or a digit, at most 64 characters"
+const names = squid.UserLimits + ", at most 64 characters"
 
 // parameters declares every parameter, in the order of the table.
 var parameters = []parameter{
@@ -21,7 +20,7 @@ var parameters = []parameter{
 	// Security groups hold 60 inbound rules unless the quota is raised
 	// (https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html); each block is one, and a few are left for people's own.
 	declare("clientCidrs", cidrs(fmt.Sprintf("1 to 50 blocks, IPv4 or IPv6; wider than /%d (IPv4) or /%d (IPv6) only with `allowAnyClient`", widestIPv4, widestIPv6),
-		size{1, 50, "the load balancer's security group holds 60 rules: join neighbouring blocks"}, someone), []any{"203.0.113.0/24"},
+		size{1, 50, "the load balancer's security group holds 60 rules: join neighbouring blocks"}, client), []any{"203.0.113.0/24"},
 		"who may connect; the default is a documentation range, so that nobody can until you set it",
 		func(p *Params) *[]netip.Prefix { return &p.ClientCidrs }),
 	declare("allowAnyClient", boolean(), false,
@@ -30,7 +29,7 @@ var parameters = []parameter{
 	declare("users", list(text(names, squid.CheckUser), "1 to 20 names of "+names, size{1, 20, "every user is a secret of its own"}, samePasswordVariable), []any{"proxy"},
 		"Digest user names",
 		func(p *Params) *[]string { return &p.Users }),
-	declare("realm", text("1 to 64 letters, digits, single spaces and . _ - @ + / ( )", squid.CheckRealm), "squidfleet",
+	declare("realm", text("1 to 64 "+squid.RealmLimits, squid.CheckRealm), "squidfleet",
 		"Digest realm, which clients show next to the user name",
 		func(p *Params) *string { return &p.Realm }),
 	declare("digest", choice(DigestFleet, DigestSquid), string(DigestFleet),
@@ -48,7 +47,7 @@ var parameters = []parameter{
 	declare("connectPorts", ports(), []any{443},
 		"destination ports for CONNECT; none: no CONNECT",
 		func(p *Params) *[]int { return &p.ConnectPorts }),
-	declare("blockedCidrs", cidrs("at most 1000 blocks, IPv4 or IPv6", size{most: 1000}, someone), []any{},
+	declare("blockedCidrs", cidrs("at most 1000 blocks, IPv4 or IPv6", size{most: 1000}, target), []any{},
 		"destinations to refuse in addition to private and special-purpose ones",
 		func(p *Params) *[]netip.Prefix { return &p.BlockedCidrs }),
 	declare("allowedPrivateCidrs", cidrs("at most 100 private blocks, outside `blockedCidrs` and the fleet's own VPC", size{most: 100}, private), []any{},

@@ -102,9 +102,9 @@ func Parse(context map[string]any) (*Params, error) {
 		}
 		errs = append(errs, rule.check(p)...)
 	}
+	slices.SortStableFunc(errs, func(a, b Error) int { return cmp.Compare(position(a.Path), position(b.Path)) })
 	errs = append(errs, unknownKeys(context)...)
 	if len(errs) > 0 {
-		slices.SortStableFunc(errs, func(a, b Error) int { return cmp.Compare(position(a.Path), position(b.Path)) })
 		return nil, errs
 	}
 	if p.VpcID != "" {
@@ -113,11 +113,8 @@ func Parse(context map[string]any) (*Params, error) {
 	return p, nil
 }
 
-// position returns where in the table the parameter of a path stands; unknown keys come after all.
+// position returns where in the table the parameter of a path stands.
 func position(path string) int {
 	key, _, _ := strings.Cut(path, "[")
-	if i := slices.IndexFunc(parameters, func(p parameter) bool { return p.Key == key }); i >= 0 {
-		return i
-	}
-	return len(parameters)
+	return slices.IndexFunc(parameters, func(p parameter) bool { return p.Key == key })
 }

@@ -16,6 +16,7 @@ type rule struct {
 var rules = []rule{
 	{[]string{"allowAnyClient"}, wideClients},
 	{[]string{"httpPorts", "connectPorts"}, somePort},
+	{[]string{"blockedCidrs", "vpcId"}, someDestination},
 	{nil, openedAndBlocked},
 	{[]string{"vpcCidr", "vpcId"}, openedOwnNetwork},
 	{[]string{"cpu", "memory"}, fargatePair},
@@ -50,6 +51,20 @@ func somePort(p *Params) Errors {
 		return nil
 	}
 	return Errors{{"httpPorts", "httpPorts and connectPorts are both empty, so that every request would be refused; give a port in one of them"}}
+}
+
+// someDestination refuses a proxy that may reach nothing. Tasks in the fleet's own VPC have no IPv6; of an existing one that is not known.
+func someDestination(p *Params) Errors {
+	var ipv4 uint64 // addresses; no block lies inside another
+	for _, blocked := range p.BlockedCidrs {
+		if blocked.Addr().Is4() {
+			ipv4 += 1 << (32 - blocked.Bits())
+		}
+	}
+	if ipv4 < 1<<32 || p.VpcID != "" && !slices.Contains(p.BlockedCidrs, netip.MustParsePrefix("::/0")) {
+		return nil
+	}
+	return Errors{{"blockedCidrs", "the list refuses every address that the tasks can reach, so that every request would be refused; leave some out"}}
 }
 
 // openedAndBlocked refuses an opening that would have no effect, because blocking wins.

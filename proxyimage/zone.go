@@ -4,7 +4,6 @@ import (
 	"archive/zip"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 )
 
@@ -12,20 +11,15 @@ import (
 func readZone(database, zone string) ([]byte, error) {
 	archive, err := zip.OpenReader(database)
 	if err != nil {
-		return nil, fmt.Errorf("Go's time zone database: %w", err)
+		return nil, fmt.Errorf("Go's time zone database: %w; reinstall Go", err)
 	}
 	defer archive.Close()
-	file, err := archive.Open(zone)
+	content, err := fs.ReadFile(archive, zone)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("timezone: %q is not in %s", zone, database)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("timezone: %s: %w", database, err)
-	}
-	defer file.Close()
-	content, err := io.ReadAll(file)
-	if err != nil {
-		return nil, fmt.Errorf("timezone: %q in %s: %w", zone, database, err)
+		return nil, fmt.Errorf("Go's time zone database: %s: %w; reinstall Go", database, err)
 	}
 	return content, nil
 }

@@ -67,16 +67,22 @@ const (
 	maxPasswordLength = 128
 )
 
+// What CheckUser and CheckRealm accept.
+const (
+	UserLimits  = "letters, digits and . _ - @ +, beginning with a letter or a digit"
+	RealmLimits = "letters, digits, single spaces and . _ - @ + / ( ), beginning with a letter or a digit, ending with one or with )"
+)
+
 // CheckUser reports why a user name cannot be written into the password file, a header and a log line without quoting, or nil.
 func CheckUser(user string) error {
-	return checkName("user name", user, "letters, digits and . _ - @ +, beginning with a letter or a digit", func(i int, c byte) bool {
+	return checkName("user name", user, UserLimits, func(i int, c byte) bool {
 		return alphanumeric(c) || i > 0 && strings.IndexByte("._-@+", c) >= 0
 	})
 }
 
 // CheckRealm reports why a Digest realm cannot be written into squid.conf, the password file and a header without quoting, or nil.
 func CheckRealm(realm string) error {
-	return checkName("realm", realm, "letters, digits, single spaces and . _ - @ + / ( ), beginning and ending with a letter, a digit or )", func(i int, c byte) bool {
+	return checkName("realm", realm, RealmLimits, func(i int, c byte) bool {
 		switch {
 		case alphanumeric(c):
 			return true
