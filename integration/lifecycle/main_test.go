@@ -70,10 +70,10 @@ func run(m *testing.M) (code int, err error) {
 	if err != nil {
 		return 1, err
 	}
-	if err := podman.PrepareBase(context.Background(), base); err != nil {
+	if base, err = podman.PrepareBase(context.Background(), base); err != nil {
 		return 1, err
 	}
-	if err := writeDocker(); err != nil {
+	if err := writeDocker(base); err != nil {
 		return 1, err
 	}
 	return m.Run(), nil
@@ -82,7 +82,7 @@ func run(m *testing.M) (code int, err error) {
 // docker is the program that the CLI builds and pushes with: podman with its own store. The base image is there already, and the registry speaks plain HTTP.
 func docker() string { return filepath.Join(work, "docker") }
 
-func writeDocker() error {
+func writeDocker(base string) error {
 	command := podman.Command(context.Background())
 	script := "#!/bin/sh\n# podman, under the arguments that the CDK gives to docker\n"
 	for _, variable := range command.Env {
@@ -94,11 +94,12 @@ func writeDocker() error {
 	}
 	script += "export REGISTRY_AUTH_FILE=" + quoted(filepath.Join(work, "auth.json")) + "\n" +
 		"podman=" + quoted(command.Path) + "\n" +
+		"base=" + quoted(base) + "\n" +
 		"echo \"$*\" >>" + quoted(dockerLog()) + "\n" +
 		`command=$1
 shift
 case $command in
-build) exec "$podman" build --pull=never --network=host "$@" ;;
+build) exec "$podman" build --pull=never --from="$base" --network=host "$@" ;;
 login | push) exec "$podman" "$command" --tls-verify=false "$@" ;;
 *) exec "$podman" "$command" "$@" ;;
 esac

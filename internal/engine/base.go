@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -39,31 +40,46 @@ func BaseOf(dockerfile string) (image string, err error) {
 	return string(match[1]), nil
 }
 
-// PrepareBase puts a Debian base image into the store under its name: pulled, or, where no registry answers, made with debootstrap from the Debian mirror in
-// apt's configuration. One that was made is kept in the user's cache directory.
-func (e *Engine) PrepareBase(ctx context.Context, image string) error {
+// PrepareBase puts a Debian base image into the store and returns its name there, which Build takes: pulled under the name given, or, where no registry can be reached, made with debootstrap
+// from the Debian mirror in apt's configuration. A digest says what bytes a registry has, so the name of one that was made is without it. One that was made is kept in the user's cache
+// directory. A registry that answers and does not have the image is an error: a wrong pin would never be noticed otherwise.
+func (e *Engine) PrepareBase(ctx context.Context, image string) (name string, err error) {
 	match := from.FindStringSubmatch("FROM " + image)
 	if match == nil {
-		return fmt.Errorf("base image %q: is not REGISTRY/debian:SUITE...", image)
+		return "", fmt.Errorf("base image %q: is not REGISTRY/debian:SUITE...", image)
 	}
 	suite := match[2]
-	cache, err := cachedBase(suite)
-	if err != nil {
-		return err
-	}
-	if info, err := os.Stat(cache); err == nil && time.Since(info.ModTime()) < cacheLife {
-		return e.importBase(ctx, cache, image)
-	}
 	pull, cancel := context.WithTimeout(ctx, pullTimeout)
 	defer cancel()
 	_, pullErr := e.Run(pull, "pull", "--quiet", image)
-	if pullErr == nil || ctx.Err() != nil {
-		return pullErr
+	if pullErr == nil {
+		return image, nil
 	}
-	if err := makeBase(ctx, suite, cache); err != nil {
-		return errors.Join(pullErr, err)
+	if ctx.Err() != nil || pull.Err() == nil && !unreachable(pullErr) {
+		return "", fmt.Errorf("base image %q: %w", image, pullErr)
 	}
-	return e.importBase(ctx, cache, image)
+	name, _, _ = strings.Cut(image, "@")
+	cache, err := cachedBase(suite)
+	if err != nil {
+		return "", err
+	}
+	if info, err := os.Stat(cache); err != nil || time.Since(info.ModTime()) >= cacheLife {
+		if err := makeBase(ctx, suite, cache); err != nil {
+			return "", errors.Join(pullErr, err)
+		}
+	}
+	return name, e.importBase(ctx, cache, name)
+}
+
+// unreachable tells a registry that cannot be talked to from one that refuses, by what Go's network code says through podman.
+func unreachable(err error) bool {
+	var failed *Error
+	if !errors.As(err, &failed) {
+		return false
+	}
+	return slices.ContainsFunc([]string{"dial tcp", "i/o timeout", "TLS handshake timeout", "connection reset by peer"}, func(sign string) bool {
+		return strings.Contains(failed.Stderr, sign)
+	})
 }
 
 func (e *Engine) importBase(ctx context.Context, archive, image string) error {

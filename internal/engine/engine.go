@@ -34,7 +34,7 @@ func New(dir string) (*Engine, error) {
 		"CONTAINERS_CONF="+filepath.Join(dir, "containers.conf"),
 		"CONTAINERS_STORAGE_CONF="+filepath.Join(dir, "storage.conf"),
 	)}
-	limits, err := ulimits()
+	limits, err := Ulimits(fargateFiles)
 	if err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
@@ -46,8 +46,8 @@ func New(dir string) (*Engine, error) {
 	for name, content := range map[string]string{
 		"storage.conf": fmt.Sprintf("[storage]\ndriver = \"overlay\"\ngraphroot = %q\nrunroot = %q\n[storage.options.overlay]\nskip_mount_home = \"true\"\n",
 			filepath.Join(dir, "graph"), filepath.Join(dir, "run")),
-		"containers.conf": fmt.Sprintf("[containers]\ndefault_ulimits = [%s]\nlog_driver = \"k8s-file\"\n[engine]\n%scgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\nlock_type = \"file\"\ntmp_dir = %q\n[network]\nnetwork_config_dir = %q\n",
-			limits, runtime, filepath.Join(dir, "tmp"), filepath.Join(dir, "networks")),
+		"containers.conf": fmt.Sprintf("[containers]\ndefault_ulimits = [\"%s\"]\nlog_driver = \"k8s-file\"\n[engine]\n%scgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\nlock_type = \"file\"\ntmp_dir = %q\n[network]\nnetwork_config_dir = %q\n",
+			strings.Join(limits, `", "`), runtime, filepath.Join(dir, "tmp"), filepath.Join(dir, "networks")),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			return nil, fmt.Errorf("engine: %w", err)
@@ -59,19 +59,21 @@ func New(dir string) (*Engine, error) {
 // rlimitNproc is RLIMIT_NPROC of <sys/resource.h>, which package syscall lacks.
 const rlimitNproc = 6
 
-// ulimits are those of Fargate's nofile, as far as this process may give them; podman's own defaults may be more than the machine permits.
-func ulimits() (string, error) {
-	const fargateFiles = 65535
-	var files, processes syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
-		return "", err
+// fargateFiles is Fargate's own limit of open files.
+const fargateFiles = 65535
+
+// Ulimits are podman's words for a limit of open files, and for one of processes, as far as this process may give them; podman's own defaults may be more than the machine permits.
+func Ulimits(files uint64) ([]string, error) {
+	var permittedFiles, permittedProcesses syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &permittedFiles); err != nil {
+		return nil, err
 	}
-	if err := syscall.Getrlimit(rlimitNproc, &processes); err != nil {
-		return "", err
+	if err := syscall.Getrlimit(rlimitNproc, &permittedProcesses); err != nil {
+		return nil, err
 	}
-	nofile := min(files.Max, fargateFiles)
-	nproc := min(processes.Max, 32768)
-	return fmt.Sprintf(`"nofile=%d:%d", "nproc=%d:%d"`, nofile, nofile, nproc, nproc), nil
+	nofile := min(permittedFiles.Max, files)
+	nproc := min(permittedProcesses.Max, 32768)
+	return []string{fmt.Sprintf("nofile=%d:%d", nofile, nofile), fmt.Sprintf("nproc=%d:%d", nproc, nproc)}, nil
 }
 
 // Error is a podman command that failed.
@@ -114,9 +116,9 @@ func (e *Engine) Command(ctx context.Context, arguments ...string) *exec.Cmd {
 	return command
 }
 
-// Build builds the image of a build context, whose path is absolute, with the machine's network and never pulls: PrepareBase has put the base there.
-func (e *Engine) Build(ctx context.Context, directory, tag string, options ...string) error {
-	arguments := append([]string{"build", "--pull=never", "--network=host", "--tag=" + tag}, options...)
+// Build builds the image of a build context, whose path is absolute, with the machine's network. It never pulls: the first FROM is base, which PrepareBase returned.
+func (e *Engine) Build(ctx context.Context, directory, base, tag string, options ...string) error {
+	arguments := append([]string{"build", "--pull=never", "--from=" + base, "--network=host", "--tag=" + tag}, options...)
 	_, err := e.Run(ctx, append(arguments, directory)...)
 	return err
 }

@@ -1,0 +1,111 @@
+package engine
+
+import (
+	"archive/tar"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// newEngine is one with an empty store, beside a base image in the cache that holds a single file.
+func newEngine(t *testing.T, registry string) *Engine {
+	t.Helper()
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	cache, err := cachedBase("trixie")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Dir(cache), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.Create(cache)
+	if err != nil {
+		t.Fatal(err)
+	}
+	archive := tar.NewWriter(file)
+	if err := archive.WriteHeader(&tar.Header{Name: "made-here", Mode: 0o644}); err != nil {
+		t.Fatal(err)
+	}
+	if err := archive.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// Not below TMPDIR, which may be a file system in memory that cannot hold an overlay.
+	store, err := os.MkdirTemp("/var/tmp", "squidfleet-engine-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := New(store)
+	if err != nil {
+		os.RemoveAll(store)
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	registries := filepath.Join(store, "registries.conf")
+	if err := os.WriteFile(registries, fmt.Appendf(nil, "[[registry]]\nlocation = %q\ninsecure = true\n", registry), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e.environ = append(e.environ, "CONTAINERS_REGISTRIES_CONF="+registries)
+	return e
+}
+
+const digest = "@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+func TestBaseIsMadeWhereNoRegistryCanBeReached(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	registry := listener.Addr().String()
+	listener.Close()
+	e := newEngine(t, registry)
+	for _, pin := range []string{"", digest} {
+		image := registry + "/library/debian:trixie-20260918-slim" + pin
+		context := t.TempDir()
+		dockerfile := filepath.Join(context, "Dockerfile")
+		if err := os.WriteFile(dockerfile, []byte("FROM "+image+" AS build\nFROM scratch\nCOPY --from=build /made-here /\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if base, err := BaseOf(dockerfile); err != nil || base != image {
+			t.Fatalf("%s, %v; want %s", base, err, image)
+		}
+		name, err := e.PrepareBase(t.Context(), image)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := strings.TrimSuffix(image, digest); name != want {
+			t.Errorf("prepared %s, want %s", name, want)
+		}
+		if err := e.Build(t.Context(), context, name, "localhost/built"); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Otherwise a tag that does not exist would be noticed by those alone who deploy.
+func TestBaseThatARegistryDoesNotHaveIsAnError(t *testing.T) {
+	registry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/v2/" {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusNotFound)
+			fmt.Fprint(w, `{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}`)
+		}
+	}))
+	defer registry.Close()
+	address := strings.TrimPrefix(registry.URL, "http://")
+	_, err := newEngine(t, address).PrepareBase(t.Context(), address+"/library/debian:trixie-20260230-slim")
+	if err == nil || !strings.Contains(err.Error(), "manifest unknown") {
+		t.Errorf("error %v, want what the registry says", err)
+	}
+}
