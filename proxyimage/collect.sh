@@ -6,6 +6,7 @@
 #
 # CONTEXT is the build context. ROOT receives what belongs to root, OWNED what belongs to the unprivileged user below /srv/squidfleet.
 set -eu
+umask 022
 context=$1
 root=$2
 owned=$3
@@ -58,11 +59,17 @@ sort -u "$packages" | while read -r package; do
 	cp -L "/usr/share/doc/$package/copyright" "$root/usr/share/doc/$package/"
 done >"$root/var/lib/dpkg/status"
 
-# Our own files. The password file is there with credentials=image only.
+# Our own files, with modes said here: those of the context are what the CDK made of them, which depends on the umask of whoever deploys.
 home=/srv/squidfleet
-mkdir -p "$root$home" "$owned"
-cp -R --preserve=mode "$context/entrypoint" "$context/squid.conf" "$context/errors" "$context/localtime" "$root$home/"
+install -d -m 0755 "$root$home" "$root$home/errors"
+# To be executed, not read: the kernel then hides the environment of such a process, which holds the secrets when ECS runs the
+# health check in a task, from the user it runs as, which is Squid's (core(5); /proc/PID/environ in proc(5)).
+install -m 0711 "$context/entrypoint" "$root$home/"
+install -m 0644 "$context/squid.conf" "$context/localtime" "$root$home/"
+install -m 0644 "$context"/errors/* "$root$home/errors/"
+# The password file is there with credentials=image only.
+install -d "$owned"
 if [ -e "$context/passwords" ]; then
-	install -m 0400 "$context/passwords" "$owned/passwords"
+	install -m 0400 "$context/passwords" "$owned/"
 fi
 install -d -m 0700 "$owned/run"

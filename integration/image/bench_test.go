@@ -25,6 +25,7 @@ const (
 	benchRounds  = 5
 	benchTunnels = 1000
 	usual        = "usual"
+	usualPort    = 35201
 	buildsFile   = "builds.json"
 )
 
@@ -35,8 +36,8 @@ func benching() bool {
 }
 
 // benchBuilds builds both contenders without a cache, in turns, and leaves the seconds that each took in the store. It needs the machine's network.
-func benchBuilds(e *engine.Engine, store, base string) error {
-	usualOptions := []string{"--build-arg=BASE=" + base, "--build-arg=USERNAME=alice", "--build-arg=PASSWORD=" + passwords["alice"]}
+func benchBuilds(e *engine.Engine, store, ours, base string) error {
+	usualOptions := []string{"--build-arg=USERNAME=alice", "--build-arg=PASSWORD=" + passwords["alice"]}
 	article, err := filepath.Abs(filepath.Join("testdata", usual))
 	if err != nil {
 		return err
@@ -46,9 +47,9 @@ func benchBuilds(e *engine.Engine, store, base string) error {
 		for _, c := range []struct {
 			mode, directory string
 			options         []string
-		}{{usual, article, usualOptions}, {inSecrets, filepath.Join(store, "context-"+inSecrets), nil}} {
+		}{{usual, article, usualOptions}, {inSecrets, ours, nil}} {
 			begun := time.Now()
-			if err := e.Build(context.Background(), c.directory, tag(c.mode), append(c.options, "--no-cache")...); err != nil {
+			if err := e.Build(context.Background(), c.directory, base, tag(c.mode), append(c.options, "--no-cache")...); err != nil {
 				return err
 			}
 			seconds[c.mode] = append(seconds[c.mode], time.Since(begun).Seconds())

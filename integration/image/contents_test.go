@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -141,6 +142,11 @@ func TestImageSize(t *testing.T) {
 
 func TestImageHoldsOnlyWhatSquidNeeds(t *testing.T) {
 	files := save(t, inImage).files(t)
+	modes := map[string]fs.FileMode{
+		container.Dir + "/" + container.Passwords: 0o400,
+		container.RunDir:         fs.ModeDir | 0o700,
+		container.EntrypointPath: 0o711, // see collect.sh
+	}
 	var programs []string
 	for name, file := range files {
 		mode := file.FileInfo().Mode()
@@ -154,9 +160,14 @@ func TestImageHoldsOnlyWhatSquidNeeds(t *testing.T) {
 		if name == container.Dir+"/"+container.Passwords || name == container.RunDir {
 			owner = container.UID
 		}
-		// The copy of a directory's content may touch the directory itself; its files are still root's.
-		if name != container.Dir && (file.Uid != owner || file.Gid != owner) {
+		if file.Uid != owner || file.Gid != owner {
 			t.Errorf("%s belongs to %d:%d, want %d", name, file.Uid, file.Gid, owner)
+		}
+		// Whatever the umask of whoever deploys, which is 077 here.
+		if want, special := modes[name]; special && mode != want {
+			t.Errorf("%s has mode %v, want %v", name, mode, want)
+		} else if !special && (mode.Perm()&0o444 != 0o444 || mode.IsDir() && mode.Perm()&0o111 != 0o111) {
+			t.Errorf("%s: %v cannot be read by everybody", name, mode)
 		}
 		if file.Typeflag == tar.TypeReg && mode.Perm()&0o111 != 0 && !strings.Contains(path.Base(name), ".so") {
 			programs = append(programs, name)
@@ -172,11 +183,10 @@ func TestImageHoldsOnlyWhatSquidNeeds(t *testing.T) {
 	if !slices.Equal(programs, want) {
 		t.Errorf("programs %q, want %q", programs, want)
 	}
-	if mode := files[container.Dir+"/"+container.Passwords].FileInfo().Mode(); mode.Perm() != 0o400 {
-		t.Errorf("the password file has mode %v", mode)
-	}
-	if mode := files[container.RunDir].FileInfo().Mode(); mode != fs.ModeDir|0o700 {
-		t.Errorf("the writable directory has mode %v", mode)
+	for name := range modes {
+		if _, there := files[name]; !there {
+			t.Errorf("%s is missing", name)
+		}
 	}
 	if _, there := save(t, inSecrets).files(t)[container.Dir+"/"+container.Passwords]; there {
 		t.Error("there is a password file with credentials=secretsmanager")
@@ -272,11 +282,12 @@ func TestImageConfiguration(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := image.Config
-		if c.User != "10001:10001" || !slices.Equal(c.Entrypoint, []string{container.EntrypointPath}) || len(c.Cmd) != 0 || c.WorkingDir != container.Dir {
+		definition := fleets[mode].task
+		if c.User != definition.ContainerDefinitions[0].User || !slices.Equal(c.Entrypoint, []string{container.EntrypointPath}) || len(c.Cmd) != 0 || c.WorkingDir != container.Dir {
 			t.Errorf("%s: %+v", mode, c)
 		}
-		if _, there := c.Volumes[container.RunDir]; !there || len(c.Volumes) != 1 {
-			t.Errorf("%s: volumes %v, want %s alone", mode, c.Volumes, container.RunDir)
+		if volumes := strings.Join(slices.Sorted(maps.Keys(c.Volumes)), " "); volumes != definition.mountPoints() {
+			t.Errorf("%s: volumes %s, want the task definition's mount points %s", mode, volumes, definition.mountPoints())
 		}
 		for _, entry := range c.Env {
 			if strings.HasPrefix(entry, container.EnvPrefix) {

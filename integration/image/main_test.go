@@ -1,4 +1,5 @@
-// Package image holds the tests of the container image: it is built from the staged build context, as the CDK would build it, and run the way the task definition runs it. They need root and podman.
+// Package image holds the tests of the container image: it is built from the directory that the CDK publishes, and run the way the synthesised task definition says. They need root, podman, and the
+// project's npm packages for the synth.
 package image
 
 import (
@@ -14,9 +15,6 @@ import (
 
 	"squidfleet/internal/engine"
 	"squidfleet/internal/rig"
-	"squidfleet/params"
-	"squidfleet/proxyimage"
-	"squidfleet/squid"
 )
 
 // storeVariable tells the copy inside the namespaces where the images are.
@@ -24,6 +22,9 @@ const storeVariable = "SQUIDFLEET_IMAGE_STORE"
 
 // podman has the images of both credential modes, see tag.
 var podman *engine.Engine
+
+// fleets are what the assemblies of both modes tell.
+var fleets = map[string]published{}
 
 func TestMain(m *testing.M) {
 	store := os.Getenv(storeVariable)
@@ -41,6 +42,12 @@ func TestMain(m *testing.M) {
 	if podman, err = engine.New(store); err != nil {
 		fmt.Fprintln(os.Stderr, "integration/image:", err)
 		os.Exit(1)
+	}
+	for mode := range contexts {
+		if fleets[mode], err = load(store, mode); err != nil {
+			fmt.Fprintln(os.Stderr, "integration/image:", err)
+			os.Exit(1)
+		}
 	}
 	os.Exit(m.Run())
 }
@@ -81,11 +88,7 @@ func buildAndTest() (code int, err error) {
 var (
 	insider      = netip.MustParseAddr("198.51.100.7")
 	loadBalancer = netip.MustParseAddr("10.0.0.5")
-	network      = proxyimage.Network{
-		LoadBalancerCidrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/28")},
-		VpcCidrs:          []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")},
-	}
-	passwords = map[string]string{"alice": "correct horse battery staple", "bob": "another pass\\word"}
+	passwords    = map[string]string{"alice": "correct horse battery staple", "bob": "another pass\\word"}
 )
 
 const (
@@ -93,7 +96,7 @@ const (
 	inImage   = "image"
 )
 
-// contexts are the stack parameters of the two images. Between them they have both choices of every parameter that the image depends on.
+// contexts are what the stack parameters differ in from cdk.json's of the two images. Between them they have both choices of every parameter that the image depends on.
 var contexts = map[string]map[string]any{
 	inSecrets: {"clientCidrs": "198.51.100.0/24", "users": "alice,bob"},
 	inImage:   {"clientCidrs": "198.51.100.0/24", "users": "alice,bob", "credentials": "image", "digest": "squid", "timezone": "Asia/Tokyo"},
@@ -101,47 +104,31 @@ var contexts = map[string]map[string]any{
 
 func tag(mode string) string { return "localhost/squidfleet:" + mode }
 
-// parameters are the checked parameters of a mode.
-func parameters(mode string) *params.Params {
-	p, err := params.Parse(contexts[mode])
-	if err != nil {
-		panic(err)
-	}
-	return p
-}
-
-// buildImages puts both images into the store.
+// buildImages puts both images into the store, from the directories that the CDK would build them from.
 func buildImages(e *engine.Engine, store string) error {
 	ctx := context.Background()
-	for i, mode := range []string{inSecrets, inImage} {
-		p := parameters(mode)
-		var environment []string
-		for user, password := range passwords {
-			environment = append(environment, squid.PasswordVariable(user)+"="+password)
-		}
-		credentials, err := proxyimage.Passwords(p, environment)
+	if err := synth(store); err != nil {
+		return err
+	}
+	recipe, err := engine.BaseOf(filepath.Join(root, "proxyimage", "Dockerfile"))
+	if err != nil {
+		return err
+	}
+	base, err := e.PrepareBase(ctx, recipe)
+	if err != nil {
+		return err
+	}
+	for _, mode := range []string{inSecrets, inImage} {
+		fleet, err := load(store, mode)
 		if err != nil {
 			return err
 		}
-		staged := filepath.Join(store, "context-"+mode)
-		if err := proxyimage.Stage(ctx, staged, p, network, credentials); err != nil {
-			return err
-		}
-		if i == 0 {
-			base, err := engine.BaseOf(filepath.Join(staged, "Dockerfile"))
-			if err != nil {
+		if mode == inSecrets && benching() {
+			if err := benchBuilds(e, store, fleet.context, base); err != nil {
 				return err
 			}
-			if err := e.PrepareBase(ctx, base); err != nil {
-				return err
-			}
-			if benching() {
-				if err := benchBuilds(e, store, base); err != nil {
-					return err
-				}
-			}
 		}
-		if err := e.Build(ctx, staged, tag(mode)); err != nil {
+		if err := e.Build(ctx, fleet.context, base, tag(mode)); err != nil {
 			return err
 		}
 	}

@@ -13,46 +13,36 @@ import (
 	"time"
 
 	"squidfleet/internal/rig"
-	"squidfleet/proxyimage/container"
 )
 
 // proxy is a running container.
 type proxy struct {
-	t    testing.TB
-	id   string
-	addr netip.AddrPort
-}
-
-// asTaskDefinition are the options that stand for the task definition's: a read-only root with nothing writable but the
-// image's volume and /dev/shm, no capability, no way to get one, Fargate's smallest memory.
-var asTaskDefinition = []string{
-	"--read-only", "--read-only-tmpfs=false", "--cap-drop=all", "--security-opt=no-new-privileges", "--memory=512m",
-	"--stop-timeout=" + strconv.Itoa(int(container.StopTimeout.Seconds())),
-}
-
-// environment is what the task definition and ECS put there.
-func environment(mode string) []string {
-	options := []string{"--env=" + container.EnvEgressURL + "=" + container.EgressOff}
-	for _, entry := range rig.Environment(parameters(mode), passwords) {
-		if strings.HasPrefix(entry, container.EnvPrefix) {
-			options = append(options, "--env="+entry)
-		}
-	}
-	return options
+	t     testing.TB
+	id    string
+	fleet published
+	addr  netip.AddrPort
 }
 
 // prepare makes a container that is not started yet. It is removed when the test ends.
 func prepare(t testing.TB, mode string, options ...string) *proxy {
 	t.Helper()
 	arguments := []string{"create", "--network=host"}
-	if mode != usual {
-		arguments = append(append(arguments, asTaskDefinition...), environment(mode)...)
+	fleet, ours := fleets[mode]
+	if ours {
+		asTaskDefinition, err := fleet.task.options()
+		if err != nil {
+			t.Fatal(err)
+		}
+		arguments = append(arguments, asTaskDefinition...)
 	}
 	id, err := podman.Run(context.Background(), append(append(arguments, options...), tag(mode))...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{t: t, id: strings.TrimSpace(id), addr: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(parameters(inSecrets).ListenerPort))}
+	p := &proxy{t: t, id: strings.TrimSpace(id), fleet: fleet, addr: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), usualPort)}
+	if ours {
+		p.addr = netip.AddrPortFrom(p.addr.Addr(), fleet.task.ContainerDefinitions[0].PortMappings[0].ContainerPort)
+	}
 	t.Cleanup(func() {
 		if t.Failed() {
 			stdout, stderr := p.logs()
@@ -115,6 +105,17 @@ func (p *proxy) inspect(format string) string {
 func (p *proxy) signal(name string) {
 	p.t.Helper()
 	p.podman("kill", "--signal="+name)
+}
+
+// health runs the health check in the container, as ECS does.
+func (p *proxy) health() error {
+	p.t.Helper()
+	command := p.fleet.task.ContainerDefinitions[0].HealthCheck.Command
+	if command[0] != "CMD" {
+		p.t.Fatalf("health check %q: needs a shell, and there is none", command)
+	}
+	_, err := podman.Run(context.Background(), append([]string{"exec", p.id}, command[1:]...)...)
+	return err
 }
 
 // wait returns the exit code of the container, which has been told to end or ends by itself.

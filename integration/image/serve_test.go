@@ -104,7 +104,7 @@ func TestEgressAddressInTheLog(t *testing.T) {
 	origins.SetHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/ip" {
 			<-answer
-			io.WriteString(w, "203.0.113.9\n")
+			io.WriteString(w, "151.101.1.9\n")
 		}
 	}))
 	p := start(t, inImage, "--env="+container.EnvEgressURL+"=http://93.184.215.14/ip")
@@ -114,7 +114,7 @@ func TestEgressAddressInTheLog(t *testing.T) {
 	close(answer)
 	for range 100 {
 		p.get("http://151.101.1.69/after")
-		if stdout, _ := p.logs(); strings.Contains(stdout, `{"egress":"203.0.113.9",`) {
+		if stdout, _ := p.logs(); strings.Contains(stdout, `{"egress":"151.101.1.9",`) {
 			return
 		}
 		time.Sleep(50 * time.Millisecond)
@@ -127,11 +127,7 @@ func TestHealthCheck(t *testing.T) {
 	for _, mode := range []string{inSecrets, inImage} {
 		t.Run(mode, func(t *testing.T) {
 			p := start(t, mode)
-			check := func() error {
-				_, err := podman.Run(t.Context(), "exec", p.id, container.EntrypointPath, container.Health)
-				return err
-			}
-			if err := check(); err != nil {
+			if err := p.health(); err != nil {
 				t.Fatal(err)
 			}
 			hanging := map[string][]int{"Squid": {p.squidPid()}}
@@ -146,14 +142,14 @@ func TestHealthCheck(t *testing.T) {
 				for _, pid := range pids {
 					syscall.Kill(pid, syscall.SIGSTOP)
 				}
-				err := check()
+				err := p.health()
 				for _, pid := range pids {
 					syscall.Kill(pid, syscall.SIGCONT)
 				}
 				if err == nil || !strings.Contains(err.Error(), "entrypoint: unhealthy: ") {
 					t.Errorf("a %s that hangs: %v", what, err)
 				}
-				if err := check(); err != nil {
+				if err := p.health(); err != nil {
 					t.Errorf("after the %s went on: %v", what, err)
 				}
 			}

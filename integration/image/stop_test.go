@@ -119,7 +119,7 @@ func TestSIGTERMWithALongTransfer(t *testing.T) {
 		if response := p.get("http://151.101.1.69/"); response.StatusCode != 200 || response.Text != "quick\n" {
 			t.Errorf("a new client during the drain: %s %q", response.Status, response.Text)
 		}
-		if _, err := podman.Run(t.Context(), "exec", p.id, container.EntrypointPath, container.Health); err != nil {
+		if err := p.health(); err != nil {
 			t.Errorf("health during the drain: %v", err)
 		}
 	}

@@ -9,7 +9,10 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"time"
+
+	"squidfleet/destination"
 )
 
 // defaultEgressURL answers with the address it was asked from, as text. It is asked over plain HTTP: TLS would add 2.1 MB,
@@ -108,7 +111,7 @@ func readEgress(answer []byte) (netip.Addr, error) {
 		return netip.Addr{}, fmt.Errorf("%.60q is not an IP address", text)
 	}
 	address = address.Unmap()
-	if !address.IsGlobalUnicast() || address.IsPrivate() {
+	if slices.ContainsFunc(destination.Ranges(), func(r destination.Range) bool { return r.Prefix.Contains(address) }) {
 		return netip.Addr{}, fmt.Errorf("%s is not a public address", address)
 	}
 	return address, nil

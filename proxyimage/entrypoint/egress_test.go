@@ -18,22 +18,28 @@ import (
 func TestReadEgress(t *testing.T) {
 	const ok = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"
 	for _, c := range []struct{ answer, want, wantError string }{
-		{ok + "203.0.113.9\n", "203.0.113.9", ""},
-		{"HTTP/1.0 200 \r\n\r\n2001:db8::9", "2001:db8::9", ""},
-		{ok + " ::ffff:203.0.113.9\r\n", "203.0.113.9", ""},
-		{"HTTP/1.1 302 Found\r\nLocation: http://example.com/\r\n\r\n203.0.113.9", "", "is not HTTP's 200"},
-		{"HTTP/1.1 200 OK\r\n203.0.113.9", "", "is not HTTP's 200"},
-		{"SSH-2.0-x\r\n\r\n203.0.113.9", "", "is not HTTP's 200"},
+		{ok + "151.101.1.9\n", "151.101.1.9", ""},
+		{"HTTP/1.0 200 \r\n\r\n2606:4700::9", "2606:4700::9", ""},
+		{ok + " ::ffff:151.101.1.9\r\n", "151.101.1.9", ""},
+		{"HTTP/1.1 302 Found\r\nLocation: http://example.com/\r\n\r\n151.101.1.9", "", "is not HTTP's 200"},
+		{"HTTP/1.1 200 OK\r\n151.101.1.9", "", "is not HTTP's 200"},
+		{"SSH-2.0-x\r\n\r\n151.101.1.9", "", "is not HTTP's 200"},
 		{"", "", "is not HTTP's 200"},
 		{ok, "", `"" is not an IP address`},
 		{ok + "<html>" + strings.Repeat("x", 1000), "", "is not an IP address"},
-		{ok + "203.0.113.9, 203.0.113.10", "", "is not an IP address"},
-		{ok + `203.0.113.9","user":"root`, "", "is not an IP address"},
-		{ok + "2001:db8::9%x\"", "", "is not an IP address"},
+		{ok + "151.101.1.9, 151.101.1.10", "", "is not an IP address"},
+		{ok + `151.101.1.9","user":"root`, "", "is not an IP address"},
+		{ok + "2606:4700::9%x\"", "", "is not an IP address"},
 		{ok + "10.0.0.1", "", "10.0.0.1 is not a public address"},
 		{ok + "127.0.0.1", "", "127.0.0.1 is not a public address"},
 		{ok + "169.254.170.2", "", "169.254.170.2 is not a public address"},
 		{ok + "0.0.0.0", "", "0.0.0.0 is not a public address"},
+		{ok + "100.64.0.1", "", "100.64.0.1 is not a public address"},
+		{ok + "192.0.2.1", "", "192.0.2.1 is not a public address"},
+		{ok + "198.18.0.1", "", "198.18.0.1 is not a public address"},
+		{ok + "240.0.0.1", "", "240.0.0.1 is not a public address"},
+		{ok + "2001:db8::1", "", "2001:db8::1 is not a public address"},
+		{ok + "fd00::1", "", "fd00::1 is not a public address"},
 	} {
 		got, err := readEgress([]byte(c.answer))
 		if c.wantError != "" {
@@ -81,9 +87,9 @@ func TestAskEgress(t *testing.T) {
 		if request.Method != "GET" || request.RequestURI != "/where?from=here" || request.Host == "" || request.ProtoMinor != 0 {
 			t.Errorf("request %s %s for %q, HTTP/1.%d", request.Method, request.RequestURI, request.Host, request.ProtoMinor)
 		}
-		fmt.Fprint(conn, "HTTP/1.1 200 OK\r\n\r\n203.0.113.9\n")
+		fmt.Fprint(conn, "HTTP/1.1 200 OK\r\n\r\n151.101.1.9\n")
 	})
-	if got, err := askEgress(t.Context(), url); err != nil || got.String() != "203.0.113.9" {
+	if got, err := askEgress(t.Context(), url); err != nil || got.String() != "151.101.1.9" {
 		t.Errorf("%v, %v", got, err)
 	}
 	endless := answering(t, func(conn net.Conn, _ *http.Request) {
@@ -103,6 +109,20 @@ func TestAskEgress(t *testing.T) {
 	if _, err := askEgress(ctx, silent); err == nil {
 		t.Error("no error when nobody answers")
 	}
+	// Nor does it wait for ever by itself.
+	ended := make(chan error, 1)
+	go func() {
+		_, err := askEgress(t.Context(), silent)
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		if err == nil {
+			t.Error("no error when nobody answers")
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("waits for an answer without an end")
+	}
 }
 
 // The whole program: Squid serves while the answer is outstanding, and a line that is written after it carries the address.
@@ -111,11 +131,11 @@ func TestEgressIsInEachLineOfTheLog(t *testing.T) {
 	answer := make(chan struct{})
 	url := answering(t, func(conn net.Conn, _ *http.Request) {
 		if asked.Add(1) == 1 {
-			fmt.Fprint(conn, "HTTP/1.1 503 Try Again\r\n\r\n203.0.113.1")
+			fmt.Fprint(conn, "HTTP/1.1 503 Try Again\r\n\r\n151.101.1.1")
 			return
 		}
 		<-answer
-		fmt.Fprint(conn, "HTTP/1.1 200 OK\r\n\r\n203.0.113.9\n")
+		fmt.Fprint(conn, "HTTP/1.1 200 OK\r\n\r\n151.101.1.9\n")
 	})
 	r := newRig(t, script{Stdout: `{"line":1}` + "\n"}, credentialsInImage)
 	r.environment = append(r.environment, container.EnvEgressURL+"="+url)
@@ -132,6 +152,6 @@ func TestEgressIsInEachLineOfTheLog(t *testing.T) {
 		if _, err := conn.Write([]byte(logLine + line)); err != nil {
 			t.Fatal(err)
 		}
-		return strings.Contains(p.stdout.String(), `{"egress":"203.0.113.9","line":2}`)
+		return strings.Contains(p.stdout.String(), `{"egress":"151.101.1.9","line":2}`)
 	})
 }

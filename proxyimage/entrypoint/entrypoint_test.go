@@ -393,6 +393,17 @@ func TestExitCodes(t *testing.T) {
 		}
 		r.neverCalled(checkFile)
 	})
+	t.Run("stopped before the check", func(t *testing.T) {
+		const users = 15_000 // whose passwords take some ten milliseconds
+		r := newRig(t, script{}, credentialsOf(users)...)
+		p := r.start()
+		waitFor(t, "a tick of the processor's time", func() bool { return processorTicks(t, p.command.Process.Pid) > 0 })
+		p.command.Process.Signal(syscall.SIGTERM)
+		if code := p.wait(); code != 143 {
+			t.Errorf("exit code %d, want 143; stderr:\n%s", code, p.stderr)
+		}
+		r.neverCalled(checkFile)
+	})
 	t.Run("stopped during the check", func(t *testing.T) {
 		r := newRig(t, script{CheckHangs: true}, credentialsInImage)
 		p := r.start()
@@ -406,6 +417,36 @@ func TestExitCodes(t *testing.T) {
 		}
 		r.neverCalled(runFile)
 	})
+}
+
+func credentialsOf(users int) []string {
+	environment := []string{container.EnvCredentials + "=" + container.CredentialsSecretsManager, container.EnvRealm + "=squidfleet"}
+	var names []string
+	for i := range users {
+		name := strconv.Itoa(i)
+		names = append(names, name)
+		environment = append(environment, container.EnvPassword+name+"=open sesame")
+	}
+	return append(environment, container.EnvUsers+"="+strings.Join(names, ","))
+}
+
+// processorTicks is the processor's time that a process has used, in hundredths of a second.
+func processorTicks(t *testing.T, pid int) int {
+	t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	var ticks int
+	for _, field := range strings.Fields(rest)[11:13] { // utime, stime
+		n, err := strconv.Atoi(field)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ticks += n
+	}
+	return ticks
 }
 
 func waitFor(t *testing.T, what string, done func() bool) {
@@ -516,6 +557,44 @@ func children(t *testing.T, pid int) []int {
 	return found
 }
 
+// Squid ends with the thread that started it, so that must be the one that lasts; and a terminal's Ctrl-C is not Squid's.
+func TestSquidIsTheFirstThreadsChildAndInAGroupOfItsOwn(t *testing.T) {
+	r := newRig(t, script{}, credentialsInImage)
+	p := r.start()
+	p.waitReady()
+	squidPid := r.called(runFile).Pid
+	pid := p.command.Process.Pid
+	started, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(strings.Fields(string(started)), strconv.Itoa(squidPid)) {
+		t.Errorf("the first thread started %q, not Squid (%d)", started, squidPid)
+	}
+	if group, err := syscall.Getpgid(squidPid); err != nil || group != squidPid {
+		t.Errorf("Squid (%d) is in group %d, %v", squidPid, group, err)
+	}
+}
+
+// All that this process starts has no way to more privileges, and neither has any of its threads.
+func TestNoNewPrivileges(t *testing.T) {
+	r := newRig(t, script{}, credentialsInImage)
+	p := r.start()
+	p.waitReady()
+	for _, pid := range []int{p.command.Process.Pid, r.called(runFile).Pid} {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+		if err != nil || len(threads) == 0 {
+			t.Fatal(threads, err)
+		}
+		for _, thread := range threads {
+			status, err := os.ReadFile(thread)
+			if err == nil && !bytes.Contains(status, []byte("NoNewPrivs:\t1\n")) {
+				t.Errorf("%s:\n%s", thread, status)
+			}
+		}
+	}
+}
+
 func TestSquidDiesWithTheEntrypoint(t *testing.T) {
 	r := newRig(t, script{}, credentialsInImage)
 	p := r.start()
@@ -555,6 +634,9 @@ func TestBadSettings(t *testing.T) {
 		}},
 		{"a drain without a unit", []string{credentialsInImage, "SQUIDFLEET_DRAIN_TIMEOUT=90"}, []string{
 			`SQUIDFLEET_DRAIN_TIMEOUT: "90" is not a duration from 0s to 24h0m0s; write it like 90s or 1m30s`,
+		}},
+		{"a drain of more than a day", []string{credentialsInImage, "SQUIDFLEET_DRAIN_TIMEOUT=24h1s"}, []string{
+			`SQUIDFLEET_DRAIN_TIMEOUT: "24h1s" is not a duration from 0s to 24h0m0s; write it like 90s or 1m30s`,
 		}},
 		{"a drain into the past", []string{credentialsInImage, "SQUIDFLEET_DRAIN_TIMEOUT=-1s"}, []string{
 			`SQUIDFLEET_DRAIN_TIMEOUT: "-1s" is not a duration from 0s to 24h0m0s; write it like 90s or 1m30s`,

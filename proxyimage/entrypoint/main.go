@@ -56,6 +56,9 @@
 //	SIGHUP, SIGUSR1, SIGUSR2
 //	                are passed on to Squid
 //
+// SIGTERM, SIGINT and SIGQUIT before Squid is started end the start with 128+n. Two moments are left, of a millisecond or less each: at its first and when it replaces itself, process 1
+// catches nothing yet. The kernel drops a signal then, or Go's runtime ends the process with exit code 2.
+//
 // # Health
 //
 // "entrypoint health" reads SQUIDFLEET_DIR alone. It makes two requests to Squid's health port, the second one with a user's
@@ -94,13 +97,18 @@ const (
 	exitSignal = 128
 )
 
-func main() {
-	// Squid is killed when the thread that started it ends (see startSquid), so that thread must be this program's last.
+func init() {
+	// Squid is killed when the thread that started it ends (see ownGroup), so that thread must be this program's last: its first.
 	runtime.LockOSThread()
-	os.Exit(run(os.Args[1:]))
 }
 
+func main() { os.Exit(run(os.Args[1:])) }
+
 func run(arguments []string) int {
+	if err := renouncePrivileges(); err != nil {
+		complain("%v", err)
+		return exitFailure
+	}
 	switch {
 	case len(arguments) == 1 && arguments[0] == container.Health:
 		return health()
@@ -112,6 +120,9 @@ func run(arguments []string) int {
 		complain("unknown arguments %q; run it without any, or with %s", arguments, container.Health)
 		return exitUsage
 	}
+	// Before anything else, because a signal that process 1 does not catch is lost, or ends it without a word.
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
 	s, problems := readSettings(os.Environ())
 	if len(problems) > 0 {
 		for _, problem := range problems {
@@ -120,14 +131,38 @@ func run(arguments []string) int {
 		return exitUsage
 	}
 	if s.writePasswords || s.keys != "" {
-		err := writeSecrets(s)
-		if err == nil {
-			err = forgetSecrets()
-		}
-		complain("%v", err)
-		return exitFailure
+		return handOver(s, signals, forgetSecrets)
 	}
-	return supervise(s)
+	return supervise(s, signals)
+}
+
+// handOver writes the secrets and restarts this process without them; it returns only when it may not, or that fails.
+func handOver(s settings, signals chan os.Signal, restart func() error) int {
+	err := writeSecrets(s)
+	if err == nil {
+		// What was caught is forgotten in a restart. After Stop, all that has come is in the channel, and what still comes ends the process.
+		signal.Stop(signals)
+		if code := stopAsked(signals); code != 0 {
+			return code
+		}
+		err = restart()
+	}
+	complain("%v", err)
+	return exitFailure
+}
+
+// stopAsked returns the exit code if one of the signals that have arrived asks for an end, and 0 otherwise.
+func stopAsked(signals <-chan os.Signal) int {
+	for {
+		select {
+		case received := <-signals:
+			if number, stops := stopSignal(received); stops {
+				return exitSignal + number
+			}
+		default:
+			return 0
+		}
+	}
 }
 
 // health checks the container that this process was started in.

@@ -110,6 +110,27 @@ func TestSquidThatDoesNotEndIsKilled(t *testing.T) {
 	}
 }
 
+func TestSignalsAfterTheLastOneChangeNothing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, script{IgnoreInt: true}, credentialsInImage)
+	p := r.start()
+	p.waitReady()
+	r.connect()
+	p.command.Process.Signal(syscall.SIGINT)
+	waitFor(t, "SIGINT", func() bool { return r.signals() != "" })
+	p.command.Process.Signal(syscall.SIGTERM)
+	p.command.Process.Signal(syscall.SIGINT)
+	if code := p.wait(); code != exitSignal+int(syscall.SIGKILL) {
+		t.Errorf("exit code %d, want 137", code)
+	}
+	if got := r.signals(); got != "interrupt\n" {
+		t.Errorf("Squid got %q, want one SIGINT", got)
+	}
+	if messages := p.stderr.String(); strings.Contains(messages, "serving on") || strings.Count(messages, "connections cut") != 1 {
+		t.Errorf("stderr:\n%s", messages)
+	}
+}
+
 func TestSquidThatEndsDuringADrainKeepsItsCode(t *testing.T) {
 	r := newRig(t, script{}, credentialsInImage)
 	p := r.start()

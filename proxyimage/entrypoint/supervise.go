@@ -11,10 +11,7 @@ import (
 )
 
 // supervise checks the configuration, runs Squid until it ends, and returns the exit code.
-func supervise(s settings) int {
-	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
-
+func supervise(s settings, signals <-chan os.Signal) int {
 	if code := check(s, signals); code != 0 {
 		return code
 	}

@@ -1,0 +1,185 @@
+package image
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"squidfleet/internal/check"
+	"squidfleet/internal/engine"
+	"squidfleet/internal/rig"
+	"squidfleet/proxyimage/container"
+	"squidfleet/squid"
+)
+
+// root is the project's directory.
+const root = "../.."
+
+// assembly is where the app writes that of a mode.
+func assembly(store, mode string) string { return filepath.Join(store, "assembly-"+mode) }
+
+// synth builds the app and has it write the assembly of each mode, as the CDK's command line does.
+func synth(store string) error {
+	app := filepath.Join(store, "app")
+	build := exec.Command("go", "build", "-o", app, ".")
+	build.Dir = root
+	if output, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the app: %w\n%s", err, output)
+	}
+	for mode, changes := range contexts {
+		if err := runApp(app, assembly(store, mode), changes); err != nil {
+			return fmt.Errorf("synth, credentials=%s: %w", mode, err)
+		}
+	}
+	return os.Remove(app)
+}
+
+func runApp(app, directory string, changes map[string]any) error {
+	text, err := os.ReadFile(filepath.Join(root, "cdk.json"))
+	if err != nil {
+		return err
+	}
+	var file struct{ Context map[string]any }
+	if err := json.Unmarshal(text, &file); err != nil {
+		return err
+	}
+	maps.Copy(file.Context, changes)
+	// The image is built for this machine, which need not be able to run another's programs.
+	file.Context["architecture"] = map[string]string{"amd64": "x86_64", "arm64": "arm64"}[runtime.GOARCH]
+	context, err := json.Marshal(file.Context)
+	if err != nil {
+		return err
+	}
+	node, err := filepath.Abs(filepath.Join(root, "node_modules", ".bin"))
+	if err != nil {
+		return err
+	}
+	// With the umask of a careful person: the image must not depend on it, although the CDK's copy of the build context does.
+	command := exec.Command("sh", "-c", `umask 077; exec "$0"`, app)
+	command.Dir = root
+	command.Env = append(os.Environ(), "PATH="+node+string(os.PathListSeparator)+os.Getenv("PATH"), "CDK_OUTDIR="+directory, "CDK_CONTEXT_JSON="+string(context))
+	if changes["credentials"] == inImage {
+		for user, password := range passwords {
+			command.Env = append(command.Env, squid.PasswordVariable(user)+"="+password)
+		}
+	}
+	if output, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w (is node_modules there? `make test` installs it)\n%s", err, output)
+	}
+	return nil
+}
+
+// taskDefinition is what of the synthesised task definition says how the container runs.
+type taskDefinition struct {
+	Memory               string
+	ContainerDefinitions []struct {
+		User                   string
+		ReadonlyRootFilesystem bool
+		LinuxParameters        struct {
+			Capabilities struct{ Drop []string }
+		}
+		Ulimits []struct {
+			Name                 string
+			SoftLimit, HardLimit uint64
+		}
+		StopTimeout  int
+		Environment  []struct{ Name, Value string }
+		Secrets      []struct{ Name string }
+		HealthCheck  struct{ Command []string }
+		MountPoints  []struct{ ContainerPath string }
+		PortMappings []struct{ ContainerPort uint16 }
+	}
+}
+
+// published is what an assembly tells: the build context of its image, and the task definition.
+type published struct {
+	context string
+	task    taskDefinition
+}
+
+// load reads the assembly of a mode.
+func load(store, mode string) (published, error) {
+	loaded, findings := check.Load(assembly(store, mode), filepath.Join(root, "cdk.context.json"))
+	if len(findings) > 0 {
+		return published{}, fmt.Errorf("the assembly of credentials=%s: %v", mode, findings)
+	}
+	for _, stack := range loaded.Stacks {
+		if len(stack.Images) != 1 {
+			continue
+		}
+		resources, _ := stack.Raw["Resources"].(map[string]any)
+		for _, resource := range resources {
+			if resource, _ := resource.(map[string]any); resource["Type"] == "AWS::ECS::TaskDefinition" {
+				text, err := json.Marshal(resource["Properties"])
+				if err != nil {
+					return published{}, err
+				}
+				fleet := published{context: stack.Images[0].Directory}
+				return fleet, json.Unmarshal(text, &fleet.task)
+			}
+		}
+	}
+	return published{}, fmt.Errorf("the assembly of credentials=%s has no task definition with an image", mode)
+}
+
+// options are the container engine's for what the task definition says, and for what Fargate adds of itself.
+func (d taskDefinition) options() ([]string, error) {
+	c := d.ContainerDefinitions[0]
+	options := []string{
+		"--user=" + c.User,
+		"--memory=" + d.Memory + "m",
+		"--stop-timeout=" + strconv.Itoa(c.StopTimeout),
+		"--read-only=" + strconv.FormatBool(c.ReadonlyRootFilesystem),
+		// Nothing is writable but the mount points, which are volumes of the image, and /dev/shm, which Fargate has like any engine. It is named here because podman from 4.7
+		// makes it read-only too, together with the rest.
+		"--read-only-tmpfs=false", "--tmpfs=/dev/shm:rw,nosuid,nodev,noexec,mode=1777,size=64m",
+		"--env=ECS_CONTAINER_METADATA_URI_V4=http://169.254.170.2/v4/0123456789abcdef", "--env=AWS_EXECUTION_ENV=AWS_ECS_FARGATE", "--env=AWS_REGION=eu-central-1",
+		// Whom it asks by default is not part of the tests' network.
+		"--env=" + container.EnvEgressURL + "=" + container.EgressOff,
+	}
+	for _, capability := range c.LinuxParameters.Capabilities.Drop {
+		options = append(options, "--cap-drop="+capability)
+	}
+	for _, limit := range c.Ulimits {
+		if limit.Name != "nofile" || limit.SoftLimit != limit.HardLimit {
+			return nil, fmt.Errorf("ulimit %+v: is not a single one of nofile", limit)
+		}
+		permitted, err := engine.Ulimits(limit.HardLimit)
+		if err != nil {
+			return nil, err
+		}
+		for _, limit := range permitted {
+			options = append(options, "--ulimit="+limit)
+		}
+	}
+	for _, variable := range c.Environment {
+		options = append(options, "--env="+variable.Name+"="+variable.Value)
+	}
+	values := map[string]string{container.EnvDigestKeys: rig.DigestKey}
+	for user, password := range passwords {
+		values[squid.PasswordVariable(user)] = password
+	}
+	for _, secret := range c.Secrets {
+		value, known := values[secret.Name]
+		if !known {
+			return nil, fmt.Errorf("secret %s: is none of these tests'", secret.Name)
+		}
+		options = append(options, "--env="+secret.Name+"="+value)
+	}
+	return options, nil
+}
+
+// mountPoints are where the task definition mounts something that can be written to.
+func (d taskDefinition) mountPoints() string {
+	var paths []string
+	for _, mount := range d.ContainerDefinitions[0].MountPoints {
+		paths = append(paths, mount.ContainerPath)
+	}
+	return strings.Join(paths, " ")
+}

@@ -1,0 +1,129 @@
+package image
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"squidfleet/proxyimage/container"
+)
+
+// Fargate takes no option against it, so the entrypoint renounces new privileges itself, for itself and whatever it starts.
+func TestNoProcessCanGainPrivileges(t *testing.T) {
+	p := start(t, inSecrets)
+	var seen int
+	for name, pids := range p.processes() {
+		for _, pid := range pids {
+			seen++
+			status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range []string{"NoNewPrivs:\t1\n", "CapPrm:\t0000000000000000\n", "CapBnd:\t0000000000000000\n", "Uid:\t10001\t10001\t10001\t10001\n"} {
+				if !bytes.Contains(status, []byte(want)) {
+					t.Errorf("%s: not %q:\n%s", name, want, status)
+				}
+			}
+		}
+	}
+	if seen < 3 {
+		t.Errorf("saw %d processes, want entrypoint, Squid and helper", seen)
+	}
+}
+
+// Squid does not start without a writable /dev/shm.
+func TestWhatCanBeWrittenTo(t *testing.T) {
+	p := start(t, inSecrets)
+	mounts, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", p.mainPid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	writable := map[string]string{} // mount point → the file system's options
+	for line := range strings.Lines(string(mounts)) {
+		mount, system, _ := strings.Cut(line, " - ")
+		fields, options := strings.Fields(mount), strings.Fields(system)
+		if strings.HasPrefix(fields[5], "rw,") {
+			writable[fields[4]] = options[len(options)-1]
+		}
+	}
+	if _, there := writable["/"]; there {
+		t.Error("the root can be written to")
+	}
+	if _, there := writable[container.RunDir]; !there {
+		t.Errorf("%s cannot be written to", container.RunDir)
+	}
+	if options := writable["/dev/shm"]; !strings.Contains(options, "size=65536k") {
+		t.Errorf("/dev/shm: %q, want one that can be written to and has the 64 MB of Docker's", options)
+	}
+}
+
+// ECS runs the health check every ten seconds with all secrets in its environment, as Squid's user.
+func TestSecretsOfARunningHealthCheckAreHiddenFromSquidsUser(t *testing.T) {
+	p := start(t, inSecrets)
+	squid := p.squidPid()
+	if err := syscall.Kill(squid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Kill(squid, syscall.SIGCONT)
+	ended := make(chan error, 1)
+	go func() { ended <- p.health() }()
+	var pid int
+	for range 1000 {
+		if pid = p.healthPid(); pid != 0 {
+			break
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	if pid == 0 {
+		t.Fatal("no health check is running")
+	}
+	environ := fmt.Sprintf("/proc/%d/environ", pid)
+	if content, err := os.ReadFile(environ); err != nil || !bytes.Contains(content, []byte(passwords["alice"])) {
+		t.Fatalf("there is nothing to hide: %q, %v", content, err)
+	}
+	reader := exec.Command("cat", environ)
+	reader.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: container.UID, Gid: container.GID}}
+	if output, err := reader.CombinedOutput(); err == nil || !bytes.Contains(output, []byte("Permission denied")) {
+		t.Errorf("user %d reads %q, %v", container.UID, output, err)
+	}
+	if err := <-ended; err == nil {
+		t.Error("a Squid that hangs is healthy")
+	}
+}
+
+// healthPid is the number of a health check that runs in the container, or 0.
+func (p *proxy) healthPid() int {
+	p.t.Helper()
+	namespace := func(pid int) string {
+		link, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", pid))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			p.t.Fatal(err)
+		}
+		return link
+	}
+	ours := namespace(p.mainPid())
+	commands, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for _, command := range commands {
+		content, _ := os.ReadFile(command) // or it has ended
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(command)))
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		if string(content) == container.EntrypointPath+"\x00"+container.Health+"\x00" && namespace(pid) == ours {
+			return pid
+		}
+	}
+	return 0
+}
