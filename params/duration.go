@@ -15,6 +15,7 @@ type span struct {
 	least, most, step time.Duration
 	steps             string // the step's name in the plural
 	off               bool   // whether "off" stands for 0
+	reason            string // why not more, or empty
 }
 
 // duration is a length of time like 90m, 1h30m or 7d.
@@ -22,6 +23,9 @@ func duration(s span) kind[time.Duration] {
 	limits := fmt.Sprintf("%s to %s in whole %s", format(s.least), format(s.most), s.steps)
 	if s.off {
 		limits += ", or " + off
+	}
+	if s.reason != "" {
+		limits += ", because " + s.reason
 	}
 	return scalar("duration", limits, func(value any) (time.Duration, error) {
 		word, _ := value.(string)

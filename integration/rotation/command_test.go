@@ -40,7 +40,7 @@ func TestLocalShowsRotatingAddressesWithOnePastedLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	program := command(t)
-	run := exec.Command(program, "local", "--json", "--tasks", "2", "--speed", "40", "--rotate-every", "15s", "-c", "users=alice,bob")
+	run := exec.Command(program, "local", "--json", "--tasks", "2", "--speed", "60", "--rotate-every", "15s", "-c", "users=alice,bob")
 	run.Dir = "../.." // where cdk.json is
 	run.Env = append(os.Environ(), "TMPDIR="+temporary)
 	run.Stderr = os.Stderr

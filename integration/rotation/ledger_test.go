@@ -20,15 +20,17 @@ type ledger struct {
 	endings map[netip.Addr]ending
 	inUse   map[netip.Addr]bool // addresses of tasks that came into service
 
-	// timing says how long connections may go on: DeregistrationDelay from a task's deregistration, and TaskDrain from SIGTERM where both come at once.
-	timing local.Timing
-	// excused are spans in which a new connection may fail, because the load balancer sent it to a task that no longer exists.
-	excused []span
+	// timing and drainTimeout say how long connections may go on.
+	timing       local.Timing
+	drainTimeout time.Duration
+	excuses      []excuse
 }
 
-type span struct {
+// excuse is a span in which new connections may fail, because the load balancer sent them to a task that is gone: no more of them than that task had open at its end or refused afterwards.
+type excuse struct {
 	from, to time.Time
 	reason   string
+	most     uint64
 }
 
 // count is what a kind of client did.
@@ -51,13 +53,23 @@ type loss struct {
 
 // ending is how an address left service.
 type ending struct {
-	// mayCutFrom is when the drain time is over: from then on connections may be cut. For a task that was killed it is the moment before its death.
+	// mayCutFrom is when connections may be cut at the earliest. For a task that was killed it is the moment before its death.
 	mayCutFrom time.Time
-	killed     bool
+	// inOrder: the task was left alone for the whole deregistration delay, so that each of its connections has the drainTimeout.
+	inOrder bool
+	killed  bool
 }
 
-func newLedger(timing local.Timing) *ledger {
-	return &ledger{counts: map[string]*count{}, seen: map[netip.Addr]bool{}, endings: map[netip.Addr]ending{}, inUse: map[netip.Addr]bool{}, timing: timing}
+// lateness is what a busy machine adds to the end of the load balancer's lag: a connection that it brings then begins so much later than it should.
+const lateness = 100 * time.Millisecond
+
+// early says whether a connection was cut before its time.
+func (e ending) early(cut loss, drainTimeout time.Duration) bool {
+	return cut.at.Before(e.mayCutFrom) || e.inOrder && cut.at.Before(cut.opened.Add(drainTimeout-lateness))
+}
+
+func newLedger(timing local.Timing, drainTimeout time.Duration) *ledger {
+	return &ledger{counts: map[string]*count{}, seen: map[netip.Addr]bool{}, endings: map[netip.Addr]ending{}, inUse: map[netip.Addr]bool{}, timing: timing, drainTimeout: drainTimeout}
 }
 
 func (l *ledger) of(habit string) *count {
@@ -99,53 +111,52 @@ func (l *ledger) report(e local.Event) {
 	case local.Serving:
 		l.inUse[address] = true
 	case local.Draining:
-		l.endings[address] = ending{mayCutFrom: e.Time.Add(l.timing.DeregistrationDelay)}
+		l.endings[address] = ending{mayCutFrom: e.Time.Add(l.timing.DeregistrationDelay), inOrder: true}
 	case local.Stopping:
-		if _, drained := l.endings[address]; !drained {
-			l.endings[address] = ending{mayCutFrom: e.Time.Add(min(l.timing.TaskDrain, l.timing.DeregistrationDelay))}
+		over := e.Time.Add(l.timing.TaskDrain)
+		if drained, known := l.endings[address]; !known || over.Before(drained.mayCutFrom) {
+			l.endings[address] = ending{mayCutFrom: over}
 		}
 	}
 }
 
-// kill notes that a task is about to be killed, and that nobody notices for a while.
-func (l *ledger) kill(address netip.Addr, unnoticed time.Duration) {
+// killed notes that a task is about to be killed.
+func (l *ledger) killed(address netip.Addr) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := time.Now()
-	l.endings[address] = ending{mayCutFrom: now, killed: true}
-	l.excused = append(l.excused, span{now, now.Add(unnoticed), "killed"})
+	l.endings[address] = ending{mayCutFrom: time.Now(), killed: true}
 }
 
-// excuse notes a span in which the load balancer may send new connections to a task that is gone.
-func (l *ledger) excuse(from, to time.Time, reason string) {
+func (l *ledger) excuse(e excuse) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.excused = append(l.excused, span{from, to, reason})
+	l.excuses = append(l.excuses, e)
 }
 
 // verdict sorts the losses.
 type verdict struct {
-	failedNew []loss         // new connections that failed, but for the excused ones
-	cutEarly  []loss         // connections cut before their task's drain time was over
-	cutLate   int            // connections cut after it: tunnels that outlived their task
-	byKill    int            // connections that died with a killed task
-	excused   map[string]int // new connections that failed because the load balancer sent them to a task that was gone
+	failedNew []loss            // new connections that failed, but for the excused ones
+	cutEarly  []loss            // connections cut before their task's drain time was over
+	cutLate   int               // connections cut after it: tunnels that outlived their task
+	byKill    int               // connections that died with a killed task
+	excused   map[string]uint64 // new connections that failed because the load balancer sent them to a task that was gone
 	unseen    []netip.Addr
 }
 
 func (l *ledger) judge() verdict {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	v := verdict{excused: map[string]int{}}
+	v := verdict{excused: map[string]uint64{}}
 	for _, loss := range l.losses {
 		end, known := l.endings[loss.egress]
-		excuse := slices.IndexFunc(l.excused, func(s span) bool { return loss.at.After(s.from) && loss.opened.Before(s.to) })
 		switch {
-		case !loss.egress.IsValid() && excuse >= 0:
-			v.excused[l.excused[excuse].reason]++
 		case !loss.egress.IsValid():
-			v.failedNew = append(v.failedNew, loss)
-		case !known || loss.at.Before(end.mayCutFrom):
+			if reason, ok := l.excused(loss, v.excused); ok {
+				v.excused[reason]++
+			} else {
+				v.failedNew = append(v.failedNew, loss)
+			}
+		case !known || end.early(loss, l.drainTimeout):
 			v.cutEarly = append(v.cutEarly, loss)
 		case end.killed:
 			v.byKill++
@@ -160,6 +171,16 @@ func (l *ledger) judge() verdict {
 	}
 	slices.SortFunc(v.unseen, netip.Addr.Compare)
 	return v
+}
+
+// excused says why a new connection may have failed, if it may, and if as many as may do not yet.
+func (l *ledger) excused(failed loss, before map[string]uint64) (reason string, ok bool) {
+	for _, e := range l.excuses {
+		if failed.at.After(e.from) && failed.opened.Before(e.to) && before[e.reason] < e.most {
+			return e.reason, true
+		}
+	}
+	return "", false
 }
 
 // lastVisit is when the last new connection to one of the addresses was opened.

@@ -17,7 +17,7 @@ const (
 	egressHeader = "X-Egress"
 )
 
-// A large transfer takes half of the drain time, so that one may begin at any time before a task leaves service and be done in time.
+// A large transfer takes most of the drainTimeout: one that begins at any time, also as the last that the load balancer sends to an old task, is done in time.
 const (
 	largeSize   = 8 << 20
 	largePieces = 30

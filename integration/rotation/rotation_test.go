@@ -4,23 +4,27 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"squidfleet/internal/local"
+	"squidfleet/internal/nlb"
 	"squidfleet/internal/rig"
 	"squidfleet/params"
 	"squidfleet/squid"
 )
 
-// speed divides all of AWS's times, so that their ratios stay: the load balancer's lag and the deregistration delay, two minutes each, are 4 s, health checks come every third of a second instead of every 10 s.
+// speed divides all of AWS's times, so that their ratios stay: the load balancer's lag and the drainTimeout, two minutes each, are 4 s, the deregistration delay is their sum, and health checks come every
+// third of a second instead of every 10 s.
 const speed = 30
 
 var (
-	parameters = must(params.Parse(map[string]any{"users": "alice"}))
-	timing     = local.AWS(parameters).Faster(speed)
+	parameters   = must(params.Parse(map[string]any{"users": "alice"}))
+	timing       = local.AWS(parameters).Faster(speed)
+	drainTimeout = parameters.DrainTimeout / speed
 )
 
 func must[T any](value T, err error) T {
@@ -39,8 +43,7 @@ const (
 // fleet starts a fleet of its own for a test, whose events the ledger follows.
 func fleet(t *testing.T, change func(*local.Options)) (*local.Fleet, *ledger, func() client) {
 	t.Helper()
-	l := newLedger(timing)
-	origin, err := local.StartOrigin(origin(timing.DeregistrationDelay / 2))
+	origin, err := local.StartOrigin(origin(drainTimeout * 8 / 10))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,13 +51,14 @@ func fleet(t *testing.T, change func(*local.Options)) (*local.Fleet, *ledger, fu
 	o := local.Options{
 		Params: parameters, Passwords: []squid.Credential{{User: "alice", Password: password}},
 		Tasks: tasks, Zones: zones, Timing: timing, Origin: origin.Address,
-		Report: func(e local.Event) {
-			t.Log(e.Time.Format("05.000"), e)
-			l.report(e)
-		},
 	}
 	if change != nil {
 		change(&o)
+	}
+	l := newLedger(o.Timing, drainTimeout)
+	o.Report = func(e local.Event) {
+		t.Log(e.Time.Format("05.000"), e)
+		l.report(e)
 	}
 	f, err := local.Start(t.Context(), o)
 	if err != nil {
@@ -101,38 +105,72 @@ func serving(t *testing.T, f *local.Fleet) local.Task {
 	return local.Task{}
 }
 
-// scenario is what happens to a fleet under load.
-func scenario(t *testing.T, f *local.Fleet, l *ledger, timing local.Timing, rotations int) (done []local.Rotation) {
+// rotate rotates a fleet again and again.
+func rotate(t *testing.T, f *local.Fleet, times int) (done []local.Rotation) {
 	t.Helper()
-	for range rotations {
+	for range times {
 		r, err := f.Rotate(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		done = append(done, r)
 	}
+	return done
+}
 
-	// A Spot interruption: the load balancer and the task learn of it at the same time. The load balancer's lag may be longer than the 110 s that a task has to serve on, of the 120 s that Fargate
-	// leaves it; what is sent to it in between is lost, whatever the task does.
-	victim := serving(t, f)
-	interrupted := time.Now()
+// The reasons for which a new connection may fail.
+const (
+	byInterruption = "interrupted"
+	byKill         = "killed"
+)
+
+// interrupt does what a Spot interruption does: the load balancer and the task learn of it at the same time. The load balancer's lag is longer than the 110 s that a task can serve on, of the 120 s that
+// Fargate leaves it; what is sent to it in between is lost, whatever the task does.
+func interrupt(t *testing.T, f *local.Fleet, l *ledger) (victim local.Task, at time.Time) {
+	t.Helper()
+	victim, at = serving(t, f), time.Now()
 	if err := f.Interrupt(victim.ID); err != nil {
 		t.Fatal(err)
 	}
-	l.excuse(interrupted.Add(timing.TaskDrain), interrupted.Add(timing.DeregistrationLag+unnoticed(timing)), "interrupted")
+	end := at.Add(timing.TaskDrain)
+	time.Sleep(time.Until(end.Add(-lateness)))
+	open := target(t, f, victim.ID).Open
+	forgotten := at.Add(timing.DeregistrationLag + lateness)
+	time.Sleep(time.Until(forgotten))
+	l.excuse(excuse{end, forgotten, byInterruption, uint64(open) + target(t, f, victim.ID).ConnectFailures})
 	waitGone(t, f, victim.ID)
-	time.Sleep(time.Until(interrupted.Add(timing.DeregistrationLag + unnoticed(timing))))
+	waitServing(t, f, tasks)
+	return victim, at
+}
 
-	// A machine that fails: nobody knows of it before the health checks do.
-	victim = serving(t, f)
-	l.kill(victim.Address, unnoticed(timing))
+// kill does what a machine that fails does. ECS has the load balancer forget its task at once, but because of its lag only the health checks make it stop sending new connections there.
+func kill(t *testing.T, f *local.Fleet, l *ledger) {
+	t.Helper()
+	victim := serving(t, f)
+	open := target(t, f, victim.ID).Open
+	l.killed(victim.Address)
+	at := time.Now()
 	if err := f.Kill(victim.ID); err != nil {
 		t.Fatal(err)
 	}
+	noticed := at.Add(unnoticed(timing))
+	time.Sleep(time.Until(noticed))
+	l.excuse(excuse{at, noticed, byKill, uint64(open) + target(t, f, victim.ID).ConnectFailures})
 	waitGone(t, f, victim.ID)
 	waitServing(t, f, tasks)
-	time.Sleep(unnoticed(timing))
-	return done
+	time.Sleep(drainTimeout)
+}
+
+// target is the load balancer's view of a task.
+func target(t *testing.T, f *local.Fleet, id string) nlb.TargetHealth {
+	t.Helper()
+	for _, h := range f.Targets() {
+		if h.ID == id {
+			return h
+		}
+	}
+	t.Fatalf("the load balancer has forgotten %s", id)
+	return nlb.TargetHealth{}
 }
 
 // unnoticed is how long the load balancer takes at most to find out that a task is gone.
@@ -179,25 +217,96 @@ func waitFor(t *testing.T, what string, done func([]local.Task) bool, f *local.F
 func TestRotationLosesNothing(t *testing.T) {
 	f, l, newClient := fleet(t, nil)
 	stop := load(newClient)
-	done := scenario(t, f, l, timing, rotations)
+	done := rotate(t, f, rotations)
+	interrupted, at := interrupt(t, f, l)
+	kill(t, f, l)
 	stop()
 	v := l.judge()
 	t.Log("\n" + summary(l, v, done))
-	for _, p := range problems(v) {
+	for _, p := range problems(l, v, done, 2) {
+		t.Error(p)
+	}
+	if v.cutLate == 0 {
+		t.Error("no endless connection was cut when the drain time was over")
+	}
+	if v.byKill == 0 || v.excused[byKill] == 0 {
+		t.Errorf("connections that died with the killed task: %d, that were sent there afterwards: %d; want some of both", v.byKill, v.excused[byKill])
+	}
+	last := l.lastVisit([]netip.Addr{interrupted.Address}).Sub(at)
+	t.Logf("the interrupted task served its last new connection %v after SIGTERM", last.Round(time.Millisecond))
+	if last < timing.TaskDrain*3/4 {
+		t.Errorf("want almost %v", timing.TaskDrain)
+	}
+}
+
+// hasty has SIGTERM come long before the load balancer has forgotten the old tasks: as if its lag were longer than anybody saw, or ECS did not wait for it. It is the entrypoint then that serves on.
+func hasty() local.Timing {
+	hasty := timing
+	hasty.StopDelay = timing.DeregistrationLag / 2
+	return hasty
+}
+
+// hastyRotations are enough to see it.
+const hastyRotations = 2
+
+func TestATaskServesOnAfterSIGTERMUntilTheLoadBalancerHasForgottenIt(t *testing.T) {
+	f, l, newClient := fleet(t, func(o *local.Options) { o.Timing = hasty() })
+	stop := load(newClient)
+	done := rotate(t, f, hastyRotations)
+	stop()
+	v := l.judge()
+	t.Log("\n" + summary(l, v, done))
+	for _, p := range problems(l, v, done, 0) {
 		t.Error(p)
 	}
 }
 
-// problems are the rotation's promises that were not kept.
-func problems(v verdict) (all []string) {
+// problem is something that the tests promise and a run did not show.
+type problem struct{ what, detail string }
+
+func (p problem) String() string { return p.what + ": " + p.detail }
+
+// What problems are about. The first three are the rotation's promises, the others are what a run needs that proves anything.
+const (
+	failedNew = "new connections that failed"
+	cutEarly  = "connections cut before the drain time was over"
+	lagServed = "new connections to an old task, for as long as the load balancer sends them"
+	allSeen   = "egress addresses that no client saw"
+	allTurned = "tasks that were replaced"
+	allBusy   = "clients at work"
+)
+
+// problems judges a run of some rotations, after which so many tasks were replaced one by one.
+func problems(l *ledger, v verdict, done []local.Rotation, single int) (all []problem) {
+	find := func(what, format string, args ...any) {
+		all = append(all, problem{what, fmt.Sprintf(format, args...)})
+	}
 	if n := len(v.failedNew); n > 0 {
-		all = append(all, fmt.Sprintf("new connections that failed: %d, want 0: %s", n, some(v.failedNew)))
+		find(failedNew, "%d, want 0: %s", n, some(v.failedNew))
 	}
 	if n := len(v.cutEarly); n > 0 {
-		all = append(all, fmt.Sprintf("connections cut before the drain time was over: %d, want 0: %s", n, some(v.cutEarly)))
+		find(cutEarly, "%d, want 0: %s", n, some(v.cutEarly))
+	}
+	for i, r := range done {
+		// Without the lag there would be none, and nothing to promise.
+		if last := l.lastVisit(r.Old).Sub(r.Serving); last < l.timing.DeregistrationLag*3/4 {
+			find(lagServed, "rotation %d: the last came %v after the old tasks were deregistered, want almost %v", i+1, last, l.timing.DeregistrationLag)
+		}
+		if len(r.Old) != tasks || len(r.New) != tasks {
+			find(allTurned, "rotation %d: %d by %d, want %d", i+1, len(r.Old), len(r.New), tasks)
+		}
+	}
+	if want := tasks*(len(done)+1) + single; len(l.inUse) != want {
+		find(allTurned, "%d were in service in all, want %d", len(l.inUse), want)
 	}
 	if n := len(v.unseen); n > 0 {
-		all = append(all, fmt.Sprintf("egress addresses that no client saw: %v, want none", v.unseen))
+		find(allSeen, "%v, want none", v.unseen)
+	}
+	for _, h := range habits {
+		c, connections, uses := l.of(h.name), h.clients*len(done)/2, h.clients*len(done)
+		if c.connections < connections || c.uses < uses {
+			find(allBusy, "%s: %d connections and %d uses, want at least %d and %d", h.name, c.connections, c.uses, connections, uses)
+		}
 	}
 	return all
 }
@@ -219,13 +328,13 @@ func summary(l *ledger, v verdict, done []local.Rotation) string {
 			line("%-15s %2d clients, %6d connections, %6d uses", h.name, h.clients, c.connections, c.uses)
 		}
 	}
-	line("rotations                                        %d", len(done))
+	line("rotations                                        %d in %v", len(done), done[len(done)-1].Ended.Sub(done[0].Began).Round(time.Second))
 	line("new connections that failed                      %d", len(v.failedNew))
 	line("connections cut before the drain time was over   %d", len(v.cutEarly))
 	line("connections cut after it                         %d", v.cutLate)
 	line("connections that died with the killed task       %d", v.byKill)
-	line("new connections sent to the killed task until the health checks noticed       %d", v.excused["killed"])
-	line("new connections sent to the interrupted task after the time Fargate leaves it %d", v.excused["interrupted"])
+	line("new connections sent to the killed task until the health checks noticed       %d", v.excused[byKill])
+	line("new connections sent to the interrupted task after the time Fargate leaves it %d", v.excused[byInterruption])
 	line("egress addresses in service, seen                %d, %d", len(l.inUse), len(l.inUse)-len(v.unseen))
 	var first, last, gone spread
 	for _, r := range done {

@@ -28,15 +28,15 @@ func (f *fleet) checkLoadBalancer() {
 	})
 }
 
-// checkTargets: tasks by address, the client's address in a PROXY header and nowhere else, and a drain that is as long as drainTimeout.
+// checkTargets: tasks by address, the client's address in a PROXY header and nowhere else, and a delay that leaves each connection of an old task the drainTimeout.
 func (f *fleet) checkTargets() {
 	f.want(f.targets, "targets", "", object{"TargetType": "ip", "Port": f.ListenerPort, "Protocol": "TCP", "VpcId": f.vpc(), "Tags": tags})
-	f.want(f.targets, "targets", "PROXY v2 tells the client's address, connections come from the load balancer's, and connections may finish for drainTimeout before they are cut", object{
+	f.want(f.targets, "targets", "PROXY v2 tells the client's address, connections come from the load balancer's, and each connection of an old task may go on for drainTimeout, also the last that the load balancer sends there, before it is cut", object{
 		"TargetGroupAttributes": pairs("Key", "Value", map[string]any{
 			"proxy_protocol_v2.enabled":                           true,
 			"preserve_client_ip.enabled":                          false,
 			"load_balancing.cross_zone.enabled":                   true,
-			"deregistration_delay.timeout_seconds":                int(f.DrainTimeout / time.Second),
+			"deregistration_delay.timeout_seconds":                int(f.DeregistrationDelay() / time.Second),
 			"deregistration_delay.connection_termination.enabled": true,
 		}),
 	})

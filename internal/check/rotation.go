@@ -28,8 +28,8 @@ func (f *fleet) checkRotation() {
 		"Target": object{
 			"Arn": updateService, "RoleArn": role.att("Arn"), "Input": matcher(f.updateInput),
 			"DeadLetterConfig": object{"Arn": failures.att("Arn")},
-			// Within the time to the next rotation, which makes up for this one.
-			"RetryPolicy": object{"MaximumRetryAttempts": between(1, 185), "MaximumEventAgeInSeconds": between(60, int(max(time.Minute, min(f.RotateEvery/2, 24*time.Hour)).Seconds()))},
+			// So early that it is over before the next one, which makes up for it.
+			"RetryPolicy": object{"MaximumRetryAttempts": between(1, 185), "MaximumEventAgeInSeconds": between(60, int(f.RetryTime().Seconds()))},
 		},
 	})
 	f.want(role, "trust", "the scheduler assumes it for this group's schedules, and nobody else", object{"AssumeRolePolicyDocument": trust("scheduler.amazonaws.com", object{

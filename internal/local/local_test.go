@@ -35,6 +35,7 @@ func TestFasterKeepsTheRatiosOfAWSTimes(t *testing.T) {
 	for name, pair := range map[string][2]time.Duration{
 		"check":        {aws.HealthCheck.Interval, fast.HealthCheck.Interval},
 		"delay":        {aws.DeregistrationDelay, fast.DeregistrationDelay},
+		"stop":         {aws.StopDelay, fast.StopDelay},
 		"lag":          {aws.DeregistrationLag, fast.DeregistrationLag},
 		"drain":        {aws.TaskDrain, fast.TaskDrain},
 		"stop timeout": {aws.StopTimeout - stopReserve, fast.StopTimeout - stopReserve},
@@ -43,7 +44,8 @@ func TestFasterKeepsTheRatiosOfAWSTimes(t *testing.T) {
 			t.Errorf("%s: %v became %v", name, pair[0], pair[1])
 		}
 	}
-	if aws.DeregistrationDelay != 4*time.Minute || aws.DeregistrationLag > nlb.MaxDeregistrationLag || aws.DeregistrationLag < time.Minute {
+	// What was seen of the load balancer at its worst, and the drainTimeout after it.
+	if aws.DeregistrationLag != nlb.MaxDeregistrationLag || aws.DeregistrationDelay != 4*time.Minute+nlb.MaxDeregistrationLag || aws.StopDelay != aws.DeregistrationDelay {
 		t.Errorf("%+v", aws)
 	}
 	// Whatever the speed, Squid has the same time to log what it cuts.
@@ -53,10 +55,10 @@ func TestFasterKeepsTheRatiosOfAWSTimes(t *testing.T) {
 }
 
 func TestARotationHasRoomForEachOfItsParts(t *testing.T) {
-	timing := AWS(parse(t, nil)).Faster(20)
-	parts := time.Duration(timing.HealthCheck.HealthyThreshold)*timing.HealthCheck.Interval + timing.DeregistrationDelay + timing.TaskDrain
+	timing := AWS(parse(t, nil)).Faster(30)
+	parts := time.Duration(timing.HealthCheck.HealthyThreshold)*timing.HealthCheck.Interval + timing.StopDelay + timing.TaskDrain
 	if got := timing.Rotation(); got <= parts || got > 20*time.Second {
-		t.Errorf("%v for parts of %v; the README promises that one every 20 s fits", got, parts)
+		t.Errorf("%v for parts of %v; the help promises that one every 20 s fits", got, parts)
 	}
 }
 
@@ -118,6 +120,25 @@ func TestTasksNeverRunAsRoot(t *testing.T) {
 		if (err == nil) != (c.wantError == "") || err != nil && err.Error() != c.wantError {
 			t.Errorf("%d %v: %v", c.euid, c.environment, err)
 		}
+	}
+}
+
+// Otherwise nobody would replace it: whoever replaces counts the tasks in service, and whoever watches looks at its phase once.
+func TestATaskThatHasEndedIsNotInService(t *testing.T) {
+	f := &Fleet{}
+	late := &task{phase: PhaseStarting, exited: make(chan struct{})}
+	dead := &task{phase: PhaseServing, exited: make(chan struct{})}
+	f.tasks = []*task{late, dead}
+	close(late.exited)
+	if f.serve(late) || late.phase != PhaseStarting {
+		t.Error("a task that had ended was put into service")
+	}
+	if got := f.inService(); len(got) != 1 || got[0] != dead {
+		t.Errorf("%v", got)
+	}
+	close(dead.exited)
+	if got := f.inService(); len(got) != 0 {
+		t.Errorf("a task that had ended counts: %v", got)
 	}
 }
 

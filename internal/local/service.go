@@ -51,18 +51,27 @@ func (f *Fleet) bringIntoService(ctx context.Context, t *task) error {
 		err = f.waitHealthy(ctx, t)
 	}
 	if err != nil {
-		select {
-		case <-t.exited:
+		if t.ended() {
 			return fmt.Errorf("%s ended instead of serving (%s):\n%s", t.id, t.command.ProcessState, t.messages.String())
-		default:
 		}
 		return fmt.Errorf("%s: %w\n%s", t.id, err, t.messages.String())
 	}
-	f.mu.Lock()
-	t.phase = PhaseServing
-	f.mu.Unlock()
+	if !f.serve(t) {
+		return fmt.Errorf("%s ended as soon as it was healthy (%s):\n%s", t.id, t.command.ProcessState, t.messages.String())
+	}
 	f.tell(Serving, t, "")
 	return nil
+}
+
+// serve puts a task into service, unless it has ended meanwhile: then watch has seen it in another phase, and will not have it replaced.
+func (f *Fleet) serve(t *task) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if t.ended() {
+		return false
+	}
+	t.phase = PhaseServing
+	return true
 }
 
 // waitHealthy is ECS's idea of a healthy task: the load balancer's and the container's own check.
@@ -107,13 +116,13 @@ func (f *Fleet) launchAll(ctx context.Context, n int) ([]*task, error) {
 	return nil, err
 }
 
-// inService returns the tasks that are.
+// inService returns the tasks that are. One that has ended is not, although watch may not have come to forget it.
 func (f *Fleet) inService() []*task {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var all []*task
 	for _, t := range f.tasks {
-		if t.phase == PhaseServing {
+		if t.phase == PhaseServing && !t.ended() {
 			all = append(all, t)
 		}
 	}
@@ -168,7 +177,7 @@ func (f *Fleet) retire(t *task) {
 	f.tell(Draining, t, "")
 	f.balancer.Deregister(t.id) // An error means that the balancer is closed.
 	select {
-	case <-time.After(f.o.Timing.DeregistrationDelay):
+	case <-time.After(f.o.Timing.StopDelay):
 	case <-t.exited:
 	case <-f.ctx.Done(): // Close ends it.
 		<-t.exited
@@ -180,10 +189,8 @@ func (f *Fleet) retire(t *task) {
 
 // beginStop sends SIGTERM.
 func (f *Fleet) beginStop(t *task) {
-	select {
-	case <-t.exited:
+	if t.ended() {
 		return
-	default:
 	}
 	f.mu.Lock()
 	t.phase = PhaseStopping

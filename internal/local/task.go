@@ -65,6 +65,16 @@ type task struct {
 	exited   chan struct{} // closed when the entrypoint has ended
 }
 
+// ended says whether the entrypoint has.
+func (t *task) ended() bool {
+	select {
+	case <-t.exited:
+		return true
+	default:
+		return false
+	}
+}
+
 // newTask gives a task its address and its directory. What all tasks share is linked.
 func (f *Fleet) newTask() (*task, error) {
 	f.mu.Lock()

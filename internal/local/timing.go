@@ -12,8 +12,11 @@ import (
 type Timing struct {
 	// HealthCheck is the load balancer's.
 	HealthCheck nlb.HealthCheck
-	// DeregistrationDelay is how long a deregistered task's connections may go on: from the load balancer's point of view, and until ECS sends SIGTERM.
+	// DeregistrationDelay is how long the load balancer lets a deregistered task's connections go on.
 	DeregistrationDelay time.Duration
+	// StopDelay is how long ECS waits from a task's deregistration to SIGTERM. On AWS it is the DeregistrationDelay; it is less to show what the entrypoint does for a task that the load balancer has not
+	// forgotten yet.
+	StopDelay time.Duration
 	// DeregistrationLag is how long the load balancer goes on sending new connections to a deregistered task, 0 to [nlb.MaxDeregistrationLag].
 	DeregistrationLag time.Duration
 	// TaskDrain is how long the entrypoint serves on after SIGTERM, its SQUIDFLEET_DRAIN_TIMEOUT.
@@ -25,8 +28,7 @@ type Timing struct {
 // stopReserve is what the entrypoint needs after its drain. Squid's share of it is not a matter of configuration, so it is never divided.
 const stopReserve = container.StopTimeout - container.DrainTimeout
 
-// AWS returns the times of a deployed fleet. The health check's are those of stacks/loadbalancer.go. The lag, which no setting changes, was seen to be up to two
-// minutes (package nlb); it is less here, so that the connections that come last have some of the default drainTimeout left.
+// AWS returns the times of a deployed fleet. The health check's are those of stacks/loadbalancer.go. The lag is the longest that was seen.
 func AWS(p *params.Params) Timing {
 	return Timing{
 		HealthCheck: nlb.HealthCheck{
@@ -35,8 +37,9 @@ func AWS(p *params.Params) Timing {
 			HealthyThreshold:   2,
 			UnhealthyThreshold: 2,
 		},
-		DeregistrationDelay: p.DrainTimeout,
-		DeregistrationLag:   90 * time.Second,
+		DeregistrationDelay: p.DeregistrationDelay(),
+		StopDelay:           p.DeregistrationDelay(),
+		DeregistrationLag:   params.LoadBalancerLag,
 		TaskDrain:           container.DrainTimeout,
 		StopTimeout:         container.StopTimeout,
 	}
@@ -48,6 +51,7 @@ func (t Timing) Faster(by float64) Timing {
 	t.HealthCheck.Interval = divide(t.HealthCheck.Interval)
 	t.HealthCheck.Timeout = max(divide(t.HealthCheck.Timeout), 500*time.Millisecond)
 	t.DeregistrationDelay = divide(t.DeregistrationDelay)
+	t.StopDelay = divide(t.StopDelay)
 	t.DeregistrationLag = divide(t.DeregistrationLag)
 	t.TaskDrain = divide(t.TaskDrain)
 	t.StopTimeout = t.TaskDrain + stopReserve
@@ -64,5 +68,5 @@ func (t Timing) healthy() time.Duration {
 
 // Rotation is how long a rotation takes at most: to start the new tasks, to drain the old ones and to stop them.
 func (t Timing) Rotation() time.Duration {
-	return t.healthy() + t.DeregistrationDelay + t.TaskDrain + container.StopGrace
+	return t.healthy() + t.StopDelay + t.TaskDrain + container.StopGrace
 }

@@ -278,7 +278,7 @@ var faults = []fault{
 	{"input that is no JSON", "", "Rotation", target + ".Input.Fn::Join.1.0", "{\"Cluster\":"},
 	{"no input", "", "Rotation", target + ".Input", nil},
 	{"no dead-letter queue", "", "Rotation", target + ".DeadLetterConfig", nil},
-	{"retries longer than the rotation", "", "Rotation", target + ".RetryPolicy.MaximumEventAgeInSeconds", 86400.0},
+	{"retries longer than the rotation", "", "Rotation", target + ".RetryPolicy.MaximumEventAgeInSeconds", 2941.0},
 	{"no retries", "", "Rotation", target + ".RetryPolicy.MaximumRetryAttempts", 0.0},
 	{"a schedule that is off", "", "Rotation", "Properties.State", "DISABLED"},
 	{"a schedule in another group", "", "Rotation", "Properties.GroupName", "default"},

@@ -36,7 +36,7 @@ var harmless = regexp.MustCompile(`^(?:` + strings.Join([]string{
 	// Times and counts that may be a little more or less.
 	`.*\.(?:HealthCheckGracePeriodSeconds|HealthCheck(?:Interval|Timeout)Seconds|(?:Unh|H)ealthyThresholdCount): one (?:more|less)`,
 	`.*\.HealthCheck\.(?:Interval|Timeout|Retries|StartPeriod): one (?:more|less)`,
-	`.*\.RetryPolicy\.(?:MaximumRetryAttempts|MaximumEventAgeInSeconds): (?:one more|one less|ten times)`,
+	`.*\.RetryPolicy\.(?:MaximumRetryAttempts: (?:one more|one less|ten times)|MaximumEventAgeInSeconds: one less)`,
 	`.*\.CapacityProviderStrategy\[0\]\.Weight: (?:one more|ten times)`, // of the only provider
 	`.*\.CidrIpv6: in capitals`,
 	`.*\.MessageRetentionPeriod: one less`,
