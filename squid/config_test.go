@@ -70,63 +70,75 @@ func valid() Config {
 	}
 }
 
-// No accepted value adds a line, a comment or a word to the configuration.
+// No accepted value adds a line, a comment or a word to the configuration, whoever checks Digest.
 func FuzzNothingFromOutsideAddsALine(f *testing.F) {
 	for _, realm := range []string{"squidfleet", "My Realm (1)", "a\nhttp_access allow all", "a\r", "a #b", "a\\", "\"", "a\u2028b", "a\x00"} {
-		f.Add(realm, "run/passwords", 443, "10.20.30.0/24")
+		f.Add(realm, "run/passwords", "run/keys", 443, "10.20.30.0/24")
 	}
-	f.Add("r", "x\nacl all src all", 80, "10.0.0.0/8")
-	f.Add("r", "x y", 80, "fd00:1::/64")
-	plain, err := valid().Render()
-	if err != nil {
-		f.Fatal(err)
+	for _, path := range []string{"x\nacl all src all", "x y", "x#y", "-x", "x\"", "$(x)", "../x", "%ru"} {
+		f.Add("r", path, "run/keys", 80, "10.0.0.0/8")
+		f.Add("r", "run/passwords", path, 80, "fd00:1::/64")
 	}
-	lines := strings.Split(plain, "\n")
-	f.Fuzz(func(t *testing.T, realm, path string, port int, blocked string) {
-		c := valid()
-		c.Realm, c.PasswordFile, c.ConnectPorts = realm, path, []int{port}
-		if p, err := netip.ParsePrefix(blocked); err == nil {
-			c.BlockedCidrs = []netip.Prefix{p}
-		}
-		got, err := c.Render()
-		if err != nil {
-			return
-		}
-		blockedLines := 0
-		for i, line := range strings.Split(got, "\n") {
-			for _, b := range []byte(line) {
-				if b < ' ' || b > '~' {
-					t.Fatalf("byte %#x in line %d: %q", b, i+1, line)
-				}
+	fleet := valid()
+	fleet.Digest, fleet.KeyFile = DigestFleet, "run/keys"
+	f.Fuzz(func(t *testing.T, realm, passwords, keys string, port int, blocked string) {
+		for _, usual := range []Config{valid(), fleet} {
+			c := usual
+			c.Realm, c.PasswordFile, c.ConnectPorts = realm, passwords, []int{port}
+			if c.Digest == DigestFleet {
+				c.KeyFile = keys
 			}
-			if strings.HasPrefix(line, "acl forbidden dst ") {
-				blockedLines++
+			if p, err := netip.ParsePrefix(blocked); err == nil {
+				c.BlockedCidrs = []netip.Prefix{p}
 			}
-		}
-		var others, plainOthers []string
-		for _, line := range strings.Split(got, "\n") {
-			if !strings.HasPrefix(line, "acl forbidden dst ") {
-				others = append(others, line)
+			got, err := c.Render()
+			if err != nil {
+				continue
 			}
-		}
-		for _, line := range lines {
-			if !strings.HasPrefix(line, "acl forbidden dst ") {
-				plainOthers = append(plainOthers, line)
+			want, err := usual.Render()
+			if err != nil {
+				t.Fatal(err)
 			}
-		}
-		if len(others) != len(plainOthers) {
-			t.Fatalf("%d lines instead of %d:\n%s", len(others), len(plainOthers), got)
-		}
-		for i, line := range others {
-			a, b := strings.Fields(line), strings.Fields(plainOthers[i])
-			if len(a) > 0 && a[0] != b[0] {
-				t.Fatalf("line %d begins with %s instead of %s", i+1, a[0], b[0])
-			}
-		}
-		if blockedLines == 0 {
-			t.Fatal("nothing is forbidden")
+			sameShape(t, got, want, realm)
 		}
 	})
+}
+
+// sameShape compares two configurations line by line but for the forbidden destinations: each begins with the same word and has as many, apart from those of a realm.
+func sameShape(t *testing.T, got, want, realm string) {
+	t.Helper()
+	gotLines, forbidden := plainLines(t, got)
+	wantLines, _ := plainLines(t, want)
+	if forbidden == 0 {
+		t.Fatal("nothing is forbidden")
+	}
+	if len(gotLines) != len(wantLines) {
+		t.Fatalf("%d lines instead of %d:\n%s", len(gotLines), len(wantLines), got)
+	}
+	for i, line := range gotLines {
+		a, b := strings.Fields(strings.Replace(line, " "+realm, " squidfleet", 1)), strings.Fields(wantLines[i])
+		if len(a) != len(b) || len(a) > 0 && a[0] != b[0] {
+			t.Fatalf("line %d is %q instead of %q", i+1, line, wantLines[i])
+		}
+	}
+}
+
+// plainLines returns the lines of a configuration without those of the forbidden destinations, and how many those are.
+func plainLines(t *testing.T, conf string) (lines []string, forbidden int) {
+	t.Helper()
+	for i, line := range strings.Split(conf, "\n") {
+		for _, b := range []byte(line) {
+			if b < ' ' || b > '~' {
+				t.Fatalf("byte %#x in line %d: %q", b, i+1, line)
+			}
+		}
+		if strings.HasPrefix(line, "acl forbidden dst ") {
+			forbidden++
+			continue
+		}
+		lines = append(lines, line)
+	}
+	return lines, forbidden
 }
 
 func TestEveryErrorPageIsOneLineThatNamesNothing(t *testing.T) {

@@ -67,9 +67,10 @@ func TestPasswordVariable(t *testing.T) {
 	}
 }
 
-var record = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@+-]*:[^:"\\\x00-\x1f]+:[0-9a-f]{32}$`)
+// A record holds an MD5 hash or a SHA-256 hash.
+var record = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@+-]*:[^:"\\\x00-\x1f]+:(?:[0-9a-f]{32}|[0-9a-f]{64})$`)
 
-// No accepted user, realm or password adds a record to the file or a field to a record.
+// No accepted user, realm or password adds a record to the file or a field to a record, whoever checks Digest.
 func FuzzNothingFromOutsideAddsARecord(f *testing.F) {
 	f.Add("proxy", "squidfleet", "correct horse")
 	f.Add("a\nb:r:00000000000000000000000000000000", "r", "12345678")
@@ -77,17 +78,21 @@ func FuzzNothingFromOutsideAddsARecord(f *testing.F) {
 	f.Add("a", "r", "1234567\n8")
 	f.Add("#", "r ", "12345678")
 	f.Fuzz(func(t *testing.T, user, realm, password string) {
-		file, err := PasswordFile(DigestSquid, realm, []Credential{{"first", "first's password"}, {user, password}})
-		if err != nil {
-			return
-		}
-		lines := strings.Split(strings.TrimSuffix(string(file), "\n"), "\n")
-		if len(lines) != 2 {
-			t.Fatalf("%d records for 2 users: %q", len(lines), file)
-		}
-		for _, line := range lines {
-			if !record.MatchString(line) || strings.Count(line, ":") != 2 {
-				t.Fatalf("not a record: %q", line)
+		for by, recordsEach := range map[Digest]int{DigestSquid: 1, DigestFleet: 2} {
+			file, err := PasswordFile(by, realm, []Credential{{"first", "first's password"}, {user, password}})
+			if err != nil {
+				continue
+			}
+			records := map[string]int{}
+			for line := range strings.SplitSeq(strings.TrimSuffix(string(file), "\n"), "\n") {
+				if !record.MatchString(line) || strings.Count(line, ":") != 2 {
+					t.Fatalf("%s: not a record: %q", by, line)
+				}
+				name, _, _ := strings.Cut(line, ":")
+				records[name]++
+			}
+			if len(records) != 2 || records["first"] != recordsEach || records[user] != recordsEach {
+				t.Fatalf("%s: records %v for two users: %q", by, records, file)
 			}
 		}
 	})
