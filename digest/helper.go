@@ -19,16 +19,24 @@ const (
 	NoteThrottled = "throttled_"
 )
 
+// Concurrency is the number of requests that Squid may have with the helper at a
+// time (its concurrency=); others wait in Squid's queue. It is such that all
+// their answers together fit into one of Squid's reads, 32,767 bytes. Where a
+// read ends inside a channel's number, Squid (5.7, 6.13, 7.6: helperHandleRead)
+// takes what it has for the whole number: one request is then refused, and
+// another is not answered at all.
+const Concurrency = 56
+
 const (
 	// lineMax is the longest line of Squid that is understood: a URL and a
 	// header of 8 KiB each, were every byte of them quoted, fit in.
 	lineMax = 64 << 10
-	// delayedMax is how many answers may be held back at a time. Squid's
-	// concurrency= must be well above it, so that they hold nothing else back.
-	delayedMax = 256
+	// delayedMax is how many answers may be held back at a time: well below
+	// Concurrency, so that they hold nothing else back.
+	delayedMax = 16
 )
 
-// Serve answers Squid as a helper of external_acl_type with concurrency= and
+// Serve answers Squid as a helper of external_acl_type with [Concurrency] and
 // [Format]: it reads a line for each request and writes one for each answer,
 //
 //	id OK user=name

@@ -114,6 +114,41 @@ func TestHelperOffersWhatItCanCheck(t *testing.T) {
 	}
 }
 
+// All answers that can be under way at a time fit into one of Squid's reads.
+func TestAnswersFitIntoOneRead(t *testing.T) {
+	const read = 32<<10 - 1
+	realm, name := strings.Repeat("r", 128), strings.Repeat("é", maxUserName/2)
+	v, clock := newVerifier(t, func(c *Config) {
+		c.Realm, c.Users = realm, []User{{Name: name, Password: testPassword}}
+	})
+	a := newAttempt(nonceFor(t, v, testClient))
+	a.realm, a.user = realm, name
+	accepted := a.line(0)
+	clock.advance(DefaultNonceLife + time.Second)
+	longest := 0
+	h := &helper{checker: v.newChecker()}
+	id := []byte(strings.Repeat("9", 20))
+	for _, line := range []string{accepted, a.line(0)} {
+		_, fields, _ := cutChannel([]byte(strings.TrimSuffix(line, "\n")))
+		if !parseLine(fields, &h.request) {
+			t.Fatal(line)
+		}
+		h.checker.check(&h.request, &h.result)
+		for reason := range reasons {
+			if h.result.Reason != Accepted {
+				h.result.Reason = max(reason, NoCredentials)
+			}
+			longest = max(longest, len(h.appendAnswer(nil, id)))
+		}
+	}
+	if !h.result.Stale || longest*Concurrency > read {
+		t.Errorf("%d answers of %d bytes, stale %v: %d of %d", Concurrency, longest, h.result.Stale, longest*Concurrency, read)
+	}
+	if delayedMax > Concurrency/2 {
+		t.Errorf("%d of %d requests may be held back", delayedMax, Concurrency)
+	}
+}
+
 func TestHelperGoesOnAfterMalformedLines(t *testing.T) {
 	v, _ := newVerifier(t, nil)
 	good := newAttempt(nonceFor(t, v, testClient))

@@ -112,7 +112,7 @@ func TestAnOverloadedDigestHelperLetsNobodyIn(t *testing.T) {
 	o := options(nil)
 	const room = 4 + 4
 	o.Edit = func(conf string) string {
-		small := strings.Replace(conf, "concurrency=16384 queue-size=256", "concurrency=4 queue-size=4", 1)
+		small := strings.Replace(conf, "concurrency=56 queue-size=16384", "concurrency=4 queue-size=4", 1)
 		if small == conf {
 			t.Error("the configuration has another concurrency")
 		}

@@ -45,10 +45,11 @@ func (c Config) squidDigest(w *writer) {
 // fleetDigest writes our own. The helper answers each request anew (nothing is cached), and its refusals carry the challenges, which Squid hands on. A refusal without a challenge, which is what comes of a helper that
 // is gone, overloaded or talks nonsense, is a 503.
 //
-// Each connection waits for one answer at a time, so that as many requests as there are descriptors can be with a slow helper, and the queue behind them is for those whose clients have given up.
+// Each connection waits for one answer at a time, so that as many requests as there are descriptors can wait for a slow helper. Requests whose clients have given up wait as well, so that the queue of a hung one can
+// overflow all the same: then a request is a 503.
 func (c Config) fleetDigest(w *writer) {
-	w.line("external_acl_type digest_helper ttl=0 negative_ttl=0 grace=0 cache=0 children-max=1 children-startup=1 children-idle=1 concurrency=%d queue-size=256 %s %s -passwords %s -keys %s",
-		c.descriptors(), digest.Format, fleetHelper, c.PasswordFile, c.KeyFile)
+	w.line("external_acl_type digest_helper ttl=0 negative_ttl=0 grace=0 cache=0 children-max=1 children-startup=1 children-idle=1 concurrency=%d queue-size=%d %s %s -passwords %s -keys %s",
+		digest.Concurrency, c.descriptors(), digest.Format, fleetHelper, c.PasswordFile, c.KeyFile)
 	w.line("acl digest external digest_helper")
 	w.line("acl authenticated ext_user REQUIRED")
 	w.line("acl challenged note %s", digest.NoteMD5)

@@ -168,7 +168,7 @@ func TestMemoryBoundsDescriptorsAndWhatWaitsForTheHelper(t *testing.T) {
 			t.Fatal(err)
 		}
 		// As many requests as there are descriptors can wait for the helper.
-		for _, part := range []string{"max_filedescriptors " + want + "\n", " concurrency=" + want + " "} {
+		for _, part := range []string{"max_filedescriptors " + want + "\n", " queue-size=" + want + " "} {
 			if !strings.Contains(conf, part) {
 				t.Errorf("with %d MiB no %q", memory, part)
 			}

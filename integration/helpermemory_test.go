@@ -1,0 +1,101 @@
+package integration
+
+import (
+	"bufio"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"squidfleet/internal/rig"
+)
+
+// memoryOf reads a line of /proc/PID/FILE, in kB.
+func memoryOf(t *testing.T, pid int, file, name string) int {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		var kB int
+		if _, err := fmt.Sscanf(line, name+": %d kB", &kB); err == nil {
+			return kB
+		}
+	}
+	t.Fatalf("no %s in %s", name, file)
+	return 0
+}
+
+// 10,000 requests at a time, among them more guesses than the Digest helper holds back, all get their own answer, and it stays below 20 MB.
+func TestTheDigestHelperAnswersThousandsAtATimeAndStaysSmall(t *testing.T) {
+	newWorld(t)
+	task := rig.StartTask(t, options(nil))
+	const requests, honest, guessers, guesses = 10_000, 10, 100, 20
+	header := func(i int, right bool) (rig.Client, string) {
+		who := client(task)
+		who.Header = rig.ProxyHeader(netip.AddrFrom4([4]byte{198, 51, 100, byte(1 + i)}))
+		who.User = ""
+		challenge, err := who.Request("GET", "http://origin.example/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		credentials := answer(nonceOf(challenge), "00000001", "GET", "/page?x=1")
+		if !right {
+			credentials = strings.TrimSuffix(credentials, `"`)
+			credentials = credentials[:len(credentials)-4] + `dead"`
+		}
+		return who, credentials
+	}
+	type sender struct {
+		who         rig.Client
+		credentials string
+		count       int
+	}
+	var senders []sender
+	for i := range guessers {
+		who, credentials := header(i, false)
+		senders = append(senders, sender{who, credentials, guesses})
+	}
+	for i := range honest {
+		who, credentials := header(guessers+i, true)
+		senders = append(senders, sender{who, credentials, (requests - guessers*guesses) / honest})
+	}
+	helper := helperOf(t, squidOf(t, task))
+	idle := memoryOf(t, helper, "status", "VmRSS")
+	resume := hang(t, task) // so that all of them are with it at a time
+	var readers []*bufio.Reader
+	for _, s := range senders {
+		for range s.count {
+			// Port 81 is refused to who is authenticated: no destination takes part.
+			conn := ask(t, s.who, "GET", "http://origin.example:81/page?x=1", s.credentials)
+			conn.SetDeadline(time.Now().Add(time.Minute))
+			readers = append(readers, bufio.NewReaderSize(conn, 16))
+		}
+	}
+	time.Sleep(2 * time.Second) // Squid reads the last of them
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", helper), []byte("5"), 0); err != nil {
+		t.Fatal(err) // 5 sets the peak to what it is now
+	}
+	resume()
+	statuses := map[int]int{}
+	for i, reader := range readers {
+		response, err := http.ReadResponse(reader, nil)
+		if err != nil {
+			t.Fatalf("request %d: %v\n%s", i, err, task.Errors())
+		}
+		response.Body.Close()
+		statuses[response.StatusCode]++
+	}
+	peak, share := memoryOf(t, helper, "status", "VmHWM"), memoryOf(t, helper, "smaps_rollup", "Pss")
+	t.Logf("%d requests: %v; the helper's memory: %d kB before, %d at its peak, %d after it (%d its share)", len(readers), statuses, idle, peak, memoryOf(t, helper, "status", "VmRSS"), share)
+	if len(readers) != requests || statuses[refused] != requests-guessers*guesses || statuses[407] < 10*guessers || statuses[407]+statuses[429] != guessers*guesses {
+		t.Errorf("%d requests were answered %v", len(readers), statuses)
+	}
+	if peak >= 20_000 {
+		t.Errorf("the helper took %d kB with %d requests at a time", peak, requests)
+	}
+}
