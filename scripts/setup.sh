@@ -15,7 +15,7 @@ usage() {
 is_there() {
 	case $1 in
 	squid) { command -v squid || test -x /usr/sbin/squid; } && test -x /usr/lib/squid/digest_file_auth ;;
-	podman) { command -v podman && command -v runc; } || { command -v docker && docker info; } ;;
+	podman) command -v podman && command -v runc ;; # docker is no substitute: the tests give the engine a store of its own
 	debootstrap) command -v debootstrap || test -x /usr/sbin/debootstrap ;;
 	ip) command -v ip || test -x /sbin/ip ;;
 	chromium) command -v chromium || command -v chromium-browser || command -v google-chrome ;;
@@ -39,7 +39,7 @@ advice() {
 	go) echo "go: install the version named in go.mod or a newer one, see https://go.dev/dl/" ;;
 	npm) echo "npm: install Node.js 22 or newer with npm, see https://nodejs.org/" ;;
 	squid) echo "squid: install Squid 5.7 or newer with digest_file_auth (Debian, Ubuntu: squid); it runs on Linux only the way the tests need it" ;;
-	podman) echo "podman: install podman with runc, or docker, for the tests of the image" ;;
+	podman) echo "podman: install podman with runc, for the tests of the image; docker is not enough" ;;
 	debootstrap) echo "debootstrap: makes the base image where no registry can be reached (Debian, Ubuntu: debootstrap)" ;;
 	ip) echo "ip: install iproute2; the tests with a real Squid make network namespaces (Linux only)" ;;
 	chromium) echo "chromium: install Chromium or Google Chrome; it is one of the clients that the tests send through the proxy" ;;
