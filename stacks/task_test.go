@@ -97,7 +97,9 @@ func TestEntrypointAcceptsTheTasksEnvironment(t *testing.T) {
 				t.Fatal(err)
 			}
 			c := a.proxy.container(t)
-			environment := []string{container.EnvDir + "=" + dir, container.EnvSquid + "=/bin/true", container.EnvEgressURL + "=" + container.EgressOff}
+			environment := []string{container.EnvDir + "=" + dir, container.EnvSquid + "=/bin/true", container.EnvEgressURL + "=" + container.EgressOff,
+				// What ECS adds by itself.
+				"ECS_CONTAINER_METADATA_URI_V4=http://169.254.170.2/v4/0123456789abcdef", "AWS_EXECUTION_ENV=AWS_ECS_FARGATE", "AWS_REGION=eu-central-1"}
 			for _, entry := range c["Environment"].([]any) {
 				pair := entry.(map[string]any)
 				environment = append(environment, pair["Name"].(string)+"="+pair["Value"].(string))

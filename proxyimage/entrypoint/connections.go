@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 )
 
@@ -17,6 +18,7 @@ const (
 	tcpFinWait1    = 0x04
 	tcpCloseWait   = 0x08
 	tcpLastAck     = 0x09
+	tcpListen      = 0x0A
 	tcpClosing     = 0x0B
 )
 
@@ -24,6 +26,17 @@ const (
 // network namespace. A connection is open while something may still be sent on it: that includes one that Squid has closed
 // while the client has not yet confirmed the last bytes, since these would be lost with the network namespace.
 func openConnections(to netip.AddrPort) (int, error) {
+	return countSockets(to, tcpEstablished, tcpFinWait1, tcpCloseWait, tcpLastAck, tcpClosing)
+}
+
+// listening tells whether there is a listener.
+func listening(at netip.AddrPort) (bool, error) {
+	n, err := countSockets(at, tcpListen)
+	return n > 0, err
+}
+
+// countSockets counts the sockets of the kernel's tables that are at a local address and in one of the states.
+func countSockets(at netip.AddrPort, states ...uint64) (int, error) {
 	var total int
 	for _, path := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
 		table, err := os.ReadFile(path)
@@ -33,7 +46,7 @@ func openConnections(to netip.AddrPort) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		n, err := countOpen(table, to)
+		n, err := countIn(table, at, states...)
 		if err != nil {
 			return 0, fmt.Errorf("%s: %w", path, err)
 		}
@@ -42,14 +55,14 @@ func openConnections(to netip.AddrPort) (int, error) {
 	return total, nil
 }
 
-// countOpen reads lines of the form
+// countIn reads lines of the form
 //
 //	sl  local_address rem_address   st tx_queue rx_queue ...
 //	 1: 0100007F:8981 0100007F:C350 01 00000000:00000000 ...
 //
 // The kernel writes the table piece by piece, while sockets come and go: it may name one twice.
-func countOpen(table []byte, to netip.AddrPort) (int, error) {
-	open := map[string]bool{}                       // by local and remote address
+func countIn(table []byte, at netip.AddrPort, states ...uint64) (int, error) {
+	seen := map[string]bool{}                       // by local and remote address
 	_, entries, _ := bytes.Cut(table, []byte("\n")) // the heading
 	for line := range bytes.Lines(entries) {
 		_, rest, _ := bytes.Cut(line, []byte(": "))
@@ -62,20 +75,18 @@ func countOpen(table []byte, to netip.AddrPort) (int, error) {
 		if err != nil {
 			return 0, fmt.Errorf("%q is not a socket: %w", line, err)
 		}
-		switch state {
-		case tcpEstablished, tcpFinWait1, tcpCloseWait, tcpLastAck, tcpClosing:
-		default:
+		if !slices.Contains(states, state) {
 			continue
 		}
 		local, err := parseLocal(localText)
 		if err != nil {
 			return 0, fmt.Errorf("%q is not a socket: %w", line, err)
 		}
-		if local.Port() == to.Port() && (!to.Addr().IsValid() || to.Addr() == local.Addr()) {
-			open[string(localText)+" "+string(remote)] = true
+		if local.Port() == at.Port() && (!at.Addr().IsValid() || at.Addr() == local.Addr()) {
+			seen[string(localText)+" "+string(remote)] = true
 		}
 	}
-	return len(open), nil
+	return len(seen), nil
 }
 
 // parseLocal reads ADDRESS:PORT in hexadecimal. The kernel prints an address as words of four bytes in the machine's order,

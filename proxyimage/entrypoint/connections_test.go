@@ -13,7 +13,7 @@ import (
 // Lines as the kernel writes them; port 35201 is 8981.
 const heading = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 
-func TestCountOpen(t *testing.T) {
+func TestCountIn(t *testing.T) {
 	line := func(local, state string) string {
 		return "   0: " + local + " 0100007F:C3" + state + " " + state + " 00000000:00000000 00:00000000 00000000 10001        0 12345 1 0000000000000000 20 4 30 10 -1\n"
 	}
@@ -39,14 +39,14 @@ func TestCountOpen(t *testing.T) {
 			if c.to != "" {
 				address = netip.MustParseAddr(c.to)
 			}
-			got, err := countOpen([]byte(c.table), netip.AddrPortFrom(address, 35201))
+			got, err := countIn([]byte(c.table), netip.AddrPortFrom(address, 35201), tcpEstablished, tcpFinWait1, tcpCloseWait, tcpLastAck, tcpClosing)
 			if err != nil || got != c.want {
 				t.Errorf("%d, %v; want %d", got, err, c.want)
 			}
 		})
 	}
 	for _, bad := range []string{"garbage\n", line("0201000A", "01"), line("0201000A:xx", "01"), line(v4, "zz"), line("02:8981", "01"), line(strings.Repeat("0", 64)+":8981", "01")} {
-		if _, err := countOpen([]byte(heading+bad), netip.AddrPortFrom(netip.Addr{}, 35201)); err == nil {
+		if _, err := countIn([]byte(heading+bad), netip.AddrPortFrom(netip.Addr{}, 35201), tcpEstablished); err == nil {
 			t.Errorf("no error for %q", bad)
 		}
 	}
@@ -67,6 +67,9 @@ func TestOpenConnectionsOfThisMachine(t *testing.T) {
 				t.Fatal(err)
 			}
 			return n
+		}
+		if there, err := listening(local); err != nil || !there {
+			t.Errorf("%s: listening %t, %v", local, there, err)
 		}
 		if n := count(local); n != 0 {
 			t.Errorf("%s: %d before anybody came", local, n)

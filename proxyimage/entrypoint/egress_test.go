@@ -155,3 +155,23 @@ func TestEgressIsInEachLineOfTheLog(t *testing.T) {
 		return strings.Contains(p.stdout.String(), `{"egress":"151.101.1.9","line":2}`)
 	})
 }
+
+// A connection of this program's own could take the port that Squid is about to listen on.
+func TestEgressIsNotAskedForBeforeSquidListens(t *testing.T) {
+	var asked atomic.Int32
+	url := answering(t, func(net.Conn, *http.Request) { asked.Add(1) })
+	r := newRig(t, script{Deaf: true}, credentialsInImage)
+	r.environment = append(r.environment, container.EnvEgressURL+"="+url)
+	p := r.start()
+	p.waitReady()
+	time.Sleep(4 * listenerPoll)
+	if n := asked.Load(); n != 0 {
+		t.Errorf("asked %d times", n)
+	}
+	listener, err := net.Listen("tcp", r.clients.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	waitFor(t, "the question", func() bool { return asked.Load() > 0 })
+}

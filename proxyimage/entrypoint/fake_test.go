@@ -30,6 +30,7 @@ type script struct {
 	KillItself  syscall.Signal // ends by this signal at once
 	Stdout      string         // written before "ready"
 	Stderr      string
+	Deaf        bool // does not listen
 	IgnoreInt   bool // goes on after SIGINT
 	Orphan      bool // leaves a grandchild behind that holds its stdout and ends with the next signal
 }
@@ -100,7 +101,7 @@ func fakeSquid(arguments []string) int {
 			panic(err)
 		}
 	}
-	if !todo.ExitNow {
+	if !todo.ExitNow && !todo.Deaf {
 		serve()
 	}
 	record(runFile)

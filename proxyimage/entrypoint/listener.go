@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"time"
 
 	"squidfleet/proxyimage/container"
 	"squidfleet/squid"
@@ -47,6 +48,20 @@ func readListeners(dir string) (listeners, error) {
 		return listeners{}, fmt.Errorf("%s: has no http_port for clients", path)
 	}
 	return found, nil
+}
+
+// listenerPoll is how often the kernel's table of sockets is read while Squid starts.
+const listenerPoll = 50 * time.Millisecond
+
+// awaitListener returns once there is a listener, or when that cannot be told. A connection made before could be given the listener's own port, since Linux takes those of outgoing
+// connections from 32768 to 60999, and Squid would not start.
+func awaitListener(at netip.AddrPort) {
+	for {
+		if there, err := listening(at); there || err != nil {
+			return
+		}
+		time.Sleep(listenerPoll)
+	}
 }
 
 func parsePort(text string) (netip.AddrPort, error) {

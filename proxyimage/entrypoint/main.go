@@ -49,8 +49,9 @@
 //
 // # Signals
 //
-//	SIGTERM         serve on, new connections too, until there has been no client connection for half a second or
-//	                SQUIDFLEET_DRAIN_TIMEOUT is over; then stop
+//	SIGTERM         serve on, new connections too, until there has been no client connection for two seconds (of a
+//	                timeout below 100 s a fiftieth, but at least half a second) or SQUIDFLEET_DRAIN_TIMEOUT is over;
+//	                then stop
 //	SIGINT, SIGQUIT, a second SIGTERM
 //	                stop now: a Squid without a client connection is killed, another one gets 3 s to log what it cuts
 //	SIGHUP, SIGUSR1, SIGUSR2

@@ -122,7 +122,8 @@ func (e *environment) egressURL() string {
 	return value
 }
 
-// maxDrainTimeout refuses a slip of the pen; what fits is up to whoever sends SIGKILL.
+// maxDrainTimeout refuses a slip of the pen. Whether the time fits is for whoever sets it to see to: nothing here knows when SIGKILL
+// would come, and the task definition leaves the variable out.
 const maxDrainTimeout = 24 * time.Hour
 
 func (e *environment) drainTimeout() time.Duration {

@@ -36,7 +36,7 @@ func (r *rig) answers(conn net.Conn) {
 func drainTimeout(value string) string { return container.EnvDrainTimeout + "=" + value }
 
 func TestDrainServesUntilTheLastConnectionEnds(t *testing.T) {
-	r := newRig(t, script{Exit: 9}, credentialsInImage)
+	r := newRig(t, script{Exit: 9}, credentialsInImage, drainTimeout("10s"))
 	p := r.start()
 	p.waitReady()
 	first := r.connect()
@@ -45,7 +45,7 @@ func TestDrainServesUntilTheLastConnectionEnds(t *testing.T) {
 	second := r.connect() // The listener is still open.
 	first.Close()
 	// Longer than the quiet time: the second connection alone keeps Squid up.
-	time.Sleep(2 * drainQuiet)
+	time.Sleep(2 * drainQuiet(10*time.Second))
 	r.answers(second)
 	second.Close()
 	if code := p.wait(); code != 0 {
@@ -146,6 +146,7 @@ func TestSquidThatEndsDuringADrainKeepsItsCode(t *testing.T) {
 
 func TestDrainDecides(t *testing.T) {
 	start := time.Unix(1_000_000, 0)
+	quiet := drainQuiet(10 * time.Second)
 	type look struct {
 		after time.Duration
 		open  int
@@ -155,8 +156,8 @@ func TestDrainDecides(t *testing.T) {
 		name  string
 		looks []look
 	}{
-		{"nobody", []look{{0, 0, goOn}, {drainQuiet - 1, 0, goOn}, {drainQuiet, 0, served}}},
-		{"somebody between two looks begins it again", []look{{0, 0, goOn}, {drainQuiet - 1, 1, goOn}, {drainQuiet, 0, goOn}, {2*drainQuiet - 1, 0, goOn}, {2 * drainQuiet, 0, served}}},
+		{"nobody", []look{{0, 0, goOn}, {quiet - 1, 0, goOn}, {quiet, 0, served}}},
+		{"somebody between two looks begins it again", []look{{0, 0, goOn}, {quiet - 1, 1, goOn}, {quiet, 0, goOn}, {2*quiet - 1, 0, goOn}, {2 * quiet, 0, served}}},
 		{"somebody to the end", []look{{0, 1, goOn}, {10*time.Second - 1, 1, goOn}, {10 * time.Second, 1, overdue}}},
 		{"quiet too late", []look{{0, 1, goOn}, {10*time.Second - 1, 0, goOn}, {10 * time.Second, 0, overdue}}},
 	} {
@@ -168,5 +169,15 @@ func TestDrainDecides(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestDrainQuiet(t *testing.T) {
+	for timeout, want := range map[time.Duration]time.Duration{
+		container.DrainTimeout: 2 * time.Second, 24 * time.Hour: 2 * time.Second, 50 * time.Second: time.Second, time.Second: 500 * time.Millisecond,
+	} {
+		if got := drainQuiet(timeout); got != want {
+			t.Errorf("%v: %v, want %v", timeout, got, want)
+		}
 	}
 }

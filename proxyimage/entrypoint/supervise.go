@@ -85,6 +85,7 @@ func runSquid(s settings, signals <-chan os.Signal) (int, error) {
 	stderr.begin("messages", func(source io.Reader) error { return copyLines(os.Stderr, source, message) })
 	if s.egressURL != "" {
 		go func() {
+			awaitListener(ports.clients)
 			address, err := learnEgress(context.Background(), s.egressURL)
 			if err != nil {
 				complain("the public address stays unknown: %v", err)
