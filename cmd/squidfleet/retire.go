@@ -73,6 +73,6 @@ Without --now it is refused while a rotation is under way, which replaces that t
 	cmd.Flags().BoolVar(&options.Wait, "wait", false, "wait until the task has ended")
 	cmd.Flags().DurationVar(&options.Timeout, "timeout", 15*time.Minute, "give up waiting for the successor, or for the end, after so long")
 	flags.addPoll(cmd, 5*time.Second)
-	needs(cmd, append(lookAtTasks[:len(lookAtTasks):len(lookAtTasks)], "ecs:UpdateService", "ecs:UpdateTaskProtection", "ecs:StopTask")...)
+	needs(cmd, append(lookAtTasks[:len(lookAtTasks):len(lookAtTasks)], "ecs:UpdateService", "ecs:GetTaskProtection", "ecs:UpdateTaskProtection", "ecs:StopTask")...)
 	return cmd
 }

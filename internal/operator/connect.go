@@ -30,6 +30,7 @@ type Fleet struct {
 	Name, Region string
 
 	poll             time.Duration
+	renewProtection  time.Duration
 	outputs          map[string]string
 	cluster, service string
 
@@ -72,9 +73,12 @@ func Connect(ctx context.Context, o Options) (*Fleet, error) {
 		return nil, fmt.Errorf("%w: %w", errNoCredentials, err)
 	}
 	f := &Fleet{
-		Name:          o.StackName,
-		Region:        cfg.Region,
-		poll:          o.Poll,
+		Name:   o.StackName,
+		Region: cfg.Region,
+		poll:   o.Poll,
+
+		renewProtection: renewProtection,
+
 		ecs:           ecs.NewFromConfig(cfg),
 		loadBalancing: elasticloadbalancingv2.NewFromConfig(cfg),
 		logs:          cloudwatchlogs.NewFromConfig(cfg),

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 // Explain makes one line of an error of this package: what failed, and what to do about it.
@@ -23,6 +24,7 @@ func explain(err error, o Options) string {
 	var operation *smithy.OperationError
 	var answer smithy.APIError
 	var unreachable *net.OpError
+	var unanswered *smithyhttp.RequestSendError
 	action := ""
 	if errors.As(err, &operation) {
 		action = permission(operation)
@@ -44,6 +46,8 @@ func explain(err error, o Options) string {
 		return fmt.Sprintf("%s: AWS did not answer in time: try again", action)
 	case errors.As(err, &unreachable):
 		return fmt.Sprintf("%s: AWS cannot be reached: %s", action, unreachable)
+	case errors.As(err, &unanswered):
+		return fmt.Sprintf("%s: no answer from AWS, which may have done it: %s", action, unanswered.Err)
 	}
 	return err.Error()
 }

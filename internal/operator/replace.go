@@ -1,10 +1,10 @@
 package operator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -13,9 +13,7 @@ import (
 )
 
 const (
-	// protectionMinutes is how long scale-in protection lasts if nobody takes it away; until then it would hold up a rotation. ECS decides within seconds which task it scales in by.
-	protectionMinutes = 5
-	// decisionTime is how long ECS may take for it.
+	// decisionTime is how long ECS may take to choose the task that it scales in by; it does within seconds.
 	decisionTime = 3 * time.Minute
 	// undoTime bounds putting the fleet back.
 	undoTime = time.Minute
@@ -25,52 +23,53 @@ const (
 type replacement struct {
 	fleet      *Fleet
 	victim     Task
-	before     []Task
+	before     []Task // those that can be protected, the victim among them
 	size       int
 	deployment string
 	report     Report
+
+	protected  time.Time // when it was asked for last
+	successors []Task    // those that are protected besides the ones from before
+	exposed    bool      // the victim may have no protection
 }
 
-func (r replacement) run(ctx context.Context, timeout time.Duration) error {
-	err := r.fleet.setDesired(ctx, r.size+1)
-	if answer := smithy.APIError(nil); errors.As(err, &answer) {
-		return err // refused, so there is nothing to put back; without an answer ECS may have done it
+func (r *replacement) run(ctx context.Context, timeout time.Duration) error {
+	// First, because nothing else would keep ECS from ending another task in the end: whoever may not do this changes nothing.
+	if some, err := r.protect(ctx, r.before); err != nil {
+		if some {
+			r.release(ctx)
+		}
+		return err
 	}
+	err := r.fleet.setDesired(ctx, r.size+1)
+	if answered(err) {
+		r.release(ctx)
+		return err
+	}
+	var now []Task
 	if err == nil {
 		r.report.say("starting a successor of %s", r.victim.Address)
-		var now []Task
-		if now, err = r.awaitSuccessor(ctx, timeout); err == nil {
-			err = r.scaleIn(ctx, stable(without(now, r.victim)))
-		}
+		now, err = r.awaitSuccessor(ctx, timeout)
 	}
 	if err == nil {
-		return nil
+		err = r.scaleIn(ctx, now)
 	}
-	// Also when ctx has ended: a fleet that is too big costs money until somebody sees it.
-	r.report.say("putting the fleet back to %d tasks", r.size)
-	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
-	defer cancel()
-	keep := stable(r.before)
-	if errors.As(err, new(*Refusal)) {
-		keep = nil // the rotation that came in between ends all of them
+	if err != nil {
+		return r.putBack(ctx, err)
 	}
-	if undoErr := r.undo(undo, keep); undoErr != nil {
-		return &leftover{err, undoErr, fmt.Sprintf("service %s of cluster %s may be left with a desired count of %d instead of %d, because putting it back failed", r.fleet.service, r.fleet.cluster, r.size+1, r.size)}
-	}
-	return err
+	return r.awaitDecision(ctx, without(now, r.victim), min(decisionTime, timeout))
 }
 
-// leftover is an error after which the fleet is not as it was.
-type leftover struct {
-	first, undo error
-	what        string
-}
+// answered tells whether AWS refused a request: then it is clear that nothing was changed.
+func answered(err error) bool { return errors.As(err, new(smithy.APIError)) }
 
-func (l *leftover) Error() string   { return fmt.Sprintf("%v; and %s: %v", l.first, l.what, l.undo) }
-func (l *leftover) Unwrap() []error { return []error{l.first, l.undo} }
+func (r *replacement) protect(ctx context.Context, tasks []Task) (some bool, err error) {
+	r.protected = time.Now()
+	return r.fleet.protect(ctx, tasks, true)
+}
 
 // awaitSuccessor returns the tasks as they are when enough of them are healthy besides the victim.
-func (r replacement) awaitSuccessor(ctx context.Context, timeout time.Duration) ([]Task, error) {
+func (r *replacement) awaitSuccessor(ctx context.Context, timeout time.Duration) ([]Task, error) {
 	deadline := time.Now().Add(timeout)
 	for {
 		if err := r.fleet.sleep(ctx); err != nil {
@@ -83,6 +82,9 @@ func (r replacement) awaitSuccessor(ctx context.Context, timeout time.Duration) 
 		if primary(service) != r.deployment {
 			return nil, refuse("a rotation began meanwhile, and replaces %s as well", r.victim.Address)
 		}
+		if int(service.DesiredCount) != r.size+1 {
+			return nil, fmt.Errorf("somebody else set the desired count to %d meanwhile; before, it was %d", service.DesiredCount, r.size)
+		}
 		now, err := r.fleet.tasksOf(ctx, service)
 		if err != nil {
 			return nil, err
@@ -91,6 +93,11 @@ func (r replacement) awaitSuccessor(ctx context.Context, timeout time.Duration) 
 		if healthy >= r.size {
 			return now, nil
 		}
+		if time.Since(r.protected) >= r.fleet.renewProtection {
+			if _, err := r.protect(ctx, stable(intersect(now, r.before))); err != nil {
+				return nil, err
+			}
+		}
 		r.report.say("healthy tasks besides %s: %d of %d", r.victim.Address, healthy, r.size)
 		if time.Now().After(deadline) {
 			return nil, fmt.Errorf("only %d of %d tasks besides %s are healthy after %v: see squidfleet ips and squidfleet logs, or use --now", healthy, r.size, r.victim.Address, timeout)
@@ -98,29 +105,70 @@ func (r replacement) awaitSuccessor(ctx context.Context, timeout time.Duration) 
 	}
 }
 
-// scaleIn takes the desired count back, and ECS ends a task that is not in keep. It returns when it is clear that the victim is the one.
-func (r replacement) scaleIn(ctx context.Context, keep []Task) error {
-	// Also those that could be protected before one could not.
-	defer r.unprotect(ctx, keep)
-	if err := r.fleet.protect(ctx, keep, true); err != nil {
+// scaleIn takes the desired count back when the victim is the only task without protection.
+func (r *replacement) scaleIn(ctx context.Context, now []Task) error {
+	keep := stable(without(now, r.victim))
+	r.successors = subtract(keep, r.before)
+	if _, err := r.protect(ctx, keep); err != nil {
 		return err
 	}
-	if err := r.fleet.setDesired(ctx, r.size); err != nil {
-		return err
+	// One that does not run is not protected.
+	if r.exposed = contains(r.before, r.victim); r.exposed {
+		if _, err := r.fleet.protect(ctx, []Task{r.victim}, false); err != nil {
+			return err
+		}
 	}
-	deadline := time.Now().Add(decisionTime)
+	return r.fleet.setDesired(ctx, r.size)
+}
+
+// awaitDecision returns when ECS has taken the victim, after scaleIn. It is an error if another task ends instead. As long as ECS has not chosen, protection stays until it expires.
+func (r *replacement) awaitDecision(ctx context.Context, others []Task, timeout time.Duration) error {
+	err := r.decision(ctx, others, timeout)
+	interrupted := ctx.Err()
+	if interrupted != nil {
+		// There is nothing to put back any more, but the protection of the others is still needed.
+		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
+		defer cancel()
+		err = r.decision(late, others, undoTime)
+	}
+	if err == nil || errors.As(err, new(*otherEnded)) {
+		r.release(ctx)
+	} else {
+		r.report.say(protectionStays, protectionMinutes)
+	}
+	if interrupted != nil && err != nil {
+		r.report.say("%v", err)
+	}
+	return cmp.Or(interrupted, err)
+}
+
+const protectionStays = "scale-in protection of the other tasks stays for at most %d minutes"
+
+// otherEnded is the error when another task than the victim ends.
+type otherEnded struct{ other, victim Task }
+
+func (o *otherEnded) Error() string {
+	return fmt.Sprintf("%s ended in place of %s, although it was protected: see squidfleet ips", o.other.Address, o.victim.Address)
+}
+
+func (r *replacement) decision(ctx context.Context, others []Task, timeout time.Duration) error {
+	deadline := time.Now().Add(timeout)
 	for {
 		now, err := r.fleet.Tasks(ctx)
 		if err != nil {
 			return err
 		}
-		i := slices.IndexFunc(now, func(t Task) bool { return t.arn == r.victim.arn })
-		if i < 0 || now[i].Health == Draining {
+		if ending(now, r.victim) {
 			r.report.say("%s is draining", r.victim.Address)
 			return nil
 		}
+		for _, t := range others {
+			if t.Health != Draining && ending(now, t) {
+				return &otherEnded{t, r.victim}
+			}
+		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("ECS did not take %s away within %v: see squidfleet ips", r.victim.Address, decisionTime)
+			return fmt.Errorf("ECS did not take %s away within %v, although it is the only task without protection: see squidfleet ips", r.victim.Address, timeout)
 		}
 		if err := r.fleet.sleep(ctx); err != nil {
 			return err
@@ -128,43 +176,104 @@ func (r replacement) scaleIn(ctx context.Context, keep []Task) error {
 	}
 }
 
-// unprotect goes on when ctx has ended.
-func (r replacement) unprotect(ctx context.Context, tasks []Task) {
-	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
-	defer cancel()
-	// One that has ended meanwhile cannot be changed, and need not.
-	if err := r.fleet.protect(undo, tasks, false); err != nil {
-		r.report.say("scale-in protection stays for at most %d minutes: %v", protectionMinutes, err)
+// ending tells whether a task is draining, or has ended.
+func ending(now []Task, one Task) bool {
+	for _, t := range now {
+		if t.arn == one.arn {
+			return t.Health == Draining
+		}
 	}
+	return true
 }
 
-// undo takes the desired count back so that the tasks in keep stay.
-func (r replacement) undo(ctx context.Context, keep []Task) error {
-	defer r.unprotect(ctx, keep)
-	// A task that cannot be protected has most likely ended; then there is one less to take away.
-	protectErr := r.fleet.protect(ctx, keep, true)
-	if err := r.fleet.setDesired(ctx, r.size); err != nil {
-		return errors.Join(protectErr, err)
+// putBack takes the desired count back so that the old tasks stay, also when ctx has ended: a fleet that is too big costs money until somebody sees it.
+func (r *replacement) putBack(ctx context.Context, cause error) error {
+	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
+	defer cancel()
+	if err := r.undo(undo, errors.As(cause, new(*Refusal))); err != nil {
+		return &leftover{cause, err, fmt.Sprintf("service %s of cluster %s may be left with a desired count of %d instead of %d, because putting it back failed", r.fleet.service, r.fleet.cluster, r.size+1, r.size)}
 	}
-	// ECS must have chosen before the protection ends.
-	for deadline := time.Now().Add(undoTime / 2); len(keep) > 0 && time.Now().Before(deadline); {
+	return cause
+}
+
+// leftover is an error after which the fleet is not as it was.
+type leftover struct {
+	first, undo error
+	what        string
+}
+
+func (l *leftover) Error() string   { return fmt.Sprintf("%v; and %s: %v", l.first, l.what, l.undo) }
+func (l *leftover) Unwrap() []error { return []error{l.first, l.undo} }
+
+func (r *replacement) undo(ctx context.Context, rotating bool) error {
+	service, err := r.fleet.describeService(ctx)
+	if err != nil {
+		return err
+	}
+	switch n := int(service.DesiredCount); {
+	case n == r.size && r.exposed:
+		// Lowered by a request whose answer was lost: ECS is choosing.
+		r.report.say(protectionStays, protectionMinutes)
+		return nil
+	case n == r.size:
+		r.release(ctx)
+		return nil
+	case n != r.size+1:
+		r.report.say("the desired count is %d, set by somebody else, and is left as it is", n)
+		r.release(ctx)
+		return nil
+	}
+	r.report.say("putting the fleet back to %d tasks", r.size)
+	if rotating {
+		// The rotation ends all of them, and protection would hold it up.
+		r.release(ctx)
+		return r.fleet.setDesired(ctx, r.size)
+	}
+	// An old task that is not protected is never scaled in by: rather the fleet stays too big.
+	if r.exposed {
+		if _, err := r.protect(ctx, []Task{r.victim}); err != nil {
+			return err
+		}
+	}
+	if _, err := r.fleet.protect(ctx, r.successors, false); err != nil {
+		return err
+	}
+	if err := r.fleet.setDesired(ctx, r.size); err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(undoTime / 2); ; {
 		now, err := r.fleet.Tasks(ctx)
 		if err != nil {
 			return err
 		}
 		if len(now)-count(now, Draining) <= r.size {
-			break
+			r.release(ctx)
+			return nil
+		}
+		if time.Now().After(deadline) {
+			r.report.say(protectionStays, protectionMinutes)
+			return nil
 		}
 		if err := r.fleet.sleep(ctx); err != nil {
 			return err
 		}
 	}
-	return nil
 }
 
-// stable returns the tasks that ECS can protect: those that run.
-func stable(tasks []Task) []Task {
-	return slices.DeleteFunc(slices.Clone(tasks), func(t Task) bool { return t.State != "RUNNING" || t.Health == Draining })
+// release takes the protection of all tasks away, also when ctx has ended.
+func (r *replacement) release(ctx context.Context) {
+	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
+	defer cancel()
+	tasks := append(r.before[:len(r.before):len(r.before)], r.successors...)
+	now, err := r.fleet.Tasks(undo)
+	if err == nil {
+		// One that is ending cannot be changed, and need not.
+		tasks = stable(intersect(now, tasks))
+		_, err = r.fleet.protect(undo, tasks, false)
+	}
+	if err != nil {
+		r.report.say("scale-in protection stays for at most %d minutes: %v", protectionMinutes, err)
+	}
 }
 
 func (f *Fleet) setDesired(ctx context.Context, n int) error {
@@ -172,25 +281,4 @@ func (f *Fleet) setDesired(ctx context.Context, n int) error {
 		Cluster: aws.String(f.cluster), Service: aws.String(f.service), DesiredCount: aws.Int32(int32(n)),
 	})
 	return err
-}
-
-// protect gives tasks scale-in protection, or takes it.
-func (f *Fleet) protect(ctx context.Context, tasks []Task, on bool) error {
-	for chunk := range slices.Chunk(tasks, protectTasksMax) {
-		input := &ecs.UpdateTaskProtectionInput{Cluster: aws.String(f.cluster), ProtectionEnabled: on}
-		if on {
-			input.ExpiresInMinutes = aws.Int32(protectionMinutes)
-		}
-		for _, t := range chunk {
-			input.Tasks = append(input.Tasks, t.arn)
-		}
-		answer, err := f.ecs.UpdateTaskProtection(ctx, input)
-		if err != nil {
-			return err
-		}
-		for _, failure := range answer.Failures {
-			return fmt.Errorf("task %s: ECS did not change its protection: %s", aws.ToString(failure.Arn), aws.ToString(failure.Reason))
-		}
-	}
-	return nil
 }

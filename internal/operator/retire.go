@@ -9,6 +9,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 )
 
 // RetireOptions say how a task is taken away.
@@ -33,21 +34,26 @@ type Retirement struct {
 	Replacement netip.Addr `json:"replacement"`
 }
 
-// Retire replaces the task with that egress address, and no other one.
+// Retire replaces the task with that egress address, and no other one. With an error it returns what had been done, or nil.
 //
 // The usual way loses no connection that the drain time can save, and the fleet is never smaller than it should be:
 //
-//  1. The service's desired count goes up by one, and ECS starts a task.
-//  2. When as many tasks besides the one to retire are healthy as the fleet should have, all of them get ECS's scale-in protection.
-//  3. The desired count goes back. ECS scales in by the only task without protection: it takes it from the load balancer, waits for the deregistration delay, and sends SIGTERM only then.
-//  4. The protection is taken away again. Should this program be killed before, it expires by itself.
+//  1. All tasks get ECS's scale-in protection, which is renewed as long as this takes. It keeps a second Retire out, and shows that ECS lets the caller protect tasks before anything depends on it.
+//  2. The service's desired count goes up by one, and ECS starts a task.
+//  3. When as many tasks besides the one to retire are healthy as the fleet should have, the new ones are protected, too, and the one to retire is not any more.
+//  4. The desired count goes back. ECS scales in by the only task without protection: it takes it from the load balancer, waits for the deregistration delay, and sends SIGTERM only then. It is an error if another
+//     task ends instead.
+//  5. The protection is taken away again. Should this program be killed before, it expires by itself.
 //
-// If that cannot be finished, because ctx ends or no task starts, the desired count goes back with the old tasks protected instead.
+// If that cannot be finished, because ctx ends or no task starts, the desired count goes back with the old tasks protected. A desired count that somebody else set meanwhile is left alone. After step 4 there is nothing
+// to put back: when ctx ends then, the task is retired all the same.
+//
+// The fleet may be left with its tasks unevenly spread over the zones. With availability zone rebalancing, ECS then replaces a further task, of its own choice, some time later.
 //
 // With Now it is ECS's StopTask: deregistration and SIGTERM at the same moment, and the successor's start afterwards. The task serves on while it has connections, for as long as its drain timeout, which is
 // less than two minutes whatever the deregistration delay is.
 //
-// It refuses while a deployment is under way, because that replaces the task as well. A task that is draining already is left alone, without an error.
+// It refuses while a deployment is under way, because that replaces the task as well, and while another Retire is. A task that is draining already is left alone, without an error.
 func (f *Fleet) Retire(ctx context.Context, address netip.Addr, o RetireOptions, report Report) (*Retirement, error) {
 	service, err := f.describeService(ctx)
 	if err != nil {
@@ -70,24 +76,20 @@ func (f *Fleet) Retire(ctx context.Context, address netip.Addr, o RetireOptions,
 	case o.Now:
 		err = f.stop(ctx, victim, tasks, o.Floor, report)
 	default:
-		var deployment string
-		if deployment, err = settled(service); err == nil {
-			err = replacement{f, victim, tasks, size, deployment, report}.run(ctx, o.Timeout)
-		}
+		err = f.replace(ctx, service, victim, tasks, o.Timeout, report)
 	}
 	if err != nil {
 		return nil, err
 	}
 	if o.Wait {
-		err = f.awaitEnd(ctx, victim, size, o.Timeout, report)
+		if err := f.awaitEnd(ctx, victim, size, o.Timeout, report); err != nil {
+			return r, err
+		}
 		r.State = "stopped"
-	}
-	if err != nil {
-		return nil, err
 	}
 	now, err := f.Tasks(ctx)
 	if err != nil {
-		return nil, err
+		return r, err
 	}
 	for _, t := range now {
 		if t.Address.IsValid() && !contains(tasks, t) {
@@ -97,6 +99,24 @@ func (f *Fleet) Retire(ctx context.Context, address netip.Addr, o RetireOptions,
 	return r, nil
 }
 
+// replace has ECS replace a task when the fleet is in a state for it.
+func (f *Fleet) replace(ctx context.Context, service types.Service, victim Task, tasks []Task, timeout time.Duration, report Report) error {
+	deployment, err := settled(service)
+	if err != nil {
+		return err
+	}
+	size := int(service.DesiredCount)
+	if n := len(tasks) - count(tasks, Draining); n != size {
+		return refuse("%d tasks run or start, and the desired count is %d: somebody changes the fleet, or a task has just ended; try again when squidfleet ips shows %[2]d", n, size)
+	}
+	before := stable(tasks)
+	if err := f.refuseProtected(ctx, before); err != nil {
+		return err
+	}
+	r := replacement{fleet: f, victim: victim, before: before, size: size, deployment: deployment, report: report}
+	return r.run(ctx, timeout)
+}
+
 func contains(tasks []Task, t Task) bool {
 	return slices.ContainsFunc(tasks, func(other Task) bool { return other.arn == t.arn })
 }
@@ -104,6 +124,16 @@ func contains(tasks []Task, t Task) bool {
 // without returns the tasks besides one.
 func without(tasks []Task, one Task) []Task {
 	return slices.DeleteFunc(slices.Clone(tasks), func(t Task) bool { return t.arn == one.arn })
+}
+
+// intersect returns those of the tasks that are in other, as they are in tasks.
+func intersect(tasks, other []Task) []Task {
+	return slices.DeleteFunc(slices.Clone(tasks), func(t Task) bool { return !contains(other, t) })
+}
+
+// subtract returns those of the tasks that are not in other.
+func subtract(tasks, other []Task) []Task {
+	return slices.DeleteFunc(slices.Clone(tasks), func(t Task) bool { return contains(other, t) })
 }
 
 // stop ends a task at once.

@@ -53,11 +53,8 @@ const (
 	Draining Health = "draining"
 )
 
-// How many tasks ECS takes in one call.
-const (
-	describeTasksMax = 100
-	protectTasksMax  = 10
-)
+// describeTasksMax is how many tasks ECS takes in one call.
+const describeTasksMax = 100
 
 // Tasks lists the tasks whose addresses are in use, oldest first: also those that are being replaced and still serve the connections they have.
 func (f *Fleet) Tasks(ctx context.Context) ([]Task, error) {

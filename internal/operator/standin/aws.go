@@ -60,6 +60,9 @@ func New() *AWS {
 // Close ends it.
 func (a *AWS) Close() { a.server.Close() }
 
+// Lost is a code for Fail that is none of AWS's: the action is done, and its answer gets lost.
+const Lost = "lost"
+
 // Fail has an action, written as in IAM policies, answer with an error the next times.
 func (a *AWS) Fail(action, code string, times int) {
 	a.mu.Lock()
@@ -162,12 +165,19 @@ func (a *AWS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no stand-in", http.StatusNotImplemented)
 		return
 	}
-	if f := a.faults[action]; f != nil && f.times > 0 {
+	f := a.faults[action]
+	faulty := f != nil && f.times > 0
+	if faulty {
 		f.times--
+	}
+	if faulty && f.code != Lost {
 		a.fail(w, call, &refusal{statuses[f.code], f.code, message(f.code, action)})
 		return
 	}
 	output, err := answer.call(a, call)
+	if faulty {
+		panic(http.ErrAbortHandler)
+	}
 	if err != nil {
 		a.fail(w, call, err)
 		return

@@ -26,6 +26,7 @@ func init() {
 		"ecs:DescribeServices":                      {schemas.DescribeServicesResponse, (*AWS).describeServices},
 		"ecs:DescribeTaskDefinition":                {schemas.DescribeTaskDefinitionResponse, (*AWS).describeTaskDefinition},
 		"ecs:DescribeTasks":                         {schemas.DescribeTasksResponse, (*AWS).describeTasks},
+		"ecs:GetTaskProtection":                     {schemas.GetTaskProtectionResponse, (*AWS).getTaskProtection},
 		"ecs:ListTasks":                             {schemas.ListTasksResponse, (*AWS).listTasks},
 		"ecs:StopTask":                              {schemas.StopTaskResponse, (*AWS).stopTask},
 		"ecs:UpdateService":                         {schemas.UpdateServiceResponse, (*AWS).updateService},
@@ -243,7 +244,30 @@ func (a *AWS) updateTaskProtection(r *request) (any, error) {
 			continue
 		}
 		t.protected = on
-		answers = append(answers, object{"taskArn": t.arn(), "protectionEnabled": on})
+		answers = append(answers, t.protection())
+	}
+	return object{"protectedTasks": answers, "failures": failures}, nil
+}
+
+// protectionEnds is when all protection does.
+var protectionEnds = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+
+func (t *task) protection() object {
+	answer := object{"taskArn": t.arn(), "protectionEnabled": t.protected}
+	if t.protected {
+		answer["expirationDate"] = epoch(protectionEnds)
+	}
+	return answer
+}
+
+func (a *AWS) getTaskProtection(r *request) (any, error) {
+	tasks, failures, err := a.named(r, 100)
+	if err != nil {
+		return nil, err
+	}
+	answers := []any{}
+	for _, t := range tasks {
+		answers = append(answers, t.protection())
 	}
 	return object{"protectedTasks": answers, "failures": failures}, nil
 }

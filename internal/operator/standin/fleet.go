@@ -21,6 +21,9 @@ type fleet struct {
 	neverHealthy    bool          // new tasks stay in the load balancer's first check
 	rotationFails   bool          // the circuit breaker ends the next deployment
 	rotateMeanwhile bool          // a deployment begins at the next look
+	scaleInStalls   bool          // too many tasks are left running
+	unprotected     bool          // scaling in does not care for protection
+	startsNothing   bool          // missing tasks stay missing
 	events          []event
 }
 
@@ -126,11 +129,13 @@ func (f *fleet) step() {
 func (f *fleet) schedule() {
 	primary := f.primary()
 	current := f.of(primary)
-	for range f.desired - len(current) {
-		f.start()
+	if !f.startsNothing {
+		for range f.desired - len(current) {
+			f.start()
+		}
 	}
 	for _, t := range current {
-		if len(f.of(primary)) > f.desired && !t.protected {
+		if len(f.of(primary)) > f.desired && (!t.protected || f.unprotected) && !f.scaleInStalls {
 			t.stop()
 		}
 	}
@@ -146,9 +151,10 @@ func (f *fleet) schedule() {
 	if primary.state != "IN_PROGRESS" || healthy < f.desired {
 		return
 	}
+	// A deployment may be done while old tasks drain: they do not count as running.
 	old := 0
 	for _, t := range f.tasks {
-		if t.deployment != primary.id && t.status != "STOPPED" {
+		if t.deployment != primary.id && t.status == "RUNNING" {
 			old++
 			if !t.protected {
 				t.stop()
@@ -172,7 +178,8 @@ func (f *fleet) find(address string) (*task, error) {
 // Set changes the fleet. Its changes are words, so that test scripts can name them:
 //
 //	desired N, users NAME,NAME…, credentials-in-image, stack-status STATUS, without-output ID,
-//	unhealthy ADDRESS, spot ADDRESS, stopping ADDRESS, never-healthy, rotation-fails, rotating, rotation-begins
+//	unhealthy ADDRESS, spot ADDRESS, stopping ADDRESS, never-healthy, healthy-again, rotation-fails, rotating, rotation-begins,
+//	desired-only N (without its tasks), starts-nothing, scale-in-stalls, scale-in-goes-on, ignores-protection
 func (a *AWS) Set(change string, arguments ...string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -187,8 +194,14 @@ func (a *AWS) Set(change string, arguments ...string) error {
 		f.stackStatus = argument
 	case "without-output":
 		f.without = append(f.without, argument)
-	case "never-healthy":
-		f.neverHealthy = true
+	case "never-healthy", "healthy-again":
+		f.neverHealthy = change == "never-healthy"
+	case "scale-in-stalls", "scale-in-goes-on":
+		f.scaleInStalls = change == "scale-in-stalls"
+	case "starts-nothing":
+		f.startsNothing = true
+	case "ignores-protection":
+		f.unprotected = true
 	case "rotation-fails":
 		f.rotationFails = true
 	case "rotation-begins":
@@ -196,11 +209,11 @@ func (a *AWS) Set(change string, arguments ...string) error {
 	case "rotating":
 		f.deploy(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC))
 		f.schedule()
-	case "desired":
+	case "desired", "desired-only":
 		if _, err := fmt.Sscan(argument, &f.desired); err != nil {
 			return err
 		}
-		for len(f.of(f.primary())) < f.desired {
+		for change == "desired" && len(f.of(f.primary())) < f.desired {
 			t := f.start()
 			t.status, t.target, t.startedAt = "RUNNING", "healthy", time.Now().Add(-12*time.Minute-time.Duration(t.n)*time.Second)
 		}
@@ -223,20 +236,20 @@ func (a *AWS) Set(change string, arguments ...string) error {
 	return nil
 }
 
-// Desired returns the service's desired count, and Protected the public addresses of the tasks that cannot be scaled in by.
+// Desired returns the service's desired count.
 func (a *AWS) Desired() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.fleet.desired
 }
 
-// Protected returns the addresses of the tasks with scale-in protection.
+// Protected returns the addresses of the tasks with scale-in protection that are not ending.
 func (a *AWS) Protected() []netip.Addr {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var list []netip.Addr
 	for _, t := range a.fleet.tasks {
-		if t.protected && t.status != "STOPPED" {
+		if t.protected && !t.stopping {
 			list = append(list, netip.MustParseAddr(t.public()))
 		}
 	}
