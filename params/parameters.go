@@ -14,7 +14,7 @@ const names = squid.UserLimits + ", at most 64 characters"
 
 // parameters declares every parameter, in the order of the table.
 var parameters = []parameter{
-	declare("stackName", text("a letter, then letters, digits and hyphens, no hyphen at the end, at most 118 characters", checkStackName), "Squidfleet",
+	declare("stackName", text("a letter, then letters, digits and hyphens, no hyphen at the end, at most 118 characters", CheckStackName), "Squidfleet",
 		"prefix of the stacks' names; several fleets fit into one account",
 		func(p *Params) *string { return &p.StackName }),
 	// Security groups hold 60 inbound rules unless the quota is raised
@@ -117,7 +117,8 @@ func memory() kind[int] {
 // end would come before theirs.
 var stackNameForm = regexp.MustCompile(`^[A-Za-z](?:[A-Za-z0-9-]{0,116}[A-Za-z0-9])?$`)
 
-func checkStackName(s string) error {
+// CheckStackName reports why the stacks' names cannot begin with that, or nil.
+func CheckStackName(s string) error {
 	if !stackNameForm.MatchString(s) {
 		return errors.New(show(s) + " cannot begin a stack's name; give a letter, then letters, digits and hyphens, no hyphen at the end, at most 118 characters")
 	}

@@ -65,7 +65,8 @@ func (s *streams) credentials(c *operator.Credentials) {
 		fmt.Fprintf(s.out, "\n# user: %s\n", u.Name)
 		switch {
 		case u.Password != "":
-			fmt.Fprintf(s.out, "# password: %s\n", u.Password)
+			// A line break would end the comment.
+			fmt.Fprintf(s.out, "# password: %s\n", printable(u.Password))
 		case c.Source != "image":
 			fmt.Fprintln(s.out, "# password, environment variables: --show-password")
 		}
@@ -73,7 +74,7 @@ func (s *streams) credentials(c *operator.Credentials) {
 			fmt.Fprintln(s.out, u.Curl)
 		}
 		for _, name := range slices.Sorted(maps.Keys(u.Environment)) {
-			fmt.Fprintf(s.out, "export %s=%s\n", name, u.Environment[name])
+			fmt.Fprintf(s.out, "export %s=%s\n", name, operator.Quote(u.Environment[name]))
 		}
 	}
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
 
 	"squidfleet/internal/operator"
 )
@@ -15,6 +18,7 @@ const (
 	exitUsage       = 2
 	exitRefused     = 3
 	exitInterrupted = 130 // what a shell says of a program that SIGINT ended
+	exitUnread      = 141 // what it says of one that SIGPIPE ended
 )
 
 // failure is an error of a command that talks to AWS, with what its explanation needs.
@@ -26,22 +30,65 @@ type failure struct {
 func (f *failure) Error() string { return operator.Explain(f.err, f.options) }
 func (f *failure) Unwrap() error { return f.err }
 
-// exitCode prints the error, if there is one, and says with what the program ends.
+// unfinished is an error after which there is a result all the same.
+type unfinished struct {
+	error
+	// result is what --json writes then.
+	result func(why string) any
+}
+
+func (u *unfinished) Unwrap() error { return u.error }
+
+// exitCode tells the error, if there is one, and says with what the program ends.
 func (s *streams) exitCode(err error) int {
+	s.endProgress()
+	if err == nil {
+		err = s.failed()
+	}
 	if err == nil {
 		return exitDone
 	}
-	s.endProgress()
-	fmt.Fprintf(s.err, "squidfleet: %v\n", err)
 	var wrong *usageError
 	var refused *operator.Refusal
 	switch {
 	case errors.As(err, &wrong):
+		s.tell(err)
 		return exitUsage
 	case errors.As(err, &refused):
+		s.tell(err)
 		return exitRefused
+	case s.unread():
+		// There is nobody to tell.
+		return exitUnread
 	case errors.Is(err, context.Canceled):
+		s.tell(err)
 		return exitInterrupted
 	}
+	s.tell(err)
 	return exitFailed
+}
+
+// tell writes an error for people, and one for programs that asked for JSON.
+func (s *streams) tell(err error) {
+	fmt.Fprintf(s.err, "squidfleet: %v\n", err)
+	if !s.asJSON {
+		return
+	}
+	var u *unfinished
+	if errors.As(err, &u) {
+		_ = s.json(u.result(err.Error()))
+		return
+	}
+	_ = s.jsonLine(struct {
+		Error string `json:"error"`
+	}{err.Error()})
+}
+
+// asksForJSON tells whether --json was given, also when reading the flags ended before it.
+func asksForJSON(cmd *cobra.Command, arguments []string) bool {
+	if slices.Contains(arguments, "--json") {
+		return true
+	}
+	given, err := cmd.Flags().GetBool("json")
+	return err == nil && given
 }

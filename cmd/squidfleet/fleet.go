@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"squidfleet/internal/operator"
+	"squidfleet/params"
 )
 
 // fleetFlags are those of every command that talks to AWS.
@@ -56,8 +57,8 @@ func (f *fleetFlags) with(cmd *cobra.Command, do func(*operator.Fleet) error) er
 	if f.Poll < pollMin || f.Poll > pollMax {
 		return usage("--poll %v: must be from %v to %v", f.Poll, pollMin, pollMax)
 	}
-	if f.StackName == "" {
-		return usage("--stack-name is empty")
+	if err := params.CheckStackName(f.StackName); err != nil {
+		return usage("--stack-name: %v", err)
 	}
 	fleet, err := operator.Connect(cmd.Context(), f.Options)
 	if err == nil {

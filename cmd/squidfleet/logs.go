@@ -29,7 +29,7 @@ func newLogs(s *streams) *cobra.Command {
 and the messages of Squid and the entrypoint as they are, if nothing is filtered.
 All filters must hold. URLs have no query strings: the log does not keep them.
 
-With --follow it goes on until it is interrupted. New lines come a few seconds late.
+With --follow it goes on until Ctrl-C, which is no failure. New lines come a few seconds late.
 --json writes an object a line, with all that the log has.`,
 		Example: `  squidfleet logs --since 1h --status 4xx
   squidfleet logs --follow --egress 198.51.100.7
@@ -45,6 +45,7 @@ With --follow it goes on until it is interrupted. New lines come a few seconds l
 				if query.Egress, err = netip.ParseAddr(egress); err != nil {
 					return usage("--egress: %q is not an IP address: see squidfleet ips", egress)
 				}
+				query.Egress = query.Egress.Unmap()
 			}
 			if cmd.Flags().Changed("user") {
 				if err := squid.CheckUser(query.User); err != nil {
@@ -58,8 +59,14 @@ With --follow it goes on until it is interrupted. New lines come a few seconds l
 				}
 				query.Statuses = append(query.Statuses, status)
 			}
-			return flags.with(cmd, func(f *operator.Fleet) error {
-				return f.Logs(cmd.Context(), query, func(e operator.Event) error {
+			if err := query.Check(); err != nil {
+				return usage("%v", err)
+			}
+			if cmd.Flags().Changed("poll") && !query.Follow {
+				return usage("--poll is for --follow: without it logs does not wait")
+			}
+			err = flags.with(cmd, func(f *operator.Fleet) error {
+				return f.Logs(cmd.Context(), query, s.report, func(e operator.Event) error {
 					if flags.json {
 						return s.jsonLine(e)
 					}
@@ -67,6 +74,10 @@ With --follow it goes on until it is interrupted. New lines come a few seconds l
 					return err
 				})
 			})
+			if query.Follow && cmd.Context().Err() != nil && !s.unread() {
+				return nil // There is no other way to end it.
+			}
+			return err
 		},
 	}
 	flags.add(cmd)

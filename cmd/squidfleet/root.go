@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"runtime"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,16 +24,16 @@ Exit codes:
   1    failed; the reason is on stderr
   2    wrong usage
   3    refused: the fleet is in no state for it, and is as it was before
-  130  interrupted`,
+  130  interrupted
+  141  nobody reads the output any more
+
+With --json, a failure is an object with the member "error" on stdout, besides.`,
+		Version: version(),
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usage("no command: see squidfleet --help")
 			}
-			hint := "see squidfleet --help"
-			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-				hint = "did you mean " + strings.Join(near, " or ") + "?"
-			}
-			return usage("no command %q: %s", args[0], hint)
+			return unknownCommand(cmd, args[0])
 		},
 		RunE:                       func(*cobra.Command, []string) error { return nil },
 		SilenceErrors:              true,
@@ -53,7 +55,42 @@ Exit codes:
 		newRetire(s),
 		newRotate(s),
 	)
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	root.InitDefaultHelpCmd()
+	if help, _, err := root.Find([]string{"help"}); err == nil {
+		help.Run, help.RunE = nil, func(_ *cobra.Command, args []string) error {
+			topic, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return unknownCommand(root, strings.Join(args, " "))
+			}
+			topic.InitDefaultHelpFlag()
+			return topic.Help()
+		}
+	}
 	return root
+}
+
+// unknownCommand is the mistake in a command's name.
+func unknownCommand(root *cobra.Command, name string) error {
+	hint := "see squidfleet --help"
+	if near := root.SuggestionsFor(name); len(near) > 0 {
+		hint = "did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return usage("no command %q: %s", name, hint)
+}
+
+// version is what the Go toolchain noted when it built the program.
+func version() string {
+	text := "(devel)"
+	if build, ok := debug.ReadBuildInfo(); ok {
+		text = build.Main.Version
+		for _, setting := range build.Settings {
+			if setting.Key == "vcs.revision" {
+				text += " " + setting.Value
+			}
+		}
+	}
+	return fmt.Sprintf("%s, %s %s/%s", text, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 // usageError is a mistake in the arguments.

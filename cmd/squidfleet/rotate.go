@@ -22,7 +22,7 @@ get no new connections, and those that they have may go on for drainTimeout.
 It is refused (exit code 3) while another rotation or deployment is under way.
 
 With --wait it returns when the last old task has ended. To interrupt it does not
-stop the rotation.`,
+stop the rotation. If the wait fails, --json still tells what was started.`,
 		Example: `  squidfleet rotate
   squidfleet rotate --wait
   squidfleet rotate --wait --json | jq -r '.after[]'`,
@@ -31,8 +31,16 @@ stop the rotation.`,
 			if options.Timeout <= 0 {
 				return usage("--timeout %v: must be more than nothing", options.Timeout)
 			}
+			for _, name := range []string{"timeout", "poll"} {
+				if cmd.Flags().Changed(name) && !options.Wait {
+					return usage("--%s is for --wait: without it rotate does not wait", name)
+				}
+			}
 			return flags.with(cmd, func(f *operator.Fleet) error {
 				r, err := f.Rotate(cmd.Context(), options, s.report)
+				if err != nil && r != nil {
+					return &unfinished{err, func(why string) any { r.Error = why; return r }}
+				}
 				if err != nil {
 					return err
 				}

@@ -2,9 +2,12 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
+	"syscall"
 
 	"github.com/mattn/go-isatty"
 )
@@ -17,7 +20,55 @@ type streams struct {
 	// live says whether err is a terminal on which a line can be rewritten.
 	live bool
 
-	progress string // the last line of it
+	// asJSON says whether stdout is to hold JSON, so errors as well.
+	asJSON bool
+
+	progress string  // the last line of it
+	writes   *writes // nil until guard
+}
+
+// writes is what became of writing to out and err.
+type writes struct {
+	unread atomic.Bool           // whoever was to read one of them has gone
+	failed atomic.Pointer[error] // the first error of out
+}
+
+// guard has a write that nobody can read any more interrupt the program, and remembers that out could not be written.
+func (s *streams) guard(interrupt func()) {
+	w := new(writes)
+	s.writes = w
+	watch := func(to io.Writer, failed func(error)) io.Writer {
+		return writer(func(p []byte) (int, error) {
+			n, err := to.Write(p)
+			if errors.Is(err, syscall.EPIPE) {
+				w.unread.Store(true)
+				interrupt()
+			}
+			if err != nil {
+				failed(err)
+			}
+			return n, err
+		})
+	}
+	s.out = watch(s.out, func(err error) { w.failed.CompareAndSwap(nil, &err) })
+	s.err = watch(s.err, func(error) {})
+}
+
+type writer func([]byte) (int, error)
+
+func (w writer) Write(p []byte) (int, error) { return w(p) }
+
+// unread tells whether nobody reads the output any more.
+func (s *streams) unread() bool { return s.writes != nil && s.writes.unread.Load() }
+
+// failed is why out could not be written, or nil.
+func (s *streams) failed() error {
+	if s.writes != nil {
+		if err := s.writes.failed.Load(); err != nil {
+			return *err
+		}
+	}
+	return nil
 }
 
 func newStreams(out, err *os.File) *streams {

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/smithy-go/logging"
 )
 
 // Options say which fleet, and as whom.
@@ -55,6 +56,8 @@ func Connect(ctx context.Context, o Options) (*Fleet, error) {
 	cfg, err := config.LoadDefaultConfig(ctx,
 		config.WithRegion(o.Region),
 		config.WithSharedConfigProfile(o.Profile),
+		// What the SDK remarks by the way is none of the command's output.
+		config.WithLogger(logging.Nop{}),
 	)
 	if err != nil {
 		return nil, err

@@ -116,7 +116,7 @@ func (c *Credentials) user(name, password string) User {
 		u.Environment = map[string]string{"http_proxy": proxy, "https_proxy": proxy}
 	}
 	if c.Try != "" {
-		u.Curl = fmt.Sprintf("curl --proxy http://%s --proxy-digest --proxy-user %s %s", c.Endpoint, quote(login), c.Try)
+		u.Curl = fmt.Sprintf("curl --proxy http://%s --proxy-digest --proxy-user %s %s", c.Endpoint, Quote(login), c.Try)
 	}
 	return u
 }
@@ -130,8 +130,8 @@ func tryURL(command string) string {
 	return ""
 }
 
-// quote writes a word for a POSIX shell.
-func quote(word string) string {
+// Quote writes a word for a POSIX shell.
+func Quote(word string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-@+:/", r)
 	}

@@ -8,12 +8,12 @@ import (
 // The password of an image may hold anything, so the words are checked with a shell.
 func TestQuoteIsOneWordToAShell(t *testing.T) {
 	for _, word := range []string{"", "plain-1.x@y:z", "a b", "it's", "$HOME `id` \\ \"", "*", "ü", "'"} {
-		out, err := exec.Command("sh", "-c", "printf %s "+quote(word)).Output()
+		out, err := exec.Command("sh", "-c", "printf %s "+Quote(word)).Output()
 		if err != nil || string(out) != word {
 			t.Errorf("%q: %q, %v", word, out, err)
 		}
 	}
-	if got := quote("alice:Ab1"); got != "alice:Ab1" {
+	if got := Quote("alice:Ab1"); got != "alice:Ab1" {
 		t.Errorf("a plain word became %s", got)
 	}
 }

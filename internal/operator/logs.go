@@ -3,12 +3,14 @@ package operator
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 )
@@ -30,17 +32,35 @@ type LogQuery struct {
 // Status is a range of HTTP status codes, both ends included.
 type Status struct{ From, To int }
 
-// ParseStatus reads a status code such as 407, or a class such as 4xx.
+// ParseStatus reads a status code such as 407, or a class such as 4xx. Squid logs 000 when it answered nothing.
 func ParseStatus(text string) (Status, error) {
-	if class, ok := strings.CutSuffix(strings.ToLower(text), "xx"); ok && len(class) == 1 && class[0] >= '0' && class[0] <= '9' {
-		first := int(class[0]-'0') * 100
-		return Status{first, first + 99}, nil
+	var status Status
+	class, isClass := strings.CutSuffix(strings.ToLower(text), "xx")
+	if isClass && len(class) == 1 {
+		class += "00"
 	}
-	code, err := strconv.ParseUint(text, 10, 16)
-	if err != nil || len(text) != 3 {
-		return Status{}, fmt.Errorf("%q is neither a status code such as 407 nor a class such as 4xx", text)
+	code, err := strconv.ParseUint(class, 10, 16)
+	if err != nil || len(class) != 3 {
+		return status, fmt.Errorf("%q is neither a status code such as 407 nor a class such as 4xx", text)
 	}
-	return Status{int(code), int(code)}, nil
+	if status.From, status.To = int(code), int(code); isClass {
+		status.To += 99
+	}
+	if code != 0 && code < 100 || code > 599 {
+		return status, fmt.Errorf("%q is no status: they are 000, when nothing was answered, and 100 to 599", text)
+	}
+	return status, nil
+}
+
+// patternMax is how long a pattern CloudWatch Logs takes.
+const patternMax = 1024
+
+// Check tells whether CloudWatch Logs takes the query.
+func (q LogQuery) Check() error {
+	if n := len(q.pattern()); n > patternMax {
+		return fmt.Errorf("the filters make a pattern of %d characters, and CloudWatch Logs takes %d: name fewer status codes, or classes such as 4xx", n, patternMax)
+	}
+	return nil
 }
 
 // pattern is the query in CloudWatch Logs' filter language, "" for everything. None of the values can hold a character that means something in it.
@@ -69,61 +89,76 @@ func (q LogQuery) pattern() string {
 	return "{ " + strings.Join(all, " && ") + " }"
 }
 
-// overlap is how far back each look goes while following: tasks write at their own pace, so a line may come in after one that was written later.
-const overlap = 15 * time.Second
+const (
+	// overlap is how far before the newest line each look begins while following: tasks write at their own pace, so a line may come in after one that was written later.
+	overlap = 15 * time.Second
+	// allowance is how far back each look begins at most, also if none of the lines since then was one of those that are asked for: longer than a line takes until it can be found, and more than AWS lets this machine's clock be
+	// wrong by.
+	allowance = 5 * time.Minute
+)
 
 // Logs hands each line to emit, oldest first as far as CloudWatch Logs sorts them, and stops at emit's first error.
 //
-// It uses FilterLogEvents, also for following: a live tail would cost by the minute, end after three hours, and could not begin in the past.
-func (f *Fleet) Logs(ctx context.Context, q LogQuery, emit func(Event) error) error {
+// It uses FilterLogEvents, also for following: a live tail would cost by the minute, end after three hours, and could not begin in the past. While following, a look that AWS throttles is left to the next one.
+func (f *Fleet) Logs(ctx context.Context, q LogQuery, report Report, emit func(Event) error) error {
 	from := q.From
 	seen := map[string]time.Time{} // ids of the lines since from
 	for {
-		input := &cloudwatchlogs.FilterLogEventsInput{
-			LogGroupName: aws.String(f.outputs[outputLogGroup]),
-			StartTime:    aws.Int64(from.UnixMilli()),
+		begun := time.Now()
+		newest, err := f.look(ctx, q, from, seen, emit)
+		throttled := retry.IsErrorThrottles(retry.DefaultThrottles).IsErrorThrottle(err) == aws.TrueTernary
+		if !q.Follow || err != nil && !throttled {
+			return err
 		}
-		if pattern := q.pattern(); pattern != "" {
-			input.FilterPattern = aws.String(pattern)
-		}
-		newest := from
-		pages := cloudwatchlogs.NewFilterLogEventsPaginator(f.logs, input)
-		for pages.HasMorePages() {
-			page, err := pages.NextPage(ctx)
-			if err != nil {
-				return err
-			}
-			for _, e := range page.Events {
-				id, at := aws.ToString(e.EventId), time.UnixMilli(aws.ToInt64(e.Timestamp)).UTC()
-				if _, again := seen[id]; again {
-					continue
-				}
-				if q.Follow {
-					seen[id] = at
-				}
-				if at.After(newest) {
-					newest = at
-				}
-				if err := emit(newEvent(e, at)); err != nil {
-					return err
-				}
-			}
-		}
-		if !q.Follow {
-			return nil
-		}
-		if back := newest.Add(-overlap); back.After(from) {
-			from = back
-		}
-		for id, at := range seen {
-			if at.Before(from) {
-				delete(seen, id)
-			}
+		if throttled {
+			report.say("AWS limits how often logs:FilterLogEvents may be called: new lines come later")
+		} else {
+			from = later(from, later(newest.Add(-overlap), begun.Add(-allowance)))
+			maps.DeleteFunc(seen, func(_ string, at time.Time) bool { return at.Before(from) })
 		}
 		if err := f.sleep(ctx); err != nil {
 			return err
 		}
 	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// look hands each line since from to emit that is not in seen, where it then is, and returns the time of the newest.
+func (f *Fleet) look(ctx context.Context, q LogQuery, from time.Time, seen map[string]time.Time, emit func(Event) error) (newest time.Time, err error) {
+	input := &cloudwatchlogs.FilterLogEventsInput{
+		LogGroupName: aws.String(f.outputs[outputLogGroup]),
+		StartTime:    aws.Int64(from.UnixMilli()),
+	}
+	if pattern := q.pattern(); pattern != "" {
+		input.FilterPattern = aws.String(pattern)
+	}
+	pages := cloudwatchlogs.NewFilterLogEventsPaginator(f.logs, input)
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return newest, err
+		}
+		for _, e := range page.Events {
+			id, at := aws.ToString(e.EventId), time.UnixMilli(aws.ToInt64(e.Timestamp)).UTC()
+			newest = later(newest, at)
+			if _, again := seen[id]; again {
+				continue
+			}
+			if q.Follow {
+				seen[id] = at
+			}
+			if err := emit(newEvent(e, at)); err != nil {
+				return newest, err
+			}
+		}
+	}
+	return newest, nil
 }
 
 func newEvent(e types.FilteredLogEvent, at time.Time) Event {

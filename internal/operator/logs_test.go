@@ -1,8 +1,10 @@
 package operator
 
 import (
+	"context"
 	"errors"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 )
@@ -21,12 +23,12 @@ func TestPattern(t *testing.T) {
 }
 
 func TestParseStatus(t *testing.T) {
-	for text, want := range map[string]Status{"407": {407, 407}, "4xx": {400, 499}, "5XX": {500, 599}, "000": {0, 0}, "0xx": {0, 99}} {
+	for text, want := range map[string]Status{"407": {407, 407}, "4xx": {400, 499}, "5XX": {500, 599}, "1xx": {100, 199}, "000": {0, 0}, "0xx": {0, 99}, "100": {100, 100}, "599": {599, 599}} {
 		if got, err := ParseStatus(text); err != nil || got != want {
 			t.Errorf("%s: %v, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"", "xx", "4x", "44xx", "axx", "40", "4070", "-40", "+40", "4.5"} {
+	for _, text := range []string{"", "xx", "4x", "44xx", "axx", "40", "4070", "-40", "+40", "4.5", "6xx", "9xx", "099", "600", "999", "4000xx"} {
 		if got, err := ParseStatus(text); err == nil {
 			t.Errorf("%q: %v", text, got)
 		}
@@ -42,7 +44,7 @@ func TestLogsEndsWithTheReader(t *testing.T) {
 	}
 	full := errors.New("full")
 	n := 0
-	err := f.Logs(t.Context(), LogQuery{From: time.Now().Add(-time.Hour), Follow: true}, func(Event) error {
+	err := f.Logs(t.Context(), LogQuery{From: time.Now().Add(-time.Hour), Follow: true}, nil, func(Event) error {
 		if n++; n == 3 {
 			return full
 		}
@@ -50,5 +52,45 @@ func TestLogsEndsWithTheReader(t *testing.T) {
 	})
 	if !errors.Is(err, full) || n != 3 {
 		t.Errorf("%d lines, error %v", n, err)
+	}
+}
+
+// Without it, following a rare line would read hours of the log every two seconds.
+func TestFollowingReadsOnlyWhatMayBeNew(t *testing.T) {
+	f, aws := connect(t)
+	if err := aws.Log("198.51.100.1", `{"method":"GET","user":"alice"}`, time.Hour-time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	lines := 0
+	begun := time.Now()
+	err := f.Logs(ctx, LogQuery{From: begun.Add(-time.Hour), Follow: true, User: "alice"}, nil, func(Event) error { lines++; return nil })
+	if !errors.Is(err, context.DeadlineExceeded) || lines != 1 {
+		t.Errorf("%d lines, error %v", lines, err)
+	}
+	var from []time.Duration
+	for _, input := range aws.Inputs("logs:FilterLogEvents") {
+		from = append(from, begun.Sub(time.UnixMilli(int64(input["startTime"].(float64)))))
+	}
+	last := from[len(from)-1]
+	if first := from[0].Round(time.Second); first != time.Hour {
+		t.Errorf("the first look began %v ago", first)
+	}
+	if want := allowance; last > want || last < want-time.Second {
+		t.Errorf("the last look of %d began %v before the first, want a little less than %v", len(from), last, want)
+	}
+}
+
+func TestQueriesThatCloudWatchLogsTakes(t *testing.T) {
+	q := LogQuery{User: strings.Repeat("u", 100)}
+	for len(q.pattern()) <= patternMax {
+		if err := q.Check(); err != nil {
+			t.Fatalf("%d characters: %v", len(q.pattern()), err)
+		}
+		q.Statuses = append(q.Statuses, Status{407, 407})
+	}
+	if err := q.Check(); err == nil {
+		t.Errorf("%d characters are taken", len(q.pattern()))
 	}
 }

@@ -32,6 +32,8 @@ type Retirement struct {
 	State string `json:"state"`
 	// Replacement is the successor's address; not valid ("") while that is not known.
 	Replacement netip.Addr `json:"replacement"`
+	// Error is why the rest was not waited for; the caller fills it in.
+	Error string `json:"error,omitempty"`
 }
 
 // Retire replaces the task with that egress address, and no other one. With an error it returns what had been done, or nil.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -22,17 +23,20 @@ type RotateOptions struct {
 type Rotation struct {
 	// Deployment is ECS's id of it.
 	Deployment string `json:"deployment"`
-	// State is "started", or "completed" when that was waited for.
+	// State is "started", or, when the end was waited for, "completed", "failed" (ECS goes back to the old tasks) or "replaced" (by another deployment).
 	State string `json:"state"`
 	// Before are the fleet's addresses before it, After the ones when it was completed.
 	Before []netip.Addr `json:"before"`
 	After  []netip.Addr `json:"after,omitempty"`
 	// Seconds is how long it took.
 	Seconds int64 `json:"seconds,omitempty"`
+	// Error is why it was not waited for to the end; the caller fills it in.
+	Error string `json:"error,omitempty"`
 }
 
 // Rotate replaces every task, as the fleet's own schedule does: new tasks serve before the first old one is taken from the load balancer, and an old one's connections have the drain time to end. It refuses
 // while another deployment is under way, which would have to begin again. When ctx ends, the rotation goes on.
+// With an error it returns the rotation if one was started, or nil.
 func (f *Fleet) Rotate(ctx context.Context, o RotateOptions, report Report) (*Rotation, error) {
 	service, err := f.describeService(ctx)
 	if err != nil {
@@ -57,7 +61,7 @@ func (f *Fleet) Rotate(ctx context.Context, o RotateOptions, report Report) (*Ro
 	if !o.Wait {
 		return r, nil
 	}
-	if err := f.awaitDeployment(ctx, r.Deployment, o.Timeout, report); err != nil {
+	if err := f.awaitDeployment(ctx, r, o.Timeout, report); err != nil {
 		if ctx.Err() != nil {
 			report.say("rotation %s goes on", r.Deployment)
 		}
@@ -91,8 +95,8 @@ func primary(service types.Service) string {
 	return ""
 }
 
-// awaitDeployment returns when the tasks of all other deployments have ended.
-func (f *Fleet) awaitDeployment(ctx context.Context, id string, timeout time.Duration, report Report) error {
+// awaitDeployment returns when every task of another deployment has ended.
+func (f *Fleet) awaitDeployment(ctx context.Context, r *Rotation, timeout time.Duration, report Report) error {
 	deadline := time.Now().Add(timeout)
 	for {
 		if err := f.sleep(ctx); err != nil {
@@ -102,26 +106,28 @@ func (f *Fleet) awaitDeployment(ctx context.Context, id string, timeout time.Dur
 		if err != nil {
 			return err
 		}
-		var ours *types.Deployment
-		old := int32(0)
-		for i, d := range service.Deployments {
-			if aws.ToString(d.Id) == id {
-				ours = &service.Deployments[i]
-			} else {
-				old += d.RunningCount
-			}
+		i := slices.IndexFunc(service.Deployments, func(d types.Deployment) bool { return aws.ToString(d.Id) == r.Deployment })
+		if i < 0 {
+			r.State = "replaced"
+			return fmt.Errorf("rotation %s was replaced by another deployment before it was done: see squidfleet ips", r.Deployment)
 		}
-		switch {
-		case ours == nil:
-			return fmt.Errorf("rotation %s was replaced by another deployment before it was done: see squidfleet ips", id)
-		case ours.RolloutState == types.DeploymentRolloutStateFailed:
-			return fmt.Errorf("rotation %s failed, and ECS goes back to the old tasks: %s; see squidfleet logs", id, aws.ToString(ours.RolloutStateReason))
-		case ours.RolloutState == types.DeploymentRolloutStateCompleted && old == 0:
+		ours := service.Deployments[i]
+		if ours.RolloutState == types.DeploymentRolloutStateFailed {
+			r.State = "failed"
+			return fmt.Errorf("rotation %s failed, and ECS goes back to the old tasks: %s; see squidfleet logs", r.Deployment, aws.ToString(ours.RolloutStateReason))
+		}
+		// ECS's own count leaves out what drains, and it may call the deployment completed meanwhile.
+		tasks, err := f.tasksOf(ctx, service)
+		if err != nil {
+			return err
+		}
+		old := len(slices.DeleteFunc(tasks, func(t Task) bool { return t.deployment == r.Deployment }))
+		if ours.RolloutState == types.DeploymentRolloutStateCompleted && old == 0 {
 			return nil
 		}
 		report.say("new tasks running: %d of %d, old tasks left: %d", ours.RunningCount, ours.DesiredCount, old)
 		if time.Now().After(deadline) {
-			return fmt.Errorf("rotation %s is not done after %v; it goes on: see squidfleet ips", id, timeout)
+			return fmt.Errorf("rotation %s is not done after %v; it goes on: see squidfleet ips", r.Deployment, timeout)
 		}
 	}
 }

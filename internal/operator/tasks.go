@@ -36,7 +36,8 @@ type Task struct {
 	// AgeSeconds counts from StartedAt.
 	AgeSeconds int64 `json:"ageSeconds"`
 
-	arn string
+	arn        string
+	deployment string // the one that started it
 }
 
 // Health puts together what the load balancer and the container's own health check say.
@@ -94,6 +95,8 @@ func (f *Fleet) tasksOf(ctx context.Context, service types.Service) ([]Task, err
 			State:   aws.ToString(t.LastStatus),
 			Spot:    aws.ToString(t.CapacityProviderName) == "FARGATE_SPOT",
 			arn:     arn,
+			// A service starts a task in the name of its deployment.
+			deployment: aws.ToString(t.StartedBy),
 		}
 		private := attachment(t, "privateIPv4Address")
 		if address, err := netip.ParseAddr(private); err == nil {

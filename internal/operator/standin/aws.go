@@ -40,6 +40,7 @@ type AWS struct {
 	fleet    fleet
 	faults   map[string]*fault
 	calls    []string
+	inputs   map[string][]map[string]any
 	problems []string
 }
 
@@ -51,7 +52,7 @@ type fault struct {
 
 // New starts one with a fleet of two tasks.
 func New() *AWS {
-	a := &AWS{fleet: newFleet(), faults: map[string]*fault{}}
+	a := &AWS{fleet: newFleet(), faults: map[string]*fault{}, inputs: map[string][]map[string]any{}}
 	a.server = httptest.NewServer(a)
 	a.URL = a.server.URL
 	return a
@@ -75,6 +76,13 @@ func (a *AWS) Calls() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return slices.Clone(a.calls)
+}
+
+// Inputs returns what an action that takes JSON was called with.
+func (a *AWS) Inputs(action string) []map[string]any {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.inputs[action])
 }
 
 // Problems returns what AWS would not have taken, or not have said.
@@ -147,6 +155,10 @@ func (a *AWS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the client is gone
 	}
+	if strings.HasPrefix(r.URL.Path, "/latest/") {
+		http.NotFound(w, r) // a machine of EC2's without a role
+		return
+	}
 	call, err := parse(r, body)
 	if err != nil {
 		a.problem("%v", err)
@@ -155,6 +167,7 @@ func (a *AWS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	action := call.service + ":" + call.operation
 	a.calls = append(a.calls, action)
+	a.inputs[action] = append(a.inputs[action], call.input)
 	signed := authorization.FindStringSubmatch(r.Header.Get("Authorization"))
 	if want := []string{AccessKey, Region, protocols[call.service].signedFor}; signed == nil || !slices.Equal(signed[1:], want) {
 		a.problem("%s is signed %q, want %q", action, r.Header.Get("Authorization"), want)

@@ -14,6 +14,7 @@ type fleet struct {
 	without         []string // outputs that the stack does not have
 	credentials     string
 	users           []string
+	password        string // everybody's; "" for each one's own
 	desired         int
 	tasks           []*task
 	deployments     []*deployment // the primary one last
@@ -177,7 +178,7 @@ func (f *fleet) find(address string) (*task, error) {
 
 // Set changes the fleet. Its changes are words, so that test scripts can name them:
 //
-//	desired N, users NAME,NAME…, credentials-in-image, stack-status STATUS, without-output ID,
+//	desired N, users NAME,NAME…, password TEXT, credentials-in-image, stack-status STATUS, without-output ID,
 //	unhealthy ADDRESS, spot ADDRESS, stopping ADDRESS, never-healthy, healthy-again, rotation-fails, rotating, rotation-begins,
 //	desired-only N (without its tasks), starts-nothing, scale-in-stalls, scale-in-goes-on, ignores-protection
 func (a *AWS) Set(change string, arguments ...string) error {
@@ -188,6 +189,8 @@ func (a *AWS) Set(change string, arguments ...string) error {
 	switch change {
 	case "users":
 		f.users = strings.Split(argument, ",")
+	case "password":
+		f.password = argument
 	case "credentials-in-image":
 		f.credentials = "image"
 	case "stack-status":

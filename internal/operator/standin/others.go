@@ -1,6 +1,7 @@
 package standin
 
 import (
+	"cmp"
 	"fmt"
 	"html"
 	"regexp"
@@ -138,15 +139,12 @@ func (a *AWS) getSecretValue(r *request) (any, error) {
 		if r.input["SecretId"] == secretARN(user) {
 			return object{
 				"ARN": secretARN(user), "Name": "Passwords" + user, "VersionId": "a1b2c3d4-5678-90ab-cdef-example11111", "VersionStages": []any{"AWSCURRENT"}, "CreatedDate": 1767323045.678,
-				"SecretString": Password(user),
+				"SecretString": cmp.Or(a.fleet.password, "pass-of-"+user),
 			}, nil
 		}
 	}
 	return nil, refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
 }
-
-// Password is the user's.
-func Password(user string) string { return "pass-of-" + user }
 
 func secretARN(user string) string {
 	return arn("secretsmanager", "secret:Passwords"+user+"1A2B3C4D-"+"5e6F7g")
