@@ -290,8 +290,49 @@ func TestPasswordFileIsWrittenBeforeTheCheck(t *testing.T) {
 	}
 }
 
-func TestPasswordsLeaveTheProcess(t *testing.T) {
-	r := newRig(t, script{}, append([]string{"KEPT=yes"}, secrets...)...)
+// nonceKey is a key of the nonces.
+const nonceKey = "0123456789abcdefghijklmnopqrstuvwxyz-key1"
+
+func TestKeyFileIsWritten(t *testing.T) {
+	const keys = nonceKey + " " + nonceKey + "-old"
+	for _, umask := range []int{0, 0o777} {
+		t.Run(fmt.Sprintf("umask %04o", umask), func(t *testing.T) {
+			r := newRig(t, script{ExitNow: true}, credentialsInImage, container.EnvDigest+"="+container.DigestFleet, container.EnvDigestKeys+"="+keys)
+			run := filepath.Join(r.directory, container.Run)
+			// What an earlier start wrote, and what one that was killed left behind.
+			for _, name := range []string{"keys", "keys.new"} {
+				if err := os.WriteFile(filepath.Join(run, name), []byte("another"), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r.umask = umask
+			p := r.start()
+			if code := p.wait(); code != 0 {
+				t.Fatalf("exit code %d, stderr:\n%s", code, p.stderr)
+			}
+			entries, err := os.ReadDir(run)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(entries) != 1 || entries[0].Name() != "keys" {
+				t.Errorf("run/ holds %v, want keys alone", entries)
+			}
+			info, err := os.Stat(filepath.Join(run, "keys"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if info.Mode() != 0o600 {
+				t.Errorf("mode %v, want 0600", info.Mode())
+			}
+			if content, err := os.ReadFile(filepath.Join(run, "keys")); err != nil || string(content) != keys {
+				t.Errorf("the file holds %q, %v", content, err)
+			}
+		})
+	}
+}
+
+func TestSecretsLeaveTheProcess(t *testing.T) {
+	r := newRig(t, script{}, append([]string{"KEPT=yes", container.EnvDigest + "=" + container.DigestFleet, container.EnvDigestKeys + "=" + nonceKey}, secrets...)...)
 	p := r.start()
 	p.waitReady()
 	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.command.Process.Pid))
@@ -301,7 +342,7 @@ func TestPasswordsLeaveTheProcess(t *testing.T) {
 	if !bytes.Contains(environ, []byte("KEPT=yes")) {
 		t.Errorf("the environment lost a variable that is not ours: %q", environ)
 	}
-	for _, secret := range []string{"open sesame", "swordfish"} {
+	for _, secret := range []string{"open sesame", "swordfish", nonceKey} {
 		if bytes.Contains(environ, []byte(secret)) {
 			t.Errorf("%q is still in the environment", secret)
 		}
@@ -674,6 +715,15 @@ func TestBadSettings(t *testing.T) {
 		}},
 		{"no keys", []string{credentialsInImage, "SQUIDFLEET_DIGEST=fleet"}, []string{
 			"SQUIDFLEET_DIGEST_KEYS: is missing; with SQUIDFLEET_DIGEST=fleet, set it to the secret that all tasks of the fleet share",
+		}},
+		{"empty keys", []string{credentialsInImage, "SQUIDFLEET_DIGEST=fleet", "SQUIDFLEET_DIGEST_KEYS="}, []string{
+			"SQUIDFLEET_DIGEST_KEYS: keys: 0 given; 1 to 8 are needed",
+		}},
+		{"a short key", []string{credentialsInImage, "SQUIDFLEET_DIGEST=fleet", "SQUIDFLEET_DIGEST_KEYS=swordfish"}, []string{
+			"SQUIDFLEET_DIGEST_KEYS: keys[0]: 9 characters; 32 to 1024 are needed",
+		}},
+		{"a malformed key behind a good one", []string{credentialsInImage, "SQUIDFLEET_DIGEST=fleet", "SQUIDFLEET_DIGEST_KEYS=" + nonceKey + " " + nonceKey + "\x01"}, []string{
+			"SQUIDFLEET_DIGEST_KEYS: keys[1]: character 41 is not printable ASCII",
 		}},
 		{"keys for nothing", []string{credentialsInImage, "SQUIDFLEET_DIGEST_KEYS=0123456789abcdef0123456789abcdef"}, []string{
 			"SQUIDFLEET_DIGEST_KEYS: only goes with SQUIDFLEET_DIGEST=fleet; leave it out",
