@@ -19,8 +19,9 @@ const (
 type Keys struct{ secrets []string }
 
 // ParseKeys reads one or several secrets, separated by white space or commas:
-// the first one signs, all of them verify. So a key is rotated by putting the
-// new one in front, and dropping the old one after a nonce's life.
+// the first one signs, all of them verify. A fleet whose tasks are replaced one
+// after another takes a new key in three steps: behind the old one, so that all
+// tasks know it; in front, so that all sign with it; alone, after a nonce's life.
 //
 // A key is any string of 32 to 1,024 printable ASCII characters, for example
 // the base64 or hex form of 32 random bytes, or a generated password; it is

@@ -22,6 +22,8 @@ const (
 // the rule that strangers writes, once a request.
 func (c Config) authentication(w *writer) {
 	w.section("Digest authentication")
+	w.line("# Squid would take white space out of a URL, which then would not be the one that the client's credentials are for.")
+	w.line("uri_whitespace deny")
 	if c.Digest == DigestFleet {
 		c.fleetDigest(w)
 	} else {
