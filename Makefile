@@ -15,6 +15,14 @@ NODE_MODULES = node_modules/.package-lock.json
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+.PHONY: go
+go:
+	@scripts/setup.sh go
+
+.PHONY: root
+root:
+	@[ "$$(id -u)" -eq 0 ] || { echo "needs root, because it makes network namespaces and runs containers: sudo -E env \"PATH=\$$PATH\" make $(or $(MAKECMDGOALS),test) (make unit needs nothing but Go)" >&2; exit 1; }
+
 .PHONY: setup
 setup: $(NODE_MODULES) ## install what is missing: npm packages and, on Debian and Ubuntu, Squid and what the tests need
 	@scripts/setup.sh
@@ -22,28 +30,30 @@ setup: $(NODE_MODULES) ## install what is missing: npm packages and, on Debian a
 $(NODE_MODULES): package.json package-lock.json
 	@scripts/setup.sh go npm
 	npm ci --no-audit --no-fund
+	@scripts/setup.sh node
 	@touch $@
 
 .PHONY: synth
-synth: $(NODE_MODULES) ## write the CloudFormation templates and the image's build context into cdk.out
+synth: go $(NODE_MODULES) ## write the CloudFormation templates and the image's build context into cdk.out
 	cdk synth --quiet $(ARGS)
 
 .PHONY: diff
-diff: $(NODE_MODULES) ## show what a deployment would change
+diff: go $(NODE_MODULES) ## show what a deployment would change
 	cdk diff $(ARGS)
 
 .PHONY: deploy
-deploy: $(NODE_MODULES) ## deploy or update the fleet
+deploy: go $(NODE_MODULES) ## deploy or update the fleet
+	@scripts/setup.sh engine
 	cdk deploy --all $(ARGS)
 
 .PHONY: destroy
-destroy: $(NODE_MODULES) ## remove the fleet
+destroy: go $(NODE_MODULES) ## remove the fleet
 	cdk destroy --all $(ARGS)
 
 ASSEMBLY ?=
 
 .PHONY: check
-check: $(NODE_MODULES) ## judge an assembly before AWS does (ASSEMBLY=cdk.out; without one, a fresh one of the parameters)
+check: go $(NODE_MODULES) ## judge an assembly before AWS does (ASSEMBLY=cdk.out; without one, a fresh one of the parameters)
 	@if [ -z "$(ASSEMBLY)" ]; then cdk synth --quiet $(ARGS); fi
 	go run ./internal/check/cmd $(or $(ASSEMBLY),cdk.out)
 
@@ -53,9 +63,9 @@ local: ## run a fleet on this machine, with addresses that change: no AWS, no co
 	go run ./cmd/squidfleet local $(ARGS)
 
 .PHONY: test
-test: lint $(NODE_MODULES) ## lint, then run every test: pure Go, templates, a real Squid, a real image (needs root for the namespaces)
+test: root lint $(NODE_MODULES) ## lint, then run every test: pure Go, templates, a real Squid, a real image (needs root for the namespaces)
 	@scripts/setup.sh squid podman debootstrap curl ip chromium python
-	go test -timeout 25m $$(go list ./... | grep -v /integration)
+	packages=$$(go list ./...) && go test -timeout 25m $$(echo "$$packages" | grep -v /integration)
 	go test -timeout 25m -p 1 ./integration ./integration/image ./integration/lifecycle # one at a time: they signal processes and wait for them
 	$(MAKE) check
 	go test -timeout 10m -v ./integration/rotation # in full, because its counts are what it is for
@@ -67,13 +77,13 @@ unit: ## run the tests that need nothing but Go
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck, shellcheck
 	@scripts/setup.sh go shellcheck
-	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not formatted (gofmt -w): $$unformatted" >&2; exit 1; }
+	@files=$$(git ls-files '*.go') && unformatted=$$(gofmt -l $$files) || exit; [ -z "$$unformatted" ] || { echo "not formatted (gofmt -w): $$unformatted" >&2; exit 1; }
 	go vet ./...
 	go run $(STATICCHECK) ./...
-	shellcheck $$(git ls-files '*.sh') .ci/run
+	shellcheck $$(git grep -lI '^#!/bin/sh' -- ':!*.go')
 
 .PHONY: bench
-bench: $(NODE_MODULES) ## measure synth, throughput and image, into docs/benchmarks.md (needs root)
-	@scripts/setup.sh squid podman debootstrap curl ip
+bench: root go $(NODE_MODULES) ## measure synth, throughput and image, into docs/benchmarks.md (needs root)
 	go run ./internal/bench/synth
+	@scripts/setup.sh squid podman debootstrap curl ip
 	go test -run '^$$' -bench . -benchtime 1x -timeout 60m -p 1 ./integration ./integration/image

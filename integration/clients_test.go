@@ -114,7 +114,7 @@ func TestPythonRequestsWorkWhileTasksAreReplaced(t *testing.T) {
 // browser is a Chromium, under one of the names it goes by.
 func browser(t *testing.T) string {
 	t.Helper()
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+	for _, name := range []string{"google-chrome", "chromium", "chromium-browser"} {
 		if path, err := exec.LookPath(name); err == nil {
 			return path
 		}

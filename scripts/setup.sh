@@ -1,24 +1,36 @@
 #!/bin/sh
-# Installs what is missing of the tools named on the command line; without a name, all of them.
+# Installs what is missing of the tools named on the command line; without a name, all that the tests need.
 # On Debian and Ubuntu it uses apt-get (through sudo where needed); elsewhere it says what is missing and how to get it.
 # Exit code: 0 everything is there, 1 something is missing and could not be installed, 2 wrong usage.
 set -eu
 
-tools="go npm squid podman debootstrap curl shellcheck ip chromium python"
+tools="go npm node squid podman debootstrap curl shellcheck ip chromium python"
+# Needed by a deployment only.
+tools_by_name_only="engine"
+
+# The Node.js that npm ci installs goes before the machine's, as in the Makefile.
+PATH=$(dirname "$0")/../node_modules/.bin:$PATH
+
+# SETUP_ROOT is where the tests of this script keep what it reads and writes outside of PATH.
+root=${SETUP_ROOT:-}
 
 usage() {
 	echo "usage: scripts/setup.sh [TOOL ...]"
 	echo "tools: $tools"
+	echo "only by name: $tools_by_name_only"
 }
 
 # A program that shows that a tool is there. Squid's helper is part of what is needed, and lies outside of PATH.
 is_there() {
 	case $1 in
-	squid) { command -v squid || test -x /usr/sbin/squid; } && test -x /usr/lib/squid/digest_file_auth ;;
+	node) node --version | grep -Eq '^v(2[2-9]|[3-9][0-9]|[1-9][0-9][0-9])\.' ;;
+	engine) if [ -n "${CDK_DOCKER:-}" ]; then command -v "$CDK_DOCKER"; else command -v docker && docker info; fi ;;
+	squid) { command -v squid || test -x "$root/usr/sbin/squid"; } && test -x "$root/usr/lib/squid/digest_file_auth" ;;
 	podman) command -v podman && command -v runc ;; # docker is no substitute: the tests give the engine a store of its own
-	debootstrap) command -v debootstrap || test -x /usr/sbin/debootstrap ;;
-	ip) command -v ip || test -x /sbin/ip ;;
-	chromium) command -v chromium || command -v chromium-browser || command -v google-chrome ;;
+	debootstrap) command -v debootstrap || test -x "$root/usr/sbin/debootstrap" ;;
+	ip) command -v ip || test -x "$root/sbin/ip" ;;
+	# A snap's stub is a program, too, and fails.
+	chromium) google-chrome --version || chromium --version || chromium-browser --version ;;
 	python) /usr/bin/python3 -c 'import requests_toolbelt' ;;
 	*) command -v "$1" ;;
 	esac >/dev/null 2>&1
@@ -29,20 +41,26 @@ debian_packages() {
 	podman) echo "podman runc uidmap" ;;
 	ip) echo iproute2 ;;
 	python) echo python3-requests-toolbelt ;;
-	go | npm) ;; # Debian's are too old
+	go | npm | node) ;; # Debian's are too old
+	engine) ;;          # which one, and who may use it, is for the machine's owner to say
+	chromium) is_ubuntu || echo chromium ;; # Ubuntu's is a snap, which needs a running snapd
 	*) echo "$1" ;;
 	esac
 }
+
+is_ubuntu() { grep -q '^ID=ubuntu$' "$root/etc/os-release" 2>/dev/null; }
 
 advice() {
 	case $1 in
 	go) echo "go: install the version named in go.mod or a newer one, see https://go.dev/dl/" ;;
 	npm) echo "npm: install Node.js 22 or newer with npm, see https://nodejs.org/" ;;
+	node) echo "node: install Node.js 22 or newer, see https://nodejs.org/ (npm ci brings one for Linux on x64 and arm64 only)" ;;
+	engine) echo "engine: a deployment builds the image: install Docker and start it, or install Podman and set CDK_DOCKER=podman" ;;
 	squid) echo "squid: install Squid 5.7 or newer with digest_file_auth (Debian, Ubuntu: squid); it runs on Linux only the way the tests need it" ;;
 	podman) echo "podman: install podman with runc, for the tests of the image; docker is not enough" ;;
 	debootstrap) echo "debootstrap: makes the base image where no registry can be reached (Debian, Ubuntu: debootstrap)" ;;
 	ip) echo "ip: install iproute2; the tests with a real Squid make network namespaces (Linux only)" ;;
-	chromium) echo "chromium: install Chromium or Google Chrome; it is one of the clients that the tests send through the proxy" ;;
+	chromium) echo "chromium: install Google Chrome (https://www.google.com/chrome/) or Chromium (Debian: chromium); it is one of the clients that the tests send through the proxy" ;;
 	python) echo "python: install Python's requests and requests_toolbelt for /usr/bin/python3 (Debian, Ubuntu: python3-requests-toolbelt)" ;;
 	*) echo "$1: install it with your system's package manager (brew install $1, dnf install $1, ...)" ;;
 	esac
@@ -57,25 +75,41 @@ as_root() {
 }
 
 # Debian starts a service when its package is installed. The tests start their own Squids; the machine's stays off.
-policy=/usr/sbin/policy-rc.d
+policy=$root/usr/sbin/policy-rc.d
+keep_services_off() {
+	[ ! -e "$policy" ] || return 0
+	# However this ends: a policy that stays keeps every later package from starting its service.
+	trap 'as_root rm -f "$policy"' EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	trap 'exit 129' HUP
+	printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+	as_root chmod 755 "$policy"
+}
+
+apt_get() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -q "$@" >&2; }
+
+# Installs the Debian packages of the tools given: at once, or else one tool after the other, so that one that cannot be had keeps no other away.
+# shellcheck disable=SC2046,SC2086 # lists of package names
 apt_install() {
-	made_policy=no
-	if [ ! -e $policy ]; then
-		printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
-		as_root chmod 755 $policy
-		made_policy=yes
-	fi
-	status=0
-	{ as_root apt-get update -q && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"; } >&2 || status=$?
-	[ $made_policy = no ] || as_root rm -f $policy
-	return $status
+	packages=$(for tool in "$@"; do debian_packages "$tool"; done | xargs)
+	[ -n "$packages" ] || return 0
+	echo "setup: installing $packages" >&2
+	keep_services_off
+	apt_get update || echo "setup: apt-get update failed" >&2
+	install="install -y --no-install-recommends"
+	if apt_get $install $packages; then return 0; fi
+	for tool in "$@"; do
+		packages=$(debian_packages "$tool")
+		[ -z "$packages" ] || apt_get $install $packages || echo "setup: apt-get could not install $packages" >&2
+	done
 }
 
 for argument in "$@"; do
 	case $argument in
 	-h | --help) usage && exit 0 ;;
 	esac
-	case " $tools " in
+	case " $tools $tools_by_name_only " in
 	*" $argument "*) ;;
 	*)
 		echo "setup: unknown tool \"$argument\"" >&2
@@ -86,19 +120,17 @@ for argument in "$@"; do
 done
 [ $# -gt 0 ] || eval "set -- $tools"
 
-packages=
+missing=
 for tool in "$@"; do
-	is_there "$tool" || packages="$packages $(debian_packages "$tool")"
+	is_there "$tool" || missing="$missing $tool"
 done
-packages=$(echo "$packages" | xargs)
-if [ -n "$packages" ] && command -v apt-get >/dev/null 2>&1 && { [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null 2>&1; }; then
-	echo "setup: installing $packages" >&2
-	# shellcheck disable=SC2086 # a list of package names
-	apt_install $packages || echo "setup: apt-get failed" >&2
+if [ -n "$missing" ] && command -v apt-get >/dev/null 2>&1 && { [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null 2>&1; }; then
+	# shellcheck disable=SC2086 # a list of tools
+	apt_install $missing
 fi
 
-missing=0
-for tool in "$@"; do
-	is_there "$tool" || { missing=1 && echo "setup: missing: $(advice "$tool")" >&2; }
+status=0
+for tool in $missing; do
+	is_there "$tool" || { status=1 && echo "setup: missing: $(advice "$tool")" >&2; }
 done
-exit $missing
+exit $status
