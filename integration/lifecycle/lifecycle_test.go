@@ -130,7 +130,18 @@ func TestLifeCycle(t *testing.T) {
 	})
 
 	chapter("bootstrap", func(t *testing.T) {
-		cdk(t, "bootstrap", "aws://"+awsstandin.Account+"/"+awsstandin.Region).expect(t, 0, "bootstrapped")
+		// As docs/deploying.md has it, for least privilege. What the policy allows is not looked at here.
+		policy := "arn:aws:iam::" + awsstandin.Account + ":policy/SquidfleetExecution"
+		cdk(t, "bootstrap", "aws://"+awsstandin.Account+"/"+awsstandin.Region, "--cloudformation-execution-policies", policy).expect(t, 0, "bootstrapped")
+		var attached []any
+		for _, role := range aws.Resources("AWS::IAM::Role") {
+			if role.LogicalID == "CloudFormationExecutionRole" {
+				attached, _ = role.Properties["ManagedPolicyArns"].([]any)
+			}
+		}
+		if !slices.Equal(attached, []any{policy}) {
+			t.Errorf("CloudFormation works with %v, want %s alone", attached, policy)
+		}
 		if got := aws.Status("CDKToolkit"); got != "CREATE_COMPLETE" {
 			t.Errorf("CDKToolkit is %q", got)
 		}

@@ -70,7 +70,7 @@ func (s *Server) createChangeSet(r *request) (any, error) {
 	case kind == "UPDATE" && !slices.Contains(updatable, st.status):
 		return nil, invalid("Stack:%s is in %s state and can not be updated.", st.arn, st.status)
 	case kind != "CREATE" && kind != "UPDATE":
-		return nil, invalid("ChangeSetType %s is not part of the stand-in", kind)
+		return nil, unknown("ChangeSetType %s", kind)
 	}
 	d := deployment{template: t}
 	for _, one := range r.list("Capabilities") {
@@ -93,13 +93,16 @@ func (s *Server) createChangeSet(r *request) (any, error) {
 	if d.raw, d.resolved, err = s.readParameters(t, r.list("Parameters"), previous); err != nil {
 		return nil, err
 	}
-	if st == nil {
+	isNew := st == nil
+	if isNew {
 		st = &stack{name: name, arn: fmt.Sprintf("arn:%s:cloudformation:%s:%s:stack/%s/%s", partition, Region, Account, name, s.id()), created: time.Now(), resources: map[string]*resource{}}
-		s.stacks = append(s.stacks, st)
-		st.become("REVIEW_IN_PROGRESS", "User Initiated")
 	}
 	if err := s.evaluator(st, d).rules(); err != nil {
 		return nil, err
+	}
+	if isNew {
+		s.stacks = append(s.stacks, st)
+		st.become("REVIEW_IN_PROGRESS", "User Initiated")
 	}
 	if slices.ContainsFunc(st.changeSets, func(set *changeSet) bool { return set.name == setName }) {
 		return nil, &apiError{"AlreadyExistsException", fmt.Sprintf("ChangeSet %s already exists", setName), http.StatusBadRequest}
@@ -115,13 +118,13 @@ func (s *Server) createChangeSet(r *request) (any, error) {
 // standardMode refuses the other way of deploying, in which CloudFormation does not wait for resources to become stable.
 func standardMode(r *request) error {
 	if mode := r.text("DeploymentConfig.Mode"); mode != "" && mode != "STANDARD" {
-		return invalid("DeploymentConfig.Mode %s is not part of the stand-in", mode)
+		return unknown("DeploymentConfig.Mode %s", mode)
 	}
 	return nil
 }
 
 // updatable are the states in which a stack can be updated.
-var updatable = []string{"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "UPDATE_FAILED", "CREATE_FAILED"}
+var updatable = []string{"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "UPDATE_FAILED", "CREATE_FAILED"}
 
 // noChange is the very reason by which the CLI tells that there is nothing to do.
 const noChange = "The submitted information didn't contain changes. Submit different information to create a change set."
@@ -161,14 +164,27 @@ func (s *Server) plan(st *stack, set *changeSet) {
 			continue
 		}
 		changed, replaced := s.compare(old, after)
-		metadata := !equal(old.declaration.Metadata, declared.Metadata)
-		if len(changed) == 0 && !metadata {
+		var attributes []string
+		for _, attribute := range []struct {
+			name          string
+			before, after any
+		}{
+			{"Metadata", old.declaration.Metadata, declared.Metadata},
+			{"DeletionPolicy", old.declaration.DeletionPolicy, declared.DeletionPolicy},
+			{"UpdateReplacePolicy", old.declaration.UpdateReplacePolicy, declared.UpdateReplacePolicy},
+			{"Tags", st.deployed.tags, d.tags},
+		} {
+			if !equal(attribute.before, attribute.after) {
+				attributes = append(attributes, attribute.name)
+			}
+		}
+		if len(changed) == 0 && len(attributes) == 0 {
 			continue
 		}
 		if replaced {
 			coming[id] = after
 		}
-		set.add("Modify", after, old.id, s.details(after.kind, changed, metadata))
+		set.add("Modify", after, old.id, s.details(after.kind, changed, attributes))
 	}
 	for id, old := range st.resources {
 		if included, err := e.includedID(id); err == nil && !included {
@@ -204,14 +220,15 @@ func (set *changeSet) add(action string, r *resource, id string, details []detai
 	set.changes = append(set.changes, change{"Resource", one})
 }
 
-func (s *Server) details(kind string, changed []string, metadata bool) []detail {
+// details tells the properties that change, and what else of the resource does: its metadata, policies, the stack's tags.
+func (s *Server) details(kind string, changed, attributes []string) []detail {
 	var all []detail
 	for _, name := range changed {
 		recreation := map[string]string{"yes": "Always", "maybe": "Conditionally", "": "Never"}[string(s.spec[kind].Properties[name].Replaces)]
 		all = append(all, detail{target{"Properties", name, recreation}, "Static", "DirectModification"})
 	}
-	if metadata {
-		all = append(all, detail{target{"Metadata", "", "Never"}, "Static", "DirectModification"})
+	for _, attribute := range attributes {
+		all = append(all, detail{target{attribute, "", "Never"}, "Static", "DirectModification"})
 	}
 	return all
 }
@@ -266,7 +283,7 @@ func (s *Server) executeChangeSet(r *request) (any, error) {
 		return nil, err
 	}
 	if r.flag("DisableRollback") {
-		return nil, invalid("DisableRollback is not part of the stand-in")
+		return nil, unknown("DisableRollback")
 	}
 	if !set.executable {
 		return nil, &apiError{"InvalidChangeSetStatus", fmt.Sprintf("ChangeSet [%s] cannot be executed in its current status of [%s]", set.arn, set.status), http.StatusBadRequest}

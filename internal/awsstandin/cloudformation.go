@@ -137,12 +137,12 @@ func (s *Server) deleteStack(r *request) (any, error) {
 	for export := range st.exports {
 		if importer := s.importer(st, export); importer != "" {
 			steps = append(steps, func() {
-				st.operation = nil
+				st.end()
 				st.become("DELETE_FAILED", fmt.Sprintf("Delete canceled. Cannot delete export %s as it is in use by %s.", export, importer))
 			})
 		}
 	}
-	steps = append(steps, s.deletions(st, "DELETE")...)
+	steps = append(steps, s.deletions(st, "DELETE_FAILED")...)
 	st.start(append(steps, func() {
 		st.outputs, st.exports, st.changeSets = nil, nil, nil
 		st.become("DELETE_COMPLETE", "")

@@ -15,7 +15,13 @@ func (s *Server) describeStackResources(r *request) (any, error) {
 	type stackResource struct{ StackId, StackName, LogicalResourceId, PhysicalResourceId, ResourceType, ResourceStatus string }
 	var all []stackResource
 	for _, one := range st.resources {
-		all = append(all, stackResource{st.arn, st.name, one.logicalID, one.id, one.kind, "CREATE_COMPLETE"})
+		var status string
+		for _, e := range st.events {
+			if e.LogicalResourceId == one.logicalID {
+				status = e.ResourceStatus
+			}
+		}
+		all = append(all, stackResource{st.arn, st.name, one.logicalID, one.id, one.kind, status})
 	}
 	return struct {
 		StackResources []stackResource `xml:"StackResources>member"`

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -161,7 +162,7 @@ var scope = regexp.MustCompile(`^AWS4-HMAC-SHA256 Credential=([^/]+)/\d{8}/([^/]
 // ServeHTTP answers one call of any service.
 func (s *Server) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	r := &request{http: hr, read: map[string]bool{}, arguments: map[string]any{}}
-	result, err := s.answer(r)
+	result, err := s.answerOrPanic(r)
 	s.mu.Lock()
 	call := Call{Service: r.service, Action: r.action, Principal: r.principal}
 	var refused *apiError
@@ -171,7 +172,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 		refused = &apiError{"InternalFailure", err.Error(), http.StatusBadRequest}
 		call.Error, call.Unanswered = refused.Error(), true
 	}
-	if call.Error == unknownCall {
+	if call.Error == unknownCall || call.Error == unsigned {
 		call.Unanswered = true
 	}
 	if err == nil {
@@ -190,8 +191,26 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	writeResult(w, r, result)
 }
 
-// unknownCall is the error of a call that the stand-in has no answer to.
-const unknownCall = "NotInTheStandIn"
+const (
+	// unknownCall is the error of a call, or of what it asks for, that the stand-in has no answer to.
+	unknownCall = "NotInTheStandIn"
+	// unsigned is the error of a call that has no signature: the CLI makes none.
+	unsigned = "MissingAuthenticationToken"
+)
+
+func unknown(format string, arguments ...any) error {
+	return &apiError{unknownCall, fmt.Sprintf(format, arguments...) + " is not part of the stand-in", http.StatusBadRequest}
+}
+
+// answerOrPanic is answer, with a defect of the stand-in's own as an error, so that the call is recorded and the test fails.
+func (s *Server) answerOrPanic(r *request) (result any, err error) {
+	defer func() {
+		if defect := recover(); defect != nil {
+			err = fmt.Errorf("the stand-in failed: %v\n%s", defect, debug.Stack())
+		}
+	}()
+	return s.answer(r)
+}
 
 // answer reads a call and has it handled.
 func (s *Server) answer(r *request) (any, error) {
@@ -199,7 +218,7 @@ func (s *Server) answer(r *request) (any, error) {
 	form := scope.FindStringSubmatch(r.http.Header.Get("Authorization"))
 	if form == nil {
 		r.service, r.action = "?", r.http.Method+" "+r.http.URL.Path
-		return nil, &apiError{"MissingAuthenticationToken", "the call is not signed", http.StatusForbidden}
+		return nil, &apiError{unsigned, "the call is not signed", http.StatusForbidden}
 	}
 	key, region := form[1], form[2]
 	r.service = form[3]
@@ -218,7 +237,7 @@ func (s *Server) answer(r *request) (any, error) {
 	}
 	handle := handlers[r.service+":"+r.action]
 	if handle == nil {
-		return nil, &apiError{unknownCall, r.service + ":" + r.action + " is not part of the stand-in", http.StatusBadRequest}
+		return nil, unknown("%s:%s", r.service, r.action)
 	}
 	return handle(s, r)
 }

@@ -21,9 +21,10 @@ type stack struct {
 	exports            map[string]any
 	events             []event
 	changeSets         []*changeSet
-	// operation is what is still to be done, a step at a time, and stride how many steps a look takes.
-	operation []func()
-	stride    int
+	// operation is what is still to be done, a step at a time, and stride how many steps a look takes. operations counts them, because a step may end its own operation, or begin another.
+	operation  []func()
+	stride     int
+	operations int
 }
 
 // deployment is a template with all that goes with it.
@@ -120,11 +121,19 @@ func (st *stack) tell(r *resource, status, reason string) {
 // start begins an operation. It goes on at each look, and is over after the third.
 func (st *stack) start(steps []func()) {
 	st.operation, st.stride = steps, (len(steps)+2)/3
+	st.operations++
 }
+
+// end gives an operation up.
+func (st *stack) end() { st.start(nil) }
 
 // look lets the operation go on after what is seen now.
 func (st *stack) look() {
-	for range min(st.stride, len(st.operation)) {
+	this := st.operations
+	for range st.stride {
+		if st.operations != this || len(st.operation) == 0 {
+			return
+		}
 		step := st.operation[0]
 		st.operation = st.operation[1:]
 		step()
@@ -160,7 +169,7 @@ func (e *evaluator) properties(d declaration) (map[string]any, error) {
 // deploy brings the stack to a deployment, or back to where it was. verb is CREATE or UPDATE.
 func (s *Server) deploy(st *stack, d deployment, verb string) {
 	before := st.deployed
-	resources, outputs, exports := maps.Clone(st.resources), st.outputs, st.exports
+	resources, outputs, exports, kept := maps.Clone(st.resources), st.outputs, st.exports, slices.Clone(st.kept)
 	st.deployed = d
 	st.become(verb+"_IN_PROGRESS", "User Initiated")
 	waves, err := d.template.waves()
@@ -174,7 +183,7 @@ func (s *Server) deploy(st *stack, d deployment, verb string) {
 		// Nothing of the rest is begun.
 		if verb == "CREATE" {
 			st.become("ROLLBACK_IN_PROGRESS", fmt.Sprintf("The following resource(s) failed to create: [%s]. Rollback requested by user.", strings.Join(failed, ", ")))
-			st.start(append(s.deletions(st, "DELETE"), func() {
+			st.start(append(s.deletions(st, "ROLLBACK_FAILED"), func() {
 				st.outputs, st.exports = nil, nil
 				st.become("ROLLBACK_COMPLETE", "")
 			}))
@@ -192,7 +201,7 @@ func (s *Server) deploy(st *stack, d deployment, verb string) {
 		st.start([]func(){
 			func() {
 				st.deployed, st.resources, st.outputs, st.exports = before, resources, outputs, exports
-				st.kept = nil
+				st.kept = kept
 				st.become("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", "")
 			},
 			func() {
@@ -435,8 +444,8 @@ func dependency(r *resource, user string) string {
 	return fmt.Sprintf("Resource handler returned message: \"resource %s has a dependent object, %s (Service: Ec2, Status Code: 400)\"", r.id, user)
 }
 
-// deletions are the steps of deleting a stack's resources, the last made first. A resource that cannot be deleted ends them.
-func (s *Server) deletions(st *stack, verb string) []func() {
+// deletions are the steps of deleting a stack's resources, the last made first. A resource that cannot be deleted ends them, and the stack is in the state given then.
+func (s *Server) deletions(st *stack, otherwise string) []func() {
 	waves, _ := st.deployed.template.waves()
 	slices.Reverse(waves)
 	var steps []func()
@@ -448,23 +457,23 @@ func (s *Server) deletions(st *stack, verb string) []func() {
 				switch {
 				case r == nil:
 				case r.declaration.DeletionPolicy == "Retain":
-					st.tell(r, verb+"_SKIPPED", "")
+					st.tell(r, "DELETE_SKIPPED", "")
 					delete(st.resources, id)
 					st.kept = append(st.kept, r)
 				default:
-					st.tell(r, verb+"_IN_PROGRESS", "")
+					st.tell(r, "DELETE_IN_PROGRESS", "")
 					if user := s.user(r); user != "" {
-						st.tell(r, verb+"_FAILED", dependency(r, user))
+						st.tell(r, "DELETE_FAILED", dependency(r, user))
 						failed = append(failed, id)
 						continue
 					}
 					delete(st.resources, id)
-					st.tell(r, verb+"_COMPLETE", "")
+					st.tell(r, "DELETE_COMPLETE", "")
 				}
 			}
 			if len(failed) > 0 {
-				st.operation = nil
-				st.become("DELETE_FAILED", fmt.Sprintf("The following resource(s) failed to delete: [%s].", strings.Join(failed, ", ")))
+				st.end()
+				st.become(otherwise, fmt.Sprintf("The following resource(s) failed to delete: [%s].", strings.Join(failed, ", ")))
 			}
 		})
 	}

@@ -522,9 +522,28 @@ func TestCallsWithoutAnAnswerAreTold(t *testing.T) {
 	if err := s.prepare(t, "CREATE", "Stack", resources(vpc), "NotificationARNs.member.1=x"); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"cloudformation:CreateChangeSet with NotificationARNs.member.1", "cloudformation:ListStacks (" + unknownCall + ")", "ssm:PutParameter (" + unknownCall + ")"}
-	if got := s.Unanswered(); !slices.Equal(got, want) {
-		t.Errorf("unanswered %q, want %q", got, want)
+	_, err = s.cloudformation(t, "ExecuteChangeSet", "StackName=Stack", "ChangeSetName=set", "DisableRollback=true")
+	expect(t, err, "DisableRollback is not part of the stand-in")
+	response, err := http.Post(s.URL, "application/x-www-form-urlencoded", strings.NewReader("Action=GetCallerIdentity"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	handlers["sts:GetCallerIdentity"] = func(*Server, *request) (any, error) { panic("a defect") }
+	defer func() { handlers["sts:GetCallerIdentity"] = (*Server).getCallerIdentity }()
+	request, err := http.NewRequest(http.MethodPost, s.URL, strings.NewReader("Action=GetCallerIdentity"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.send(t, "sts", Region, userKey, "", request)
+	unanswered := s.Unanswered()
+	for i, told := range unanswered {
+		unanswered[i], _, _ = strings.Cut(told, "\n") // without the stack
+	}
+	want := []string{"?:POST / (" + unsigned + ")", "cloudformation:CreateChangeSet with NotificationARNs.member.1", "cloudformation:ExecuteChangeSet (" + unknownCall + ")", "cloudformation:ListStacks (" + unknownCall + ")",
+		"ssm:PutParameter (" + unknownCall + ")", "sts:GetCallerIdentity (InternalFailure: the stand-in failed: a defect"}
+	if !slices.Equal(unanswered, want) {
+		t.Errorf("unanswered %q, want %q", unanswered, want)
 	}
 }
 
@@ -568,6 +587,13 @@ func TestCredentialsAreThoseHandedOut(t *testing.T) {
 	}
 	named := strings.Replace(role, `{"AssumeRolePolicyDocument"`, `{"RoleName": "the-role", "AssumeRolePolicyDocument"`, 1)
 	if _, err := s.run(t, "CREATE", "Stack", resources(named), "Capabilities.member.1=CAPABILITY_NAMED_IAM"); err != nil {
+		t.Fatal(err)
+	}
+	if status, _ := assume(); status != http.StatusForbidden {
+		t.Errorf("a role that trusts a service only: %d", status)
+	}
+	trusting := strings.Replace(named, `"AssumeRolePolicyDocument": {}`, `"AssumeRolePolicyDocument": {"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": {"Ref": "AWS::AccountId"}}}]}`, 1)
+	if _, err := s.run(t, "UPDATE", "Stack", resources(trusting), "Capabilities.member.1=CAPABILITY_NAMED_IAM"); err != nil {
 		t.Fatal(err)
 	}
 	status, body := assume()

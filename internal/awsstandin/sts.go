@@ -3,6 +3,7 @@ package awsstandin
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -13,7 +14,33 @@ func (s *Server) getCallerIdentity(r *request) (any, error) {
 	return identity{arn, "AIDACKCEVSQ6C2EXAMPLE", Account}, nil
 }
 
-// assumeRole hands out credentials of a role that a stack has made.
+// trustsAccount says whether a role's trust policy admits the account's own principals, as those of the bootstrap's roles do, and not only services. Conditions and other accounts are not looked at.
+func trustsAccount(role *resource) bool {
+	document, _ := role.properties["AssumeRolePolicyDocument"].(map[string]any)
+	for _, statement := range listOf(document["Statement"]) {
+		statement, _ := statement.(map[string]any)
+		principal, _ := statement["Principal"].(map[string]any)
+		if statement["Effect"] != "Allow" || !slices.Contains(listOf(statement["Action"]), any("sts:AssumeRole")) {
+			continue
+		}
+		for _, admitted := range listOf(principal["AWS"]) {
+			if admitted == Account || admitted == fmt.Sprintf("arn:%s:iam::%s:root", partition, Account) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// listOf is a policy's value as a list: IAM takes one without brackets, too.
+func listOf(value any) []any {
+	if list, is := value.([]any); is {
+		return list
+	}
+	return []any{value}
+}
+
+// assumeRole hands out credentials of a role that a stack has made, and that trusts the account.
 func (s *Server) assumeRole(r *request) (any, error) {
 	r.indifferent("RoleSessionName", "DurationSeconds")
 	arn := r.text("RoleArn")
@@ -21,7 +48,7 @@ func (s *Server) assumeRole(r *request) (any, error) {
 	r.list("Tags")
 	r.list("TransitiveTagKeys")
 	name := strings.TrimPrefix(arn, fmt.Sprintf("arn:%s:iam::%s:role/", partition, Account))
-	if s.find("AWS::IAM::Role", name) == nil {
+	if role := s.find("AWS::IAM::Role", name); role == nil || !trustsAccount(role) {
 		return nil, &apiError{"AccessDenied", fmt.Sprintf("User is not authorized to perform: sts:AssumeRole on resource: %s", arn), http.StatusForbidden}
 	}
 	id := s.id()
