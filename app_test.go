@@ -386,6 +386,33 @@ func TestSynthWithTheCLIWarnsOfTheDocumentationRangeOnce(t *testing.T) {
 	}
 }
 
+// The example of mistakes in the README is what the CLI really says.
+func TestTheREADMEsMistakes(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, ok := strings.Cut(string(text), "    $ npx cdk synth ")
+	example, _, ok2 := strings.Cut(example, "\n\n")
+	if !ok || !ok2 {
+		t.Fatal("the README has no example of mistakes")
+	}
+	arguments, want, _ := strings.Cut(example, "\n")
+	output, err := cdkCommand(append([]string{"synth"}, strings.Fields(arguments)...)...).CombinedOutput()
+	if err == nil {
+		t.Fatal("the example is no mistake")
+	}
+	var said []string
+	for line := range strings.Lines(string(output)) {
+		if !strings.HasPrefix(line, "npm ") {
+			said = append(said, "    "+strings.TrimSuffix(line, "\n"))
+		}
+	}
+	if got := strings.Join(said, "\n"); got != want {
+		t.Errorf("the README shows\n%s\ninstead of\n%s", want, got)
+	}
+}
+
 func TestCdkJSONListsEveryParameterWithItsDefault(t *testing.T) {
 	given := map[string]any{}
 	for key, value := range cdkJSON(t).Context {

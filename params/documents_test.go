@@ -40,32 +40,6 @@ func TestTheREADMEHoldsTheTable(t *testing.T) {
 	}
 }
 
-// The example of mistakes in the README is what these parameters really give.
-func TestTheREADMEsMistakes(t *testing.T) {
-	text, err := os.ReadFile("../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, example, ok := strings.Cut(string(text), "    $ npx cdk synth ")
-	example, _, ok2 := strings.Cut(example, "\n\n")
-	if !ok || !ok2 {
-		t.Fatal("the README has no example of mistakes")
-	}
-	command, want, _ := strings.Cut(example, "\n")
-	context := map[string]any{}
-	for _, argument := range strings.Split(command, "-c ")[1:] {
-		key, value, _ := strings.Cut(strings.TrimSpace(argument), "=")
-		context[key] = value
-	}
-	_, err = Parse(context)
-	if err == nil {
-		t.Fatal("the example is no mistake")
-	}
-	if got, want := strings.TrimSpace(err.Error()), strings.TrimSpace(strings.ReplaceAll("\n"+want, "\n    ", "\n")); got != want {
-		t.Errorf("the README shows\n%s\ninstead of\n%s", want, got)
-	}
-}
-
 // The README names no make target that does not exist.
 func TestTheREADMEsMakeTargetsExist(t *testing.T) {
 	text, err := os.ReadFile("../README.md")
