@@ -41,8 +41,8 @@
 //
 // A proof is bound to the password as well as to address and user, and only a
 // nonce of this client's leads to one. An exemption ends two nonce lives after
-// its nonce was made, and with the first wrong password that is sent under it:
-// for that nonce and for every proof that came or will come of it. So a captured
+// its nonce was made, and with the first wrong password that it lets through: for
+// that nonce and for every proof that came or will come of it. So a captured
 // header is good for one guess a task beyond those of everybody else.
 package digest
 

@@ -31,9 +31,9 @@ const (
 	// lineMax is the longest line of Squid that is understood: a URL and a
 	// header of 8 KiB each, were every byte of them quoted, fit in.
 	lineMax = 64 << 10
-	// delayedMax is how many answers may be held back at a time: well below
+	// delayedMax is how many answers may be held back at a time: half of
 	// Concurrency, so that they hold nothing else back.
-	delayedMax = 16
+	delayedMax = Concurrency / 2
 )
 
 // Serve answers Squid as a helper of external_acl_type with [Concurrency] and

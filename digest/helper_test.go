@@ -144,9 +144,6 @@ func TestAnswersFitIntoOneRead(t *testing.T) {
 	if !h.result.Stale || longest*Concurrency > read {
 		t.Errorf("%d answers of %d bytes, stale %v: %d of %d", Concurrency, longest, h.result.Stale, longest*Concurrency, read)
 	}
-	if delayedMax > Concurrency/2 {
-		t.Errorf("%d of %d requests may be held back", delayedMax, Concurrency)
-	}
 }
 
 func TestHelperGoesOnAfterMalformedLines(t *testing.T) {

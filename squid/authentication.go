@@ -32,10 +32,10 @@ func (c Config) authentication(w *writer) {
 }
 
 // squidDigest writes Squid's own Digest. A nonce lives for half an hour; its counter is not checked, because clients that send several requests
-// at a time under one nonce would fail, and nonce_max_count is beyond what a client sends in that time.
+// at a time under one nonce would fail, and nonce_max_count is beyond what a client sends in that time. The concurrency is such that the helper's answers, 60 bytes each, fit into one of Squid's reads: see digest.Concurrency.
 func (c Config) squidDigest(w *writer) {
 	w.line("auth_param digest program %s -c %s", helperProgram, c.PasswordFile)
-	w.line("auth_param digest children 2 startup=1 idle=1 concurrency=1000")
+	w.line("auth_param digest children 2 startup=1 idle=1 concurrency=500")
 	w.line("auth_param digest realm %s", c.Realm)
 	w.line("auth_param digest nonce_garbage_interval 5 minutes")
 	w.line("auth_param digest nonce_max_duration 30 minutes")
