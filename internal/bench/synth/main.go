@@ -8,8 +8,10 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
+	"syscall"
 	"time"
 
 	"squidfleet/internal/bench"
@@ -20,13 +22,17 @@ import (
 const warmRuns = 5
 
 func main() {
-	if err := run(); err != nil {
+	// What a run writes is large, and must go on Ctrl-C as well.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench synth:", err)
 		os.Exit(1)
 	}
 }
 
-func run() error {
+func run(ctx context.Context) error {
 	top, err := os.MkdirTemp("", "squidfleet-bench-")
 	if err != nil {
 		return err
@@ -36,24 +42,25 @@ func run() error {
 	cold := []string{
 		"GOCACHE=" + filepath.Join(top, "gocache"),
 		"JSII_RUNTIME_PACKAGE_CACHE_ROOT=" + filepath.Join(top, "jsii"),
+		"TMPDIR=" + top, // what an interrupted compilation leaves goes with the rest
 	}
 	fmt.Fprintln(os.Stderr, "synth with empty caches ...")
-	coldSynth, err := timed(func() error { return synth(top, cold) })
+	coldSynth, err := timed(func() error { return synth(ctx, top, cold) })
 	if err != nil {
 		return err
 	}
-	warmSynth, err := several("synth", func() error { return synth(top, cold) })
+	warmSynth, err := several("synth", func() error { return synth(ctx, top, cold) })
 	if err != nil {
 		return err
 	}
 
 	os.Setenv("GOCACHE", filepath.Join(top, "gocache-staging"))
 	fmt.Fprintln(os.Stderr, "staging with an empty cache ...")
-	coldStage, err := timed(func() error { return stage(top) })
+	coldStage, err := timed(func() error { return stage(ctx, top) })
 	if err != nil {
 		return err
 	}
-	warmStage, err := several("staging", func() error { return stage(top) })
+	warmStage, err := several("staging", func() error { return stage(ctx, top) })
 	if err != nil {
 		return err
 	}
@@ -90,16 +97,19 @@ func timed(f func() error) (time.Duration, error) {
 	return time.Since(begin), err
 }
 
-func synth(top string, env []string) error {
+func synth(ctx context.Context, top string, env []string) error {
 	out := filepath.Join(top, "cdk.out")
 	defer os.RemoveAll(out)
-	command := exec.Command("cdk", "synth", "--quiet", "--output", out)
+	command := exec.CommandContext(ctx, "cdk", "synth", "--quiet", "--output", out)
 	command.Env = append(os.Environ(), env...)
 	command.Stderr = os.Stderr
+	// The CLI passes an interrupt on to what it runs.
+	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
+	command.WaitDelay = 10 * time.Second
 	return command.Run()
 }
 
-func stage(top string) error {
+func stage(ctx context.Context, top string) error {
 	p, err := params.Parse(nil)
 	if err != nil {
 		return err
@@ -110,5 +120,5 @@ func stage(top string) error {
 		LoadBalancerCidrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/28")},
 		VpcCidrs:          []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")},
 	}
-	return proxyimage.Stage(context.Background(), dir, p, network, nil)
+	return proxyimage.Stage(ctx, dir, p, network, nil)
 }
