@@ -25,12 +25,12 @@ var (
 // attempts bounds the search for a free address: other fleets on the machine may have some.
 const attempts = 512
 
-// free returns the first address from one on at which all of the ports can be listened at.
+// free returns the first address from one on at which a task can listen at all of its ports. After the network's last comes the tasks' first.
 func free(from netip.Addr, ports ...int) (netip.Addr, error) {
 	address := from
 	for range attempts {
 		if !network.Contains(address) {
-			address = from
+			address = firstTask
 		}
 		err := listenable(address, ports)
 		switch {
@@ -56,13 +56,19 @@ func listenable(address netip.Addr, ports []int) error {
 	return nil
 }
 
-// explain adds to an error of listening what can be done about it.
+// explain adds to an error of listening at one of the network's addresses what can be done about it.
 func explain(err error) error {
-	switch {
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
+	if errors.Is(err, syscall.EADDRNOTAVAIL) {
 		return fmt.Errorf("%w; a local fleet needs the addresses %s on the loopback interface: sudo ip address add %s dev lo", err, network, network)
+	}
+	return err
+}
+
+// explainPort adds to an error of listening at the clients' port what can be done about it.
+func explainPort(err error) error {
+	switch {
 	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("%w; ports below 1024 need root: choose another with --port PORT or -c listenerPort=PORT", err)
+		return fmt.Errorf("%w; ports below 1024 need root: choose another with --port PORT", err)
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("%w; end the program that listens there, or choose another with --port PORT", err)
 	}

@@ -3,7 +3,6 @@ package local
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -31,6 +30,7 @@ type Fleet struct {
 	squid     string
 	user      *owner
 	dir       string
+	lock      *os.File // on dir
 	digestKey string
 	balancer  *nlb.Balancer
 	broken    chan error
@@ -48,7 +48,7 @@ type Fleet struct {
 }
 
 // Start stages the files once, starts the tasks and returns when all of them are in service. Clients may connect then. It needs what proxyimage.Stage needs, and Squid. On an error nothing is left
-// running. Close must be called otherwise.
+// running. Close must be called otherwise. A ctx that ends meanwhile gives the start up; its error is returned then, unless something is left.
 func Start(ctx context.Context, o Options) (_ *Fleet, err error) {
 	if err := supported(); err != nil {
 		return nil, err
@@ -60,8 +60,15 @@ func Start(ctx context.Context, o Options) (_ *Fleet, err error) {
 	f := &Fleet{o: o, digestKey: rand.Text() + rand.Text(), nextAddress: firstTask, broken: make(chan error, 1)}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	defer func() {
-		if err != nil {
-			err = errors.Join(err, f.Close())
+		if err == nil {
+			return
+		}
+		// Whoever gave up the start knows why it failed, but for what could not be cleared up.
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		if left := f.Close(); left != nil {
+			err = fmt.Errorf("%v; and besides: %w", err, left)
 		}
 	}()
 	if f.squid, err = findSquid(container.SquidPath); err != nil {
@@ -92,7 +99,7 @@ func (f *Fleet) listen() (net.Listener, error) {
 	address := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(f.o.Port))
 	l, err := net.Listen("tcp4", address.String())
 	if err != nil {
-		return nil, explain(err)
+		return nil, explainPort(err)
 	}
 	f.Endpoint = l.Addr().(*net.TCPAddr).AddrPort()
 	return l, nil
@@ -118,8 +125,9 @@ func (f *Fleet) stage(ctx context.Context) error {
 	if here.Credentials != params.CredentialsImage {
 		passwords = nil
 	}
+	sweep(os.Geteuid())
 	var err error
-	if f.dir, err = os.MkdirTemp("", "squidfleet-local-"); err != nil {
+	if f.dir, f.lock, err = makeDir(); err != nil {
 		return err
 	}
 	if err := os.Chmod(f.dir, 0o755); err != nil { // The tasks' user may be another one.
@@ -255,6 +263,9 @@ func (f *Fleet) Close() error {
 	f.group.Wait()
 	if f.dir == "" {
 		return nil
+	}
+	if f.lock != nil {
+		defer f.lock.Close()
 	}
 	if err := os.RemoveAll(f.dir); err != nil {
 		return fmt.Errorf("remove the fleet's files: %w", err)

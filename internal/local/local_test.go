@@ -2,12 +2,14 @@ package local
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -174,16 +176,16 @@ func TestAFreeAddressIsOneAtWhichAllPortsAreFree(t *testing.T) {
 	if err != nil || got.String() != "127.77.200.3" {
 		t.Errorf("%v, %v", got, err)
 	}
-	// Beyond the network the search begins again.
-	if got, err := free(netip.MustParseAddr("127.77.255.255"), first); err != nil || !network.Contains(got) {
-		t.Errorf("%v, %v", got, err)
+	// Beyond the network's last address, which is in use here, the search begins again at the tasks' first.
+	last := listen("127.77.255.255:0").Addr().(*net.TCPAddr).Port
+	for _, from := range []string{"127.77.255.255", "127.78.0.0"} {
+		if got, err := free(netip.MustParseAddr(from), last); err != nil || got != firstTask {
+			t.Errorf("from %s: %v, %v", from, got, err)
+		}
 	}
 	everywhere := listen("0.0.0.0:0").Addr().(*net.TCPAddr).Port
 	if _, err := free(from, everywhere); err == nil || !strings.Contains(err.Error(), "no free address: the ports") {
 		t.Errorf("%v", err)
-	}
-	if _, err := free(netip.MustParseAddr("203.0.113.9"), first); err == nil {
-		t.Error("an address that is not this machine's was free")
 	}
 }
 
@@ -195,14 +197,94 @@ func TestErrorsOfListeningTellWhatToDo(t *testing.T) {
 	defer l.Close()
 	_, inUse := net.Listen("tcp4", l.Addr().String())
 	_, notOurs := net.Listen("tcp4", "203.0.113.9:35201")
-	for want, err := range map[string]error{
-		"choose another with --port PORT":           inUse,
-		"sudo ip address add 127.77.0.0/16 dev lo":  notOurs,
-		"ports below 1024 need root":                &net.OpError{Op: "listen", Err: os.NewSyscallError("bind", syscall.EACCES)},
-		"something that nobody can do anything for": errors.New("something that nobody can do anything for"),
+	denied := &net.OpError{Op: "listen", Err: os.NewSyscallError("bind", syscall.EACCES)}
+	other := errors.New("something that nobody can do anything for")
+	for _, c := range []struct {
+		explain func(error) error
+		err     error
+		want    string
+	}{
+		{explainPort, inUse, "end the program that listens there, or choose another with --port PORT"},
+		{explainPort, denied, "ports below 1024 need root: choose another with --port PORT"},
+		{explainPort, other, other.Error()},
+		{explain, notOurs, "sudo ip address add 127.77.0.0/16 dev lo"},
+		{explain, inUse, inUse.Error()}, // not a word of --port, which is another one
 	} {
-		if got := explain(err); !strings.Contains(got.Error(), want) || !errors.Is(got, err) {
-			t.Errorf("%v lacks %q", got, want)
+		if got := c.explain(c.err); !strings.HasSuffix(got.Error(), c.want) || !errors.Is(got, c.err) {
+			t.Errorf("%v does not end in %q", got, c.want)
+		}
+	}
+}
+
+// A program that listens at a port of all addresses is common, 8080 above all.
+func TestTheOriginTakesAnyPortIfItsOwnIsInUse(t *testing.T) {
+	if everywhere, err := net.Listen("tcp4", fmt.Sprint("0.0.0.0:", originPort)); err == nil { // Otherwise somebody else does just that.
+		defer everywhere.Close()
+	}
+	o, err := StartOrigin(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	if !network.Contains(o.Address.Addr()) || o.Address.Port() == originPort {
+		t.Errorf("it listens on %v", o.Address)
+	}
+}
+
+func TestOtherSystemsAreToldFirstOfAllWhatIsMissing(t *testing.T) {
+	system = "darwin"
+	defer func() { system = runtime.GOOS }()
+	_, origin := StartOrigin(nil)
+	_, fleet := Start(t.Context(), Options{})
+	for _, err := range []error{origin, fleet} {
+		if !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), "on darwin: the entrypoint is a program for Linux") {
+			t.Error(err)
+		}
+	}
+}
+
+// What a fleet left whose program was killed goes with the next one's start; what is in use, or another user's, or something else, stays.
+func TestLeftoversAreSweptAway(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	sharedMemory = t.TempDir()
+	defer func() { sharedMemory = "/dev/shm" }()
+	left, lock, err := makeDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lock.Close() // as when its program ends
+	used, lock, err := makeDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	var others []string
+	for _, name := range []string{"squidfleet-local-notes", "squidfleet-local-1*", "other-1"} {
+		others = append(others, filepath.Join(os.TempDir(), name))
+		if err := os.Mkdir(others[len(others)-1], 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	segment := func(of string) string { return filepath.Join(sharedMemory, squidPrefix(of)+"12-cf__metadata.shm") }
+	foreign := filepath.Join(sharedMemory, "squid-cf__metadata.shm")
+	for _, path := range []string{filepath.Join(left, "passwords"), filepath.Join(used, "passwords"), segment(left), segment(used), foreign} {
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exists := func(path string) bool { _, err := os.Lstat(path); return err == nil }
+
+	sweep(os.Getuid() + 1)
+	if !exists(left) || !exists(segment(left)) {
+		t.Error("another user's files were removed")
+	}
+	sweep(os.Getuid())
+	if exists(left) || exists(segment(left)) {
+		t.Error("it is still there")
+	}
+	for _, path := range append(others, used, segment(used), foreign) {
+		if !exists(path) {
+			t.Errorf("%s was removed", path)
 		}
 	}
 }

@@ -6,10 +6,11 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"syscall"
 	"time"
 )
 
-// originPort is the origin's; unlike 80 it needs no privileges.
+// originPort is the origin's, if it can be; unlike 80 it needs no privileges.
 const originPort = 8080
 
 // Origin is a web server on this machine.
@@ -22,22 +23,32 @@ type Origin struct {
 
 // StartOrigin starts an origin. A nil handler answers every request with the address it came from and a line end. Close must be called.
 func StartOrigin(handler http.Handler) (*Origin, error) {
+	if err := supported(); err != nil {
+		return nil, err
+	}
 	if handler == nil {
 		handler = http.HandlerFunc(tellAddress)
 	}
-	address, err := free(firstOrigin, originPort)
-	if err != nil {
-		return nil, err
-	}
-	o := &Origin{Address: netip.AddrPortFrom(address, originPort), done: make(chan error, 1)}
-	listener, err := net.Listen("tcp4", o.Address.String())
+	listener, err := listenOrigin()
 	if err != nil {
 		return nil, explain(err)
 	}
+	o := &Origin{Address: listener.Addr().(*net.TCPAddr).AddrPort(), done: make(chan error, 1)}
 	o.server.Handler = handler
 	o.server.ReadHeaderTimeout = time.Minute
 	go func() { o.done <- o.server.Serve(listener) }()
 	return o, nil
+}
+
+// listenOrigin takes the usual port at the first address that has it free. If it is in use everywhere, by a program that listens at all addresses, any other port does.
+func listenOrigin() (net.Listener, error) {
+	for address := firstOrigin; address.Less(firstTask); address = address.Next() {
+		l, err := net.Listen("tcp4", netip.AddrPortFrom(address, originPort).String())
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			return l, err
+		}
+	}
+	return net.Listen("tcp4", netip.AddrPortFrom(firstOrigin, 0).String())
 }
 
 func tellAddress(w http.ResponseWriter, r *http.Request) {

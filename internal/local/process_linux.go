@@ -1,9 +1,10 @@
 package local
 
-import "syscall"
-
-// supported reports why the tasks cannot run on this system, or nil.
-func supported() error { return nil }
+import (
+	"io/fs"
+	"os"
+	"syscall"
+)
 
 // taskProcess keeps a terminal's Ctrl-C from the task, which is told by its fleet what to do, and lets the kernel end it should this program be killed. The kernel means the thread that started the
 // task; Go's runtime ends only threads that a goroutine has locked.
@@ -17,3 +18,18 @@ func taskProcess(o *owner) *syscall.SysProcAttr {
 
 // killGroup ends the entrypoint, and with it what it started: the kernel ends Squid with it. An error means that it has ended.
 func killGroup(pid int) error { return syscall.Kill(-pid, syscall.SIGKILL) }
+
+// lockFile takes the lock of a file or directory, or fails at once if it is not to wait for it.
+func lockFile(f *os.File, wait bool) error {
+	how := syscall.LOCK_EX
+	if !wait {
+		how |= syscall.LOCK_NB
+	}
+	return syscall.Flock(int(f.Fd()), how)
+}
+
+// ownedBy says whether a file is a user's.
+func ownedBy(info fs.FileInfo, uid int) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(stat.Uid) == uid
+}

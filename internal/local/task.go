@@ -91,7 +91,7 @@ func (f *Fleet) newTask() (*task, error) {
 	f.number++
 	t := &task{
 		id:      fmt.Sprintf("task-%d", f.number),
-		name:    fmt.Sprintf("squidfleet%dt%d", os.Getpid(), f.number),
+		name:    fmt.Sprint(squidPrefix(f.dir), f.number),
 		address: address,
 		zone:    zoneName((f.number - 1) % f.o.Zones),
 		phase:   PhaseStarting,
@@ -227,10 +227,7 @@ func (f *Fleet) remove(t *task) {
 	f.tasks = slices.DeleteFunc(f.tasks, func(other *task) bool { return other == t })
 	f.mu.Unlock()
 	os.RemoveAll(t.dir) // Close removes what is above it, and tells when that fails.
-	segments, _ := filepath.Glob("/dev/shm/" + t.name + "-*")
-	for _, segment := range segments {
-		os.Remove(segment)
-	}
+	removeSegments(t.name)
 }
 
 // signal sends a signal to the entrypoint alone, as ECS does; one that has ended does not mind.
