@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,7 +26,12 @@ type localFlags struct {
 	rotateEvery        string
 	speed              float64
 	json               bool
+
+	tasksGiven, portGiven bool
 }
+
+// defaultTasks show more than the two of fleetSize that addresses change.
+const defaultTasks = 3
 
 // Limits of --speed: slower than AWS shows nothing, and beyond 60 the times get shorter than a busy machine's hiccups.
 const (
@@ -58,12 +65,13 @@ It needs Linux, Go and Squid, and no privileges.`,
   squidfleet local --json | jq -r 'select(.event == "serving").task.address'`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			flags.tasksGiven, flags.portGiven = cmd.Flags().Changed("tasks"), cmd.Flags().Changed("port")
 			return s.local(cmd.Context(), flags)
 		},
 	}
 	f := cmd.Flags()
 	f.StringArrayVarP(&flags.context, "context", "c", nil, "a parameter as KEY=VALUE, instead of cdk.json's; may be repeated")
-	f.IntVar(&flags.tasks, "tasks", 3, fmt.Sprintf("how many tasks, 1 to %d", local.MaxTasks))
+	f.IntVar(&flags.tasks, "tasks", 0, fmt.Sprintf("how many tasks, 1 to %d (default: fleetSize if -c gives one, 1 with digest=squid, otherwise %d)", local.MaxTasks, defaultTasks))
 	f.IntVar(&flags.zones, "zones", 2, fmt.Sprintf("how many zones the load balancer has a node in, 1 to %d", local.MaxZones))
 	f.IntVar(&flags.port, "port", 0, "the load balancer's port on 127.0.0.1 (default: the parameter listenerPort)")
 	f.StringVar(&flags.rotateEvery, "rotate-every", "", "how often to replace every task, or off (default: the parameter rotateEvery divided by --speed)")
@@ -74,20 +82,22 @@ It needs Linux, Go and Squid, and no privileges.`,
 
 // localPlan is what the flags and the parameters come to.
 type localPlan struct {
-	options local.Options
-	every   time.Duration // 0: never
-	speed   float64
+	options  local.Options
+	users    []localUser
+	every    time.Duration // 0: never
+	speed    float64
+	warnings []string
 }
 
 func (flags localFlags) plan() (localPlan, error) {
 	var plan localPlan
-	if flags.tasks < 1 || flags.tasks > local.MaxTasks {
+	if flags.tasksGiven && (flags.tasks < 1 || flags.tasks > local.MaxTasks) {
 		return plan, usage("--tasks %d: must be from 1 to %d", flags.tasks, local.MaxTasks)
 	}
 	if flags.zones < 1 || flags.zones > local.MaxZones {
 		return plan, usage("--zones %d: must be from 1 to %d", flags.zones, local.MaxZones)
 	}
-	if flags.port < 0 || flags.port > 65535 {
+	if flags.portGiven && (flags.port < 1 || flags.port > 65535) {
 		return plan, usage("--port %d: must be from 1 to 65535", flags.port)
 	}
 	if !(flags.speed >= speedMin && flags.speed <= speedMax) { // NaN is neither
@@ -99,6 +109,9 @@ func (flags localFlags) plan() (localPlan, error) {
 	}
 	p, err := params.Parse(values)
 	if err != nil {
+		return plan, err
+	}
+	if p.FleetSize, err = flags.fleetSize(p); err != nil {
 		return plan, err
 	}
 	passwords, err := localPasswords(p)
@@ -120,15 +133,33 @@ func (flags localFlags) plan() (localPlan, error) {
 		return plan, usage("--rotate-every %v: is over before a rotation may be, which takes up to %v at --speed %v; rotate less often, or give a higher --speed or a shorter -c drainTimeout",
 			every, least.Round(time.Second/10), flags.speed)
 	}
-	port := flags.port
-	if port == 0 {
-		port = p.ListenerPort
+	port := p.ListenerPort
+	if flags.portGiven {
+		port = flags.port
 	}
 	return localPlan{
-		options: local.Options{Params: p, Passwords: passwords, Tasks: flags.tasks, Zones: flags.zones, Port: port, Timing: timing},
-		every:   every,
-		speed:   flags.speed,
+		options:  local.Options{Params: p, Passwords: passwords, Tasks: p.FleetSize, Zones: flags.zones, Port: port, Timing: timing},
+		users:    localUsers(p, passwords, os.LookupEnv),
+		every:    every,
+		speed:    flags.speed,
+		warnings: slices.DeleteFunc(p.Warnings(), func(w string) bool { return !strings.HasPrefix(w, "digest: ") }), // The others are about clients elsewhere.
 	}, nil
+}
+
+// fleetSize is how many tasks there are to be. That of cdk.json is no wish for this machine.
+func (flags localFlags) fleetSize(p *params.Params) (int, error) {
+	given := slices.ContainsFunc(flags.context, func(c string) bool { return strings.HasPrefix(c, "fleetSize=") })
+	switch {
+	case flags.tasksGiven:
+		return flags.tasks, nil
+	case given && p.FleetSize > local.MaxTasks:
+		return 0, usage("-c fleetSize=%d: this machine runs at most %d tasks; give fewer, or --tasks", p.FleetSize, local.MaxTasks)
+	case given:
+		return p.FleetSize, nil
+	case p.Digest == params.DigestSquid: // It is for a fleet of one.
+		return 1, nil
+	}
+	return defaultTasks, nil
 }
 
 // localPasswords are generated, as AWS would, or those that the image would be built with.
@@ -161,8 +192,14 @@ func (s *streams) local(ctx context.Context, flags localFlags) (err error) {
 	screen := newLocalScreen(s, flags.json)
 	plan.options.Origin = origin.Address
 	plan.options.Report = screen.event
+	for _, warning := range plan.warnings {
+		screen.note("warning: %s", warning)
+	}
 	screen.note("compiling the entrypoint (the first time takes a while) and starting %d tasks", plan.options.Tasks)
 	fleet, err := local.Start(ctx, plan.options)
+	if errors.Is(err, context.Canceled) {
+		return nil // It is how it is meant to end, before it has begun as well.
+	}
 	if err != nil {
 		return err
 	}
@@ -177,39 +214,74 @@ func (s *streams) local(ctx context.Context, flags localFlags) (err error) {
 	return screen.watch(ctx, fleet, plan.every)
 }
 
+// localUser is a user and where his password is: that of the image is not written out, because it is a real one.
+type localUser struct {
+	name     string
+	password string
+	variable string // of the environment, instead of a password
+}
+
+func localUsers(p *params.Params, passwords []squid.Credential, lookup func(string) (string, bool)) (all []localUser) {
+	for _, c := range passwords {
+		if p.Credentials != params.CredentialsImage {
+			all = append(all, localUser{name: c.User, password: c.Password})
+			continue
+		}
+		variable := squid.PasswordVariable(c.User)
+		if _, set := lookup(variable); !set {
+			variable = proxyimage.PasswordVariable
+		}
+		all = append(all, localUser{name: c.User, variable: variable})
+	}
+	return all
+}
+
+// word is what a shell makes user:password of.
+func (u localUser) word() string {
+	if u.variable != "" {
+		return `"` + u.name + ":$" + u.variable + `"` // A user's name has nothing that a shell would obey.
+	}
+	return shellWord(u.name + ":" + u.password)
+}
+
 // localWelcome is what a user needs.
 type localWelcome struct {
-	Event       string            `json:"event"` // "ready"
-	Endpoint    string            `json:"endpoint"`
-	Origin      string            `json:"origin"`
-	Passwords   map[string]string `json:"passwords"`
-	Curl        string            `json:"curl"`
-	Speed       float64           `json:"speed"`
-	RotateEvery string            `json:"rotateEvery"`
+	Event     string            `json:"event"` // "ready"
+	Endpoint  string            `json:"endpoint"`
+	Origin    string            `json:"origin"`
+	Passwords map[string]string `json:"passwords"`
+	// PasswordVariables are there instead of Passwords with credentials=image.
+	PasswordVariables map[string]string `json:"passwordVariables,omitempty"`
+	Curl              string            `json:"curl"`
+	Speed             float64           `json:"speed"`
+	RotateEvery       string            `json:"rotateEvery"`
 
-	users []squid.Credential
+	users []localUser
 }
 
 func welcome(fleet *local.Fleet, origin *local.Origin, plan localPlan) localWelcome {
 	w := localWelcome{
-		Event:       "ready",
-		Endpoint:    fleet.Endpoint.String(),
-		Origin:      "http://" + origin.Address.String() + "/",
-		Passwords:   map[string]string{},
-		Speed:       plan.speed,
-		RotateEvery: "off",
-		users:       plan.options.Passwords,
+		Event:             "ready",
+		Endpoint:          fleet.Endpoint.String(),
+		Origin:            "http://" + origin.Address.String() + "/",
+		Passwords:         map[string]string{},
+		PasswordVariables: map[string]string{},
+		Speed:             plan.speed,
+		RotateEvery:       "off",
+		users:             plan.users,
 	}
 	if plan.every > 0 {
 		w.RotateEvery = plan.every.String()
 	}
-	for _, c := range w.users {
-		w.Passwords[c.User] = c.Password
+	for _, u := range w.users {
+		if u.variable != "" {
+			w.PasswordVariables[u.name] = u.variable
+		} else {
+			w.Passwords[u.name] = u.password
+		}
 	}
-	first := w.users[0]
 	// Without --noproxy, a NO_PROXY that names 127.0.0.0/8 would have curl go around the proxy.
-	w.Curl = fmt.Sprintf("curl -sS --noproxy '' --proxy http://%s --proxy-digest --proxy-user %s %s",
-		w.Endpoint, shellWord(first.User+":"+first.Password), w.Origin)
+	w.Curl = fmt.Sprintf("curl -sS --noproxy '' --proxy http://%s --proxy-digest --proxy-user %s %s", w.Endpoint, w.users[0].word(), w.Origin)
 	return w
 }
 

@@ -75,16 +75,31 @@ func (l *localScreen) ready(w localWelcome) error {
 	fmt.Fprintf(out, "\nThe fleet listens on %s; rotation every %s; AWS's times, %v times as fast.\n", w.Endpoint, w.RotateEvery, w.Speed)
 	fmt.Fprintf(out, "Paste into another terminal, to see the addresses change from connection to connection:\n\n")
 	fmt.Fprintf(out, "  for i in 1 2 3 4 5 6; do %s; done\n\n", w.Curl)
-	for _, c := range w.users[1:] {
-		fmt.Fprintf(out, "User %s has the password %s\n", c.User, c.Password)
+	if w.users[0].variable != "" {
+		fmt.Fprintf(out, "The passwords are the image's: the other terminal needs the same variables.\n")
+	}
+	for _, u := range w.users[1:] {
+		if u.variable != "" {
+			fmt.Fprintf(out, "User %s has the password in $%s\n", u.name, u.variable)
+		} else {
+			fmt.Fprintf(out, "User %s has the password %s\n", u.name, u.password)
+		}
 	}
 	_, err := fmt.Fprintf(out, "Ctrl-C ends everything.\n\n")
 	l.begun = true
 	return err
 }
 
+// localFleet is what is shown.
+type localFleet interface {
+	Tasks() []local.Task
+	Broken() <-chan error
+	Rotate(context.Context) (local.Rotation, error)
+	Close() error
+}
+
 // watch shows the fleet, and rotates it, until ctx ends or the fleet is broken.
-func (l *localScreen) watch(ctx context.Context, fleet *local.Fleet, every time.Duration) error {
+func (l *localScreen) watch(ctx context.Context, fleet localFleet, every time.Duration) error {
 	ticker := time.NewTicker(redraw)
 	defer ticker.Stop()
 	var next time.Time
@@ -115,7 +130,7 @@ func (l *localScreen) watch(ctx context.Context, fleet *local.Fleet, every time.
 		case <-ticker.C:
 		case <-due:
 			if plan(); rotating {
-				l.note("a rotation is due, and the last one is not over: left out")
+				l.event(local.Event{Time: time.Now(), Kind: local.RotationLeftOut, Detail: "the last one is not over"})
 				break
 			}
 			rotating = true
@@ -149,9 +164,12 @@ func (l *localScreen) draw(fleet interface{ Tasks() []local.Task }, next time.Ti
 	if hidden > 0 {
 		fmt.Fprintf(&b, "and %d more\n", hidden)
 	}
-	b.WriteString("\n" + localSummary(tasks, next) + "\n" + cut(printable(l.latest), width) + "\n")
+	b.WriteString("\n" + localSummary(tasks, next) + "\n" + printable(l.latest) + "\n")
 
-	text := b.String()
+	var text string
+	for line := range strings.Lines(b.String()) {
+		text += cut(strings.TrimSuffix(line, "\n"), width) + "\n"
+	}
 	var frame strings.Builder
 	if l.drawn > 0 {
 		fmt.Fprintf(&frame, "\x1b[%dA", l.drawn)
@@ -203,11 +221,42 @@ func localSummary(tasks []local.Task, next time.Time) string {
 	return line
 }
 
-// cut shortens a line to a terminal's width.
+// cut shortens a line to a terminal's width: one that went on in the next would spoil the place of the table. Colours take no room.
 func cut(line string, width int) string {
-	runes := []rune(line)
-	if len(runes) <= width || width < 1 {
-		return line
+	var b strings.Builder
+	room, escape := width, false
+	for i, r := range line {
+		switch {
+		case r == '\x1b':
+			escape = true
+		case escape:
+			escape = r != 'm'
+		case room == 1 && visible(line[i:]) > 1:
+			b.WriteString("…")
+			if strings.ContainsRune(b.String(), '\x1b') {
+				b.WriteString("\x1b[0m")
+			}
+			return b.String()
+		default:
+			room--
+		}
+		b.WriteRune(r)
 	}
-	return string(runes[:width-1]) + "…"
+	return b.String()
+}
+
+// visible is how many columns a line takes.
+func visible(line string) (columns int) {
+	escape := false
+	for _, r := range line {
+		switch {
+		case r == '\x1b':
+			escape = true
+		case escape:
+			escape = r != 'm'
+		default:
+			columns++
+		}
+	}
+	return columns
 }

@@ -2,12 +2,16 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"squidfleet/internal/local"
+	"squidfleet/params"
 	"squidfleet/squid"
 )
 
@@ -25,7 +29,10 @@ func TestLocalTableFitsTheTerminal(t *testing.T) {
 			t.Errorf("room for %d: %d rows, %d hidden", room, len(rows), hidden)
 		}
 	}
-	for text, want := range map[string]string{"12345": "12345", "123456": "1234…", "äöüßéè": "äöüß…"} {
+	for text, want := range map[string]string{
+		"12345": "12345", "123456": "1234…", "äöüßéè": "äöüß…", "": "",
+		"\x1b[32m12345\x1b[0m": "\x1b[32m12345\x1b[0m", "1\x1b[32m23456\x1b[0m7": "1\x1b[32m234…\x1b[0m",
+	} {
 		if got := cut(text, 5); got != want {
 			t.Errorf("%q cut is %q, want %q", text, got, want)
 		}
@@ -65,7 +72,7 @@ func TestLocalTableIsDrawnInItsOwnPlace(t *testing.T) {
 	var out bytes.Buffer
 	screen := newLocalScreen(&streams{out: &out, err: &out, colours: true}, false)
 	screen.size = func() (int, int) { return 80, 24 }
-	if err := screen.ready(localWelcome{users: []squid.Credential{{User: "proxy", Password: "open sesame"}}}); err != nil {
+	if err := screen.ready(localWelcome{users: []localUser{{name: "proxy", password: "open sesame"}}}); err != nil {
 		t.Fatal(err)
 	}
 	out.Reset()
@@ -83,6 +90,16 @@ func TestLocalTableIsDrawnInItsOwnPlace(t *testing.T) {
 	if want := "\x1b[" + string(rune('0'+before)) + "A\r"; !strings.HasPrefix(out.String(), want) || !strings.Contains(out.String(), "rotation began") || !strings.HasSuffix(out.String(), "\x1b[J") {
 		t.Errorf("%q does not begin with %q, or lacks the event", out.String(), want)
 	}
+	// A line that a narrow terminal wraps would take two.
+	screen.size = func() (int, int) { return 20, 24 }
+	out.Reset()
+	screen.draw(shown(localTasks(3)), time.Now())
+	_, table, _ := strings.Cut(out.String(), "\r")
+	for line := range strings.Lines(table) {
+		if line = strings.TrimSuffix(line, "\x1b[K\n"); line != "\x1b[J" && visible(line) > 20 {
+			t.Errorf("%q is longer than the terminal is wide", line)
+		}
+	}
 	screen.end()
 	out.Reset()
 	screen.draw(shown(localTasks(3)), time.Time{})
@@ -96,6 +113,86 @@ func TestLocalTableIsDrawnInItsOwnPlace(t *testing.T) {
 type shown []local.Task
 
 func (s shown) Tasks() []local.Task { return s }
+
+// idle is a fleet whose rotations never end.
+type idle struct {
+	shown
+	broken chan error
+	closed chan struct{}
+}
+
+func (f idle) Broken() <-chan error { return f.broken }
+func (f idle) Rotate(context.Context) (local.Rotation, error) {
+	<-f.closed
+	return local.Rotation{}, errors.New("the fleet was closed")
+}
+func (f idle) Close() error { close(f.closed); return nil }
+
+func TestLocalLeavesARotationOutThatTheLastOneIsInTheWayOf(t *testing.T) {
+	for name, want := range map[string]string{"lines": " rotation left out: the last one is not over\n", "json": `"event":"rotation left out","detail":"the last one is not over"`} {
+		var out, err strings.Builder
+		screen := newLocalScreen(&streams{out: &out, err: &err}, name == "json")
+		fleet := idle{shown(localTasks(1)), make(chan error), make(chan struct{})}
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		if err := screen.watch(ctx, fleet, 10*time.Millisecond); err != nil {
+			t.Error(err)
+		}
+		if !strings.Contains(out.String(), want) || err.Len() > 0 {
+			t.Errorf("%s: %q, and stderr %q; want %q on stdout", name, &out, &err, want)
+		}
+	}
+}
+
+func TestLocalEndsWhenTheFleetCannotGoOn(t *testing.T) {
+	var out strings.Builder
+	fleet := idle{shown(localTasks(1)), make(chan error, 1), make(chan struct{})}
+	fleet.broken <- errors.New("no task starts any more")
+	if err := newLocalScreen(&streams{out: &out, err: &out}, false).watch(t.Context(), fleet, 0); err == nil || err.Error() != "no task starts any more" {
+		t.Error(err)
+	}
+}
+
+// Those are real passwords, which nobody asked for.
+func TestLocalDoesNotWriteThePasswordsOfAnImage(t *testing.T) {
+	passwords := []squid.Credential{{User: "alice", Password: "open sesame"}, {User: "bob", Password: "s3cret&c"}}
+	only := func(names ...string) func(string) (string, bool) {
+		return func(name string) (string, bool) { return "", slices.Contains(names, name) }
+	}
+	for _, c := range []struct {
+		context map[string]any
+		lookup  func(string) (string, bool)
+		want    []string
+	}{
+		{map[string]any{"users": "alice", "credentials": "image"}, only("SQUIDFLEET_PASSWORD"), []string{`"alice:$SQUIDFLEET_PASSWORD"`}},
+		{map[string]any{"users": "alice", "credentials": "image"}, only("SQUIDFLEET_PASSWORD_ALICE"), []string{`"alice:$SQUIDFLEET_PASSWORD_ALICE"`}},
+		{map[string]any{"users": "alice,bob", "credentials": "image"}, only("SQUIDFLEET_PASSWORD_ALICE", "SQUIDFLEET_PASSWORD_BOB"), []string{`"alice:$SQUIDFLEET_PASSWORD_ALICE"`, `"bob:$SQUIDFLEET_PASSWORD_BOB"`}},
+		{map[string]any{"users": "alice,bob"}, only(), []string{"'alice:open sesame'", "'bob:s3cret&c'"}},
+	} {
+		p, err := params.Parse(c.context)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan := localPlan{users: localUsers(p, passwords[:len(c.want)], c.lookup)}
+		w := welcome(&local.Fleet{}, &local.Origin{}, plan)
+		var got []string
+		for _, u := range w.users {
+			got = append(got, u.word())
+		}
+		if !slices.Equal(got, c.want) || !strings.Contains(w.Curl, " --proxy-user "+c.want[0]+" ") {
+			t.Errorf("%v: %q in %s, want %q", c.context, got, w.Curl, c.want)
+		}
+		for _, json := range []bool{false, true} {
+			var out strings.Builder
+			if err := newLocalScreen(&streams{out: &out, err: &out}, json).ready(w); err != nil {
+				t.Error(err)
+			}
+			if told := strings.Contains(out.String(), "sesame"); told != (p.Credentials != params.CredentialsImage) {
+				t.Errorf("%v: %s", c.context, out.String())
+			}
+		}
+	}
+}
 
 func TestCommandsToPasteAreQuoted(t *testing.T) {
 	for word, want := range map[string]string{"proxy:ABC": "proxy:ABC", "a b": "'a b'", "it's": `'it'\''s'`, "$x": "'$x'", "": "''"} {

@@ -29,65 +29,134 @@ func command(t *testing.T) string {
 	return program
 }
 
-// The whole of what a first user does: start it, paste the line, see addresses change, press Ctrl-C.
-func TestLocalShowsRotatingAddressesWithOnePastedLine(t *testing.T) {
-	temporary, err := os.MkdirTemp("", "squidfleet-command-") // not t.TempDir, which the tasks' user may not enter
+// running is a `squidfleet local --json`.
+type running struct {
+	t       *testing.T
+	command *exec.Cmd
+	lines   chan line
+}
+
+// start runs it with a directory of its own for temporary files, in which nobody else's are.
+func start(t *testing.T, program, temporary string, arguments ...string) *running {
+	t.Helper()
+	r := &running{t: t, command: exec.Command(program, append([]string{"local", "--json"}, arguments...)...), lines: make(chan line)}
+	r.command.Dir = "../.." // where cdk.json is
+	r.command.Env = append(os.Environ(), "TMPDIR="+temporary)
+	r.command.Stderr = os.Stderr
+	stdout, err := r.command.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(temporary) })
-	if err := os.Chmod(temporary, 0o755); err != nil {
+	if err := r.command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	program := command(t)
-	run := exec.Command(program, "local", "--json", "--tasks", "2", "--speed", "60", "--rotate-every", "15s", "-c", "users=alice,bob")
-	run.Dir = "../.." // where cdk.json is
-	run.Env = append(os.Environ(), "TMPDIR="+temporary)
-	run.Stderr = os.Stderr
-	stdout, err := run.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := run.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := false
-	t.Cleanup(func() {
-		if !ended {
-			run.Process.Kill()
-			run.Wait()
-		}
-	})
-	lines := make(chan line)
 	go func() {
-		defer close(lines)
+		defer close(r.lines)
 		for scanner := bufio.NewScanner(stdout); scanner.Scan(); {
 			var l line
 			if err := json.Unmarshal(scanner.Bytes(), &l); err != nil {
 				l.Event = fmt.Sprintf("%v: %s", err, scanner.Text())
 			}
-			lines <- l
+			r.lines <- l
 		}
 	}()
-	await := func(event string) line {
-		t.Helper()
-		deadline := time.After(time.Minute)
-		for {
-			select {
-			case l, open := <-lines:
-				if !open {
-					t.Fatalf("it ended before %q", event)
-				}
-				if l.Event == event {
-					return l
-				}
-			case <-deadline:
-				t.Fatalf("no %q after a minute", event)
+	t.Cleanup(func() {
+		if r.command.ProcessState == nil {
+			r.end(os.Kill)
+		}
+	})
+	return r
+}
+
+// await returns the next event of a kind.
+func (r *running) await(event string) line {
+	r.t.Helper()
+	deadline := time.After(time.Minute)
+	for {
+		select {
+		case l, open := <-r.lines:
+			if !open {
+				r.t.Fatalf("it ended before %q", event)
 			}
+			if l.Event == event {
+				return l
+			}
+		case <-deadline:
+			r.t.Fatalf("no %q after a minute", event)
 		}
 	}
+}
 
-	ready := await("ready")
+// end sends a signal and returns how the program ended.
+func (r *running) end(signal os.Signal) error {
+	r.t.Helper()
+	if err := r.command.Process.Signal(signal); err != nil {
+		r.t.Error(err)
+	}
+	for range r.lines {
+	}
+	return r.command.Wait()
+}
+
+// leavesNothing fails for whatever is left of the fleets with a directory for temporary files.
+func leavesNothing(t *testing.T, temporary string) {
+	t.Helper()
+	if left, err := os.ReadDir(temporary); err != nil || len(left) > 0 {
+		t.Errorf("files that are left: %v, %v", left, err)
+	}
+	if left, err := filepath.Glob("/dev/shm/*"); err != nil || len(left) > 0 {
+		t.Errorf("left in shared memory: %v, %v", left, err)
+	}
+	if left := processes(t, temporary); len(left) > 0 {
+		t.Errorf("processes that are left: %v", left)
+	}
+}
+
+// temporaryDirectory is one that the tasks' user may enter, unlike t.TempDir.
+func temporaryDirectory(t *testing.T) string {
+	t.Helper()
+	directory, err := os.MkdirTemp("", "squidfleet-command-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(directory) })
+	if err := os.Chmod(directory, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return directory
+}
+
+// However it ends, and whenever: nothing is left in the end, of which the next one takes care after a kill -9.
+func TestLocalThatEndsBeforeItHasBegun(t *testing.T) {
+	temporary := temporaryDirectory(t)
+	program := command(t)
+	killed := start(t, program, temporary, "--tasks", "1")
+	killed.await("serving")
+	killed.end(os.Kill)
+	if left, err := os.ReadDir(temporary); err != nil || len(left) != 1 {
+		t.Fatalf("a fleet whose program was killed left %v, %v: there is nothing to show", left, err)
+	}
+	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+		interrupted := start(t, program, temporary, "--tasks", "1")
+		interrupted.await("started")
+		if err := interrupted.end(signal); err != nil {
+			t.Errorf("after %v: %v, want exit code 0", signal, err)
+		}
+		leavesNothing(t, temporary)
+	}
+}
+
+// The whole of what a first user does: start it, paste the line, see addresses change, press Ctrl-C.
+func TestLocalShowsRotatingAddressesWithOnePastedLine(t *testing.T) {
+	// Others listen at 8080 of all addresses; the origin needs no port of its own.
+	if everywhere, err := net.Listen("tcp4", "0.0.0.0:8080"); err != nil {
+		t.Fatal(err)
+	} else {
+		defer everywhere.Close()
+	}
+	temporary := temporaryDirectory(t)
+	run := start(t, command(t), temporary, "--tasks", "2", "--speed", "60", "--rotate-every", "15s", "-c", "users=alice,bob")
+	ready := run.await("ready")
 	seen := map[string]bool{}
 	paste := func(until int) {
 		t.Helper()
@@ -106,27 +175,13 @@ func TestLocalShowsRotatingAddressesWithOnePastedLine(t *testing.T) {
 		t.Fatalf("only the addresses %v were seen", seen)
 	}
 	paste(2)
-	await("rotation ended")
+	run.await("rotation ended")
 	paste(4)
 
-	if err := run.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	for range lines {
-	}
-	ended = true
-	if err := run.Wait(); err != nil {
+	if err := run.end(os.Interrupt); err != nil {
 		t.Errorf("after Ctrl-C: %v", err)
 	}
-	if left, err := os.ReadDir(temporary); err != nil || len(left) > 0 {
-		t.Errorf("files that are left: %v, %v", left, err)
-	}
-	if left, err := filepath.Glob("/dev/shm/*"); err != nil || len(left) > 0 {
-		t.Errorf("left in shared memory: %v, %v", left, err)
-	}
-	if left := processes(t, temporary); len(left) > 0 {
-		t.Errorf("processes that are left: %v", left)
-	}
+	leavesNothing(t, temporary)
 }
 
 // line is one of those that --json writes.
@@ -168,16 +223,28 @@ func TestLocalTellsWhatIsInTheWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer everywhere.Close()
+	noexec := temporaryDirectory(t)
+	if err := syscall.Mount("none", noexec, "tmpfs", syscall.MS_NOEXEC, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { syscall.Unmount(noexec, 0) })
+	if err := os.Chmod(noexec, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		arguments []string
 		want      string
 	}{
-		"the port is in use":        {[]string{"--port", port}, "address already in use; end the program that listens there, or choose another with --port PORT"},
-		"no task can have its port": {[]string{"--port", "1999", "-c", fmt.Sprint("listenerPort=", everywhere.Addr().(*net.TCPAddr).Port)}, "no free address: the ports"},
+		"programs may not run there": {[]string{"--port", "1999"}, "permission denied; programs must be allowed to run there (no noexec), and the tasks' user 65534 to enter: choose another directory with TMPDIR"},
+		"the port is in use":         {[]string{"--port", port}, "address already in use; end the program that listens there, or choose another with --port PORT"},
+		"no task can have its port":  {[]string{"--port", "1999", "-c", fmt.Sprint("listenerPort=", everywhere.Addr().(*net.TCPAddr).Port)}, "no free address: the ports"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			run := exec.Command(program, append([]string{"local"}, c.arguments...)...)
 			run.Dir = "../.."
+			if name == "programs may not run there" {
+				run.Env = append(os.Environ(), "TMPDIR="+noexec)
+			}
 			var stderr strings.Builder
 			run.Stdout, run.Stderr = io.Discard, &stderr
 			err := run.Run()

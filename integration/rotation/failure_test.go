@@ -1,13 +1,16 @@
 package rotation
 
 import (
+	"context"
 	"net/http"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"squidfleet/internal/local"
+	"squidfleet/squid"
 )
 
 // As with ECS's circuit breaker, a rotation whose tasks do not start leaves the fleet as it was, and the next one may succeed.
@@ -59,4 +62,43 @@ func TestARotationThatFailsLeavesTheOldTasksInService(t *testing.T) {
 	if _, err := f.Rotate(t.Context()); err == nil {
 		t.Error("a closed fleet rotates")
 	}
+}
+
+// A fleet that cannot be kept in service says so, after some attempts, and does not try for ever.
+func TestAFleetThatCannotReplaceATaskIsBroken(t *testing.T) {
+	var broken atomic.Bool
+	f, _, _ := fleet(t, func(o *local.Options) {
+		o.Tasks = 1
+		o.Edit = func(conf string) string {
+			if broken.Load() {
+				conf += "no_such_directive on\n"
+			}
+			return conf
+		}
+	})
+	broken.Store(true)
+	if err := f.Kill(f.Tasks()[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-f.Broken():
+		if !strings.HasPrefix(err.Error(), "replace a task: after 3 attempts: ") || !strings.Contains(err.Error(), "no_such_directive") {
+			t.Error(err)
+		}
+	case <-time.After(time.Minute):
+		t.Error("not broken after a minute")
+	}
+}
+
+// Whoever gives a start up is told just that, whatever was under way: here the compiler.
+func TestAStartThatIsGivenUp(t *testing.T) {
+	temporary := temporaryDirectory(t)
+	t.Setenv("TMPDIR", temporary)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	f, err := local.Start(ctx, local.Options{Params: parameters, Passwords: []squid.Credential{{User: "alice", Password: "open sesame"}}, Tasks: 1, Zones: 1, Timing: timing})
+	if f != nil || err != context.DeadlineExceeded {
+		t.Errorf("%v, %v", f, err)
+	}
+	leavesNothing(t, temporary)
 }

@@ -28,6 +28,8 @@ const (
 	RotationBegan  Kind = "rotation began"
 	RotationEnded  Kind = "rotation ended"
 	RotationFailed Kind = "rotation failed"
+	// RotationLeftOut: one was due while the last was not over. Whoever plans rotations tells it.
+	RotationLeftOut Kind = "rotation left out"
 )
 
 // Event is something that happened.

@@ -125,6 +125,16 @@ func TestTasksNeverRunAsRoot(t *testing.T) {
 	}
 }
 
+func TestTheDirectoryThatTheTasksNeedIsDescribedForWhoeverRunsThem(t *testing.T) {
+	var own *owner
+	if got := own.temporary(); !strings.HasSuffix(got, "choose another directory with TMPDIR") || strings.Contains(got, "user") {
+		t.Error(got)
+	}
+	if got := (&owner{7, 8}).temporary(); !strings.Contains(got, "the tasks' user 7 to enter") {
+		t.Error(got)
+	}
+}
+
 // Otherwise nobody would replace it: whoever replaces counts the tasks in service, and whoever watches looks at its phase once.
 func TestATaskThatHasEndedIsNotInService(t *testing.T) {
 	f := &Fleet{}

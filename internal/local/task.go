@@ -176,8 +176,8 @@ func (f *Fleet) start(t *task) error {
 	command.SysProcAttr = taskProcess(f.user)
 	if err := f.startUnlessClosed(t, command); err != nil {
 		f.remove(t)
-		if os.IsPermission(err) && f.user != nil {
-			err = fmt.Errorf("%w; the tasks run as user %d, who must be able to enter the directory: choose another with TMPDIR", err, f.user.uid)
+		if os.IsPermission(err) {
+			err = fmt.Errorf("%w; %s", err, f.user.temporary())
 		}
 		return fmt.Errorf("start %s: %w", t.id, err)
 	}

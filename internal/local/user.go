@@ -40,3 +40,11 @@ func (o *owner) give(path string) error {
 	}
 	return os.Chown(path, int(o.uid), int(o.gid))
 }
+
+// temporary says which directory the tasks' programs need.
+func (o *owner) temporary() string {
+	if o == nil {
+		return "programs must be allowed to run there (no noexec): choose another directory with TMPDIR"
+	}
+	return fmt.Sprintf("programs must be allowed to run there (no noexec), and the tasks' user %d to enter: choose another directory with TMPDIR", o.uid)
+}
