@@ -10,8 +10,12 @@ import (
 
 // Run runs a synth and returns the program's exit status: 0, or 1 after an error, which it prints; a signal that ends the synth early gives 128 and its number, as in a shell. The
 // caller ends the program with it, so that nothing leaves the program past the end of the CDK's Node.js.
-func Run(synth func(context.Context) error) (code int) {
+func Run(synth func(context.Context) error) int {
 	defer Close()
+	return status(synth)
+}
+
+func status(synth func(context.Context) error) (code int) {
 	interrupted, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	ctx, stop := signal.NotifyContext(interrupted, syscall.SIGTERM)
