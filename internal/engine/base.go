@@ -40,9 +40,9 @@ func BaseOf(dockerfile string) (image string, err error) {
 	return string(match[1]), nil
 }
 
-// PrepareBase puts a Debian base image into the store and returns its name there, which Build takes: pulled under the name given, or, where no registry can be reached, made with debootstrap
-// from the Debian mirror in apt's configuration. A digest says what bytes a registry has, so the name of one that was made is without it. One that was made is kept in the user's cache
-// directory. A registry that answers and does not have the image is an error: a wrong pin would never be noticed otherwise.
+// PrepareBase puts a Debian base image into the store and returns its name there, which Build takes: pulled under the name given, or, where no registry gives it, made with debootstrap from the Debian
+// mirror in apt's configuration. A digest says what bytes a registry has, so the name of one that was made is without it. One that was made is kept in the user's cache directory. A registry that says
+// that there is no such image is an error, or a wrong pin would only be noticed by whoever deploys.
 func (e *Engine) PrepareBase(ctx context.Context, image string) (name string, err error) {
 	match := from.FindStringSubmatch("FROM " + image)
 	if match == nil {
@@ -55,7 +55,7 @@ func (e *Engine) PrepareBase(ctx context.Context, image string) (name string, er
 	if pullErr == nil {
 		return image, nil
 	}
-	if ctx.Err() != nil || pull.Err() == nil && !unreachable(pullErr) {
+	if ctx.Err() != nil || notThere(pullErr) {
 		return "", fmt.Errorf("base image %q: %w", image, pullErr)
 	}
 	name, _, _ = strings.Cut(image, "@")
@@ -71,14 +71,15 @@ func (e *Engine) PrepareBase(ctx context.Context, image string) (name string, er
 	return name, e.importBase(ctx, cache, name)
 }
 
-// unreachable tells a registry that cannot be talked to from one that refuses, by what Go's network code says through podman.
-func unreachable(err error) bool {
+// notThere tells a registry's answer that it has no such image from all other failures: of the network, of a proxy on the way, or a registry's own limit of pulls. A repository that is not there is
+// refused like one that is not for everybody.
+func notThere(err error) bool {
 	var failed *Error
 	if !errors.As(err, &failed) {
 		return false
 	}
-	return slices.ContainsFunc([]string{"dial tcp", "i/o timeout", "TLS handshake timeout", "connection reset by peer"}, func(sign string) bool {
-		return strings.Contains(failed.Stderr, sign)
+	return slices.ContainsFunc([]string{"manifest unknown", "name unknown", "access to the resource is denied"}, func(answer string) bool {
+		return strings.Contains(failed.Stderr, answer)
 	})
 }
 

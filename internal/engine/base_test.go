@@ -62,7 +62,7 @@ func newEngine(t *testing.T, registry string) *Engine {
 
 const digest = "@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
-func TestBaseIsMadeWhereNoRegistryCanBeReached(t *testing.T) {
+func TestBaseIsMadeWhereNoRegistryGivesIt(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -93,19 +93,40 @@ func TestBaseIsMadeWhereNoRegistryCanBeReached(t *testing.T) {
 	}
 }
 
-// Otherwise a tag that does not exist would be noticed by those alone who deploy.
-func TestBaseThatARegistryDoesNotHaveIsAnError(t *testing.T) {
-	registry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/v2/" {
-			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(http.StatusNotFound)
-			fmt.Fprint(w, `{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}`)
-		}
-	}))
-	defer registry.Close()
-	address := strings.TrimPrefix(registry.URL, "http://")
-	_, err := newEngine(t, address).PrepareBase(t.Context(), address+"/library/debian:trixie-20260230-slim")
-	if err == nil || !strings.Contains(err.Error(), "manifest unknown") {
-		t.Errorf("error %v, want what the registry says", err)
+func TestAnswersOfARegistry(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		status int
+		code   string
+		want   string // part of the error; "" is a base made here
+	}{
+		// Otherwise a tag that does not exist would be noticed by those alone who deploy.
+		{"no such tag", http.StatusNotFound, "MANIFEST_UNKNOWN", "manifest unknown"},
+		{"no such repository", http.StatusUnauthorized, "DENIED", "access to the resource is denied"},
+		{"refused on the way", http.StatusForbidden, "FORBIDDEN", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			registry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/v2/" {
+					return
+				}
+				w.Header().Set("Content-Type", "application/json")
+				w.WriteHeader(c.status)
+				fmt.Fprintf(w, `{"errors":[{"code":%q,"message":%q}]}`, c.code, c.want)
+			}))
+			defer registry.Close()
+			address := strings.TrimPrefix(registry.URL, "http://")
+			image := address + "/library/debian:trixie-20260230-slim"
+			name, err := newEngine(t, address).PrepareBase(t.Context(), image)
+			if c.want == "" {
+				if err != nil || name != image {
+					t.Errorf("%s, %v; want one made here", name, err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v, want %q", err, c.want)
+			}
+		})
 	}
 }
