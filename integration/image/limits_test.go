@@ -2,11 +2,13 @@ package image
 
 import (
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"squidfleet/internal/rig"
 	"squidfleet/proxyimage/container"
@@ -73,6 +75,40 @@ func TestAThousandTunnelsInTheSmallestTask(t *testing.T) {
 	}
 	if body := getThrough(t, open[tunnels/2], "/"); body != "hello from 151.101.1.69\n" {
 		t.Errorf("through one of them: %q", body)
+	}
+	if p.inspect("{{.State.OOMKilled}}") != "false" {
+		t.Error("out of memory")
+	}
+}
+
+// One address opens everything that it can in a task of Fargate's smallest size, until Squid has no descriptor left. The container lives, and another address is served when the first unfinished requests have had their time.
+func TestOneAddressCannotUseUpTheSmallestTask(t *testing.T) {
+	const descriptors, perClient = 12288, 1536
+	rig.StartOrigins(t, []int{80, 443}, nil)
+	p := start(t, inSecrets)
+	attacker, other := p.client(), p.client()
+	attacker.Header = rig.ProxyHeader(netip.MustParseAddr("198.51.100.99"))
+	begin := time.Now()
+	siege, err := rig.Besiege(attacker, "151.101.1.69:443", perClient/2, descriptors)
+	defer siege.Close()
+	t.Logf("%s after %s: %v", siege, time.Since(begin).Round(time.Second), err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if siege.Tunnels != perClient-siege.Idle {
+		t.Errorf("%d tunnels next to %d idle connections, of %d", siege.Tunnels, siege.Idle, perClient)
+	}
+	memory := p.memory()
+	for served := false; !served; {
+		response, err := other.Request("GET", "http://151.101.1.69/")
+		served = err == nil && response.StatusCode == 200
+		if time.Since(begin) > time.Minute {
+			t.Fatalf("another address is not served: %+v, %v", response, err)
+		}
+	}
+	t.Logf("%.0f MB; another address is served after %s", memory, time.Since(begin).Round(time.Second))
+	if memory > 420 {
+		t.Errorf("all processes have %.0f MB, of the 537 of the smallest task", memory)
 	}
 	if p.inspect("{{.State.OOMKilled}}") != "false" {
 		t.Error("out of memory")

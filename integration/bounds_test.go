@@ -1,0 +1,335 @@
+package integration
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"squidfleet/internal/rig"
+)
+
+// A bound is one line of the configuration that bounds what somebody may hold.
+type bound struct {
+	// line is the line with the value that a fleet has, short the one that the test can wait for or fill.
+	line, short string
+	// also are further lines that have to be short, line to replacement.
+	also map[string]string
+	// look returns what shows that the bound is not kept; empty if nothing does.
+	look func(t *testing.T, task *rig.Task) (problem string)
+}
+
+var bounds = []bound{
+	{line: "max_filedescriptors 12288", short: "max_filedescriptors 300", look: moreConnectionsThanDescriptors},
+	{line: "request_header_max_size 20 KB", short: "request_header_max_size 20 KB", look: longHeadersPass},
+	{line: "client_request_buffer_max_size 24 KB", short: "client_request_buffer_max_size 24 KB", look: waitingBytesAreHeld},
+	{line: "request_start_timeout 5 seconds", short: "request_start_timeout 2 seconds", look: withoutHeaderStaysOpen},
+	{line: "request_timeout 15 seconds", short: "request_timeout 2 seconds", look: unfinishedStaysOpen},
+	{line: "client_idle_pconn_timeout 60 seconds", short: "client_idle_pconn_timeout 2 seconds", look: idleStaysOpen},
+	{line: "connect_timeout 15 seconds", short: "connect_timeout 2 seconds", look: deadAddressIsWaitedFor("dead.example")},
+	{line: "forward_timeout 60 seconds", short: "forward_timeout 3 seconds", also: map[string]string{"connect_timeout 15 seconds": "connect_timeout 2 seconds"}, look: deadAddressIsWaitedFor("alldead.example")},
+	{line: "read_timeout 345 seconds", short: "read_timeout 3 seconds", look: silenceIsWaitedFor},
+	{line: "write_timeout 345 seconds", short: "write_timeout 2 seconds", look: unreadAnswerIsKept},
+}
+
+// soon is within what the short values give, with time to spare; without its line, each bound is Squid's own default, a minute or more.
+const soon = 8 * time.Second
+
+// Each bound is kept, and by its own line: without that, it is not.
+func TestEachBoundIsKeptByItsLine(t *testing.T) {
+	w := newWorld(t)
+	w.origins.SetHandler(http.HandlerFunc(stubborn))
+	dead := deadPort(t)
+	w.names.Set("dead.example", "93.184.215.100")
+	var many []string
+	for i := range 20 {
+		many = append(many, fmt.Sprintf("93.184.215.%d", 100+i))
+	}
+	w.names.Set("alldead.example", many...)
+	for i, b := range bounds {
+		t.Run(b.line, func(t *testing.T) {
+			t.Parallel()
+			edit := func(replacement string) func(string) string {
+				return func(conf string) string {
+					replace := func(line, by string) {
+						if !strings.Contains(conf, "\n"+line+"\n") {
+							t.Errorf("the configuration has no line %q", line)
+						}
+						conf = strings.Replace(conf, "\n"+line+"\n", "\n"+by+"\n", 1)
+					}
+					replace(b.line, replacement)
+					for line, by := range b.also {
+						replace(line, by)
+					}
+					return conf
+				}
+			}
+			o := options(map[string]any{"httpPorts": fmt.Sprintf("80,%d", dead), "listenerPort": rig.FirstPort + 10*i})
+			o.Edit = edit(b.short)
+			task := rig.StartTask(t, o)
+			if problem := b.look(t, task); problem != "" {
+				t.Error(problem)
+			}
+			task.Kill()
+			o.Edit = edit("")
+			without, err := rig.TryTask(t, o)
+			if err != nil && strings.Contains(err.Error(), "cannot hold a request with 65536 bytes of headers") {
+				return // the buffer is made for shorter ones
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			problem := b.look(t, without)
+			without.Kill()
+			if problem == "" {
+				t.Errorf("without %q it is kept all the same", b.line)
+			}
+			t.Logf("without %q: %s", b.line, problem)
+		})
+	}
+}
+
+// stubborn is a destination that answers late, slowly or without an end.
+func stubborn(rw http.ResponseWriter, r *http.Request) {
+	flush := http.NewResponseController(rw).Flush
+	switch r.URL.Path {
+	case "/never":
+		<-r.Context().Done()
+	case "/slowly":
+		for range 4 {
+			io.WriteString(rw, "x")
+			flush()
+			time.Sleep(2 * time.Second)
+		}
+	case "/endless":
+		for piece := make([]byte, 64<<10); ; {
+			if _, err := rw.Write(piece); err != nil {
+				return
+			}
+		}
+	}
+}
+
+// deadPort is a port at which every address of the namespace lets connections wait for ever.
+func deadPort(t *testing.T) int {
+	t.Helper()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { syscall.Close(fd) })
+	const port = rig.LastPort
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Port: port}); err != nil {
+		t.Fatal(err)
+	}
+	// Nobody accepts, and once one connection waits to be, the kernel answers no other.
+	if err := syscall.Listen(fd, 0); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return port
+}
+
+// closes says whether the other side ends the connection soon, whatever it sends before.
+func closes(conn net.Conn) bool {
+	conn.SetReadDeadline(time.Now().Add(soon))
+	_, err := io.Copy(io.Discard, conn)
+	return err == nil || !os.IsTimeout(err)
+}
+
+// dial is a connection that has sent what it is given.
+func dial(t *testing.T, c rig.Client, bytes string) net.Conn {
+	t.Helper()
+	conn, err := c.Dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if _, err := io.WriteString(conn, bytes); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// exchange sends a request on a connection and reads the answer.
+func exchange(t *testing.T, conn net.Conn, request string) *http.Response {
+	t.Helper()
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, response.Body); err != nil {
+		t.Fatal(err)
+	}
+	return response
+}
+
+// authenticated is a connection that has sent a request with credentials, of which nothing has been read.
+func authenticated(t *testing.T, task *rig.Task, target string) net.Conn {
+	t.Helper()
+	c := client(task)
+	conn := dial(t, c, "")
+	authorization, err := c.Authorization(exchange(t, conn, "GET "+target+" HTTP/1.1\r\n\r\n"), "GET", target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(conn, "GET "+target+" HTTP/1.1\r\n"+authorization+"\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+func descriptorsOf(t *testing.T, pid int) int {
+	t.Helper()
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+func moreConnectionsThanDescriptors(t *testing.T, task *rig.Task) string {
+	for range 400 {
+		dial(t, client(task), "")
+	}
+	time.Sleep(time.Second)
+	if n := descriptorsOf(t, squidOf(t, task)); n > 300 {
+		return fmt.Sprintf("%d descriptors", n)
+	}
+	return ""
+}
+
+func longHeadersPass(_ *testing.T, task *rig.Task) string {
+	for size, want := range map[int]int{17 << 10: 200, 21 << 10: 431, 200 << 10: 431} {
+		response, err := client(task).Request("GET", "http://origin.example/", "Cookie: "+strings.Repeat("x", size))
+		switch {
+		case want == 431 && err != nil: // cut off while it was still sending
+		case err != nil || response.StatusCode != want:
+			return fmt.Sprintf("headers of %d bytes: %+v, %v", size, response, err)
+		}
+	}
+	return ""
+}
+
+// waitingBytesAreHeld has clients send a great deal while they wait for an answer.
+func waitingBytesAreHeld(t *testing.T, task *rig.Task) string {
+	const clients = 100
+	squid := squidOf(t, task)
+	var conns []net.Conn
+	for range clients {
+		conns = append(conns, authenticated(t, task, "http://origin.example/never"))
+	}
+	before := rss(t, squid)
+	for _, conn := range conns {
+		conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+		conn.Write(make([]byte, 2<<20))
+	}
+	if each := (rss(t, squid) - before) / clients; each > 64<<10 {
+		return fmt.Sprintf("%d bytes held for each", each)
+	}
+	return ""
+}
+
+func withoutHeaderStaysOpen(t *testing.T, task *rig.Task) string {
+	c := client(task)
+	c.Header = nil
+	if !closes(dial(t, c, "")) {
+		return "a connection without a PROXY header stays open"
+	}
+	return ""
+}
+
+func unfinishedStaysOpen(t *testing.T, task *rig.Task) string {
+	for _, sent := range []string{"", "GET http://orig", "GET http://origin.example/ HTTP/1.1\r\nX: y\r\n"} {
+		if !closes(dial(t, client(task), sent)) {
+			return fmt.Sprintf("a connection that has sent %q stays open", sent)
+		}
+	}
+	return ""
+}
+
+func idleStaysOpen(t *testing.T, task *rig.Task) string {
+	for _, sent := range []string{
+		"GET http://origin.example/ HTTP/1.1\r\n\r\n",
+		"POST http://origin.example/ HTTP/1.1\r\nContent-Length: 1000000\r\n\r\nonly so much",
+	} {
+		conn := dial(t, client(task), "")
+		exchange(t, conn, sent)
+		if !closes(conn) {
+			return fmt.Sprintf("a connection stays open after the answer to %q", sent)
+		}
+		conn = dial(t, client(task), "")
+		exchange(t, conn, sent)
+		io.WriteString(conn, "GET http://orig")
+		if !closes(conn) {
+			return fmt.Sprintf("a connection stays open after the answer to %q and half a request", sent)
+		}
+	}
+	return ""
+}
+
+// deadAddressIsWaitedFor asks for a name whose addresses do not answer.
+func deadAddressIsWaitedFor(name string) func(*testing.T, *rig.Task) string {
+	return func(t *testing.T, task *rig.Task) string {
+		conn := authenticated(t, task, fmt.Sprintf("http://%s:%d/", name, rig.LastPort))
+		conn.SetReadDeadline(time.Now().Add(soon))
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			return err.Error()
+		}
+		if response.StatusCode != 503 {
+			return response.Status
+		}
+		return ""
+	}
+}
+
+func silenceIsWaitedFor(t *testing.T, task *rig.Task) string {
+	tunnel, response, err := client(task).Tunnel("origin.example:443")
+	if err != nil || tunnel == nil {
+		t.Fatalf("%+v, %v", response, err)
+	}
+	defer tunnel.Close()
+	conn := authenticated(t, task, "http://origin.example/never")
+	conn.SetReadDeadline(time.Now().Add(soon))
+	response504, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		return err.Error()
+	}
+	if body, err := io.ReadAll(response504.Body); response504.StatusCode != 504 || string(body) != "The destination did not answer in time.\n" {
+		return fmt.Sprintf("%s: %q, %v", response504.Status, body, err)
+	}
+	if !closes(tunnel) {
+		return "a silent tunnel stays open"
+	}
+	// What takes longer than that altogether is no silence.
+	if response, err := client(task).Request("GET", "http://origin.example/slowly"); err != nil || response.Text != "xxxx" {
+		return fmt.Sprintf("a slow answer: %+v, %v", response, err)
+	}
+	return ""
+}
+
+func unreadAnswerIsKept(t *testing.T, task *rig.Task) string {
+	squid := squidOf(t, task)
+	before := descriptorsOf(t, squid)
+	authenticated(t, task, "http://origin.example/endless")
+	for begin := time.Now(); time.Since(begin) < soon; time.Sleep(100 * time.Millisecond) {
+		if time.Since(begin) > time.Second && descriptorsOf(t, squid) <= before {
+			return ""
+		}
+	}
+	return "a connection whose client reads nothing stays open"
+}

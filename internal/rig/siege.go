@@ -1,0 +1,85 @@
+package rig
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+)
+
+// Siege is what one client address holds open at a time.
+type Siege struct {
+	// Idle counts the connections that were asked for a password and sent nothing more, Tunnels those with a tunnel in which nothing moves; both are requests, which the address's share bounds.
+	Idle, Tunnels int
+	// Silent, Half and Long count the connections that have sent no request, half of one, and headers that are about to be too long.
+	Silent, Half, Long int
+
+	open []net.Conn
+}
+
+// headersAboutToBeTooLong is a request that is not complete, a little shorter than what Squid's configuration allows.
+var headersAboutToBeTooLong = "GET http://origin.example/ HTTP/1.1\r\nCookie: " + strings.Repeat("y", 20_000)
+
+// Besiege opens as many connections as one client address can: some that are asked for a password, tunnels until it is refused any more, and then, of those that have sent no complete request, so many that there are total of all of them. Close ends them.
+func Besiege(c Client, tunnelTo string, idle, total int) (*Siege, error) {
+	s := &Siege{}
+	for s.Idle < idle {
+		conn, err := c.Dial()
+		if err != nil {
+			return s, err
+		}
+		s.open = append(s.open, conn)
+		if _, err := io.WriteString(conn, "GET http://origin.example/ HTTP/1.1\r\n\r\n"); err != nil {
+			return s, err
+		}
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			return s, err
+		}
+		if response.StatusCode != http.StatusProxyAuthRequired {
+			return s, fmt.Errorf("without a password: %s", response.Status)
+		}
+		s.Idle++
+	}
+	for s.Idle+s.Tunnels < total {
+		conn, _, err := c.Tunnel(tunnelTo)
+		if err != nil || conn == nil {
+			break
+		}
+		s.open = append(s.open, conn)
+		s.Tunnels++
+	}
+	for len(s.open) < total {
+		conn, err := c.Dial()
+		if err != nil {
+			return s, err
+		}
+		s.open = append(s.open, conn)
+		sent := headersAboutToBeTooLong
+		switch len(s.open) % 20 {
+		case 0:
+			sent, s.Silent = "", s.Silent+1
+		case 1:
+			sent, s.Half = "GET http://orig", s.Half+1
+		default:
+			s.Long++
+		}
+		if _, err := io.WriteString(conn, sent); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+// Close ends all connections.
+func (s *Siege) Close() {
+	for _, conn := range s.open {
+		conn.Close()
+	}
+}
+
+func (s *Siege) String() string {
+	return fmt.Sprintf("%d idle after a 407, %d tunnels, %d silent, %d with half a request, %d with long headers", s.Idle, s.Tunnels, s.Silent, s.Half, s.Long)
+}
