@@ -90,11 +90,11 @@ func TestOneAddressCannotUseUpTheSmallestTask(t *testing.T) {
 	attacker.Header = rig.ProxyHeader(netip.MustParseAddr("198.51.100.99"))
 	begin := time.Now()
 	siege, err := rig.Besiege(attacker, "151.101.1.69:443", perClient/2, descriptors)
-	defer siege.Close()
-	t.Logf("%s after %s: %v", siege, time.Since(begin).Round(time.Second), err)
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer siege.Close()
+	t.Logf("%s after %s", siege, time.Since(begin).Round(time.Second))
 	if siege.Tunnels != perClient-siege.Idle {
 		t.Errorf("%d tunnels next to %d idle connections, of %d", siege.Tunnels, siege.Idle, perClient)
 	}

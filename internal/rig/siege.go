@@ -22,24 +22,33 @@ type Siege struct {
 // headersAboutToBeTooLong is a request that is not complete, a little shorter than what Squid's configuration allows.
 var headersAboutToBeTooLong = "GET http://origin.example/ HTTP/1.1\r\nCookie: " + strings.Repeat("y", 20_000)
 
-// Besiege opens as many connections as one client address can: some that are asked for a password, tunnels until it is refused any more, and then, of those that have sent no complete request, so many that there are total of all of them. Close ends them.
+// Besiege opens as many connections as one client address can: some that are asked for a password, tunnels until it is refused any more, and then so many without a complete request that there are total of all of
+// them.
 func Besiege(c Client, tunnelTo string, idle, total int) (*Siege, error) {
 	s := &Siege{}
+	if err := s.lay(c, tunnelTo, idle, total); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("with %s: %w", s, err)
+	}
+	return s, nil
+}
+
+func (s *Siege) lay(c Client, tunnelTo string, idle, total int) error {
 	for s.Idle < idle {
 		conn, err := c.Dial()
 		if err != nil {
-			return s, err
+			return err
 		}
 		s.open = append(s.open, conn)
 		if _, err := io.WriteString(conn, "GET http://origin.example/ HTTP/1.1\r\n\r\n"); err != nil {
-			return s, err
+			return err
 		}
 		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil {
-			return s, err
+			return err
 		}
 		if response.StatusCode != http.StatusProxyAuthRequired {
-			return s, fmt.Errorf("without a password: %s", response.Status)
+			return fmt.Errorf("without a password: %s", response.Status)
 		}
 		s.Idle++
 	}
@@ -54,7 +63,7 @@ func Besiege(c Client, tunnelTo string, idle, total int) (*Siege, error) {
 	for len(s.open) < total {
 		conn, err := c.Dial()
 		if err != nil {
-			return s, err
+			return err
 		}
 		s.open = append(s.open, conn)
 		sent := headersAboutToBeTooLong
@@ -67,10 +76,10 @@ func Besiege(c Client, tunnelTo string, idle, total int) (*Siege, error) {
 			s.Long++
 		}
 		if _, err := io.WriteString(conn, sent); err != nil {
-			return s, err
+			return err
 		}
 	}
-	return s, nil
+	return nil
 }
 
 // Close ends all connections.
