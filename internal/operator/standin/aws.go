@@ -178,6 +178,7 @@ func (a *AWS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no stand-in", http.StatusNotImplemented)
 		return
 	}
+	a.check(call, answer)
 	f := a.faults[action]
 	faulty := f != nil && f.times > 0
 	if faulty {
@@ -196,11 +197,27 @@ func (a *AWS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if call.form != nil {
+		for _, p := range models[call.service].checkXML(output.(string)) {
+			a.problem("%s", p)
+		}
 		w.Header().Set("Content-Type", "text/xml;charset=UTF-8")
 		fmt.Fprintf(w, `<?xml version="1.0" encoding="UTF-8"?>`+"\n%s", output)
 		return
 	}
-	a.send(w, action, answer.model, output)
+	a.send(w, action, answer.output, output)
+}
+
+// check compares a request with the shape that AWS's API model gives it.
+func (a *AWS) check(call *request, o operation) {
+	var problems []string
+	if call.form != nil {
+		problems = models[call.service].checkForm(call.form)
+	} else {
+		problems = check(o.input, call.input, call.service+":"+call.operation)
+	}
+	for _, p := range problems {
+		a.problem("%s", p)
+	}
 }
 
 func message(code, action string) string {

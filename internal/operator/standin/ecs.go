@@ -13,25 +13,25 @@ type object = map[string]any
 
 // operation answers one action: with a text for the XML protocols, with a value of the model for JSON.
 type operation struct {
-	model *smithy.Schema
-	call  func(*AWS, *request) (any, error)
+	input, output *smithy.Schema // of JSON
+	call          func(*AWS, *request) (any, error)
 }
 
 var operations map[string]operation
 
 func init() {
 	operations = map[string]operation{
-		"cloudformation:DescribeStacks":             {nil, (*AWS).describeStacks},
-		"ec2:DescribeNetworkInterfaces":             {nil, (*AWS).describeNetworkInterfaces},
-		"ecs:DescribeServices":                      {schemas.DescribeServicesResponse, (*AWS).describeServices},
-		"ecs:DescribeTaskDefinition":                {schemas.DescribeTaskDefinitionResponse, (*AWS).describeTaskDefinition},
-		"ecs:DescribeTasks":                         {schemas.DescribeTasksResponse, (*AWS).describeTasks},
-		"ecs:GetTaskProtection":                     {schemas.GetTaskProtectionResponse, (*AWS).getTaskProtection},
-		"ecs:ListTasks":                             {schemas.ListTasksResponse, (*AWS).listTasks},
-		"ecs:StopTask":                              {schemas.StopTaskResponse, (*AWS).stopTask},
-		"ecs:UpdateService":                         {schemas.UpdateServiceResponse, (*AWS).updateService},
-		"ecs:UpdateTaskProtection":                  {schemas.UpdateTaskProtectionResponse, (*AWS).updateTaskProtection},
-		"elasticloadbalancing:DescribeTargetHealth": {nil, (*AWS).describeTargetHealth},
+		"cloudformation:DescribeStacks":             {nil, nil, (*AWS).describeStacks},
+		"ec2:DescribeNetworkInterfaces":             {nil, nil, (*AWS).describeNetworkInterfaces},
+		"ecs:DescribeServices":                      {schemas.DescribeServicesRequest, schemas.DescribeServicesResponse, (*AWS).describeServices},
+		"ecs:DescribeTaskDefinition":                {schemas.DescribeTaskDefinitionRequest, schemas.DescribeTaskDefinitionResponse, (*AWS).describeTaskDefinition},
+		"ecs:DescribeTasks":                         {schemas.DescribeTasksRequest, schemas.DescribeTasksResponse, (*AWS).describeTasks},
+		"ecs:GetTaskProtection":                     {schemas.GetTaskProtectionRequest, schemas.GetTaskProtectionResponse, (*AWS).getTaskProtection},
+		"ecs:ListTasks":                             {schemas.ListTasksRequest, schemas.ListTasksResponse, (*AWS).listTasks},
+		"ecs:StopTask":                              {schemas.StopTaskRequest, schemas.StopTaskResponse, (*AWS).stopTask},
+		"ecs:UpdateService":                         {schemas.UpdateServiceRequest, schemas.UpdateServiceResponse, (*AWS).updateService},
+		"ecs:UpdateTaskProtection":                  {schemas.UpdateTaskProtectionRequest, schemas.UpdateTaskProtectionResponse, (*AWS).updateTaskProtection},
+		"elasticloadbalancing:DescribeTargetHealth": {nil, nil, (*AWS).describeTargetHealth},
 		"logs:FilterLogEvents":                      filterLogEvents,
 		"secretsmanager:GetSecretValue":             getSecretValue,
 	}

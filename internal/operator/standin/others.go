@@ -16,8 +16,8 @@ import (
 const targetGroup = "arn:aws:elasticloadbalancing:" + Region + ":" + account + ":targetgroup/Squid-Targe-1A2B3C4D5E6F/73e2d6bc24d8a067"
 
 var (
-	filterLogEvents = operation{logschemas.FilterLogEventsResponse, (*AWS).filterLogEvents}
-	getSecretValue  = operation{secretschemas.GetSecretValueResponse, (*AWS).getSecretValue}
+	filterLogEvents = operation{logschemas.FilterLogEventsRequest, logschemas.FilterLogEventsResponse, (*AWS).filterLogEvents}
+	getSecretValue  = operation{secretschemas.GetSecretValueRequest, secretschemas.GetSecretValueResponse, (*AWS).getSecretValue}
 )
 
 func (a *AWS) describeStacks(r *request) (any, error) {
