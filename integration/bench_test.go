@@ -3,6 +3,7 @@ package integration
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"runtime"
@@ -150,7 +151,9 @@ func compare(b *testing.B, load workload, contenders []*contender, tasks int) st
 	return lines.String()
 }
 
+// onPort is a task's options with another port; those that are given stay as they are.
 func onPort(o rig.TaskOptions, port int) rig.TaskOptions {
+	o.Context = maps.Clone(o.Context)
 	o.Context["listenerPort"] = port
 	return o
 }

@@ -145,6 +145,19 @@ func registryAddresses(t *testing.T) []destination {
 	return out
 }
 
+// aroundMapped are the first and the last address of each block that lies next to the IPv4-mapped addresses, from the neighbour of the same size to half of ::/8. All of them are reserved.
+func aroundMapped() []destination {
+	mapped := netip.MustParseAddr("::ffff:0:0").As16()
+	var out []destination
+	for length := 9; length <= 96; length++ {
+		next := mapped
+		next[(length-1)/8] ^= 1 << (7 - (length-1)%8)
+		block := netip.PrefixFrom(netip.AddrFrom16(next), length).Masked()
+		out = append(out, destination{bracketed(block.Addr()), refused}, destination{bracketed(ranges.Last(block)), refused})
+	}
+	return out
+}
+
 func bracketed(a netip.Addr) string {
 	if a.Is6() {
 		return "[" + a.String() + "]"

@@ -75,7 +75,7 @@ func cells(t *testing.T) []cell {
 	add := func(who person, d destination) {
 		out = append(out, cell{who, "GET", "http://" + d.host + "/", who.always(d.status)}, cell{who, "CONNECT", d.host + ":443", who.always(d.status)})
 	}
-	for _, list := range [][]destination{literals, names, registryAddresses(t)} {
+	for _, list := range [][]destination{literals, names, registryAddresses(t), aroundMapped()} {
 		for _, d := range list {
 			add(alice, d)
 		}

@@ -1,135 +1,214 @@
 package integration
 
 import (
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"squidfleet/internal/rig"
-	"squidfleet/params"
 )
 
-// isRule says whether a line of squid.conf decides on a request, on a header or on the log. The other lines define names, size limits and the process.
-func isRule(line string) bool {
-	directive, _, _ := strings.Cut(line, " ")
-	switch directive {
-	case "http_access", "never_direct", "proxy_protocol_access", "deny_info", "request_header_access", "request_header_add", "reply_header_access",
-		"forwarded_for", "global_internal_static", "strip_query_terms", "access_log":
-		return true
+// begins says whether one of the keys is the beginning of a line, and what stands beside it.
+func begins(table map[string]string, line string) (value string, found bool) {
+	for key, value := range table {
+		if strings.HasPrefix(line, key) {
+			return value, true
+		}
 	}
-	return strings.HasPrefix(line, "acl forbidden dst ")
+	return "", false
 }
 
-// equivalent are the rules without which Squid does the same, and why they are written all the same.
-var equivalent = map[string]string{
-	"http_access deny all\n": "behind an allow, what matches nothing is denied anyway; the reader need not know that",
+func without(lines ...string) func(conf string) string {
+	return func(conf string) string {
+		all := strings.SplitAfter(conf, "\n")
+		for _, line := range lines {
+			at := slices.Index(all, line)
+			all = slices.Delete(all, at, at+1)
+		}
+		return strings.Join(all, "")
+	}
 }
 
-// firstProblem is what the other tests find first in a task; empty if they find nothing. The task has port 81 for plain requests, and counts the VPC among its clients.
-func firstProblem(t *testing.T, w *world, task *rig.Task) string {
+// mutations looks at tasks without some of their lines.
+type mutations struct {
+	w    *world
+	base rig.TaskOptions
+}
+
+// control fails the test if the task with all of its lines has a problem: then what is found in the others proves nothing.
+func (m *mutations) control(t *testing.T) {
 	t.Helper()
-	for _, look := range []func() []string{
-		func() []string { return healthProblems(task) },
-		func() []string { return anonymityProblems(w, task) },
-		func() []string { return logProblems(w, task) },
-	} {
-		if problems := look(); len(problems) > 0 {
-			return problems[0]
+	task := rig.StartTask(t, m.base)
+	defer task.Kill()
+	for _, look := range looks(task, "") {
+		if problem := look.first(t, m.w, task); problem != "" {
+			t.Fatalf("with all lines, %s: %s", look.name, problem)
 		}
 	}
-	for _, c := range cells(t) {
-		if problem := w.run(task, c); problem != "" {
-			return problem
+}
+
+// found says what comes out wrong with an edit that takes a line away, or changes it.
+func (m *mutations) found(t *testing.T, line string, edit func(string) string) (problem string) {
+	t.Helper()
+	switch {
+	case strings.Contains(line, "ERR_UNAVAILABLE") || line == "http_access deny !authenticated\n" && m.base.Context["digest"] == "fleet":
+		// What these are for shows with a broken helper only.
+		return strings.Join(brokenHelperProblems(t, m.w, m.base, edit), "; ")
+	case line == "http_access deny health !authenticated\n" && m.base.Context["digest"] == "fleet":
+		return strings.Join(brokenHealthProblems(t, m.base, edit), "; ")
+	case strings.HasPrefix(line, "never_direct "):
+		task := rig.StartTask(t, slowStep(edit))
+		defer task.Kill()
+		return strings.Join(rebindingProblems(m.w, task), "; ")
+	}
+	o := m.base
+	o.Edit = edit
+	if said := unreadable(t, o); said != "" {
+		return "Squid does not read it: " + said
+	}
+	task, err := rig.TryTask(t, o)
+	if err != nil {
+		// That may be the test's own fault, such as a port that is taken; not if the next task starts, and if the failure is the one to expect.
+		m.control(t)
+		if says, found := begins(fatal, line); found && strings.Contains(err.Error(), says) {
+			return err.Error()
 		}
+		t.Errorf("without %q a task does not start, for no reason that is known: %v", line, err)
+		return err.Error()
 	}
-	for _, problem := range crowdProblems(task) {
-		return problem
-	}
-	if task.Params.Digest == params.DigestFleet {
-		for _, problem := range guessingProblems(task) {
-			return problem
+	defer task.Kill()
+	for _, look := range looks(task, line) {
+		if problem := look.first(t, m.w, task); problem != "" {
+			return look.name + ": " + problem
 		}
 	}
 	return ""
 }
 
-// Each rule of the configuration is there for something: without it, and with all others, something comes out wrong.
+// unreadable is what `squid -k parse` says about a configuration that it refuses.
+func unreadable(t *testing.T, o rig.TaskOptions) string {
+	t.Helper()
+	dir, _ := rig.Stage(t, o)
+	parse := exec.Command("squid", "-k", "parse", "-f", filepath.Join(dir, "squid.conf"))
+	parse.Dir = dir
+	out, err := parse.CombinedOutput()
+	if err == nil {
+		return ""
+	}
+	for line := range strings.Lines(string(out)) {
+		if strings.Contains(line, "FATAL") || strings.Contains(line, "ERROR") {
+			return strings.TrimSpace(line)
+		}
+	}
+	return string(out)
+}
+
+// Each line of the configuration is there for something: without it, and with all others, something comes out wrong. mutants_test.go tells which lines are excused.
 func TestNoRuleCanBeTakenAway(t *testing.T) {
 	inBothModes(t, noRuleCanBeTakenAway)
 }
 
 func noRuleCanBeTakenAway(t *testing.T, mode map[string]any) {
-	w := newWorld(t)
 	// The VPC is among the clients, as with an office that is connected to it: what keeps the load balancer's own connections out is then a rule of its own.
-	base := options(map[string]any{"httpPorts": "80,81", "clientCidrs": "198.51.100.0/24,2600:1700:1::/48,10.0.0.0/16", "digest": mode["digest"]})
-	var rules []string
-	collect := base
-	collect.Edit = func(conf string) string {
+	base := func(digest any) rig.TaskOptions {
+		return options(map[string]any{"httpPorts": "80,81", "clientCidrs": "198.51.100.0/24,2600:1700:1::/48,10.0.0.0/16", "digest": digest})
+	}
+	m := &mutations{newWorld(t), base(mode["digest"])}
+	m.control(t)
+	lines := linesOf(t, m.base)
+	if len(lines) < 200 {
+		t.Fatalf("only %d lines", len(lines))
+	}
+	if mode["digest"] == "squid" {
+		// The other mode takes away what is the same there. Only what decides on a request may count for something else beside other rules.
+		others := linesOf(t, base("fleet"))
+		lines = slices.DeleteFunc(lines, func(line string) bool {
+			return slices.Contains(others, line) && !strings.HasPrefix(line, "http_access ") && !strings.HasPrefix(line, "deny_info ")
+		})
+	}
+	for _, l := range lists {
+		lines = m.takeFromList(t, l, lines)
+	}
+	taken := 0
+	try := func(what string, first string, edit func(string) string) {
+		if taken++; taken%25 == 0 {
+			m.control(t)
+		}
+		begin := time.Now()
+		problem := m.found(t, first, edit)
+		if problem == "" {
+			t.Errorf("%s: nothing comes out wrong", what)
+		}
+		t.Logf("%s: %.200s (%s)", what, problem, time.Since(begin).Round(10*time.Millisecond))
+	}
+	for _, line := range lines {
+		name := strings.TrimSpace(line)
+		if words, found := begins(shortened, line); found {
+			if !strings.Contains(line, words) {
+				t.Errorf("%q does not hold %q", name, words)
+			}
+			try(name+" shortened", line, func(conf string) string { return strings.Replace(conf, line, strings.Replace(line, words, "", 1), 1) })
+		}
+		if _, found := begins(excused, line); !found {
+			try("without "+name, line, without(line))
+		}
+	}
+	for _, group := range alternatives {
+		if slices.Contains(lines, group[0]) {
+			try("without "+strings.Join(group, ""), group[0], without(group...))
+		}
+	}
+	m.control(t)
+	t.Logf("%d lines taken away one at a time", taken)
+}
+
+// takeFromList takes a list's lines away, every second one at a time, and returns the other lines.
+func (m *mutations) takeFromList(t *testing.T, l list, lines []string) (others []string) {
+	t.Helper()
+	var halves [2][]string
+	for _, line := range lines {
+		if !l.holds(line) {
+			others = append(others, line)
+			continue
+		}
+		half := (len(halves[0]) + len(halves[1])) % 2
+		halves[half] = append(halves[half], line)
+	}
+	for _, half := range halves {
+		if len(half) == 0 {
+			continue
+		}
+		o := m.base
+		o.Edit = without(half...)
+		task := rig.StartTask(t, o)
+		missed := l.missed(t, m.w, task)
+		task.Kill()
+		for _, line := range half {
+			if !missed(line) {
+				t.Errorf("without %q nothing comes out wrong", line)
+			}
+		}
+		t.Logf("%d lines %q taken away at a time", len(half), l.beginning)
+	}
+	return others
+}
+
+// linesOf are the lines of a configuration that are no comments.
+func linesOf(t *testing.T, o rig.TaskOptions) (lines []string) {
+	t.Helper()
+	o.Edit = func(conf string) string {
 		for line := range strings.Lines(conf) {
-			if isRule(line) {
-				rules = append(rules, line)
+			if line != "\n" && !strings.HasPrefix(line, "#") {
+				lines = append(lines, line)
 			}
 		}
 		return conf
 	}
-	task := rig.StartTask(t, collect)
-	if problem := firstProblem(t, w, task); problem != "" {
-		t.Fatalf("with all rules: %s", problem)
-	}
-	task.Kill()
-	if len(rules) < 50 {
-		t.Fatalf("only %d rules", len(rules))
-	}
-	for _, rule := range rules {
-		name := strings.TrimSpace(rule)
-		if reason := equivalent[rule]; reason != "" {
-			t.Logf("%q is not taken away: %s", name, reason)
-			continue
-		}
-		without := func(conf string) string {
-			lines := strings.SplitAfter(conf, "\n")
-			at := slices.Index(lines, rule)
-			return strings.Join(slices.Delete(lines, at, at+1), "")
-		}
-		o, look := base, firstProblem
-		o.Edit = without
-		if strings.HasPrefix(rule, "never_direct ") {
-			o = slowStep(without)
-			look = func(_ *testing.T, w *world, task *rig.Task) string {
-				return strings.Join(rebindingProblems(w, task), "; ")
-			}
-		}
-		if rule == "http_access deny health !authenticated\n" && mode["digest"] == "fleet" {
-			if problems := brokenHealthProblems(t, base, without); len(problems) > 0 {
-				t.Logf("without %q: %.160s", name, problems[0])
-			} else {
-				t.Errorf("without %q nothing comes out wrong", name)
-			}
-			continue
-		}
-		if strings.Contains(rule, "ERR_UNAVAILABLE") || rule == "http_access deny !authenticated\n" && mode["digest"] == "fleet" {
-			// What these are for shows with a broken helper only.
-			if problems := brokenHelperProblems(t, w, base, without); len(problems) > 0 {
-				t.Logf("without %q: %.160s", name, problems[0])
-			} else {
-				t.Errorf("without %q nothing comes out wrong", name)
-			}
-			continue
-		}
-		mutant, err := rig.TryTask(t, o)
-		if err != nil {
-			t.Logf("without %q: does not start", name)
-			continue
-		}
-		problem := look(t, w, mutant)
-		mutant.Kill()
-		if problem == "" {
-			t.Errorf("without %q nothing comes out wrong", name)
-			continue
-		}
-		t.Logf("without %q: %.160s", name, problem)
-	}
-	t.Logf("%d rules", len(rules))
+	rig.Stage(t, o)
+	return lines
 }
 
 // The rule order of the usual recipe, in which whoever has a password is allowed before anything else is asked, fails the same matrix.

@@ -2,6 +2,7 @@ package rig
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"net"
@@ -26,6 +27,8 @@ type Client struct {
 	URI string
 	// User and Password answer a Digest challenge; an empty user does not.
 	User, Password string
+	// Algorithm is that of the challenge to answer, out of several; without it, the first one is answered.
+	Algorithm string
 }
 
 // ProxyHeader is the PROXY v2 header that the load balancer sends for a client.
@@ -130,9 +133,9 @@ func (c Client) open(method, target string, headers []string) (net.Conn, *Respon
 
 // Authorization is the header line that answers the challenge of a 407.
 func (c Client) Authorization(challenge *http.Response, method, target string) (string, error) {
-	chal, err := digest.ParseChallenge(challenge.Header.Get("Proxy-Authenticate"))
+	chal, err := c.choose(challenge.Header.Values("Proxy-Authenticate"))
 	if err != nil {
-		return "", fmt.Errorf("challenge %q: %w", challenge.Header.Values("Proxy-Authenticate"), err)
+		return "", err
 	}
 	uri := c.URI
 	if uri == "" {
@@ -149,6 +152,20 @@ func (c Client) Authorization(challenge *http.Response, method, target string) (
 		return "", err
 	}
 	return "Proxy-Authorization: " + credentials.String(), nil
+}
+
+// choose picks the challenge to answer.
+func (c Client) choose(challenges []string) (*digest.Challenge, error) {
+	for _, text := range challenges {
+		challenge, err := digest.ParseChallenge(text)
+		if err != nil {
+			return nil, fmt.Errorf("challenge %q: %w", text, err)
+		}
+		if c.Algorithm == "" || strings.EqualFold(cmp.Or(challenge.Algorithm, "MD5"), c.Algorithm) {
+			return challenge, nil
+		}
+	}
+	return nil, fmt.Errorf("no challenge that can be answered among %q", challenges)
 }
 
 func roundTrip(conn net.Conn, reader *bufio.Reader, method, target string, headers []string) (*Response, error) {
