@@ -195,7 +195,8 @@ var requests = []struct {
 	{"GET", "http://169.254.169.254:80:80/", notServed},
 	{"GET", "http://10.9.8.7:/", notServed},
 	{"GET", "http://10.9.8.7\t/", notServed},
-	{"GET", "http://93.184.215.14 &@2.2.2.2# @10.9.8.7/", publicOnly},
+	{"GET", "http://93.184.215.14 &@2.2.2.2# @10.9.8.7/", notServed},
+	{"GET", "http://origin.example/a b", notServed},
 	{"GET", "//10.9.8.7/", badRequest},
 	{"GET", "/", badRequest},
 	// ports
