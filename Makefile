@@ -60,7 +60,8 @@ check: go $(NODE_MODULES) ## judge an assembly before AWS does (ASSEMBLY=cdk.out
 .PHONY: local
 local: ## run a fleet on this machine, with addresses that change: no AWS, no container engine (ARGS="--rotate-every 20s")
 	@scripts/setup.sh go squid curl
-	go run ./cmd/squidfleet local $(ARGS)
+	go build -o bin/squidfleet ./cmd/squidfleet
+	@exec bin/squidfleet local $(ARGS) # not go run, which keeps SIGTERM to itself
 
 .PHONY: test
 test: root lint $(NODE_MODULES) ## lint, then run every test: pure Go, templates, a real Squid, a real image (needs root for the namespaces)
@@ -68,11 +69,11 @@ test: root lint $(NODE_MODULES) ## lint, then run every test: pure Go, templates
 	packages=$$(go list ./...) && go test -timeout 25m $$(echo "$$packages" | grep -v /integration)
 	go test -timeout 25m -p 1 ./integration ./integration/image ./integration/lifecycle # one at a time: they signal processes and wait for them
 	$(MAKE) check
-	go test -timeout 10m -v ./integration/rotation # in full, because its counts are what it is for
+	go test -timeout 5m -v ./integration/rotation # in full, because its counts are what it is for
 
 .PHONY: unit
 unit: ## run the tests that need nothing but Go
-	go test ./destination/... ./params/... ./squid/... ./digest/... ./proxyimage/... ./internal/awsstandin/... ./internal/bench/... ./internal/check ./internal/nlb/... ./internal/operator/...
+	go test ./destination/... ./params/... ./squid/... ./digest/... ./proxyimage/... ./internal/awsstandin/... ./internal/bench/... ./internal/check ./internal/local ./internal/nlb/... ./internal/operator/... ./cmd/squidfleet
 
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck, shellcheck

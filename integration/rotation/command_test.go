@@ -136,7 +136,7 @@ func TestLocalThatEndsBeforeItHasBegun(t *testing.T) {
 	if left, err := os.ReadDir(temporary); err != nil || len(left) != 1 {
 		t.Fatalf("a fleet whose program was killed left %v, %v: there is nothing to show", left, err)
 	}
-	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
 		interrupted := start(t, program, temporary, "--tasks", "1")
 		interrupted.await("started")
 		if err := interrupted.end(signal); err != nil {

@@ -2,24 +2,18 @@ package local
 
 import (
 	"errors"
-	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"squidfleet/internal/nlb"
 	"squidfleet/params"
 	"squidfleet/proxyimage/container"
-	"squidfleet/squid"
 )
 
 func parse(t *testing.T, values map[string]any) *params.Params {
@@ -169,78 +163,6 @@ func TestClientsHaveAnAddressThatMayUseTheProxy(t *testing.T) {
 	}
 }
 
-func TestAFreeAddressIsOneAtWhichAllPortsAreFree(t *testing.T) {
-	from := netip.MustParseAddr("127.77.200.1")
-	listen := func(address string) net.Listener {
-		l, err := net.Listen("tcp4", address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { l.Close() })
-		return l
-	}
-	// The kernel chooses the ports, so that nobody else has them.
-	first := listen("127.77.200.1:0").Addr().(*net.TCPAddr).Port
-	second := listen("127.77.200.2:0").Addr().(*net.TCPAddr).Port
-	got, err := free(from, first, second)
-	if err != nil || got.String() != "127.77.200.3" {
-		t.Errorf("%v, %v", got, err)
-	}
-	// Beyond the network's last address, which is in use here, the search begins again at the tasks' first.
-	last := listen("127.77.255.255:0").Addr().(*net.TCPAddr).Port
-	for _, from := range []string{"127.77.255.255", "127.78.0.0"} {
-		if got, err := free(netip.MustParseAddr(from), last); err != nil || got != firstTask {
-			t.Errorf("from %s: %v, %v", from, got, err)
-		}
-	}
-	everywhere := listen("0.0.0.0:0").Addr().(*net.TCPAddr).Port
-	if _, err := free(from, everywhere); err == nil || !strings.Contains(err.Error(), "no free address: the ports") {
-		t.Errorf("%v", err)
-	}
-}
-
-func TestErrorsOfListeningTellWhatToDo(t *testing.T) {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, inUse := net.Listen("tcp4", l.Addr().String())
-	_, notOurs := net.Listen("tcp4", "203.0.113.9:35201")
-	denied := &net.OpError{Op: "listen", Err: os.NewSyscallError("bind", syscall.EACCES)}
-	other := errors.New("something that nobody can do anything for")
-	for _, c := range []struct {
-		explain func(error) error
-		err     error
-		want    string
-	}{
-		{explainPort, inUse, "end the program that listens there, or choose another with --port PORT"},
-		{explainPort, denied, "ports below 1024 need root: choose another with --port PORT"},
-		{explainPort, other, other.Error()},
-		{explain, notOurs, "sudo ip address add 127.77.0.0/16 dev lo"},
-		{explain, inUse, inUse.Error()}, // not a word of --port, which is another one
-	} {
-		if got := c.explain(c.err); !strings.HasSuffix(got.Error(), c.want) || !errors.Is(got, c.err) {
-			t.Errorf("%v does not end in %q", got, c.want)
-		}
-	}
-}
-
-// A program that listens at a port of all addresses is common, 8080 above all.
-func TestTheOriginTakesAnyPortIfItsOwnIsInUse(t *testing.T) {
-	if everywhere, err := net.Listen("tcp4", fmt.Sprint("0.0.0.0:", originPort)); err == nil { // Otherwise somebody else does just that.
-		defer everywhere.Close()
-	}
-	o, err := StartOrigin(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer o.Close()
-	if !network.Contains(o.Address.Addr()) || o.Address.Port() == originPort {
-		t.Errorf("it listens on %v", o.Address)
-	}
-}
-
 func TestOtherSystemsAreToldFirstOfAllWhatIsMissing(t *testing.T) {
 	system = "darwin"
 	defer func() { system = runtime.GOOS }()
@@ -250,95 +172,6 @@ func TestOtherSystemsAreToldFirstOfAllWhatIsMissing(t *testing.T) {
 		if !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), "on darwin: the entrypoint is a program for Linux") {
 			t.Error(err)
 		}
-	}
-}
-
-// What a fleet left whose program was killed goes with the next one's start; what is in use, or another user's, or something else, stays.
-func TestLeftoversAreSweptAway(t *testing.T) {
-	t.Setenv("TMPDIR", t.TempDir())
-	sharedMemory = t.TempDir()
-	defer func() { sharedMemory = "/dev/shm" }()
-	left, lock, err := makeDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	lock.Close() // as when its program ends
-	used, lock, err := makeDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer lock.Close()
-	var others []string
-	for _, name := range []string{"squidfleet-local-notes", "squidfleet-local-1*", "other-1"} {
-		others = append(others, filepath.Join(os.TempDir(), name))
-		if err := os.Mkdir(others[len(others)-1], 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	segment := func(of string) string { return filepath.Join(sharedMemory, squidPrefix(of)+"12-cf__metadata.shm") }
-	foreign := filepath.Join(sharedMemory, "squid-cf__metadata.shm")
-	for _, path := range []string{filepath.Join(left, "passwords"), filepath.Join(used, "passwords"), segment(left), segment(used), foreign} {
-		if err := os.WriteFile(path, nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	exists := func(path string) bool { _, err := os.Lstat(path); return err == nil }
-
-	sweep(os.Getuid() + 1)
-	if !exists(left) || !exists(segment(left)) {
-		t.Error("another user's files were removed")
-	}
-	sweep(os.Getuid())
-	if exists(left) || exists(segment(left)) {
-		t.Error("it is still there")
-	}
-	for _, path := range append(others, used, segment(used), foreign) {
-		if !exists(path) {
-			t.Errorf("%s was removed", path)
-		}
-	}
-}
-
-func TestTheOriginAnswersWithTheCallersAddress(t *testing.T) {
-	o, err := StartOrigin(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !network.Contains(o.Address.Addr()) {
-		t.Errorf("it listens on %v", o.Address)
-	}
-	other, err := StartOrigin(nil)
-	if err != nil || other.Address == o.Address {
-		t.Fatalf("the next one: %v, %v", other, err)
-	}
-	if err := other.Close(); err != nil {
-		t.Error(err)
-	}
-	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 77, 200, 9)}}
-	client := http.Client{Transport: &http.Transport{DialContext: dialer.DialContext}}
-	response, err := client.Get("http://" + o.Address.String() + "/")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	if body, err := io.ReadAll(response.Body); err != nil || string(body) != "127.77.200.9\n" {
-		t.Errorf("%q, %v", body, err)
-	}
-	if err := o.Close(); err != nil {
-		t.Error(err)
-	}
-	if conn, err := net.Dial("tcp", o.Address.String()); err == nil {
-		conn.Close()
-		t.Error("a closed origin listens")
-	}
-}
-
-func TestOptionsAreChecked(t *testing.T) {
-	o := Options{Params: parse(t, map[string]any{"users": "alice,bob"}), Passwords: []squid.Credential{{User: "alice", Password: "open sesame"}}, Tasks: 51, Port: -1}
-	_, err := Start(t.Context(), o)
-	const want = "tasks: 51 is not from 1 to 50\nzones: 0 is not from 1 to 6\nport: -1 is not from 0 to 65535\npasswords: 1 given for 2 users"
-	if err == nil || err.Error() != want {
-		t.Errorf("%v\nwant:\n%s", err, want)
 	}
 }
 

@@ -1,0 +1,53 @@
+package local
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// What a fleet left whose program was killed goes with the next one's start; what is in use, or another user's, or something else, stays.
+func TestLeftoversAreSweptAway(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	sharedMemory = t.TempDir()
+	defer func() { sharedMemory = "/dev/shm" }()
+	left, lock, err := makeDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lock.Close() // as when its program ends
+	used, lock, err := makeDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	var others []string
+	for _, name := range []string{"squidfleet-local-notes", "squidfleet-local-1*", "other-1"} {
+		others = append(others, filepath.Join(os.TempDir(), name))
+		if err := os.Mkdir(others[len(others)-1], 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	segment := func(of string) string { return filepath.Join(sharedMemory, squidPrefix(of)+"12-cf__metadata.shm") }
+	foreign := filepath.Join(sharedMemory, "squid-cf__metadata.shm")
+	for _, path := range []string{filepath.Join(left, "passwords"), filepath.Join(used, "passwords"), segment(left), segment(used), foreign} {
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exists := func(path string) bool { _, err := os.Lstat(path); return err == nil }
+
+	sweep(os.Getuid() + 1)
+	if !exists(left) || !exists(segment(left)) {
+		t.Error("another user's files were removed")
+	}
+	sweep(os.Getuid())
+	if exists(left) || exists(segment(left)) {
+		t.Error("it is still there")
+	}
+	for _, path := range append(others, used, segment(used), foreign) {
+		if !exists(path) {
+			t.Errorf("%s was removed", path)
+		}
+	}
+}
