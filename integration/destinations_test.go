@@ -196,7 +196,7 @@ var requests = []struct {
 	{"GET", "http://10.9.8.7:/", notServed},
 	{"GET", "http://10.9.8.7\t/", notServed},
 	{"GET", "http://93.184.215.14 &@2.2.2.2# @10.9.8.7/", notServed},
-	{"GET", "http://origin.example/a b", notServed},
+	{"GET", "http://origin.example/a b", badRequest},
 	{"GET", "//10.9.8.7/", badRequest},
 	{"GET", "/", badRequest},
 	// ports
