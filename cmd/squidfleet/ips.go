@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -20,7 +21,10 @@ HEALTH is
   healthy    the load balancer sends connections to it
   starting   it has not passed the first checks yet
   unhealthy  one of the checks fails
-  draining   it ends, and still serves the connections that it has`,
+  draining   it ends, and still serves the connections that it has
+
+It warns, on stderr or as "warnings" in the JSON, if rotations could not be started, or
+if ECS gave up the newest deployment: then the addresses do not change as they should.`,
 		Example: `  squidfleet ips
   squidfleet ips --stack-name Crawlers --region eu-west-1
   squidfleet ips --json | jq -r '.tasks[] | select(.health == "healthy").address'`,
@@ -31,18 +35,26 @@ HEALTH is
 				if err != nil {
 					return err
 				}
+				warnings, err := f.Trouble(cmd.Context())
+				if err != nil {
+					return err
+				}
 				if flags.json {
 					return s.json(struct {
-						Tasks []operator.Task `json:"tasks"`
-					}{tasks})
+						Tasks    []operator.Task `json:"tasks"`
+						Warnings []string        `json:"warnings"`
+					}{tasks, warnings})
 				}
 				s.table(taskRows(tasks))
+				for _, w := range warnings {
+					fmt.Fprintf(s.err, "warning: %s\n", printable(w))
+				}
 				return nil
 			})
 		},
 	}
 	flags.add(cmd)
-	needs(cmd, lookAtTasks...)
+	needs(cmd, append(lookAtTasks[:len(lookAtTasks):len(lookAtTasks)], "sqs:GetQueueAttributes", "ecs:ListServiceDeployments")...)
 	return cmd
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/smithy-go/logging"
 )
 
@@ -30,6 +31,7 @@ type Fleet struct {
 	// Name is the stack name, Region where the fleet runs.
 	Name, Region string
 
+	options          Options
 	poll             time.Duration
 	renewProtection  time.Duration
 	outputs          map[string]string
@@ -40,6 +42,7 @@ type Fleet struct {
 	interfaces    *interfaceClient
 	logs          *cloudwatchlogs.Client
 	secrets       *secretsmanager.Client
+	queues        *sqs.Client
 }
 
 // Errors of Connect that no request was made for.
@@ -76,16 +79,17 @@ func Connect(ctx context.Context, o Options) (*Fleet, error) {
 		return nil, fmt.Errorf("%w: %w", errNoCredentials, err)
 	}
 	f := &Fleet{
-		Name:   o.StackName,
-		Region: cfg.Region,
-		poll:   o.Poll,
-
+		Name:            o.StackName,
+		Region:          cfg.Region,
+		options:         o,
+		poll:            o.Poll,
 		renewProtection: renewProtection,
 
 		ecs:           ecs.NewFromConfig(cfg),
 		loadBalancing: elasticloadbalancingv2.NewFromConfig(cfg),
 		logs:          cloudwatchlogs.NewFromConfig(cfg),
 		secrets:       secretsmanager.NewFromConfig(cfg),
+		queues:        sqs.NewFromConfig(cfg),
 	}
 	if f.interfaces, err = newInterfaceClient(ctx, cfg, f.ecs.Options()); err != nil {
 		return nil, err

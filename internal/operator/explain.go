@@ -99,6 +99,7 @@ func permission(operation *smithy.OperationError) string {
 		"ECS":                       "ecs",
 		"Elastic Load Balancing v2": "elasticloadbalancing",
 		"Secrets Manager":           "secretsmanager",
+		"SQS":                       "sqs",
 	}
 	prefix, known := prefixes[operation.ServiceID]
 	if !known {

@@ -15,11 +15,12 @@ import (
 
 // Outputs of the stack, by the ids that its templates give them.
 const (
-	outputEndpoint    = "Endpoint"
-	outputTryIt       = "TryIt"
-	outputLogGroup    = "LogGroup"
-	outputClusterName = "ClusterName"
-	outputServiceName = "ServiceName"
+	outputEndpoint         = "Endpoint"
+	outputTryIt            = "TryIt"
+	outputLogGroup         = "LogGroup"
+	outputClusterName      = "ClusterName"
+	outputServiceName      = "ServiceName"
+	outputRotationFailures = "RotationFailures"
 )
 
 func (f *Fleet) stack() string { return f.Name + "-Proxy" }
@@ -42,7 +43,7 @@ func (f *Fleet) locate(ctx context.Context, client *cloudformation.Client) error
 	for _, output := range answer.Stacks[0].Outputs {
 		f.outputs[aws.ToString(output.OutputKey)] = aws.ToString(output.OutputValue)
 	}
-	// All but TryIt, which a fleet does not have whose ports allow neither http nor https.
+	// All but TryIt, which a fleet does not have whose ports allow neither http nor https, and RotationFailures, which one does not have that is never rotated.
 	for _, id := range []string{outputEndpoint, outputLogGroup, outputClusterName, outputServiceName} {
 		if f.outputs[id] == "" {
 			return fmt.Errorf("stack %s in %s, which is %s, has no output %s: it is not deployed completely, or not by this version of squidfleet", f.stack(), f.Region, answer.Stacks[0].StackStatus, id)

@@ -1,6 +1,7 @@
 package standin
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -128,6 +129,7 @@ var (
 var protocols = map[string]struct {
 	signedFor string
 	target    string // X-Amz-Target's prefix, with JSON
+	json      string // JSON's version, "" for 1.1
 	version   string // the form's Version, otherwise
 }{
 	"cloudformation":       {signedFor: "cloudformation", version: "2010-05-15"},
@@ -136,6 +138,7 @@ var protocols = map[string]struct {
 	"elasticloadbalancing": {signedFor: "elasticloadbalancing", version: "2015-12-01"},
 	"logs":                 {signedFor: "logs", target: "Logs_20140328."},
 	"secretsmanager":       {signedFor: "secretsmanager", target: "secretsmanager."},
+	"sqs":                  {signedFor: "sqs", target: "AmazonSQS.", json: "1.0"},
 }
 
 // request is a call with what it was given.
@@ -233,7 +236,7 @@ func parse(r *http.Request, body []byte) (*request, error) {
 	for name, p := range protocols {
 		if operation, ok := strings.CutPrefix(target, p.target); ok && p.target != "" {
 			call := &request{service: name, operation: operation}
-			if got := r.Header.Get("Content-Type"); got != "application/x-amz-json-1.1" {
+			if got := r.Header.Get("Content-Type"); got != "application/x-amz-json-"+cmp.Or(p.json, "1.1") {
 				return nil, fmt.Errorf("%s: content type %q", target, got)
 			}
 			return call, json.Unmarshal(body, &call.input)

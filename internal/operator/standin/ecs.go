@@ -27,6 +27,7 @@ func init() {
 		"ecs:DescribeTaskDefinition":                {schemas.DescribeTaskDefinitionRequest, schemas.DescribeTaskDefinitionResponse, (*AWS).describeTaskDefinition},
 		"ecs:DescribeTasks":                         {schemas.DescribeTasksRequest, schemas.DescribeTasksResponse, (*AWS).describeTasks},
 		"ecs:GetTaskProtection":                     {schemas.GetTaskProtectionRequest, schemas.GetTaskProtectionResponse, (*AWS).getTaskProtection},
+		"ecs:ListServiceDeployments":                {schemas.ListServiceDeploymentsRequest, schemas.ListServiceDeploymentsResponse, (*AWS).listServiceDeployments},
 		"ecs:ListTasks":                             {schemas.ListTasksRequest, schemas.ListTasksResponse, (*AWS).listTasks},
 		"ecs:StopTask":                              {schemas.StopTaskRequest, schemas.StopTaskResponse, (*AWS).stopTask},
 		"ecs:UpdateService":                         {schemas.UpdateServiceRequest, schemas.UpdateServiceResponse, (*AWS).updateService},
@@ -34,6 +35,7 @@ func init() {
 		"elasticloadbalancing:DescribeTargetHealth": {nil, nil, (*AWS).describeTargetHealth},
 		"logs:FilterLogEvents":                      filterLogEvents,
 		"secretsmanager:GetSecretValue":             getSecretValue,
+		"sqs:GetQueueAttributes":                    getQueueAttributes,
 	}
 }
 

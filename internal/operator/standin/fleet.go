@@ -26,6 +26,8 @@ type fleet struct {
 	unprotected     bool          // scaling in does not care for protection
 	startsNothing   bool          // missing tasks stay missing
 	events          []event
+	failedRotations int // messages in the queue
+	history         []history
 }
 
 type task struct {
@@ -180,6 +182,7 @@ func (f *fleet) find(address string) (*task, error) {
 //
 //	desired N, users NAME,NAME…, password TEXT, credentials-in-image, stack-status STATUS, without-output ID,
 //	unhealthy ADDRESS, spot ADDRESS, stopping ADDRESS, never-healthy, healthy-again, rotation-fails, rotating, rotation-begins,
+//	failed-rotations N, deployed STATUS AGO,
 //	desired-only N (without its tasks), starts-nothing, scale-in-stalls, scale-in-goes-on, ignores-protection
 func (a *AWS) Set(change string, arguments ...string) error {
 	a.mu.Lock()
@@ -201,6 +204,13 @@ func (a *AWS) Set(change string, arguments ...string) error {
 		f.neverHealthy = change == "never-healthy"
 	case "scale-in-stalls", "scale-in-goes-on":
 		f.scaleInStalls = change == "scale-in-stalls"
+	case "failed-rotations":
+		_, err := fmt.Sscan(argument, &f.failedRotations)
+		return err
+	case "deployed":
+		ago, err := time.ParseDuration(arguments[1])
+		f.history = append(f.history, history{arguments[0], time.Now().Add(-ago)})
+		return err
 	case "starts-nothing":
 		f.startsNothing = true
 	case "ignores-protection":

@@ -34,6 +34,14 @@ func check(shape *smithy.Schema, value any, path string) []string {
 		for i, member := range list {
 			problems = append(problems, check(shape.ListMember(), member, fmt.Sprintf("%s[%d]", path, i))...)
 		}
+	case smithy.ShapeTypeMap:
+		object, ok := value.(map[string]any)
+		if !ok {
+			return wrong("a map")
+		}
+		for key, member := range object {
+			problems = append(problems, check(shape.MapValue(), member, fmt.Sprintf("%s[%q]", path, key))...)
+		}
 	case smithy.ShapeTypeString, smithy.ShapeTypeEnum:
 		if _, ok := value.(string); !ok {
 			return wrong("a string")

@@ -32,7 +32,7 @@ func (a *AWS) describeStacks(r *request) (any, error) {
 		"FollowLog":        "aws logs tail --region " + Region + " --follow " + logGroup,
 		"ClusterName":      cluster,
 		"ServiceName":      service,
-		"RotationFailures": "https://sqs." + Region + ".amazonaws.com/" + account + "/Squidfleet-Proxy-FailedRotations-1A2B",
+		"RotationFailures": failureQueue,
 	}
 	var members strings.Builder
 	for key, value := range outputs {
