@@ -123,8 +123,14 @@ func noRuleCanBeTakenAway(t *testing.T, mode map[string]any) {
 		t.Fatalf("only %d lines", len(lines))
 	}
 	if mode["digest"] == "squid" {
-		// The other mode takes away what is the same there. Only what decides on a request may count for something else beside other rules.
 		others := linesOf(t, base("fleet"))
+		for key, reason := range excused {
+			begun := func(line string) bool { return strings.HasPrefix(line, key) }
+			if reason != inLimits && !slices.ContainsFunc(slices.Concat(lines, others), begun) {
+				t.Errorf("%q is excused, and no line begins with it", key)
+			}
+		}
+		// The other mode takes away what is the same there. Only what decides on a request may count for something else beside other rules.
 		lines = slices.DeleteFunc(lines, func(line string) bool {
 			return slices.Contains(others, line) && !strings.HasPrefix(line, "http_access ") && !strings.HasPrefix(line, "deny_info ")
 		})
@@ -199,7 +205,11 @@ func (m *mutations) takeFromList(t *testing.T, l list, lines []string) (others [
 // linesOf are the lines of a configuration that are no comments.
 func linesOf(t *testing.T, o rig.TaskOptions) (lines []string) {
 	t.Helper()
+	edit := o.Edit
 	o.Edit = func(conf string) string {
+		if edit != nil {
+			conf = edit(conf)
+		}
 		for line := range strings.Lines(conf) {
 			if line != "\n" && !strings.HasPrefix(line, "#") {
 				lines = append(lines, line)
@@ -227,11 +237,17 @@ func TestTheMatrixFindsTheLeaksOfTheUsualRuleOrder(t *testing.T) {
 	task := rig.StartTask(t, o)
 	leaks := map[string]int{}
 	for _, c := range cells(t) {
+		if strings.HasPrefix(c.target, "ftp:") {
+			continue // Squid waits for the greeting of an FTP server
+		}
 		if problem := w.run(task, c); strings.Contains(problem, "was reached") {
 			leaks[c.who.name]++
 		}
 	}
 	t.Logf("forbidden destinations reached, by client: %v", leaks)
+	if len(w.everProblems(t)) < 100 {
+		t.Error("the look at all cells together finds less than each of them")
+	}
 	if leaks["alice"] < 100 {
 		t.Errorf("only %d forbidden destinations were reached: the matrix cannot tell", leaks["alice"])
 	}
