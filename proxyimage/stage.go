@@ -22,6 +22,21 @@ import (
 //go:embed Dockerfile collect.sh
 var recipe embed.FS
 
+// Recipe returns how the image is built: the files of the build context that are the same for every fleet but for Squid's error pages, by name.
+func Recipe() map[string][]byte {
+	files := map[string][]byte{}
+	entries, err := recipe.ReadDir(".")
+	for _, entry := range entries {
+		if files[entry.Name()], err = recipe.ReadFile(entry.Name()); err != nil {
+			break
+		}
+	}
+	if err != nil {
+		panic(err) // embedded: they cannot be missing
+	}
+	return files
+}
+
 // Modes of the staged files. They are part of the image, so they do not depend on the umask.
 const (
 	modeDirectory  fs.FileMode = 0o755
@@ -127,16 +142,8 @@ func textFiles(p *params.Params, n Network, passwords []squid.Credential) ([]fil
 		}
 		files = append(files, file{container.Passwords, hashes, modeSecret})
 	}
-	entries, err := recipe.ReadDir(".")
-	if err != nil {
-		return nil, err
-	}
-	for _, entry := range entries {
-		content, err := recipe.ReadFile(entry.Name())
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, file{entry.Name(), content, modeFile})
+	for name, content := range Recipe() {
+		files = append(files, file{name, content, modeFile})
 	}
 	return files, nil
 }

@@ -1,8 +1,6 @@
 package check
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,6 +29,8 @@ type Stack struct {
 	Name string
 	// Account and Region are where the stack is bound to go, and empty if it fits anywhere.
 	Account, Region string
+	// Qualifier is part of the names of everything that "cdk bootstrap" made for the stack.
+	Qualifier string
 	// TemplateFile is the path of the template.
 	TemplateFile string
 	// Raw is the template as JSON has it.
@@ -87,12 +87,12 @@ func Load(dir, contextFile string) (*Assembly, []Finding) {
 		case "aws:cloudformation:stack":
 			a.Stacks = append(a.Stacks, l.stack(id, artifact, all))
 		case "cdk:asset-manifest":
-			// Read with the stack that depends on it.
+			// What it publishes is read with the stack that depends on it.
 			if !slices.ContainsFunc(slices.Collect(maps.Values(all.Artifacts)), func(other manifestArtifact) bool { return slices.Contains(other.Dependencies, id) }) {
 				l.report(id, "manifest", "no stack depends on this asset manifest, so that its assets would not be published first")
 			}
 		case "cdk:tree":
-			l.exists(id, artifact.Properties.File)
+			l.exists(id, artifact.property("file"))
 		case "cdk:feature-flag-report":
 		default:
 			l.report(id, "manifest", "type: %q is not one that a fleet's assembly has", artifact.Type)
@@ -117,13 +117,13 @@ type manifestArtifact struct {
 	Dependencies           []string
 	AdditionalMetadataFile string
 	Metadata               map[string][]metadataEntry
-	Properties             struct {
-		File                        string
-		TemplateFile                string
-		StackName                   string
-		StackTemplateAssetObjectURL string `json:"stackTemplateAssetObjectUrl"`
-		TerminationProtection       bool
-	}
+	Properties             map[string]any
+}
+
+// property returns a property that is a text, and "" for any other.
+func (a manifestArtifact) property(name string) string {
+	text, _ := a.Properties[name].(string)
+	return text
 }
 
 type metadataEntry struct {
@@ -133,8 +133,8 @@ type metadataEntry struct {
 
 func (l *loader) stack(id string, artifact manifestArtifact, all manifest) *Stack {
 	s := &Stack{Name: id}
-	if artifact.Properties.StackName != "" {
-		s.Name = artifact.Properties.StackName
+	if name := artifact.property("stackName"); name != "" {
+		s.Name = name
 	}
 	account, region, found := strings.Cut(strings.TrimPrefix(artifact.Environment, "aws://"), "/")
 	if !found {
@@ -146,14 +146,16 @@ func (l *loader) stack(id string, artifact manifestArtifact, all manifest) *Stac
 	if region != "unknown-region" {
 		s.Region = region
 	}
-	if artifact.Properties.TerminationProtection {
+	if artifact.Properties["terminationProtection"] == true {
 		l.report(s.Name, "removal", "terminationProtection: true; cdk destroy would leave the stack behind")
 	}
-	s.TemplateFile = filepath.Join(l.dir, filepath.Base(artifact.Properties.TemplateFile))
+	template := artifact.property("templateFile")
+	s.TemplateFile = filepath.Join(l.dir, filepath.Base(template))
 	var raw map[string]any
-	if l.json(artifact.Properties.TemplateFile, &raw) {
+	if l.json(template, &raw) {
 		s.Raw = raw
 	}
+	l.deployment(s, id, artifact)
 	l.metadata(s, artifact)
 	published := false
 	for _, dependency := range artifact.Dependencies {
@@ -161,11 +163,11 @@ func (l *loader) stack(id string, artifact manifestArtifact, all manifest) *Stac
 		case "aws:cloudformation:stack":
 			s.After = append(s.After, dependency)
 		case "cdk:asset-manifest":
-			published = l.assets(s, other.Properties.File, artifact) || published
+			published = l.assets(s, dependency, other, artifact) || published
 		}
 	}
 	if !published {
-		l.report(s.Name, "asset", "no asset manifest that the stack depends on publishes its template %q", artifact.Properties.TemplateFile)
+		l.report(s.Name, "asset", "no asset manifest that the stack depends on publishes its template %q", template)
 	}
 	return s
 }
@@ -195,66 +197,6 @@ func (l *loader) metadata(s *Stack, artifact manifestArtifact) {
 			}
 		}
 	}
-}
-
-// assets reads an asset manifest of a stack and reports whether it publishes the stack's template.
-func (l *loader) assets(s *Stack, name string, artifact manifestArtifact) bool {
-	var list struct {
-		Files map[string]struct {
-			Source struct{ Path, Packaging string }
-		}
-		DockerImages map[string]struct {
-			Source       map[string]any
-			Destinations map[string]struct{ RepositoryName, ImageTag string }
-		}
-	}
-	if !l.json(name, &list) {
-		return false
-	}
-	published := false
-	for _, hash := range slices.Sorted(maps.Keys(list.Files)) {
-		source := list.Files[hash].Source
-		if source.Path != artifact.Properties.TemplateFile {
-			l.report(name, "asset", "files[%s]: a fleet needs no file %q", hash, source.Path)
-			continue
-		}
-		published = true
-		text, err := os.ReadFile(filepath.Join(l.dir, source.Path))
-		if err != nil {
-			continue // told where the template is read
-		}
-		// The name under which the template is published. The CLI does not publish a name twice, so that a template that was changed after synth would never be deployed.
-		if sum := sha256.Sum256(text); hex.EncodeToString(sum[:]) != hash {
-			l.report(name, "asset-hash", "files[%s]: %s has changed since it was synthesised; synthesise again", hash, source.Path)
-		}
-		if !strings.HasSuffix(artifact.Properties.StackTemplateAssetObjectURL, "/"+hash+".json") {
-			l.report(s.Name, "manifest", "stackTemplateAssetObjectUrl: %q is not where the template %s is published", artifact.Properties.StackTemplateAssetObjectURL, hash)
-		}
-	}
-	for _, hash := range slices.Sorted(maps.Keys(list.DockerImages)) {
-		image := Image{Hash: hash}
-		for _, field := range slices.Sorted(maps.Keys(list.DockerImages[hash].Source)) {
-			value, _ := list.DockerImages[hash].Source[field].(string)
-			switch field {
-			case "directory":
-				image.Directory = filepath.Join(l.dir, filepath.Base(value))
-			case "platform":
-				image.Platform = value
-			default:
-				// Build arguments, for one, stay in the image's history for everybody to read.
-				l.report(name, "image", "dockerImages[%s].source.%s: the image is built from its directory and nothing else", hash, field)
-			}
-		}
-		if len(list.DockerImages[hash].Destinations) != 1 {
-			l.report(name, "image", "dockerImages[%s].destinations: %d, want 1", hash, len(list.DockerImages[hash].Destinations))
-		}
-		for _, d := range list.DockerImages[hash].Destinations {
-			image.Repository, image.Tag = d.RepositoryName, d.ImageTag
-		}
-		l.context(name, &image)
-		s.Images = append(s.Images, image)
-	}
-	return published
 }
 
 // validationReport looks at what the CDK itself found at synth.

@@ -171,6 +171,8 @@ func TestWhatLooksLikeASecret(t *testing.T) {
 	for text, want := range map[string]bool{
 		"AKIAIOSFODNN7EXAMPLE": true, "-----BEGIN RSA PRIVATE KEY-----": true, "{{resolve:secretsmanager:x:SecretString}}": true, "PASSWORD=hunter2hunter2": true,
 		`"token": "abcdefgh"`: true, "http://user:pass@example.com": true, "d41d8cd98f00b204e9800998ecf8427e": true, "ghp_" + strings.Repeat("a", 36): true,
+		"github_pat_11ABCDEFG0abcdefghijklmnop": true, "glpat-abcdefghijklmnopqrst": true, "sk-proj-abcdefghijklmnopqrstuvwx": true, "pwd=hunter2hunter2": true, "passphrase: hunter2hunter2": true,
+		"SQUIDFLEET_PASSWORD_PROXY=hunter2hunter2": true, "AWS::SecretsManager::Secret": false,
 		"Password of the proxy user alice": false, "aws secretsmanager get-secret-value --region x --secret-id y": false, "arn:aws:scheduler:::aws-sdk:ecs:updateService": false,
 		strings.Repeat("0123456789abcdef", 4): false, // an asset's hash
 	} {

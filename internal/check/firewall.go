@@ -13,18 +13,17 @@ func (f *fleet) checkFirewalls() {
 	if lb == tasks && lb.there() {
 		f.at(lb, "firewall", "is that of the load balancer and of the tasks; each needs one of its own")
 	}
-	groups := object{"GroupDescription": text, "VpcId": f.vpc(), "Tags": tags}
-	f.want(lb, "firewall", "", groups)
-	f.want(tasks, "firewall", "", groups)
+	f.want(lb, "firewall", "", object{"GroupDescription": "Load balancer of the proxy", "VpcId": f.vpc()})
+	f.want(tasks, "firewall", "", object{"GroupDescription": "Tasks of the proxy", "VpcId": f.vpc()})
 	port := portRange{f.ListenerPort, f.ListenerPort}
 
 	var clients []flow
 	for _, c := range f.ClientCidrs {
-		clients = append(clients, flow{"tcp", port, canonicalPrefix(c)})
+		clients = append(clients, flow{"tcp", port, c.Masked().String(), "clientCidrs"})
 	}
 	f.flows(lb, "firewall-clients", "SecurityGroupIngress", "clientCidrs and nobody else may connect", clients)
-	f.flows(lb, "firewall-clients", "SecurityGroupEgress", "a load balancer's group without this rule may send anywhere", []flow{{"tcp", port, tasks.att("GroupId")}})
-	f.flows(tasks, "firewall-tasks", "SecurityGroupIngress", "whoever else reaches a task can claim any client address in a PROXY header", []flow{{"tcp", port, lb.att("GroupId")}})
+	f.flows(lb, "firewall-clients", "SecurityGroupEgress", "a load balancer's group without this rule may send anywhere", []flow{{"tcp", port, tasks.att("GroupId"), "to the tasks, health checks included"}})
+	f.flows(tasks, "firewall-tasks", "SecurityGroupIngress", "whoever else reaches a task can claim any client address in a PROXY header", []flow{{"tcp", port, lb.att("GroupId"), "from the load balancer, health checks included"}})
 	f.flows(tasks, "firewall-tasks", "SecurityGroupEgress", "the ports of the destinations, 443 for the image, the passwords and the log, and 80 for the question after the own address", f.taskEgress())
 }
 
@@ -35,13 +34,12 @@ type flow struct {
 	protocol string
 	ports    portRange
 	peer     string // a CIDR block or a group
+	label    string // the rule's description, for people
 }
 
 func (f flow) String() string {
-	return fmt.Sprintf("%s %d-%d %s", f.protocol, f.ports.first, f.ports.last, show(f.peer))
+	return fmt.Sprintf("%s %d-%d %s (%s)", f.protocol, f.ports.first, f.ports.last, show(f.peer), f.label)
 }
-
-func canonicalPrefix(p netip.Prefix) string { return p.Masked().String() }
 
 // maxRanges is how many ranges of ports to destinations are kept apart; more do not fit into a security group and are left to Squid.
 const maxRanges = 50
@@ -61,18 +59,18 @@ func (f *fleet) taskEgress() []flow {
 		ports = []portRange{{1, 65535}}
 	}
 	var flows []flow
-	everywhere := func(protocol string, ports portRange) {
-		flows = append(flows, flow{protocol, ports, "0.0.0.0/0"})
+	everywhere := func(protocol, label string, ports portRange) {
+		flows = append(flows, flow{protocol, ports, "0.0.0.0/0", label})
 		if f.network == nil { // in a VPC of the fleet's own, tasks have no IPv6 addresses
-			flows = append(flows, flow{protocol, ports, "::/0"})
+			flows = append(flows, flow{protocol, ports, "::/0", label})
 		}
 	}
 	for _, r := range ports {
-		everywhere("tcp", r)
+		everywhere("tcp", "destinations of the proxy", r)
 	}
 	if f.network == nil { // names: in a VPC of the fleet's own they go to Amazon's resolver, which groups do not see
-		everywhere("udp", portRange{53, 53})
-		everywhere("tcp", portRange{53, 53})
+		everywhere("udp", "names", portRange{53, 53})
+		everywhere("tcp", "names", portRange{53, 53})
 	}
 	return flows
 }
@@ -139,16 +137,13 @@ func (f *fleet) flow(r *resource, rule, path string, properties map[string]any) 
 		switch name {
 		case "FromPort", "ToPort":
 		case "Description":
-			ok = ok && text(value) == ""
+			w.label = s
 		case "IpProtocol":
 			w.protocol = s
 		case "CidrIp", "CidrIpv6":
 			p, err := netip.ParsePrefix(s)
-			ok = ok && err == nil && p == p.Masked() && p.Addr().Is4() == (name == "CidrIp")
+			ok = ok && err == nil && s == p.Masked().String() && p.Addr().Is4() == (name == "CidrIp")
 			peers = append(peers, s)
-			if err == nil {
-				peers[len(peers)-1] = canonicalPrefix(p)
-			}
 		case "SourceSecurityGroupId", "DestinationSecurityGroupId":
 			peers = append(peers, s)
 		default:

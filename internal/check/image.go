@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
+	_ "time/tzdata" // for machines that have no time zones of their own
 
 	"squidfleet/proxyimage"
 	"squidfleet/proxyimage/container"
@@ -116,13 +118,15 @@ func field(h hash.Hash, header, value string) {
 
 // checkFiles: nothing is missing, and nothing is there that does not belong into an image.
 func (f *fleet) checkFiles(files map[string][]byte) {
-	want := map[string]bool{"Dockerfile": true, "collect.sh": true, container.Entrypoint: true, container.SquidConf: true, container.Localtime: true}
-	pages := squid.ErrorPages()
-	for name, body := range pages {
-		path := container.ErrorDir + "/" + name
-		want[path] = true
-		if got, there := files[path]; there && string(got) != body {
-			f.report(f.proxy.Name, none, "image", "%s: is not the error page that the proxy shows", path)
+	want := map[string]bool{container.Entrypoint: true, container.SquidConf: true, container.Localtime: true}
+	fixed := proxyimage.Recipe()
+	for name, body := range squid.ErrorPages() {
+		fixed[container.ErrorDir+"/"+name] = []byte(body)
+	}
+	for name, content := range fixed {
+		want[name] = true
+		if got, there := files[name]; there && !bytes.Equal(got, content) {
+			f.report(f.proxy.Name, none, "image", "%s: is not the one that the image is made with", name)
 		}
 	}
 	if !f.secretsManager() {
@@ -141,8 +145,31 @@ func (f *fleet) checkFiles(files map[string][]byte) {
 			f.report(f.proxy.Name, none, "asset", "%s: does not belong into the image", name)
 		}
 	}
-	if zone := files[container.Localtime]; len(zone) > 0 && !bytes.HasPrefix(zone, []byte("TZif")) {
-		f.report(f.proxy.Name, none, "image", "%s: is no time zone", container.Localtime)
+	f.checkZone(files[container.Localtime])
+}
+
+// checkZone: the time zone's clock says what that of timezone says, in the years that an image may be in use. The files need not be the same: databases differ in how far back they go.
+func (f *fleet) checkZone(content []byte) {
+	if len(content) == 0 {
+		return // told as missing
+	}
+	got, err := time.LoadLocationFromTZData(f.Timezone, content)
+	if err != nil {
+		f.report(f.proxy.Name, none, "image", "%s: is no time zone: %v", container.Localtime, err)
+		return
+	}
+	want, err := time.LoadLocation(f.Timezone)
+	if err != nil {
+		f.report(f.proxy.Name, none, "image", "timezone: %v", err)
+		return
+	}
+	const year, years, day = 2025, 10, 24 * time.Hour
+	for at := time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC); at.Year() < year+years; at = at.Add(day) {
+		name, offset := at.In(got).Zone()
+		if wantName, wantOffset := at.In(want).Zone(); name != wantName || offset != wantOffset {
+			f.report(f.proxy.Name, none, "image", "%s: says %s when it is %s in %s: timezone", container.Localtime, at.In(got), at.In(want), f.Timezone)
+			return
+		}
 	}
 }
 

@@ -3,8 +3,10 @@ package check
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"squidfleet/params"
 )
@@ -63,6 +65,8 @@ type resource struct {
 	// known holds the properties that a rule has looked at, and claimed says that a rule knows the resource.
 	known   map[string]bool
 	claimed bool
+	// mayWait holds the resources of the template that it has a reason to name in DependsOn.
+	mayWait []string
 }
 
 // ref is the canonical form of a Ref to the resource; att that of a GetAtt.
@@ -97,6 +101,10 @@ func (f *fleet) check() {
 	if f.proxy.Name != f.StackName+"-Proxy" {
 		f.report(f.proxy.Name, none, "stacks", "the fleet's parameters call it %s-Proxy", f.StackName)
 	}
+	if f.network != nil && (f.network.Account != f.proxy.Account || f.network.Region != f.proxy.Region) {
+		f.report(f.network.Name, none, "stacks", "goes to account %q and region %q, and %s to account %q and region %q: they need each other in one place",
+			f.network.Account, f.network.Region, f.proxy.Name, f.proxy.Account, f.proxy.Region)
+	}
 	if f.proxy.Raw == nil || f.network != nil && f.network.Raw == nil {
 		return // Load has told why
 	}
@@ -129,14 +137,17 @@ func (f *fleet) check() {
 func (f *fleet) read(s *Stack) {
 	for _, section := range slices.Sorted(maps.Keys(s.Raw)) {
 		switch section {
-		case "Resources", "Outputs", "Parameters", "Rules":
-		case "Description":
-			if d := differences("Description", s.Raw[section], text); len(d) > 0 {
-				f.report(s.Name, none, "template", "Description: %s", d[0].message)
-			}
+		case "Resources", "Outputs", "Parameters", "Rules", "Description":
 		default:
 			f.report(s.Name, none, "template", "%s: a fleet's template has no such section", section)
 		}
+	}
+	description := "Squidfleet: a forward proxy whose egress addresses rotate"
+	if s == f.network {
+		description = "Squidfleet: the network of a forward proxy"
+	}
+	if s.Raw["Description"] != description {
+		f.report(s.Name, none, "template", "Description: is %s, want %q", show(s.Raw["Description"]), description)
 	}
 	f.bootstrap(s)
 	for _, id := range slices.Sorted(maps.Keys(s.section("Resources"))) {
@@ -167,16 +178,39 @@ func (f *fleet) attributes(r *resource) {
 				}
 			}
 		case "Metadata":
-			metadata, _ := r.raw[key].(map[string]any)
-			for _, name := range slices.Sorted(maps.Keys(metadata)) {
-				if !strings.HasPrefix(name, "aws:") {
-					f.at(r, "unknown", "Metadata.%s: no rule knows it", name)
-				}
+			for _, d := range differences("Metadata", r.raw[key], object{"aws:cdk:path": matcher(r.constructPath)}) {
+				f.at(r, "unknown", "%s: %s", d.path, d.message)
 			}
 		default:
 			f.at(r, "unknown", "%s: no rule knows it", key)
 		}
 	}
+}
+
+// idHash ends the logical ids of constructs that are not direct children of their stack.
+var idHash = regexp.MustCompile(`[0-9A-F]{8}$`)
+
+// constructPath says what is wrong with the path that the CDK notes, which is what the logical id was made of
+// (aws-cdk-lib 2.270.0, core/lib/private/uniqueid.js).
+func (r *resource) constructPath(got any) string {
+	path, _ := got.(string)
+	below, inStack := strings.CutPrefix(path, r.stack.Name+"/")
+	var id string
+	for part := range strings.SplitSeq(below, "/") {
+		part = strings.Map(func(c rune) rune {
+			if c < 128 && (unicode.IsLetter(c) || unicode.IsDigit(c)) {
+				return c
+			}
+			return -1
+		}, part)
+		if part != "Resource" && part != "Default" && !strings.HasSuffix(id, part) {
+			id += part
+		}
+	}
+	if !inStack || id != r.id && id != idHash.ReplaceAllString(r.id, "") {
+		return fmt.Sprintf("is %s, want the path of the construct whose logical id is %s", show(got), r.id)
+	}
+	return ""
 }
 
 // dependencies returns the resources that are named in DependsOn.
@@ -196,6 +230,7 @@ func (r *resource) dependencies() []string {
 
 // dependsOn says that a resource has to wait for another one, to which none of its properties refers. It may wait for one that does.
 func (f *fleet) dependsOn(r, other *resource, rule, why string) {
+	r.mayWait = append(r.mayWait, other.id)
 	if r.there() && other.there() && !f.waits(r, other, len(f.resources)) {
 		f.at(r, rule, "DependsOn: lacks %s: %s", other.id, why)
 	}
@@ -216,10 +251,12 @@ func (f *fleet) waits(r, other *resource, steps int) bool {
 func (f *fleet) bootstrap(s *Stack) {
 	want := object{
 		"Parameters": object{"BootstrapVersion": object{
-			"Type": "AWS::SSM::Parameter::Value<String>", "Default": pattern("/cdk-bootstrap/[a-z0-9]+/version"), "Description": text,
+			"Type": "AWS::SSM::Parameter::Value<String>", "Default": s.bootstrapParameter(),
+			"Description": "Version of the CDK Bootstrap resources in this environment, automatically retrieved from SSM Parameter Store. [cdk:skip]",
 		}},
 		"Rules": object{"CheckBootstrapVersion": object{"Assertions": list{object{
-			"Assert": object{"Fn::Not": list{object{"Fn::Contains": list{list{"1", "2", "3", "4", "5"}, object{"Ref": "BootstrapVersion"}}}}}, "AssertDescription": text,
+			"Assert":            object{"Fn::Not": list{object{"Fn::Contains": list{list{"1", "2", "3", "4", "5"}, object{"Ref": "BootstrapVersion"}}}}},
+			"AssertDescription": "CDK bootstrap stack version 6 required. Please run 'cdk bootstrap' with a recent version of the CDK CLI.",
 		}}}},
 	}
 	got := map[string]any{}
@@ -277,6 +314,11 @@ func (f *fleet) closeWorld() {
 		if !r.claimed {
 			f.at(r, "unknown", "a %s that nothing in the fleet needs", r.kind)
 			continue
+		}
+		for _, id := range r.dependencies() {
+			if !slices.Contains(r.mayWait, id) {
+				f.at(r, "unknown", "DependsOn: names %q, and no rule knows why; whatever the properties refer to is waited for anyway, and a circle cannot be deployed", id)
+			}
 		}
 		for _, name := range slices.Sorted(maps.Keys(r.properties)) {
 			switch {

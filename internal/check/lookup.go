@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -28,25 +29,17 @@ func isLookup(key string) bool {
 	return strings.Contains(key, ":account=") || strings.Contains(key, ":region=")
 }
 
-// checkLookups: the CLI keeps the lookups of the fleets that are in the assembly, and no others, which would be forgotten ones of a VPC that has changed since or was replaced by another.
+// fleetLookup matches the keys of the lookups that a fleet in an imported VPC makes: of the VPC, and of its IPv6 ranges.
+var fleetLookup = regexp.MustCompile(`^vpc-provider:.*:filter\.vpc-id=|^cc-api-provider:.*:typeName=AWS\$:\$:EC2\$:\$:VPC$`)
+
+// checkLookups: the CLI keeps no lookups but those that fleets make, and none that failed. Which fleets it is that the file serves cannot be told from one assembly.
 func checkLookups(a *Assembly) []Finding {
-	needed := map[string]bool{}
-	for _, s := range a.Stacks {
-		if s.Parameters == nil || s.Parameters.VpcID == "" {
-			continue
-		}
-		for key := range a.Lookups {
-			if strings.Contains(key, "="+s.Parameters.VpcID+":") && strings.Contains(key, ":account="+s.Account+":") && strings.Contains(key, ":region="+s.Region+":") {
-				needed[key] = true
-			}
-		}
-	}
 	var findings []Finding
 	for _, key := range slices.Sorted(maps.Keys(a.Lookups)) {
 		value, _ := a.Lookups[key].(map[string]any)
 		switch {
-		case isLookup(key) && !needed[key]:
-			findings = append(findings, Finding{a.ContextFile, none, "context", fmt.Sprintf("%q: no stack needs this lookup; drop it (cdk context --reset)", key), Files})
+		case isLookup(key) && !fleetLookup.MatchString(key):
+			findings = append(findings, Finding{a.ContextFile, none, "context", fmt.Sprintf("%q: no fleet needs this lookup; drop it (cdk context --reset)", key), Files})
 		case value["$providerError"] != nil:
 			findings = append(findings, Finding{a.ContextFile, none, "context", fmt.Sprintf("%q: the lookup failed: %v", key, value["$providerError"]), Files})
 		}

@@ -21,28 +21,28 @@ func (f *fleet) checkNetwork() {
 	}
 	vpc := f.first(f.network, "AWS::EC2::VPC")
 	f.want(vpc, "network", "", object{
-		"CidrBlock": f.VpcCidr, "EnableDnsHostnames": true, "EnableDnsSupport": true, "InstanceTenancy": optional{"default"}, "Tags": tags,
+		"CidrBlock": f.VpcCidr, "EnableDnsHostnames": true, "EnableDnsSupport": true, "InstanceTenancy": optional{"default"}, "Tags": f.networkName(""),
 	})
 	gateway := f.first(f.network, "AWS::EC2::InternetGateway")
-	f.want(gateway, "network", "", object{"Tags": tags})
+	f.want(gateway, "network", "", object{"Tags": f.networkName("")})
 	attachment := f.first(f.network, "AWS::EC2::VPCGatewayAttachment")
 	f.want(attachment, "route", "without it nothing reaches the internet", object{"InternetGatewayId": gateway.ref(), "VpcId": vpc.ref()})
 	// The load balancer's subnets, and no others, have IPv6 addresses from the start: they could not be taken away again when the last client with such an address goes.
 	block := f.first(f.network, "AWS::EC2::VPCCidrBlock")
 	f.want(block, "network", "", object{"AmazonProvidedIpv6CidrBlock": true, "VpcId": vpc.ref()})
 
-	entry, tasks := f.subnets(f.loadBalancerSubnets(), vpc), f.subnets(f.taskSubnets(), vpc)
+	entry, tasks := f.subnets("LoadBalancer", f.loadBalancerSubnets(), vpc), f.subnets("Tasks", f.taskSubnets(), vpc)
 	f.checkCidrs(entry, tasks)
 	f.checkZones("load balancer", entry)
 	f.checkZones("tasks", tasks)
 	for i, subnet := range entry {
-		f.checkRoutes(subnet, vpc, gateway, attachment, true)
+		f.checkRoutes(subnet, subnetName("LoadBalancer", i), vpc, gateway, attachment, true)
 		cut := object{"Fn::Cidr": list{object{"Fn::Select": list{0, vpc.att("Ipv6CidrBlocks")}}, zones, 64}}
 		f.want(subnet, "network", "IPv6 clients reach the load balancer at an address of its subnet", object{"Ipv6CidrBlock": object{"Fn::Select": list{i, cut}}})
 		f.dependsOn(subnet, block, "network", "the subnet's IPv6 range is cut from the VPC's")
 	}
-	for _, subnet := range tasks {
-		f.checkRoutes(subnet, vpc, gateway, attachment, false)
+	for i, subnet := range tasks {
+		f.checkRoutes(subnet, subnetName("Tasks", i), vpc, gateway, attachment, false)
 	}
 }
 
@@ -52,23 +52,32 @@ func (f *fleet) taskSubnets() any {
 	return at(f.service.properties, "NetworkConfiguration", "AwsvpcConfiguration", "Subnets")
 }
 
+// networkName is the label by which people find a part of the network among others in the console; the CDK makes it of the construct's path.
+func (f *fleet) networkName(part string) list {
+	return list{object{"Key": "Name", "Value": f.network.Name + "/Vpc" + part}}
+}
+
+func subnetName(group string, i int) string { return fmt.Sprintf("/%sSubnet%d", group, i+1) }
+
 // subnets returns those that a list refers to.
-func (f *fleet) subnets(references any, vpc *resource) []*resource {
+func (f *fleet) subnets(group string, references any, vpc *resource) []*resource {
 	items, _ := references.([]any)
 	var found []*resource
-	for _, item := range items {
+	for i, item := range items {
 		subnet := f.byReference(item, "AWS::EC2::Subnet")
 		if !subnet.there() || item != subnet.ref() {
 			continue // told where the list is looked at
 		}
 		found = append(found, subnet)
 		f.want(subnet, "network", "", object{
-			"AvailabilityZone": object{"Fn::Select": list{between(0, zones-1), object{"Fn::GetAZs": matcher(anyRegion)}}},
+			"AvailabilityZone": object{"Fn::Select": list{i, object{"Fn::GetAZs": matcher(anyRegion)}}},
 			"CidrBlock":        matcher(isCidr),
 			// Tasks and load balancer ask for their addresses themselves.
 			"MapPublicIpOnLaunch": optional{false},
-			"Tags":                tags,
-			"VpcId":               vpc.ref(),
+			// By the CDK's two a later lookup of the VPC tells the subnets apart.
+			"Tags": append(set{object{"Key": "aws-cdk:subnet-name", "Value": group}, object{"Key": "aws-cdk:subnet-type", "Value": "Public"}},
+				f.networkName(subnetName(group, i))...),
+			"VpcId": vpc.ref(),
 		})
 	}
 	return found
@@ -107,6 +116,9 @@ func (f *fleet) checkCidrs(entry, tasks []*resource) {
 		if !f.VpcCidr.Contains(c.Addr()) || c.Bits() < f.VpcCidr.Bits() {
 			f.at(subnet, "network", "Properties.CidrBlock: %s is outside the VPC's %s", c, f.VpcCidr)
 		}
+		if i > 0 && c.Addr().Less(cidr(all[i-1]).Addr()) {
+			f.at(subnet, "network", "Properties.CidrBlock: %s comes before that of %s: subnets that change places in a VPC that is there cannot be replaced, for each holds the other's range", c, all[i-1].id)
+		}
 		for _, other := range all[:i] {
 			if other != subnet && cidr(other).Overlaps(c) {
 				f.at(subnet, "network", "Properties.CidrBlock: %s overlaps %s of %s: a task could pass for the load balancer", c, cidr(other), other.id)
@@ -128,38 +140,30 @@ func (f *fleet) checkCidrs(entry, tasks []*resource) {
 	}
 }
 
-// checkZones: one subnet in each zone.
+// checkZones: one subnet in each zone; that the first is in the first one and so on is seen with their other properties.
 func (f *fleet) checkZones(whose string, subnets []*resource) {
-	var found []string
-	for _, subnet := range subnets {
-		zone := show(subnet.properties["AvailabilityZone"])
-		if slices.Contains(found, zone) {
-			f.at(subnet, "network", "Properties.AvailabilityZone: %s: the %s already has a subnet there, and none elsewhere", zone, whose)
-		}
-		found = append(found, zone)
-	}
 	if len(subnets) != zones {
 		f.report(f.network.Name, none, "network", "the %s has %d subnets of the network's, want %d, one a zone", whose, len(subnets), zones)
 	}
 }
 
 // checkRoutes: the subnet's one route table leads to the internet gateway and nowhere else.
-func (f *fleet) checkRoutes(subnet, vpc, gateway, attachment *resource, ipv6 bool) {
-	var tables []*resource
+func (f *fleet) checkRoutes(subnet *resource, name string, vpc, gateway, attachment *resource, ipv6 bool) {
+	var tables, associations []*resource
 	for _, association := range f.all("AWS::EC2::SubnetRouteTableAssociation") {
 		if association.properties["SubnetId"] != subnet.ref() {
 			continue
 		}
 		table := f.byReference(association.properties["RouteTableId"], "AWS::EC2::RouteTable")
 		f.want(association, "route", "", object{"SubnetId": subnet.ref(), "RouteTableId": table.ref()})
-		tables = append(tables, table)
+		tables, associations = append(tables, table), append(associations, association)
 	}
 	if len(tables) != 1 || !tables[0].there() {
 		f.at(subnet, "route", "has %d route tables, want 1", len(tables))
 		return
 	}
 	table := tables[0]
-	f.want(table, "route", "", object{"VpcId": vpc.ref(), "Tags": tags})
+	f.want(table, "route", "", object{"VpcId": vpc.ref(), "Tags": f.networkName(name)})
 	var destinations []string
 	for _, route := range f.all("AWS::EC2::Route") {
 		if route.properties["RouteTableId"] != table.ref() {
@@ -171,6 +175,12 @@ func (f *fleet) checkRoutes(subnet, vpc, gateway, attachment *resource, ipv6 boo
 		}
 		f.want(route, "route", "the one way out of the subnet is the internet gateway", object{"RouteTableId": table.ref(), destination: everywhere, "GatewayId": gateway.ref()})
 		f.dependsOn(route, attachment, "route", "EC2 takes no route to a gateway that is not attached")
+		for _, other := range f.all("AWS::EC2::Route") {
+			// An IPv6 route may leave the waiting to the IPv4 route of its table.
+			if everywhere == "::/0" && other.properties["DestinationCidrBlock"] != nil && other.properties["RouteTableId"] == table.ref() {
+				route.mayWait = append(route.mayWait, other.id, associations[0].id)
+			}
+		}
 		destinations = append(destinations, fmt.Sprint(route.properties[destination]))
 	}
 	want := []string{"0.0.0.0/0"}

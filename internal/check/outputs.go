@@ -3,26 +3,25 @@ package check
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
-	"strings"
 )
 
 // output is what a fleet tells about itself.
 type output struct {
-	what  string
-	value string // canonical
-	whose string // the user whose name ends the description, if any
+	description string
+	value       string // canonical
 }
 
-// wantedOutputs are the names and commands that a person needs to use the fleet at once.
-func (f *fleet) wantedOutputs() []output {
+// wantedOutputs are the names and commands that a person needs to use the fleet at once, by their ids: by those, command squidfleet finds what it works with.
+func (f *fleet) wantedOutputs() map[string]output {
 	endpoint := fmt.Sprintf("%s:%d", f.loadBalancer.att("DNSName"), f.ListenerPort)
-	outputs := []output{
-		{what: "the endpoint", value: endpoint},
-		{what: "the log group", value: f.log.ref()},
-		{what: "how to follow the log", value: "aws logs tail --region " + f.region() + " --follow " + f.log.ref()},
-		{what: "the cluster", value: f.cluster.ref()},
-		{what: "the service", value: f.service.att("Name")},
+	outputs := map[string]output{
+		"Endpoint":    {"Host and port of the proxy", endpoint},
+		"LogGroup":    {"Log group of the tasks", f.log.ref()},
+		"FollowLog":   {"Shows the log as it is written", "aws logs tail --region " + f.region() + " --follow " + f.log.ref()},
+		"ClusterName": {"ECS cluster of the fleet", f.cluster.ref()},
+		"ServiceName": {"ECS service of the fleet", f.service.att("Name")},
 	}
 	const page = "checkip.amazonaws.com"
 	url := ""
@@ -33,42 +32,54 @@ func (f *fleet) wantedOutputs() []output {
 		url = "http://" + page
 	}
 	if url != "" {
-		outputs = append(outputs, output{what: "how to try it", value: "curl --proxy http://" + endpoint + " --proxy-digest --proxy-user " + f.Users[0] + " " + url})
+		outputs["TryIt"] = output{"Asks for the password and shows an egress address", "curl --proxy http://" + endpoint + " --proxy-digest --proxy-user " + f.Users[0] + " " + url}
 	}
 	if f.RotateEvery != 0 {
-		outputs = append(outputs, output{what: "the queue of failed rotations", value: f.first(f.proxy, "AWS::SQS::Queue").ref()})
+		outputs["RotationFailures"] = output{"Queue of the rotations that could not be started; empty when all is well", f.first(f.proxy, "AWS::SQS::Queue").ref()}
 	}
 	if f.secretsManager() {
 		for _, user := range f.Users {
-			outputs = append(outputs, output{
-				what: "how to read the password of " + user, whose: user,
-				value: "aws secretsmanager get-secret-value --region " + f.region() + " --secret-id " + f.password(user).ref() + " --query SecretString --output text",
-			})
+			outputs[passwordOutput(user, outputs)] = output{
+				"Shows the password of the user " + user,
+				"aws secretsmanager get-secret-value --region " + f.region() + " --secret-id " + f.password(user).ref() + " --query SecretString --output text",
+			}
 		}
 	}
 	return outputs
 }
 
+// noLetter matches what an id of an output cannot have.
+var noLetter = regexp.MustCompile(`[^A-Za-z0-9]`)
+
+// passwordOutput is the id of the output about a user's password: the letters and digits of the name, and a number where that is taken.
+func passwordOutput(user string, taken map[string]output) string {
+	plain := "PasswordOf" + noLetter.ReplaceAllString(user, "")
+	id := plain
+	for n := 2; ; n++ {
+		if _, there := taken[id]; !there {
+			return id
+		}
+		id = fmt.Sprintf("%sX%d", plain, n)
+	}
+}
+
 // checkOutputs: a person finds the endpoint, each password and the log; nothing else is given away, and no name is taken that a second fleet would need.
 func (f *fleet) checkOutputs() {
-	wanted := f.wantedOutputs()
-	told := make([]bool, len(wanted))
-	for id, o := range f.outputs(f.proxy) {
-		i := slices.IndexFunc(wanted, func(w output) bool { return w.value == o.value && strings.HasSuffix(o.what, w.whose) })
+	wanted, told := f.wantedOutputs(), f.outputs(f.proxy)
+	for id, o := range told {
+		w, needed := wanted[id]
 		switch {
-		case text(o.what) != "":
-			f.report(f.proxy.Name, id, "output", "Description: %s", text(o.what))
-		case i < 0:
-			f.report(f.proxy.Name, id, "output", "Value: is %s with the description %q, which is nothing that a person needs to know, or not how to ask for it", show(o.value), o.what)
-		case told[i]:
-			f.report(f.proxy.Name, id, "output", "Value: is %s, as another output's", show(o.value))
-		default:
-			told[i] = true
+		case !needed:
+			f.report(f.proxy.Name, id, "output", "is %s, which is nothing that a person needs to know", show(o.value))
+		case o.description != w.description:
+			f.report(f.proxy.Name, id, "output", "Description: is %q, want %q", o.description, w.description)
+		case o.value != w.value:
+			f.report(f.proxy.Name, id, "output", "Value: is %s, want %s", show(o.value), show(w.value))
 		}
 	}
-	for i, w := range wanted {
-		if !told[i] {
-			f.report(f.proxy.Name, none, "output", "no output tells %s: %s", w.what, show(w.value))
+	for id, w := range wanted {
+		if _, there := told[id]; !there {
+			f.report(f.proxy.Name, id, "output", "is missing, want %s", show(w.value))
 		}
 	}
 	if f.network == nil {
@@ -78,13 +89,13 @@ func (f *fleet) checkOutputs() {
 	outputNames(f.proxy.Raw, needed)
 	for id, o := range f.outputs(f.network) {
 		r := f.byReference(o.value, "AWS::EC2::Subnet")
-		if o.value != f.vpc() && o.value != r.ref() || !needed[id] {
+		if o.value != f.vpc() && o.value != r.ref() || !needed[id] || o.description != "" {
 			f.report(f.network.Name, id, "output", "Value: %s is nothing that the fleet's other stack needs", show(o.value))
 		}
 	}
 }
 
-// outputs returns a stack's outputs by their ids, with the descriptions as what.
+// outputs returns a stack's outputs by their ids.
 func (f *fleet) outputs(s *Stack) map[string]output {
 	all := map[string]output{}
 	for _, id := range slices.Sorted(maps.Keys(s.section("Outputs"))) {
@@ -104,7 +115,7 @@ func (f *fleet) outputs(s *Stack) map[string]output {
 			f.report(s.Name, id, "output", "Value: is %s, want a text", show(tree["Value"]))
 		}
 		description, _ := tree["Description"].(string)
-		all[id] = output{what: description, value: value}
+		all[id] = output{description, value}
 	}
 	return all
 }

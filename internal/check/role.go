@@ -21,7 +21,7 @@ func (f *fleet) checkExecutionRole() {
 	for _, secret := range f.handedOver() {
 		grants = append(grants, grant{"secretsmanager:GetSecretValue", secret.ref()})
 	}
-	f.grants(f.executionRole, grants)
+	f.grants(f.executionRole, "ECS prepares the tasks of the proxy", grants)
 }
 
 // trust is the policy of a role that one service assumes.
@@ -39,21 +39,27 @@ type grant struct{ action, resource string }
 func (g grant) String() string { return g.action + " on " + show(g.resource) }
 
 // grants compares what a role's policies permit with what they should, however they are divided into policies and statements.
-func (f *fleet) grants(role *resource, want []grant) {
+func (f *fleet) grants(role *resource, description string, want []grant) {
 	if !role.there() {
 		f.report(f.proxy.Name, none, "role", "a role is missing that permits %v", want)
 		return
 	}
-	f.want(role, "role", "", object{"Description": optional{text}, "Tags": tags})
+	f.want(role, "role", "", object{"Description": description})
 	role.known["Policies"] = true
 	got := []grant{}
 	policies, _ := role.properties["Policies"].([]any)
+	var names []any
 	for i, p := range policies {
 		path := fmt.Sprintf("Properties.Policies[%d]", i)
 		statements, _ := at(p, "PolicyDocument", "Statement").([]any)
-		shape := object{"PolicyName": text, "PolicyDocument": object{"Version": "2012-10-17", "Statement": matcher(func(any) string { return "" })}}
+		shape := object{"PolicyName": pattern(`[\w+=,.@-]{1,128}`), "PolicyDocument": object{"Version": "2012-10-17", "Statement": anything}}
 		for _, d := range differences(path, p, shape) {
 			f.at(role, "role", "%s: %s", d.path, d.message)
+		}
+		if name := at(p, "PolicyName"); slices.Contains(names, name) {
+			f.at(role, "role", "%s.PolicyName: is %s again, so that this policy takes the place of the other", path, show(name))
+		} else {
+			names = append(names, name)
 		}
 		for j, s := range statements {
 			one, problem := statement(s)
@@ -77,10 +83,9 @@ func (f *fleet) grants(role *resource, want []grant) {
 	}
 }
 
-// statement returns what a statement permits. One that forbids, has conditions, or names what it is not about says more than a fleet needs.
+// statement returns what a statement permits. One that forbids, has conditions or an id, or names what it is not about says more than a fleet needs.
 func statement(s any) ([]grant, string) {
-	anything := matcher(func(any) string { return "" })
-	if d := differences("", s, object{"Effect": "Allow", "Action": anything, "Resource": anything, "Sid": optional{text}}); len(d) > 0 {
+	if d := differences("", s, object{"Effect": "Allow", "Action": anything, "Resource": anything}); len(d) > 0 {
 		return nil, d[0].path + " " + d[0].message
 	}
 	var all []grant

@@ -1,8 +1,10 @@
 package check
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"strconv"
 	"time"
@@ -21,26 +23,26 @@ func (f *fleet) checkRotation() {
 	failures := f.first(f.proxy, "AWS::SQS::Queue")
 	role := f.byReference(at(schedule.properties, "Target", "RoleArn"), "AWS::IAM::Role")
 
-	f.want(group, "schedule", "", object{"Tags": tags})
+	f.want(group, "schedule", "", object{})
 	f.want(schedule, "schedule", "", object{
-		"Description": optional{text}, "GroupName": group.ref(), "State": optional{"ENABLED"},
+		"Description": "Replaces every task of the proxy, and with it every egress address", "GroupName": group.ref(), "State": optional{"ENABLED"},
 		"FlexibleTimeWindow": object{"Mode": "OFF"}, "ScheduleExpression": matcher(f.everyRotation),
 		"Target": object{
 			"Arn": updateService, "RoleArn": role.att("Arn"), "Input": matcher(f.updateInput),
 			"DeadLetterConfig": object{"Arn": failures.att("Arn")},
 			// So early that it is over before the next one, which makes up for it.
-			"RetryPolicy": object{"MaximumRetryAttempts": between(1, 185), "MaximumEventAgeInSeconds": between(60, int(f.RetryTime().Seconds()))},
+			"RetryPolicy": object{"MaximumRetryAttempts": 5, "MaximumEventAgeInSeconds": int(f.RetryTime().Seconds())},
 		},
 	})
 	f.want(role, "trust", "the scheduler assumes it for this group's schedules, and nobody else", object{"AssumeRolePolicyDocument": trust("scheduler.amazonaws.com", object{
 		"StringEquals": object{"aws:SourceAccount": f.sub("${AWS::AccountId}"), "aws:SourceArn": group.att("Arn")},
 	})})
-	f.grants(role, []grant{{"ecs:UpdateService", f.service.ref()}, {"sqs:SendMessage", failures.att("Arn")}})
+	f.grants(role, "EventBridge Scheduler rotates the tasks of the proxy", []grant{{"ecs:UpdateService", f.service.ref()}, {"sqs:SendMessage", failures.att("Arn")}})
 	if role == f.executionRole && role.there() {
 		f.at(role, "role", "is the scheduler's and ECS's; each needs one of its own")
 	}
 
-	f.want(failures, "failures", "there has to be time to notice", object{"MessageRetentionPeriod": between(7*24*3600, 14*24*3600), "SqsManagedSseEnabled": true, "Tags": tags})
+	f.want(failures, "failures", "there has to be time to notice", object{"MessageRetentionPeriod": 14 * 24 * 3600, "SqsManagedSseEnabled": true})
 	f.want(f.first(f.proxy, "AWS::SQS::QueuePolicy"), "failures", "", object{
 		"Queues": list{failures.ref()},
 		"PolicyDocument": object{"Version": "2012-10-17", "Statement": list{object{
@@ -69,16 +71,15 @@ func (f *fleet) everyRotation(got any) string {
 	return ""
 }
 
-// updateInput compares the arguments of UpdateService.
+// updateInput compares the arguments of UpdateService, which Scheduler hands over as they are: a "true" in quotes is no boolean to ECS. That a key stands there once shows in the length.
 func (f *fleet) updateInput(got any) string {
 	text, _ := got.(string)
-	var input any
-	if err := json.Unmarshal([]byte(text), &input); err != nil {
-		return fmt.Sprintf("is %s, want JSON", show(got))
-	}
-	want := object{"Cluster": f.cluster.ref(), "Service": f.service.ref(), "ForceNewDeployment": true}
-	if d := differences("", plain(input), want); len(d) > 0 {
-		return d[0].path + " " + d[0].message
+	want := map[string]any{"Cluster": f.cluster.ref(), "Service": f.service.ref(), "ForceNewDeployment": true}
+	var input map[string]any
+	var dense bytes.Buffer
+	should, err := json.Marshal(want)
+	if err != nil || json.Compact(&dense, []byte(text)) != nil || json.Unmarshal(dense.Bytes(), &input) != nil || !maps.Equal(input, want) || dense.Len() != len(should) {
+		return fmt.Sprintf("is %s, want %s", show(got), show(string(should)))
 	}
 	return ""
 }

@@ -1,6 +1,9 @@
 package check
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Fargate's capacity providers.
 const (
@@ -8,18 +11,22 @@ const (
 	spot     = "FARGATE_SPOT"
 )
 
+// platformVersion is the one that LATEST stands for, written out so that a new platform comes with a deployment and not with whichever rotation is next.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/platform-fargate.html
+const platformVersion = "1.4.0"
+
 // checkService: so many tasks with addresses of their own, behind the load balancer, and never fewer while they are replaced.
 func (f *fleet) checkService() {
 	f.want(f.cluster, "service", "", object{
-		"CapacityProviders": set{onDemand, spot}, "Tags": tags,
-		"ClusterSettings": list{object{"Name": "containerInsights", "Value": "disabled"}},
+		"CapacityProviders": set{onDemand, spot},
+		"ClusterSettings":   list{object{"Name": "containerInsights", "Value": "disabled"}},
 	})
 	f.want(f.service, "service", "", object{
 		"Cluster": f.cluster.ref(), "TaskDefinition": f.task.ref(), "DesiredCount": f.FleetSize, "CapacityProviderStrategy": matcher(f.capacity),
-		"PlatformVersion": pattern(`[0-9]+\.[0-9]+\.[0-9]+`), "Tags": tags, "EnableECSManagedTags": true, "PropagateTags": "SERVICE",
+		"PlatformVersion": platformVersion, "EnableECSManagedTags": true, "PropagateTags": "SERVICE",
 		"AvailabilityZoneRebalancing": "ENABLED",
 		// Several health checks long, and not so long that a fleet that does not start looks well.
-		"HealthCheckGracePeriodSeconds": between(30, 300),
+		"HealthCheckGracePeriodSeconds": 60,
 	})
 	f.want(f.service, "deployment", "the new tasks serve before the first old one goes, and a deployment that fails is taken back", object{
 		"DeploymentConfiguration": object{"MinimumHealthyPercent": 100, "MaximumPercent": 200, "DeploymentCircuitBreaker": object{"Enable": true, "Rollback": true}},
@@ -29,20 +36,20 @@ func (f *fleet) checkService() {
 			"AssignPublicIp": "ENABLED", "SecurityGroups": list{f.taskFirewall.att("GroupId")}, "Subnets": f.subnetList(),
 		}},
 	})
+	if f.network == nil {
+		// A task in a zone where the load balancer has no subnet gets no connections.
+		entry, _ := textsOf(f.loadBalancerSubnets())
+		if tasks, ok := textsOf(f.taskSubnets()); ok && !slices.Equal(slices.Sorted(slices.Values(tasks)), slices.Sorted(slices.Values(entry))) {
+			f.at(f.service, "network", "Properties.NetworkConfiguration.AwsvpcConfiguration.Subnets: is %s, want the load balancer's, %s", show(f.taskSubnets()), show(f.loadBalancerSubnets()))
+		}
+	}
 	f.want(f.service, "targets", "", object{"LoadBalancers": list{object{
-		"ContainerName": matcher(f.containerName), "ContainerPort": f.ListenerPort, "TargetGroupArn": f.targets.ref(),
+		"ContainerName": containerName, "ContainerPort": f.ListenerPort, "TargetGroupArn": f.targets.ref(),
 	}}})
 	f.dependsOn(f.service, f.listener, "service", "ECS refuses a target group that no listener uses")
 	for _, r := range f.all("AWS::EC2::SecurityGroupIngress") {
 		f.dependsOn(f.service, r, "service", "a task that the load balancer cannot reach yet counts as unhealthy")
 	}
-}
-
-func (f *fleet) containerName(got any) string {
-	if name := f.container()["Name"]; name == nil || got != name {
-		return fmt.Sprintf("is %s, want the container's name %s", show(got), show(name))
-	}
-	return ""
 }
 
 // capacity compares the ratio of the providers' weights with that of the tasks. A fraction of a task stays on demand.

@@ -174,17 +174,3 @@ func pairs(key, value string, want map[string]any) set {
 	}
 	return all
 }
-
-// tags is what a resource may be labelled with.
-var tags = optional{matcher(func(got any) string {
-	items, ok := got.([]any)
-	if !ok {
-		return "is no list of tags"
-	}
-	for _, item := range items {
-		if d := differences("", item, object{"Key": text, "Value": text}); len(d) > 0 {
-			return fmt.Sprintf("has %s, want Key and Value", show(item))
-		}
-	}
-	return ""
-})}

@@ -8,6 +8,9 @@ import (
 	"squidfleet/proxyimage/container"
 )
 
+// containerName is that of the task's one container, and begins the names of its log streams.
+const containerName = "proxy"
+
 func (f *fleet) secretsManager() bool { return f.Credentials == params.CredentialsSecretsManager }
 
 // container returns the task's one container.
@@ -20,7 +23,7 @@ func (f *fleet) container() map[string]any {
 func (f *fleet) checkTask() {
 	architecture := strings.ToUpper(string(f.Architecture))
 	f.want(f.task, "task", "", object{
-		"RequiresCompatibilities": list{"FARGATE"}, "NetworkMode": "awsvpc", "Cpu": f.CPU, "Memory": f.Memory, "Tags": tags,
+		"RequiresCompatibilities": list{"FARGATE"}, "NetworkMode": "awsvpc", "Cpu": f.CPU, "Memory": f.Memory,
 		"RuntimePlatform": object{"OperatingSystemFamily": "LINUX", "CpuArchitecture": architecture},
 		// Ephemeral: nothing but a name, so that the disk goes with the task.
 		"Volumes": list{object{"Name": text}},
@@ -31,7 +34,7 @@ func (f *fleet) checkTask() {
 		f.at(f.task, "task-role", "Properties.TaskRoleArn: is %s, want it left out: a client that tricked the proxy into fetching the task's credentials would find some", show(role))
 	}
 	c := object{
-		"Name": text, "Essential": true, "Image": matcher(f.imageURI),
+		"Name": containerName, "Essential": true, "Image": matcher(f.imageURI),
 		"PortMappings": list{object{"ContainerPort": f.ListenerPort, "HostPort": optional{f.ListenerPort}, "Protocol": optional{"tcp"}}},
 		"Environment":  f.environment(),
 
@@ -47,8 +50,8 @@ func (f *fleet) checkTask() {
 		"HealthCheck": object{
 			"Command": list{"CMD", container.EntrypointPath, container.Health},
 			// Longer than the check's own, whose message then tells the reason.
-			"Timeout":  between(int(container.HealthTimeout.Seconds())+1, 30),
-			"Interval": between(5, 30), "Retries": between(2, 5), "StartPeriod": between(5, 60),
+			"Timeout":  int(container.HealthTimeout.Seconds()) + 2,
+			"Interval": 10, "Retries": 3, "StartPeriod": 15,
 		},
 	}
 	if secrets := f.handedOver(); len(secrets) > 0 {
@@ -64,7 +67,7 @@ func (f *fleet) checkTask() {
 // logging sends the log to the fleet's group, and never makes the proxy wait for it.
 func (f *fleet) logging() object {
 	return object{"LogDriver": "awslogs", "Options": object{
-		"awslogs-group": f.log.ref(), "awslogs-region": f.region(), "awslogs-stream-prefix": text, "mode": "non-blocking", "max-buffer-size": pattern("[1-9][0-9]?m"),
+		"awslogs-group": f.log.ref(), "awslogs-region": f.region(), "awslogs-stream-prefix": containerName, "mode": "non-blocking", "max-buffer-size": "10m",
 	}}
 }
 

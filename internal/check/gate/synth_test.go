@@ -52,25 +52,40 @@ const (
 	account = "123456789012"
 	region  = "eu-west-1"
 	vpc     = "vpc-0123456789abcdef0"
+	wide    = "vpc-0fedcba9876543210" // in three zones
 )
 
-// lookups is what the CDK CLI keeps after it has looked the imported VPC up.
+// lookups is what the CDK CLI keeps after it has looked the imported VPCs up. All of it stands in the file of each fleet.
 var lookups = map[string]any{
-	"vpc-provider:account=" + account + ":filter.vpc-id=" + vpc + ":region=" + region + ":returnAsymmetricSubnets=true:returnVpnGateways=false": map[string]any{
-		"vpcId": vpc, "vpcCidrBlock": "10.20.0.0/16", "ownerAccountId": account, "availabilityZones": []any{},
-		"subnetGroups": []any{
-			map[string]any{"name": "Public", "type": "Public", "subnets": []any{
-				foundSubnet("subnet-0a000001", "a", "10.20.0.0/24"), foundSubnet("subnet-0a000002", "a", "10.20.1.0/24"), foundSubnet("subnet-0b000001", "b", "10.21.0.0/24"),
-			}},
-			map[string]any{"name": "Private", "type": "Private", "subnets": []any{foundSubnet("subnet-0c000001", "a", "10.22.0.0/24")}},
-		},
-	},
-	"cc-api-provider:account=" + account + ":exactIdentifier=" + vpc + ":propertiesToReturn.0=Ipv6CidrBlocks:region=" + region + ":typeName=AWS$:$:EC2$:$:VPC": []any{
-		map[string]any{"Ipv6CidrBlocks": []any{"2600:1f18::/56"}, "Identifier": vpc},
-	},
+	vpcKey(vpc): foundVPC(vpc,
+		foundSubnet("subnet-0a000001", "a", "10.20.0.0/24"), foundSubnet("subnet-0a000002", "a", "10.20.1.0/24"), foundSubnet("subnet-0b000001", "b", "10.21.0.0/24")),
+	vpcKey(wide): foundVPC(wide,
+		foundSubnet("subnet-0a000003", "a", "10.20.0.0/24"), foundSubnet("subnet-0b000003", "b", "10.20.1.0/24"), foundSubnet("subnet-0c000003", "c", "10.20.2.0/24"),
+		foundSubnet("subnet-0d000001", "a", "10.20.3.0/24")),
+	ipv6Key(vpc):  []any{map[string]any{"Ipv6CidrBlocks": []any{"2600:1f18::/56"}, "Identifier": vpc}},
+	ipv6Key(wide): []any{map[string]any{"Ipv6CidrBlocks": []any{}, "Identifier": wide}},
 }
 
-func foundSubnet(id, zone, cidr string) map[string]any {
+func vpcKey(id string) string {
+	return "vpc-provider:account=" + account + ":filter.vpc-id=" + id + ":region=" + region + ":returnAsymmetricSubnets=true:returnVpnGateways=false"
+}
+
+func ipv6Key(id string) string {
+	return "cc-api-provider:account=" + account + ":exactIdentifier=" + id + ":propertiesToReturn.0=Ipv6CidrBlocks:region=" + region + ":typeName=AWS$:$:EC2$:$:VPC"
+}
+
+// foundVPC is a VPC with public subnets and a private one.
+func foundVPC(id string, public ...any) map[string]any {
+	return map[string]any{
+		"vpcId": id, "vpcCidrBlock": "10.20.0.0/16", "ownerAccountId": account, "availabilityZones": []any{},
+		"subnetGroups": []any{
+			map[string]any{"name": "Public", "type": "Public", "subnets": public},
+			map[string]any{"name": "Private", "type": "Private", "subnets": []any{foundSubnet("subnet-0c000001", "a", "10.22.0.0/24")}},
+		},
+	}
+}
+
+func foundSubnet(id, zone, cidr string) any {
 	return map[string]any{"subnetId": id, "availabilityZone": region + zone, "routeTableId": "rtb-0123456789abcdef0", "cidr": cidr}
 }
 
@@ -82,8 +97,10 @@ var sets = map[string]map[string]any{
 		"listenerPort": 40000.0, "httpPorts": []any{80.0, 8080.0}, "connectPorts": []any{443.0, 8443.0, 8444.0}, "blockedCidrs": []any{"8.8.8.0/24"}, "allowedPrivateCidrs": []any{"172.20.0.0/16"},
 		"fleetSize": 10.0, "cpu": 1024.0, "memory": 4096.0, "architecture": "arm64", "spotShare": 30.0, "rotateEvery": "1d", "drainTimeout": "5m", "vpcCidr": "10.99.0.0/20",
 		"logRetentionDays": 365.0, "timezone": "Asia/Tokyo",
+		"aws:cdk:enable-path-metadata": true, // as the CDK CLI has it
 	},
 	"imported": {"stackName": "Imported", "vpcId": vpc, "clientCidrs": []any{"198.51.100.0/24", "2001:db8:1::/48"}},
+	"zones":    {"stackName": "Zones", "vpcId": wide, "clientCidrs": []any{"198.51.100.0/24"}},
 	"image":    {"credentials": "image", "users": []any{"alice", "bob"}, "rotateEvery": "off"},
 	"spot":     {"spotShare": 100.0, "fleetSize": 3.0, "rotateEvery": "90m", "connectPorts": []any{}, "digest": "squid"},
 }
