@@ -72,7 +72,7 @@ test: root lint $(NODE_MODULES) ## lint, then run every test: pure Go, templates
 	go test -timeout 5m -v ./integration/rotation # in full, because its counts are what it is for
 
 .PHONY: unit
-unit: ## run the tests that need nothing but Go
+unit: go ## run the tests that need nothing but Go
 	go test ./destination/... ./params/... ./squid/... ./digest/... ./proxyimage/... ./internal/awsstandin/... ./internal/bench/... ./internal/check ./internal/local ./internal/nlb/... ./internal/operator/... ./cmd/squidfleet
 
 .PHONY: lint
