@@ -153,6 +153,18 @@ func TestErrorsAreToldOneALineAndTheLastAssemblyStaysAsItWas(t *testing.T) {
 	}
 }
 
+func TestTheReportIsWhereTheCDKSaysItIs(t *testing.T) {
+	outdir := filepath.Join(t.TempDir(), "cdk.out")
+	code, _, stderr := runApp(t, outdir, nil)
+	want := "A copy of this report can be found in: " + filepath.Join(outdir, "validation-report.json") + "\n"
+	if _, err := os.Stat(filepath.Join(outdir, "validation-report.json")); code != 0 || err != nil || !strings.Contains(stderr, want) {
+		t.Errorf("exit code %d, %v:\n%s", code, err, stderr)
+	}
+	if strings.Contains(stderr, "abnormal") {
+		t.Errorf("an end in order is told as abnormal:\n%s", stderr)
+	}
+}
+
 func TestErrorsLeaveNoNewDirectoryBehind(t *testing.T) {
 	outdir := filepath.Join(t.TempDir(), "cdk.out")
 	if code, _, stderr := runApp(t, outdir, map[string]any{"fleetSize": 0}); code != 1 {

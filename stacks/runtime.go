@@ -1,11 +1,9 @@
 package stacks
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -32,6 +30,9 @@ func NewApp(dir string, context map[string]any) (*App, error) {
 		if _, err := exec.LookPath(node); err != nil {
 			return nil, fmt.Errorf("Node.js, which the CDK runs on, is not there: %w; start the CDK with make or npx, which find what npm ci installs, or put a node on PATH", err)
 		}
+	}
+	if err := relayStderr(); err != nil {
+		return nil, err
 	}
 	outdir, err := openOutdir(cmp.Or(dir, os.Getenv("CDK_OUTDIR"), "cdk.out"))
 	if err != nil {
@@ -77,25 +78,11 @@ func (a *App) Synth() (err error) {
 // Discard removes what Synth has not made an assembly of. It must be called before the program ends, however it ends: unless Synth returned nil, the directory is then as it was.
 func (a *App) Discard() error { return a.outdir.discard() }
 
-// raceOfClose is what jsii-runtime-go 1.139 prints when it ends Node.js and two of its goroutines wait for the same process: the one that comes second finds
-// none, although all went well.
-var raceOfClose = []byte("Runtime process exited abnormally: waitid: no child processes")
-
 // Close ends the CDK's Node.js process, which must be done before the program ends, and passes on whatever it still has to say.
 func Close() {
-	reader, writer, err := os.Pipe()
-	if err != nil {
-		jsii.Close()
-		return
-	}
-	stderr := os.Stderr
-	os.Stderr = writer // and so it stays: the second goroutine may be late
-	said := make(chan []byte)
-	go func() {
-		all, _ := io.ReadAll(reader)
-		said <- all
-	}()
 	jsii.Close()
-	writer.Close()
-	stderr.Write(bytes.ReplaceAll(<-said, raceOfClose, nil))
+	if relayed != nil {
+		relayed.writer.Close()
+		<-relayed.done
+	}
 }
