@@ -3,7 +3,6 @@ package stacks
 import (
 	"bufio"
 	"bytes"
-
 	"os"
 	"regexp"
 )
