@@ -71,12 +71,24 @@ func start(t testing.TB, mode string, options ...string) *proxy {
 	return p
 }
 
+// awaitListener waits for the clients' port and, behind it, the health check's, which the usual recipe has not.
 func (p *proxy) awaitListener() {
+	p.t.Helper()
+	ports := []uint16{p.addr.Port()}
+	if p.fleet.context != "" {
+		ports = append(ports, p.addr.Port()+1)
+	}
+	for _, port := range ports {
+		p.awaitPort(netip.AddrPortFrom(p.addr.Addr(), port))
+	}
+}
+
+func (p *proxy) awaitPort(address netip.AddrPort) {
 	p.t.Helper()
 	var err error
 	for range 1000 {
 		var conn net.Conn
-		if conn, err = net.DialTimeout("tcp", p.addr.String(), time.Second); err == nil {
+		if conn, err = net.DialTimeout("tcp", address.String(), time.Second); err == nil {
 			conn.Close()
 			return
 		}
@@ -85,7 +97,7 @@ func (p *proxy) awaitListener() {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	p.t.Fatalf("the container does not listen: %v", err)
+	p.t.Fatalf("the container does not listen at %s: %v", address, err)
 }
 
 func (p *proxy) podman(arguments ...string) string {
