@@ -55,7 +55,6 @@ With --json, a failure is an object with the member "error" on stdout, besides.`
 		newRetire(s),
 		newRotate(s),
 	)
-	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.InitDefaultHelpCmd()
 	if help, _, err := root.Find([]string{"help"}); err == nil {
 		help.Run, help.RunE = nil, func(_ *cobra.Command, args []string) error {

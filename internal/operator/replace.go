@@ -36,16 +36,13 @@ type replacement struct {
 func (r *replacement) run(ctx context.Context, timeout time.Duration) error {
 	// First, because nothing else would keep ECS from ending another task in the end: whoever may not do this changes nothing.
 	if some, err := r.protect(ctx, r.before); err != nil {
-		if some {
+		// Refused is refused, but without an answer ECS may have done it.
+		if some || !errors.As(err, new(smithy.APIError)) {
 			r.release(ctx)
 		}
 		return err
 	}
 	err := r.fleet.setDesired(ctx, r.size+1)
-	if answered(err) {
-		r.release(ctx)
-		return err
-	}
 	var now []Task
 	if err == nil {
 		r.report.say("starting a successor of %s", r.victim.Address)
@@ -59,9 +56,6 @@ func (r *replacement) run(ctx context.Context, timeout time.Duration) error {
 	}
 	return r.awaitDecision(ctx, without(now, r.victim), min(decisionTime, timeout))
 }
-
-// answered tells whether AWS refused a request: then it is clear that nothing was changed.
-func answered(err error) bool { return errors.As(err, new(smithy.APIError)) }
 
 func (r *replacement) protect(ctx context.Context, tasks []Task) (some bool, err error) {
 	r.protected = time.Now()
@@ -216,6 +210,7 @@ func (r *replacement) undo(ctx context.Context, rotating bool) error {
 		r.report.say(protectionStays, protectionMinutes)
 		return nil
 	case n == r.size:
+		// Not raised at all.
 		r.release(ctx)
 		return nil
 	case n != r.size+1:
