@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -72,6 +73,40 @@ var serviceLinked = map[string]string{
 	"AWS::ElasticLoadBalancingV2::LoadBalancer": "elasticloadbalancing.amazonaws.com",
 }
 
+// functions are what CloudFormation calls to compute an intrinsic function.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-getavailabilityzones.html
+var functions = map[string][]string{
+	"Fn::GetAZs": {"ec2:DescribeAccountAttributes", "ec2:DescribeAvailabilityZones", "ec2:DescribeSubnets"},
+}
+
+// named are the actions on what CloudFormation gives a name that begins with the stack's; a service's ARN begins with its cluster's. What else there is gets a number for a name, or
+// a name of which AWS's documentation gives no example.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-name.html and, for each type, "Return values"
+var named = []struct {
+	sid, resource string
+	actions       *regexp.Regexp
+}{
+	{"iamRole", "iam::*:role/", regexp.MustCompile(`^iam:`)},
+	{"sqsQueue", "sqs:*:*:", regexp.MustCompile(`^sqs:`)},
+	{"logsGroup", "logs:*:*:log-group:", regexp.MustCompile(`^logs:(?:Create|Delete|Put|Get|List|Tag|Untag)`)},
+	{"ecsCluster", "ecs:*:*:cluster/", regexp.MustCompile(`^ecs:(?:Delete|Update|Put)Cluster`)},
+	{"ecsService", "ecs:*:*:service/", regexp.MustCompile(`^ecs:(?:Create|Delete|Update)Service$`)},
+}
+
+// of is the ARN of whatever of a kind has a name that begins with the stack's, in each of AWS's partitions.
+func of(kind, stackName string) string { return "arn:*:" + kind + stackName + "-*" }
+
+// onWhat returns the id of the statement for an action, and the resource that it is allowed on.
+func onWhat(action, stackName string) (sid, resource string) {
+	for _, n := range named {
+		if n.actions.MatchString(action) {
+			return n.sid, of(n.resource, stackName)
+		}
+	}
+	service, _, _ := strings.Cut(action, ":")
+	return service, "*"
+}
+
 // statement is a part of an IAM policy.
 type statement struct {
 	Sid       string
@@ -81,12 +116,19 @@ type statement struct {
 	Condition map[string]map[string][]string `json:",omitempty"`
 }
 
-// policyOf derives the policy from the resources of templates. parameter is the one of Systems Manager that they read, "" for none.
+// policyOf derives the policy from the resources and functions of templates. parameter is the one of Systems Manager that they read, "" for none.
 func policyOf(t *testing.T, stackName, parameter string, templates []template) []statement {
 	t.Helper()
-	found := map[string][]string{} // actions by service
+	found := map[string][]string{} // actions by the ids of statements
+	resources := map[string]string{}
 	passed, linked := map[string]bool{}, map[string]bool{}
 	weak := false
+	call := func(action string) {
+		sid, resource := onWhat(action, stackName)
+		if resources[sid] = resource; !slices.Contains(found[sid], action) {
+			found[sid] = append(found[sid], action)
+		}
+	}
 	for _, one := range templates {
 		for id, r := range one.Resources {
 			needed, known := actions[r.Type]
@@ -94,46 +136,45 @@ func policyOf(t *testing.T, stackName, parameter string, templates []template) [
 				t.Errorf("%s is a %s: say in actions what CloudFormation needs to make one", id, r.Type)
 			}
 			for _, action := range needed {
-				service, _, _ := strings.Cut(action, ":")
 				switch action {
 				case passRole:
 				case serviceLinkedRole:
 					linked[serviceLinked[r.Type]] = true
 				default:
-					if !slices.Contains(found[service], action) {
-						found[service] = append(found[service], action)
-					}
+					call(action)
 				}
 			}
 			if r.Type == "AWS::IAM::Role" {
 				passed[trusted(t, id, r)] = true
 			}
-			weak = weak || strings.Contains(indented(t, r.Properties), `"Fn::GetStackOutput"`)
+			text := indented(t, r.Properties)
+			weak = weak || strings.Contains(text, `"Fn::GetStackOutput"`)
+			for function, needed := range functions {
+				if strings.Contains(text, `"`+function+`"`) {
+					for _, action := range needed {
+						call(action)
+					}
+				}
+			}
 		}
 	}
-	roles := "arn:aws:iam::*:role/" + stackName + "-*"
 	var policy []statement
 	add := func(sid, resource string, condition map[string]map[string][]string, actions ...string) {
 		slices.Sort(actions)
 		policy = append(policy, statement{sid, "Allow", actions, resource, condition})
 	}
-	for _, service := range slices.Sorted(maps.Keys(found)) {
-		// Only a role has a name that is known beforehand to begin with the stack's, and only a role would lead to more rights.
-		resource := "*"
-		if service == "iam" {
-			resource = roles
-		}
-		add(service, resource, nil, found[service]...)
+	for _, sid := range slices.Sorted(maps.Keys(found)) {
+		add(sid, resources[sid], nil, found[sid]...)
 	}
-	add("PassRole", roles, map[string]map[string][]string{"StringEquals": {"iam:PassedToService": slices.Sorted(maps.Keys(passed))}}, passRole)
-	add("ServiceLinkedRoles", "arn:aws:iam::*:role/aws-service-role/*", map[string]map[string][]string{"StringEquals": {"iam:AWSServiceName": slices.Sorted(maps.Keys(linked))}}, serviceLinkedRole)
+	add("PassRole", of("iam::*:role/", stackName), map[string]map[string][]string{"StringEquals": {"iam:PassedToService": slices.Sorted(maps.Keys(passed))}}, passRole)
+	add("ServiceLinkedRoles", "arn:*:iam::*:role/aws-service-role/*", map[string]map[string][]string{"StringEquals": {"iam:AWSServiceName": slices.Sorted(maps.Keys(linked))}}, serviceLinkedRole)
 	if parameter != "" {
 		// The template's own check of the bootstrap version is a parameter that CloudFormation looks up.
-		add("BootstrapVersion", "arn:aws:ssm:*:*:parameter"+parameter, nil, "ssm:GetParameters")
+		add("BootstrapVersion", "arn:*:ssm:*:*:parameter"+parameter, nil, "ssm:GetParameters")
 	}
 	if weak {
 		// https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-getstackoutput.html
-		add("OutputsOfTheNetwork", "arn:aws:cloudformation:*:*:stack/"+stackName+"-*", nil, "cloudformation:DescribeStacks")
+		add("OutputsOfTheNetwork", of("cloudformation:*:*:stack/", stackName), nil, "cloudformation:DescribeStacks")
 	}
 	return policy
 }
@@ -207,6 +248,19 @@ func TestExecutionPolicyIsWhatTheTemplatesNeed(t *testing.T) {
 	}
 	if dense.Len() > maxManagedPolicy {
 		t.Errorf("the policy has %d characters, IAM takes %d", dense.Len(), maxManagedPolicy)
+	}
+	for _, needed := range []string{"ec2:DescribeAvailabilityZones", "ec2:DescribeAccountAttributes"} { // the network's Fn::GetAZs
+		if !strings.Contains(text.String(), `"`+needed+`"`) {
+			t.Errorf("the policy lacks %s", needed)
+		}
+	}
+	// Nothing that could be somebody else's is deleted, if there is a name to tell it by.
+	for _, s := range policy["Statement"].([]statement) {
+		for _, action := range []string{"sqs:DeleteQueue", "logs:DeleteLogGroup", "ecs:DeleteCluster", "ecs:DeleteService", "iam:DeleteRole"} {
+			if slices.Contains(s.Action, action) && !strings.Contains(s.Resource, name+"-*") {
+				t.Errorf("%s is allowed on %s", action, s.Resource)
+			}
+		}
 	}
 	for _, forbidden := range []string{`:*"`, "secretsmanager:GetSecretValue", "iam:AttachRolePolicy", "iam:PutUserPolicy", "iam:CreateUser"} {
 		for _, s := range policy["Statement"].([]statement) {
