@@ -51,11 +51,13 @@ destroy: go $(NODE_MODULES) ## remove the fleet
 	cdk destroy --all $(ARGS)
 
 ASSEMBLY ?=
+CONTEXT ?= cdk.context.json
+EXCEPTIONS ?= internal/check/exceptions.json
 
 .PHONY: check
-check: go $(NODE_MODULES) ## judge an assembly before AWS does (ASSEMBLY=cdk.out; without one, a fresh one of the parameters)
+check: go $(NODE_MODULES) ## judge an assembly before AWS does (ASSEMBLY=cdk.out, if need be with CONTEXT= and EXCEPTIONS=; without one, a fresh one of the parameters)
 	@if [ -z "$(ASSEMBLY)" ]; then cdk synth --quiet $(ARGS); fi
-	go run ./internal/check/cmd $(or $(ASSEMBLY),cdk.out)
+	go run ./internal/check/cmd -context "$(CONTEXT)" -exceptions "$(EXCEPTIONS)" "$(or $(ASSEMBLY),cdk.out)"
 
 .PHONY: local
 local: ## run a fleet on this machine, with addresses that change: no AWS, no container engine (ARGS="--rotate-every 20s")
@@ -66,8 +68,10 @@ local: ## run a fleet on this machine, with addresses that change: no AWS, no co
 .PHONY: test
 test: root lint $(NODE_MODULES) ## lint, then run every test: pure Go, templates, a real Squid, a real image (needs root for the namespaces)
 	@scripts/setup.sh squid podman debootstrap curl ip chromium python
-	packages=$$(go list ./...) && go test -timeout 25m $$(echo "$$packages" | grep -v /integration)
-	go test -timeout 25m -p 1 ./integration ./integration/image ./integration/lifecycle # one at a time: they signal processes and wait for them
+	packages=$$(go list ./...) && go test -timeout 25m $$(echo "$$packages" | grep -v -e /integration -e /check/gate)
+	go test -timeout 25m -v ./internal/check/gate # in full, because its list of faults is what it is for
+	go test -timeout 25m -p 1 ./integration ./integration/image # one at a time: they signal processes and wait for them
+	go test -timeout 25m -v ./integration/lifecycle
 	$(MAKE) check
 	go test -timeout 5m -v ./integration/rotation # in full, because its counts are what it is for
 

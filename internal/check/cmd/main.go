@@ -2,7 +2,8 @@
 //
 //	go run ./internal/check/cmd [-context file] [-exceptions file] [assembly]
 //
-// Findings go to standard output, one a line: template: logical id: rule: message. The exit status is 0 without findings, 1 with some, and 2 when the check could not be made.
+// Findings go to standard output, one a line: template: logical id: rule: message. Their number and the time that the check took go to standard error. The exit status is 0 without
+// findings, 1 with some, and 2 when the check could not be made.
 package main
 
 import (
@@ -11,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"time"
 
 	"squidfleet/internal/check"
 )
@@ -34,6 +36,7 @@ func run() int {
 		flag.Usage()
 		return 2
 	}
+	start := time.Now()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	exceptions, err := check.ReadExceptions(*accepted)
@@ -49,8 +52,8 @@ func run() int {
 	for _, f := range findings {
 		fmt.Println(f)
 	}
+	fmt.Fprintf(os.Stderr, "%s: %d findings in %.1f s\n", assembly, len(findings), time.Since(start).Seconds())
 	if len(findings) > 0 {
-		fmt.Fprintf(os.Stderr, "%s: %d findings\n", assembly, len(findings))
 		return 1
 	}
 	return 0

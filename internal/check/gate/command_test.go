@@ -31,8 +31,9 @@ func TestCommand(t *testing.T) {
 		}
 		return status, stdout.String(), stderr.String()
 	}
+	summary := regexp.MustCompile(`(?m)^\S+cdk\.out: 0 findings in \d+\.\d s$`)
 	parent := parentOf(t, "default")
-	if status, findings, problems := run(root, filepath.Join(parent, "cdk.out")); status != 0 || findings != "" {
+	if status, findings, problems := run(root, filepath.Join(parent, "cdk.out")); status != 0 || findings != "" || !summary.MatchString(problems) {
 		t.Errorf("our own: status %d\n%s%s", status, findings, problems)
 	}
 
@@ -65,6 +66,15 @@ func TestCommand(t *testing.T) {
 	}
 	if status, findings, _ := run(root, "-exceptions", exceptions, filepath.Join(parent, "cdk.out")); status != 1 || !strings.Contains(findings, "Squidfleet-Proxy: Log: unused-exception: ") {
 		t.Errorf("unused exception: status %d\n%s", status, findings)
+	}
+	imported := parentOf(t, "imported")
+	if status, findings, _ := run(root, filepath.Join(imported, "cdk.out")); status != 1 || !strings.Contains(findings, "Imported-Proxy: -: context: ") {
+		t.Errorf("without the lookups: status %d\n%s", status, findings)
+	}
+	make := exec.CommandContext(t.Context(), "make", "--silent", "check", "ASSEMBLY="+filepath.Join(imported, "cdk.out"), "CONTEXT="+filepath.Join(imported, "cdk.context.json"), "EXCEPTIONS="+exceptions)
+	make.Dir = root
+	if output, err := make.CombinedOutput(); err == nil || !strings.Contains(string(output), "cdk.out: 1 findings in ") || !strings.Contains(string(output), "unused-exception: ") {
+		t.Errorf("make check with the lookups and an exception for another: %v\n%s", err, output)
 	}
 	if status, _, problems := run(t.TempDir(), filepath.Join(parent, "cdk.out")); status != 2 || !strings.Contains(problems, "npm ci") {
 		t.Errorf("without npm packages: status %d\n%s", status, problems)

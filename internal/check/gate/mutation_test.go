@@ -566,7 +566,7 @@ func TestEveryFaultIsFound(t *testing.T) {
 			missed++
 			t.Errorf("%s: not found", f.name)
 		}
-		t.Logf("%-50s %v", f.name, slices.Sorted(maps.Keys(layers[i])))
+		t.Logf("%-50s %-20s %v", f.name, f.rule, slices.Sorted(maps.Keys(layers[i])))
 	}
 	t.Logf("%d faults, %d found: AWS's rules %d, cdk-preflight %d, invariants %d", len(faults), len(faults)-missed, count[check.AWS], count[check.Preflight], count[check.Invariant])
 	if len(faults) < 200 {
