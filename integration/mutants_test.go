@@ -32,24 +32,16 @@ var excused = map[string]string{
 	"auth_param digest children ":          "how many helpers there are, not what they say",
 	"auth_param digest nonce_garbage_":     "Squid's default",
 	"auth_param digest nonce_max_duration": "Squid's default",
-	"max_filedescriptors ":                 inLimits,
-	"request_header_max_size ":             inLimits,
-	"reply_header_max_size ":               inLimits,
-	"client_request_buffer_max_size ":      inLimits,
-	"request_start_timeout ":               inLimits,
-	"request_timeout ":                     inLimits,
-	"client_idle_pconn_timeout ":           inLimits,
-	"connect_timeout ":                     inLimits,
-	"forward_timeout ":                     inLimits,
-	"read_timeout ":                        inLimits,
-	"write_timeout ":                       inLimits,
-	"quick_abort_":                         inLimits,
 	// Each of the two does alone what both are for; see alternatives.
 	"cache deny all\n": "cache_mem 0 is enough",
 	"cache_mem 0\n":    "cache deny all is enough",
 }
 
-const inLimits = "what it bounds takes from seconds to minutes to fill or to wait for; see limits_test.go"
+func init() {
+	for _, b := range bounds {
+		excused[b.line+"\n"] = "what it bounds takes a while to fill or to wait for, and is filled and waited for in bounds_test.go"
+	}
+}
 
 // shortened are lines that lose some of their words besides.
 var shortened = map[string]string{

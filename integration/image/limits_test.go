@@ -1,7 +1,11 @@
 package image
 
 import (
+	"bufio"
+	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -112,6 +116,47 @@ func TestOneAddressCannotUseUpTheSmallestTask(t *testing.T) {
 	}
 	if p.inspect("{{.State.OOMKilled}}") != "false" {
 		t.Error("out of memory")
+	}
+}
+
+// An upload that comes faster than its destination takes it waits in the network. Squid before 6.13 takes its own full buffer for the client's end then, and gives the request up (its bug 5405).
+func TestAnUploadFasterThanItsDestinationGetsThrough(t *testing.T) {
+	const size = 500_000_000
+	origins := rig.StartOrigins(t, []int{80}, nil)
+	origins.SetHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n, err := io.Copy(io.Discard, r.Body)
+		fmt.Fprint(w, n, " ", err)
+	}))
+	c := start(t, inSecrets).client()
+	const target = "http://151.101.1.69/"
+	challenge, err := rig.Client{Task: c.Task, From: c.From, Header: c.Header}.Request("POST", target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	authorization, err := c.Authorization(challenge.Response, "POST", target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := c.Dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(time.Minute))
+	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\n%s\r\nContent-Length: %d\r\n\r\n", target, authorization, size)
+	piece := make([]byte, 1_000_000)
+	for sent := 0; sent < size; sent += len(piece) {
+		if _, err := conn.Write(piece); err != nil {
+			t.Fatalf("after %d bytes: %v", sent, err)
+		}
+	}
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if body, err := io.ReadAll(response.Body); string(body) != fmt.Sprint(size, " ", nil) {
+		t.Errorf("%s: %q, %v", response.Status, body, err)
 	}
 }
 
