@@ -3,6 +3,7 @@ package operator
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -27,6 +28,33 @@ func TestProtectionIsRenewedWhileTheSuccessorStarts(t *testing.T) {
 		lowered := raised + 1 + slices.Index(calls[raised+1:], "ecs:UpdateService")
 		if renewed := slices.Contains(calls[raised:lowered], "ecs:UpdateTaskProtection"); renewed != c.renewed {
 			t.Errorf("after %v: renewed %v", c.after, renewed)
+		}
+	}
+}
+
+// A task that ends meanwhile cannot be protected, and need not be.
+func TestATaskThatEndsMeanwhileIsNoObstacle(t *testing.T) {
+	f, aws := connect(t)
+	f.renewProtection = time.Nanosecond
+	for _, change := range [][]string{{"desired", "3"}, {"never-healthy"}} {
+		if err := aws.Set(change[0], change[1:]...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var lines []string
+	_, err := f.Retire(t.Context(), netip.MustParseAddr("198.51.100.2"), RetireOptions{Timeout: 100 * time.Millisecond}, func(line string) {
+		if lines = append(lines, line); len(lines) == 1 {
+			if err := aws.Set("stopping", "198.51.100.1"); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if err == nil || !strings.HasPrefix(err.Error(), "only 1 of 3 tasks besides 198.51.100.2 are healthy") {
+		t.Errorf("%v", err)
+	}
+	for _, line := range lines {
+		if strings.Contains(line, "protection") {
+			t.Error(line)
 		}
 	}
 }

@@ -245,6 +245,10 @@ func (a *AWS) updateTaskProtection(r *request) (any, error) {
 			failures = append(failures, object{"arn": t.arn(), "reason": "TASK_NOT_VALID"})
 			continue
 		}
+		if t.blocked {
+			failures = append(failures, object{"arn": t.arn(), "reason": "DEPLOYMENT_BLOCKED"})
+			continue
+		}
 		t.protected = on
 		answers = append(answers, t.protection())
 	}

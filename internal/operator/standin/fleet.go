@@ -38,7 +38,8 @@ type task struct {
 	stopping   bool   // desiredStatus STOPPED
 	target     string // the load balancer's state of it; "" while it is no target
 	protected  bool
-	stepsLeft  int // until a stopping one has ended
+	blocked    bool // its protection cannot be changed
+	stepsLeft  int  // until a stopping one has ended
 	startedAt  time.Time
 }
 
@@ -181,7 +182,7 @@ func (f *fleet) find(address string) (*task, error) {
 // Set changes the fleet. Its changes are words, so that test scripts can name them:
 //
 //	desired N, users NAME,NAME…, password TEXT, credentials-in-image, stack-status STATUS, without-output ID,
-//	unhealthy ADDRESS, spot ADDRESS, stopping ADDRESS, never-healthy, healthy-again, rotation-fails, rotating, rotation-begins,
+//	unhealthy ADDRESS, spot ADDRESS, stopping ADDRESS, activating ADDRESS, blocked ADDRESS (its protection cannot be changed), never-healthy, healthy-again, rotation-fails, rotating, rotation-begins,
 //	failed-rotations N, deployed STATUS AGO,
 //	desired-only N (without its tasks), starts-nothing, scale-in-stalls, scale-in-goes-on, ignores-protection
 func (a *AWS) Set(change string, arguments ...string) error {
@@ -230,7 +231,7 @@ func (a *AWS) Set(change string, arguments ...string) error {
 			t := f.start()
 			t.status, t.target, t.startedAt = "RUNNING", "healthy", time.Now().Add(-12*time.Minute-time.Duration(t.n)*time.Second)
 		}
-	case "unhealthy", "spot", "stopping":
+	case "unhealthy", "spot", "stopping", "activating", "blocked":
 		t, err := f.find(argument)
 		if err != nil {
 			return err
@@ -240,6 +241,10 @@ func (a *AWS) Set(change string, arguments ...string) error {
 			t.target = "unhealthy"
 		case "spot":
 			t.spot = true
+		case "activating":
+			t.status, t.target = "ACTIVATING", "initial"
+		case "blocked":
+			t.blocked = true
 		case "stopping":
 			t.stop()
 		}
