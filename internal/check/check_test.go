@@ -103,6 +103,14 @@ func TestCanonicalValues(t *testing.T) {
 		{"no such output", output("Ids"), ``, `stack "N" has no output "Ids"`},
 		{"no such export", m{"Fn::ImportValue": "other"}, ``, "no stack exports other"},
 		{"a function that is not needed", m{"Fn::Transform": "x"}, ``, "is not a function that a fleet's template needs"},
+		{"a reference to a list", m{"Ref": []any{"Log"}}, ``, "Ref: names nothing"},
+		{"an attribute without a name", m{"Fn::GetAtt": "Log"}, ``, "Fn::GetAtt: names no attribute"},
+		{"a join of no list", m{"Fn::Join": []any{":", "a"}}, ``, "Fn::Join: does not join strings"},
+		{"a sub without a text", m{"Fn::Sub": []any{}}, ``, "Fn::Sub: has no text"},
+		{"a sub of a list", m{"Fn::Sub": []any{"${x}", m{"x": []any{"a"}}}}, ``, `Fn::Sub: "x" is no string`},
+		{"no such stack", m{"Fn::GetStackOutput": m{"StackName": "M", "OutputName": "Id", "Region": m{"Ref": "AWS::Region"}}}, ``, `there is no other stack "M"`},
+		{"an output of another region", m{"Fn::GetStackOutput": m{"StackName": "N", "OutputName": "Id", "Region": "us-east-1"}}, ``, "Region is not the stack's own"},
+		{"an output with a role", m{"Fn::GetStackOutput": m{"StackName": "N", "OutputName": "Id", "Region": m{"Ref": "AWS::Region"}, "RoleArn": "x"}}, ``, "RoleArn is not expected"},
 		{"an attribute of a parameter", m{"Fn::GetAtt": []any{"Version", "Value"}}, ``, `"Version" is no resource`},
 	} {
 		a, proxy := twoStacks()

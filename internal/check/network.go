@@ -143,7 +143,7 @@ func (f *fleet) checkCidrs(entry, tasks []*resource) {
 // checkZones: one subnet in each zone; that the first is in the first one and so on is seen with their other properties.
 func (f *fleet) checkZones(whose string, subnets []*resource) {
 	if len(subnets) != zones {
-		f.report(f.network.Name, none, "network", "the %s has %d subnets of the network's, want %d, one a zone", whose, len(subnets), zones)
+		f.report(f.network.Name, none, "network", "%s: %d subnets of the network's, want %d, one a zone", whose, len(subnets), zones)
 	}
 }
 

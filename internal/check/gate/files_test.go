@@ -22,11 +22,20 @@ var fileFaults = []struct {
 	{"a template missing", "", "manifest", func(t *testing.T, c copied) { c.remove(t, "Squidfleet-Network.template.json") }},
 	{"an asset manifest missing", "", "manifest", func(t *testing.T, c copied) { c.remove(t, "Squidfleet-Proxy.assets.json") }},
 	{"metadata missing", "", "manifest", func(t *testing.T, c copied) { c.remove(t, "Squidfleet-Proxy.metadata.json") }},
-	{"no parameters", "", "stacks", func(t *testing.T, c copied) {
+	{"no parameters", "", "stacks: belongs to no fleet", func(t *testing.T, c copied) {
 		c.edit(t, "Squidfleet-Proxy.metadata.json", check.ParametersKey+`"`, `other"`)
 	}},
 	{"other parameters", "", "service", func(t *testing.T, c copied) {
 		c.edit(t, "Squidfleet-Proxy.metadata.json", `"FleetSize": 2`, `"FleetSize": 3`)
+	}},
+	{"parameters that are none", "", "parameters", func(t *testing.T, c copied) {
+		c.edit(t, "Squidfleet-Proxy.metadata.json", `"FleetSize": 2`, `"FleetSize": "two"`)
+	}},
+	{"parameters that make no squid.conf", "", "squid.conf: the parameters and the network make none", func(t *testing.T, c copied) {
+		c.edit(t, "Squidfleet-Proxy.metadata.json", `"Realm": "squidfleet"`, `"Realm": "squid\nfleet"`)
+	}},
+	{"parameters with a time zone that is none", "", "image: timezone", func(t *testing.T, c copied) {
+		c.edit(t, "Squidfleet-Proxy.metadata.json", `"Timezone": "UTC"`, `"Timezone": "Nowhere/City"`)
 	}},
 	{"an error left by a construct", "", "annotation", func(t *testing.T, c copied) {
 		c.edit(t, "Squidfleet-Proxy.metadata.json", `"aws:cdk:warning"`, `"aws:cdk:error"`)
@@ -36,12 +45,16 @@ var fileFaults = []struct {
 		c.edit(t, "manifest.json", `"Squidfleet-Network",
         "Squidfleet-Proxy.assets"`, `"Squidfleet-Proxy.assets"`)
 	}},
-	{"a dependency on nothing", "", "manifest", func(t *testing.T, c copied) {
+	{"a dependency on nothing", "", "manifest: dependencies[0]", func(t *testing.T, c copied) {
 		c.edit(t, "manifest.json", `"Squidfleet-Network",
         "Squidfleet-Proxy.assets"`, `"Squidfleet-Nets",
         "Squidfleet-Proxy.assets"`)
 	}},
 	{"assets that are not published first", "", "asset", func(t *testing.T, c copied) {
+		c.edit(t, "manifest.json", `"Squidfleet-Network",
+        "Squidfleet-Proxy.assets"`, `"Squidfleet-Network"`)
+	}},
+	{"assets that nothing waits for", "", "manifest: no stack depends on this asset manifest", func(t *testing.T, c copied) {
 		c.edit(t, "manifest.json", `"Squidfleet-Network",
         "Squidfleet-Proxy.assets"`, `"Squidfleet-Network"`)
 	}},
@@ -76,6 +89,10 @@ var fileFaults = []struct {
 	}},
 	{"an older bootstrap", "", "manifest: properties.requiresBootstrapStackVersion", func(t *testing.T, c copied) {
 		c.edit(t, "manifest.json", `"requiresBootstrapStackVersion": 6`, `"requiresBootstrapStackVersion": 1`)
+	}},
+	{"assets for an older bootstrap", "", "manifest: properties.requiresBootstrapStackVersion", func(t *testing.T, c copied) {
+		text := c.read(t, "manifest.json") // in which the assets come before their stack
+		c.write(t, "manifest.json", strings.Replace(text, `"requiresBootstrapStackVersion": 6`, `"requiresBootstrapStackVersion": 1`, 1))
 	}},
 	{"no environment", "", "manifest: environment", func(t *testing.T, c copied) {
 		c.edit(t, "manifest.json", `aws://unknown-account/unknown-region`, `unknown`)
@@ -128,6 +145,12 @@ var fileFaults = []struct {
 	}},
 	{"an image in another repository", "", "container", func(t *testing.T, c copied) {
 		c.edit(t, "Squidfleet-Proxy.assets.json", `"repositoryName": "cdk-`, `"repositoryName": "other-`)
+	}},
+	{"no image", "", "image: the assembly builds 0 images", func(t *testing.T, c copied) {
+		c.edit(t, "Squidfleet-Proxy.assets.json", `"dockerImages": {`, `"dockerImages": {}, "others": {`)
+	}},
+	{"a build context changed after synth", "", "asset-hash: asset.", func(t *testing.T, c copied) {
+		c.write(t, c.imageFile(t, "Dockerfile"), c.read(t, c.imageFile(t, "Dockerfile"))+"\n")
 	}},
 	{"no build context", "", "asset", func(t *testing.T, c copied) {
 		if err := os.RemoveAll(c.image(t)); err != nil {
@@ -212,10 +235,10 @@ var fileFaults = []struct {
 	{"a lookup in which the subnets have changed", "imported", "load-balancer", func(t *testing.T, c copied) { c.edit(t, "../cdk.context.json", "subnet-0b000001", "subnet-0d000001") }},
 	{"a lookup in which a range has changed", "imported", "squid.conf", func(t *testing.T, c copied) { c.edit(t, "../cdk.context.json", "10.20.0.0/24", "10.20.9.0/24") }},
 	{"a lookup in which the VPC has grown", "imported", "squid.conf", func(t *testing.T, c copied) { c.edit(t, "../cdk.context.json", "2600:1f18::/56", "2600:1f19::/56") }},
-	{"a lookup that failed", "imported", "context", func(t *testing.T, c copied) {
+	{"a lookup that failed", "imported", "context: \"vpc-provider", func(t *testing.T, c copied) {
 		c.edit(t, "../cdk.context.json", `{"availabilityZones":[]`, `{"$providerError":"AccessDenied","availabilityZones":[]`)
 	}},
-	{"lookups that are no JSON", "imported", "context", func(t *testing.T, c copied) { c.write(t, "../cdk.context.json", "{") }},
+	{"lookups that are no JSON", "imported", "context: unexpected end", func(t *testing.T, c copied) { c.write(t, "../cdk.context.json", "{") }},
 }
 
 // TestEveryFileFaultIsFound changes the files of an assembly, one fault at a time.

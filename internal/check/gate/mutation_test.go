@@ -21,7 +21,7 @@ type fault struct {
 	rule string
 	set  string // "" is the default set
 	// resource begins the logical id of the resource that has it, in the network's stack if it is one of the VPC's. With a "+" in it the resource is added. What begins with a
-	// slash is a section of the proxy's template.
+	// slash is a section of the proxy's template, or with /Network/ of the network's.
 	resource string
 	// path leads to the value below the resource, with numbers for items of lists.
 	path string
@@ -73,6 +73,8 @@ var faults = []fault{
 	{"one more client block", "firewall-clients", "", "LoadBalancerFirewall", "Properties.SecurityGroupIngress", add(rule("tcp", 35201, 35201, "CidrIp", "198.51.100.0/24"))},
 	{"clients from anywhere (IPv6)", "firewall-clients", "", "LoadBalancerFirewall", "Properties.SecurityGroupIngress", add(rule("tcp", 35201, 35201, "CidrIpv6", "::/0"))},
 	{"a client block missing", "firewall-clients", "everything", "LoadBalancerFirewall", "Properties.SecurityGroupIngress", drop(1)},
+	{"a client block twice", `firewall-clients: SecurityGroupIngress: admits tcp 35201-35201 "203.0.113.0/24" (clientCidrs) twice`, "", "LoadBalancerFirewall", "Properties.SecurityGroupIngress",
+		func(was any) any { return append(slices.Clone(was.([]any)), was.([]any)[0]) }},
 	{"no client ingress", "firewall-clients", "", "LoadBalancerFirewall", "Properties.SecurityGroupIngress", nil},
 	{"the load balancer's port off by one", "firewall-clients", "", "LoadBalancerFirewall", "Properties.SecurityGroupIngress.0.ToPort", 35202.0},
 	{"UDP instead of TCP", "firewall-clients", "", "LoadBalancerFirewall", "Properties.SecurityGroupIngress.0.IpProtocol", "udp"},
@@ -96,6 +98,7 @@ var faults = []fault{
 		return p
 	}},
 	{"the load balancer admitted at every port", "firewall-tasks", "", "FromLoadBalancer", "Properties.FromPort", 0.0},
+	{"the load balancer admitted to a group from elsewhere", "unknown: a AWS::EC2::SecurityGroupIngress", "", "FromLoadBalancer", "Properties.GroupId", "sg-0123456789abcdef0"},
 	{"the load balancer not admitted", "resource-count", "", "FromLoadBalancer", "", nil},
 	{"the load balancer admitted to its own group", "firewall-clients", "", "FromLoadBalancer", "Properties.GroupId", getAtt("LoadBalancerFirewall", "GroupId")},
 	{"tasks may send to any port", "firewall-tasks", "", "TaskFirewall", "Properties.SecurityGroupEgress", []any{rule("tcp", 0, 65535, "CidrIp", "0.0.0.0/0")}},
@@ -114,6 +117,7 @@ var faults = []fault{
 	// The load balancer.
 	{"an internal load balancer", "load-balancer", "", "LoadBalancer", "Properties.Scheme", "internal"},
 	{"an application load balancer", "load-balancer", "", "LoadBalancer", "Properties.Type", "application"},
+	{"a security group from elsewhere", "firewall-clients: SecurityGroupIngress: there is no such group", "", "LoadBalancer", "Properties.SecurityGroups.0", "sg-0123456789abcdef0"},
 	{"no security group", "firewall: Properties.SecurityGroups", "", "LoadBalancer", "Properties.SecurityGroups", nil},
 	{"the tasks' security group", "firewall: is that of", "", "LoadBalancer", "Properties.SecurityGroups.0", getAtt("TaskFirewall", "GroupId")},
 	{"cross-zone off at the load balancer", "load-balancer", "", "LoadBalancer", "Properties.LoadBalancerAttributes.1.Value", "false"},
@@ -176,7 +180,7 @@ var faults = []fault{
 	{"Spot without its provider in the cluster", "service", "spot", "Cluster", "Properties.CapacityProviders", []any{"FARGATE"}},
 	{"platform of the day", "service", "", "Service", "Properties.PlatformVersion", "LATEST"},
 	{"a name of its own (service)", "physical-name", "", "Service", "Properties.ServiceName", "proxy"},
-	{"tasks in one subnet", "network", "", "Service", awsvpc + ".Subnets", drop(1)},
+	{"tasks in one subnet", "network: tasks: 1 subnets", "", "Service", awsvpc + ".Subnets", drop(1)},
 	{"tasks in one subnet, twice", "network", "", "Service", awsvpc + ".Subnets", func(was any) any { l := was.([]any); return []any{l[0], l[0]} }},
 	{"tasks in a subnet of another VPC", "network", "imported", "Service", awsvpc + ".Subnets.0", "subnet-0fffffff"},
 	{"tasks in a private subnet", "network", "imported", "Service", awsvpc + ".Subnets.0", "subnet-0c000001"},
@@ -189,7 +193,7 @@ var faults = []fault{
 
 	// The task.
 	{"a task role", "task-role", "", "Task", "Properties.TaskRoleArn", getAtt("ExecutionRole605A040B", "Arn")},
-	{"no execution role", "role", "", "Task", "Properties.ExecutionRoleArn", nil},
+	{"no execution role", "role: a role is missing", "", "Task", "Properties.ExecutionRoleArn", nil},
 	{"the scheduler's role", "role: is the scheduler's and ECS's", "", "Task", "Properties.ExecutionRoleArn", getAtt("RotationRole4BEB9EFA", "Arn")},
 	{"cpu and memory that do not go together", "task", "", "Task", "Properties.Memory", "8192"},
 	{"less memory than the parameters say", "task", "everything", "Task", "Properties.Memory", "2048"},
@@ -254,6 +258,8 @@ var faults = []fault{
 	{"execution role may pull any image", "role", "", "ExecutionRole", "Properties.Policies.0.PolicyDocument.Statement.1.Resource", "*"},
 	{"execution role may not pull the image", "role", "", "ExecutionRole", "Properties.Policies.0.PolicyDocument.Statement.1.Action", drop(1)},
 	{"execution role may make log groups", "role", "", "ExecutionRole", "Properties.Policies.2.PolicyDocument.Statement.0.Action", add("logs:CreateLogGroup")},
+	{"an action twice", `role: Properties.Policies: permit logs:PutLogEvents on "⟨Squidfleet-Proxy/Log.Arn⟩" twice`, "", "ExecutionRole",
+		"Properties.Policies.2.PolicyDocument.Statement.0.Action", add("logs:PutLogEvents")},
 	{"execution role may not write the log", "role", "", "ExecutionRole", "Properties.Policies.2.PolicyDocument.Statement.0.Effect", "Deny"},
 	{"execution role with a managed policy", "unknown", "", "ExecutionRole", "Properties.ManagedPolicyArns", []any{"arn:aws:iam::aws:policy/AdministratorAccess"}},
 	{"everything but", "role", "", "ExecutionRole", "Properties.Policies.2.PolicyDocument.Statement", add(tree{"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"})},
@@ -330,6 +336,9 @@ var faults = []fault{
 	{"a route that does not wait for the gateway", "route", "", "VpcTasksSubnet1DefaultRoute", "DependsOn", nil},
 	{"a route in another table", "route", "", "VpcTasksSubnet1DefaultRoute", "Properties.RouteTableId", ref("VpcTasksSubnet2RouteTable7E5D7AF2")},
 	{"a subnet without a route table", "route", "", "VpcTasksSubnet2RouteTableAssociation", "", nil},
+	{"gateway attached to another VPC", "route: Properties.VpcId", "", "VpcVPCGW", "Properties.VpcId", "vpc-0fedcba9876543210"},
+	{"a route table in another VPC", "route: Properties.VpcId", "", "VpcTasksSubnet1RouteTable", "Properties.VpcId", "vpc-0fedcba9876543210"},
+	{"no IPv6 range from Amazon", "network: Properties.AmazonProvidedIpv6CidrBlock", "", "Ipv6Block", "Properties.AmazonProvidedIpv6CidrBlock", false},
 	{"gateway not attached", "resource-count", "", "VpcVPCGW", "", nil},
 	{"no gateway", "reference", "", "VpcIGW", "", nil},
 	{"a NAT gateway", "resource-type", "", "VpcNat+", "", tree{"Type": "AWS::EC2::NatGateway", "Properties": tree{"SubnetId": ref("VpcTasksSubnet1Subnet07CA903B"), "AllocationId": "eipalloc-01234567"}}},
@@ -356,6 +365,9 @@ var faults = []fault{
 	{"a rule's text without the rule's reason", "firewall-clients", "", "LoadBalancerFirewall", "Properties.SecurityGroupIngress.0.Description", "clients: <any>"},
 	{"a rule's text too long for EC2", "firewall-tasks", "", "TaskFirewall", "Properties.SecurityGroupEgress.0.Description", strings.Repeat("x", 300)},
 	{"a group's text with a character that EC2 refuses", "firewall", "", "TaskFirewall", "Properties.GroupDescription", "Tasks’ group"},
+	{"the tasks' text for the load balancer's group", "firewall: Properties.GroupDescription", "", "LoadBalancerFirewall", "Properties.GroupDescription", "Tasks of the proxy"},
+	{"a user's secret that does not say so", "password: no secret's description", "", "Passwordsproxy", "Properties.Description", "Password"},
+	{"another label for the gateway", "network: Properties.Tags", "", "VpcIGW", "Properties.Tags.0.Value", "Gateway"},
 	{"the other group's text", "firewall", "", "TaskFirewall", "Properties.GroupDescription", "Load balancer of the proxy"},
 	{"the other role's text", "role", "", "ExecutionRole", "Properties.Description", "EventBridge Scheduler rotates the tasks of the proxy"},
 	{"a secret's text too long", "password", "", "DigestKey", "Properties.Description", strings.Repeat("x", 3000)},
@@ -388,7 +400,8 @@ var faults = []fault{
 	{"an output with another's value", "output: Value", "", "/Outputs", "ServiceName.Value", ref("Cluster")},
 	{"the password of another user", "output: Value", "everything", "/Outputs", "PasswordOfalice.Value.Fn::Join.1.1", ref("Passwordsbob8427A3FD")},
 	{"an output too many", "output: is \"", "", "/Outputs", "Role", tree{"Value": getAtt("ExecutionRole605A040B", "Arn")}},
-	{"an output that is no text", "output: Value: is", "", "/Outputs", "LogGroup.Value", []any{ref("Log")}},
+	{"an output that is no text", `output: Value: is ["⟨Squidfleet-Proxy/Log⟩"], want a text`, "", "/Outputs", "LogGroup.Value", []any{ref("Log")}},
+	{"an output of the network that nothing needs", "output: Value", "", "/Network/Outputs", "Other", tree{"Value": ref("VpcIGWD7BA715C")}},
 	{"an export", "output: Export", "", "/Outputs", "Endpoint.Export", tree{"Name": "x"}},
 	{"a conditional output", "unknown", "", "/Outputs", "Endpoint.Condition", "Never"},
 
@@ -422,7 +435,7 @@ var faults = []fault{
 func find(t *testing.T, a *check.Assembly, f fault) (*check.Stack, string) {
 	t.Helper()
 	i := slices.IndexFunc(a.Stacks, func(s *check.Stack) bool {
-		network := strings.HasPrefix(f.resource, "Vpc") || strings.HasPrefix(f.resource, "Ipv6")
+		network := strings.HasPrefix(f.resource, "Vpc") || strings.HasPrefix(f.resource, "Ipv6") || strings.HasPrefix(f.resource, "/Network/")
 		return strings.HasSuffix(s.Name, "-Network") == network
 	})
 	if i < 0 {
@@ -430,7 +443,7 @@ func find(t *testing.T, a *check.Assembly, f fault) (*check.Stack, string) {
 	}
 	s := a.Stacks[i]
 	if section, ok := strings.CutPrefix(f.resource, "/"); ok {
-		return s, section
+		return s, strings.TrimPrefix(section, "Network/")
 	}
 	if strings.Contains(f.resource, "+") {
 		return s, strings.ReplaceAll(f.resource, "+", "") + "Added"
