@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -175,6 +176,8 @@ func TestAContainerEngineRunsOrIsNamed(t *testing.T) {
 }
 
 func TestASignalLeavesServicesOn(t *testing.T) {
+	// Whoever runs the tests under nohup has them ignore SIGHUP, and so would the script.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	for signal, want := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143, syscall.SIGHUP: 129} {
 		m := newMachine(t, "debian")
 		m.program(t, "apt-get", `echo >"$SETUP_ROOT/started"; sleep 60`)

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -33,6 +35,8 @@ func TestMain(m *testing.M) {
 //	desired N                  tell the service's desired count
 //	protected [ADDRESS…]       tell which tasks have scale-in protection
 func TestScripts(t *testing.T) {
+	// Whoever runs the tests under nohup has them ignore SIGHUP, and so would the scripts' programs.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		RequireExplicitExec: true,

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -128,6 +129,8 @@ func temporaryDirectory(t *testing.T) string {
 
 // However it ends, and whenever: nothing is left in the end, of which the next one takes care after a kill -9.
 func TestLocalThatEndsBeforeItHasBegun(t *testing.T) {
+	// Whoever runs the tests under nohup has them ignore SIGHUP, and so would the program.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	temporary := temporaryDirectory(t)
 	program := command(t)
 	killed := start(t, program, temporary, "--tasks", "1")
@@ -136,11 +139,11 @@ func TestLocalThatEndsBeforeItHasBegun(t *testing.T) {
 	if left, err := os.ReadDir(temporary); err != nil || len(left) != 1 {
 		t.Fatalf("a fleet whose program was killed left %v, %v: there is nothing to show", left, err)
 	}
-	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+	for _, sent := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
 		interrupted := start(t, program, temporary, "--tasks", "1")
 		interrupted.await("started")
-		if err := interrupted.end(signal); err != nil {
-			t.Errorf("after %v: %v, want exit code 0", signal, err)
+		if err := interrupted.end(sent); err != nil {
+			t.Errorf("after %v: %v, want exit code 0", sent, err)
 		}
 		leavesNothing(t, temporary)
 	}
