@@ -189,7 +189,11 @@ func (l *loader) metadata(s *Stack, artifact manifestArtifact) {
 				l.report(s.Name, "annotation", "%s: %s", path, e.Data)
 			case ParametersKey:
 				p := new(params.Params)
-				if err := json.Unmarshal(e.Data, p); err != nil {
+				err := json.Unmarshal(e.Data, p)
+				if err == nil && (p.FleetSize < 1 || len(p.Users) == 0) {
+					err = errors.New("a fleet has a task and a user at least")
+				}
+				if err != nil {
 					l.report(s.Name, "parameters", "%s: %s: %v", path, ParametersKey, err)
 					continue
 				}

@@ -21,7 +21,7 @@ func (f *fleet) checkNetwork() {
 	}
 	vpc := f.first(f.network, "AWS::EC2::VPC")
 	f.want(vpc, "network", "", object{
-		"CidrBlock": f.VpcCidr, "EnableDnsHostnames": true, "EnableDnsSupport": true, "InstanceTenancy": optional{"default"}, "Tags": f.networkName(""),
+		"CidrBlock": f.VpcCidr, "EnableDnsHostnames": true, "EnableDnsSupport": true, "InstanceTenancy": "default", "Tags": f.networkName(""),
 	})
 	gateway := f.first(f.network, "AWS::EC2::InternetGateway")
 	f.want(gateway, "network", "", object{"Tags": f.networkName("")})
@@ -73,7 +73,7 @@ func (f *fleet) subnets(group string, references any, vpc *resource) []*resource
 			"AvailabilityZone": object{"Fn::Select": list{i, object{"Fn::GetAZs": matcher(anyRegion)}}},
 			"CidrBlock":        matcher(isCidr),
 			// Tasks and load balancer ask for their addresses themselves.
-			"MapPublicIpOnLaunch": optional{false},
+			"MapPublicIpOnLaunch": false,
 			// By the CDK's two a later lookup of the VPC tells the subnets apart.
 			"Tags": append(set{object{"Key": "aws-cdk:subnet-name", "Value": group}, object{"Key": "aws-cdk:subnet-type", "Value": "Public"}},
 				f.networkName(subnetName(group, i))...),
@@ -176,9 +176,10 @@ func (f *fleet) checkRoutes(subnet *resource, name string, vpc, gateway, attachm
 		f.want(route, "route", "the one way out of the subnet is the internet gateway", object{"RouteTableId": table.ref(), destination: everywhere, "GatewayId": gateway.ref()})
 		f.dependsOn(route, attachment, "route", "EC2 takes no route to a gateway that is not attached")
 		for _, other := range f.all("AWS::EC2::Route") {
-			// An IPv6 route may leave the waiting to the IPv4 route of its table.
 			if everywhere == "::/0" && other.properties["DestinationCidrBlock"] != nil && other.properties["RouteTableId"] == table.ref() {
-				route.mayWait = append(route.mayWait, other.id, associations[0].id)
+				for _, first := range []*resource{other, associations[0]} {
+					f.dependsOn(route, first, "route", "IPv6 is added to a subnet that is on the internet already")
+				}
 			}
 		}
 		destinations = append(destinations, fmt.Sprint(route.properties[destination]))

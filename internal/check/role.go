@@ -18,10 +18,14 @@ func (f *fleet) checkExecutionRole() {
 		{"logs:CreateLogStream", f.log.att("Arn")},
 		{"logs:PutLogEvents", f.log.att("Arn")},
 	}
+	names := set{"PullImage", "WriteLog"}
+	if len(f.handedOver()) > 0 {
+		names = append(names, "ReadSecrets")
+	}
 	for _, secret := range f.handedOver() {
 		grants = append(grants, grant{"secretsmanager:GetSecretValue", secret.ref()})
 	}
-	f.grants(f.executionRole, "ECS prepares the tasks of the proxy", grants)
+	f.grants(f.executionRole, "ECS prepares the tasks of the proxy", names, grants)
 }
 
 // trust is the policy of a role that one service assumes.
@@ -38,8 +42,8 @@ type grant struct{ action, resource string }
 
 func (g grant) String() string { return g.action + " on " + show(g.resource) }
 
-// grants compares what a role's policies permit with what they should, however they are divided into policies and statements.
-func (f *fleet) grants(role *resource, description string, want []grant) {
+// grants compares what a role's policies of these names permit together with what they should, however that is divided into policies and statements. Two of one name would be one: the last.
+func (f *fleet) grants(role *resource, description string, policyNames set, want []grant) {
 	if !role.there() {
 		f.report(f.proxy.Name, none, "role", "a role is missing that permits %v", want)
 		return
@@ -52,15 +56,11 @@ func (f *fleet) grants(role *resource, description string, want []grant) {
 	for i, p := range policies {
 		path := fmt.Sprintf("Properties.Policies[%d]", i)
 		statements, _ := at(p, "PolicyDocument", "Statement").([]any)
-		shape := object{"PolicyName": pattern(`[\w+=,.@-]{1,128}`), "PolicyDocument": object{"Version": "2012-10-17", "Statement": anything}}
+		shape := object{"PolicyName": anything, "PolicyDocument": object{"Version": "2012-10-17", "Statement": anything}}
 		for _, d := range differences(path, p, shape) {
 			f.at(role, "role", "%s: %s", d.path, d.message)
 		}
-		if name := at(p, "PolicyName"); slices.Contains(names, name) {
-			f.at(role, "role", "%s.PolicyName: is %s again, so that this policy takes the place of the other", path, show(name))
-		} else {
-			names = append(names, name)
-		}
+		names = append(names, at(p, "PolicyName"))
 		for j, s := range statements {
 			one, problem := statement(s)
 			if problem != "" {
@@ -68,6 +68,9 @@ func (f *fleet) grants(role *resource, description string, want []grant) {
 			}
 			got = append(got, one...)
 		}
+	}
+	for _, d := range differences("Properties.Policies.PolicyName", names, policyNames) {
+		f.at(role, "role", "%s: %s", d.path, d.message)
 	}
 	for _, w := range want {
 		if !slices.Contains(got, w) {

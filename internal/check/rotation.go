@@ -37,7 +37,7 @@ func (f *fleet) checkRotation() {
 	f.want(role, "trust", "the scheduler assumes it for this group's schedules, and nobody else", object{"AssumeRolePolicyDocument": trust("scheduler.amazonaws.com", object{
 		"StringEquals": object{"aws:SourceAccount": f.sub("${AWS::AccountId}"), "aws:SourceArn": group.att("Arn")},
 	})})
-	f.grants(role, "EventBridge Scheduler rotates the tasks of the proxy", []grant{{"ecs:UpdateService", f.service.ref()}, {"sqs:SendMessage", failures.att("Arn")}})
+	f.grants(role, "EventBridge Scheduler rotates the tasks of the proxy", set{"Rotate", "ReportFailures"}, []grant{{"ecs:UpdateService", f.service.ref()}, {"sqs:SendMessage", failures.att("Arn")}})
 	if role == f.executionRole && role.there() {
 		f.at(role, "role", "is the scheduler's and ECS's; each needs one of its own")
 	}

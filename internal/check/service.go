@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -52,18 +53,21 @@ func (f *fleet) checkService() {
 	}
 }
 
-// capacity compares the ratio of the providers' weights with that of the tasks. A fraction of a task stays on demand.
+// capacity compares the providers' weights with the numbers of tasks, in lowest terms. A fraction of a task stays on demand.
 func (f *fleet) capacity(got any) string {
 	spotTasks := f.FleetSize * f.SpotShare / 100
+	most := f.FleetSize
+	for spotTasks%most != 0 || f.FleetSize%most != 0 {
+		most--
+	}
 	want := map[string]int{}
 	for provider, tasks := range map[string]int{onDemand: f.FleetSize - spotTasks, spot: spotTasks} {
 		if tasks > 0 {
-			want[provider] = tasks
+			want[provider] = tasks / most
 		}
 	}
 	items, _ := got.([]any)
 	weights := map[string]int{}
-	sum := 0
 	for _, item := range items {
 		if d := differences("", item, object{"CapacityProvider": pattern(onDemand + "|" + spot), "Weight": between(1, 1000)}); len(d) > 0 {
 			return fmt.Sprintf("%s %s", d[0].path, d[0].message)
@@ -73,15 +77,9 @@ func (f *fleet) capacity(got any) string {
 			return "has " + provider + " twice"
 		}
 		weights[provider], _ = number(at(item, "Weight"))
-		sum += weights[provider]
 	}
-	right := len(weights) == len(want)
-	for provider, tasks := range want {
-		// A weight's part of the sum is the tasks' part of the fleet.
-		right = right && weights[provider]*f.FleetSize == tasks*sum
-	}
-	if !right {
-		return fmt.Sprintf("has weights %v, want them in the ratio %v: spotShare is %d", weights, want, f.SpotShare)
+	if !maps.Equal(weights, want) {
+		return fmt.Sprintf("has weights %v, want %v: spotShare is %d", weights, want, f.SpotShare)
 	}
 	return ""
 }

@@ -35,14 +35,14 @@ func (f *fleet) checkTask() {
 	}
 	c := object{
 		"Name": containerName, "Essential": true, "Image": matcher(f.imageURI),
-		"PortMappings": list{object{"ContainerPort": f.ListenerPort, "HostPort": optional{f.ListenerPort}, "Protocol": optional{"tcp"}}},
+		"PortMappings": list{object{"ContainerPort": f.ListenerPort, "HostPort": optional{f.ListenerPort}, "Protocol": "tcp"}},
 		"Environment":  f.environment(),
 
 		"User":                   fmt.Sprintf("%d:%d", container.UID, container.GID),
 		"ReadonlyRootFilesystem": true,
 		"Privileged":             optional{false},
 		"LinuxParameters":        object{"Capabilities": object{"Drop": list{"ALL"}}},
-		"MountPoints":            list{object{"ContainerPath": container.RunDir, "ReadOnly": optional{false}, "SourceVolume": at(f.task.properties, "Volumes", 0, "Name")}},
+		"MountPoints":            list{object{"ContainerPath": container.RunDir, "ReadOnly": false, "SourceVolume": at(f.task.properties, "Volumes", 0, "Name")}},
 
 		"Ulimits":          list{object{"Name": "nofile", "SoftLimit": 65535, "HardLimit": 65535}},
 		"StopTimeout":      stopSeconds(),

@@ -31,6 +31,14 @@ var fileFaults = []struct {
 	{"parameters that are none", "", "parameters", func(t *testing.T, c copied) {
 		c.edit(t, "Squidfleet-Proxy.metadata.json", `"FleetSize": 2`, `"FleetSize": "two"`)
 	}},
+	{"parameters without a task", "", "parameters", func(t *testing.T, c copied) {
+		c.edit(t, "Squidfleet-Proxy.metadata.json", `"FleetSize": 2`, `"FleetSize": 0`)
+	}},
+	{"parameters without a user", "", "parameters", func(t *testing.T, c copied) {
+		c.edit(t, "Squidfleet-Proxy.metadata.json", `"Users": [
+          "proxy"
+        ]`, `"Users": []`)
+	}},
 	{"parameters that make no squid.conf", "", "squid.conf: the parameters and the network make none", func(t *testing.T, c copied) {
 		c.edit(t, "Squidfleet-Proxy.metadata.json", `"Realm": "squidfleet"`, `"Realm": "squid\nfleet"`)
 	}},

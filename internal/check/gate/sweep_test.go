@@ -17,15 +17,9 @@ import (
 var harmless = regexp.MustCompile(`^(?:` + strings.Join([]string{
 	// Names of no consequence: a resource's that nothing refers to, and a policy's inside its role.
 	`Resources\.\w+: misspelt`,
-	`Resources\.\w+\.Properties\.Policies\[\d+\]\.PolicyName: (?:longer|in capitals|as .*)`,
+	`Resources\.\w+\.Properties\.Policies\[\d+\]\.PolicyName: as .*`,
 	// The note of where in the CDK's tree the resource was made.
 	`Resources\.\w+\.Metadata(?:\.aws:cdk:path)?: left out`,
-	// What AWS takes for granted anyway.
-	`.*\.Properties\.(?:InstanceTenancy|MapPublicIpOnLaunch): left out`,
-	`.*\.(?:PortMappings\[0\]\.Protocol|MountPoints\[0\]\.ReadOnly): left out`,
-	// The subnet's IPv4 route, for which it waits, waits for everything.
-	`Resources\.Ipv6Route[12]\.DependsOn: without its last item`,
-	`.*\.CapacityProviderStrategy\[0\]\.Weight: (?:one more|ten times)`, // of the only provider
 	// The same routes under each other's names.
 	`Resources\.(?:Ipv6Route|VpcLoadBalancerSubnet|VpcTasksSubnet)\w+\.Properties\.(?:RouteTableId|DestinationCidrBlock): as .*`,
 }, "|") + `)$`)
