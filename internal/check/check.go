@@ -5,8 +5,8 @@
 //
 //   - AWS's own offline validation with the rules of cdk-preflight ([Validate]): what CloudFormation and the services would refuse;
 //   - invariants ([Invariants]): what the services would accept although it is not what the fleet's parameters say or what the project promises. They are a closed world:
-//     a type of resource or a property that no invariant knows is a finding, so that nothing comes into a template unreviewed;
-//   - the assembly itself ([Load]): files that are missing, hashes that do not fit, lookups that are stale.
+//     a type of resource, a property, a text, a label or a dependency that no invariant wants is a finding, so that nothing comes into a template unreviewed;
+//   - the assembly itself ([Load]): files that are missing, hashes that do not fit, places and roles other than the bootstrap's, lookups that are stale.
 //
 // The parameters that an assembly was made from stand in its metadata under [ParametersKey].
 package check
