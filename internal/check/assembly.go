@@ -73,6 +73,7 @@ func Load(dir, contextFile string) (*Assembly, []Finding) {
 	if !l.json("manifest.json", &all) {
 		return a, l.findings
 	}
+	l.compare("manifest.json", "manifest", "version", all.Version, schemaVersion)
 	for _, missing := range all.Missing {
 		l.report("manifest.json", "pending-lookup", "missing: the assembly waits for the lookup %s; run cdk synth with credentials until nothing is missing", missing.Key)
 	}
@@ -106,6 +107,7 @@ func Load(dir, contextFile string) (*Assembly, []Finding) {
 }
 
 type manifest struct {
+	Version   any
 	Artifacts map[string]manifestArtifact
 	Missing   []struct{ Key string }
 }

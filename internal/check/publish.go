@@ -43,6 +43,9 @@ func (s *Stack) bootstrapRole(what string) string {
 	return "arn:${AWS::Partition}:iam::" + account + ":role/" + s.bootstrapped(what)
 }
 
+// schemaVersion is that of a manifest's form. Which ones it reads is the CLI's affair; it takes none without.
+var schemaVersion = pattern(`[1-9]\d*\.\d+\.\d+`)
+
 // anything matches whatever another rule looks at.
 var anything = matcher(func(any) string { return "" })
 
@@ -84,10 +87,14 @@ func (l *loader) assets(s *Stack, id string, assets, stack manifestArtifact) boo
 		"file": anything, "requiresBootstrapStackVersion": bootstrapVersion, "bootstrapStackVersionSsmParameter": s.bootstrapParameter(),
 	})
 	name := assets.property("file")
-	var all struct{ Files, DockerImages map[string]asset }
+	var all struct {
+		Version             any
+		Files, DockerImages map[string]asset
+	}
 	if !l.json(name, &all) {
 		return false
 	}
+	l.compare(name, "manifest", "version", all.Version, schemaVersion)
 	published := false
 	for _, hash := range slices.Sorted(maps.Keys(all.Files)) {
 		published = l.template(s, name, hash, all.Files[hash], stack) || published
