@@ -187,6 +187,9 @@ func (f *fleet) attributes(r *resource) {
 	}
 }
 
+// treePath matches the paths of constructs, which users' names are part of.
+var treePath = regexp.MustCompile(`^[\w.@+-]+(?:/[\w.@+-]+)+$`)
+
 // idHash ends the logical ids of constructs that are not direct children of their stack.
 var idHash = regexp.MustCompile(`[0-9A-F]{8}$`)
 
@@ -207,7 +210,7 @@ func (r *resource) constructPath(got any) string {
 			id += part
 		}
 	}
-	if !inStack || id != r.id && id != idHash.ReplaceAllString(r.id, "") {
+	if !inStack || !treePath.MatchString(path) || id != r.id && id != idHash.ReplaceAllString(r.id, "") {
 		return fmt.Sprintf("is %s, want the path of the construct whose logical id is %s", show(got), r.id)
 	}
 	return ""

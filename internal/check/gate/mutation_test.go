@@ -379,6 +379,7 @@ var faults = []fault{
 	{"a subnet under another's name", "network", "", "VpcTasksSubnet1Subnet", "Properties.Tags.2.Value", "Squidfleet-Network/Vpc/TasksSubnet2"},
 	{"metadata", "unknown", "", "Log", "Metadata", tree{"aws:x": "hunter2hunter2"}},
 	{"metadata that is no object", "unknown", "", "Log", "Metadata", "x"},
+	{"a path with a text behind it", "unknown", "everything", "Log", "Metadata.aws:cdk:path", "Full-Proxy/Log/ *"},
 	{"the path of another construct", "unknown", "everything", "Passwordsalice", "Metadata.aws:cdk:path", "Full-Proxy/Passwords/bob/Resource"},
 	{"an AWS secret key in the template's description", "template", "", "/Description", "", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"},
 	{"an HA1 in an output's description", "secret", "", "/Outputs", "Endpoint.Description", "HA1 of proxy 5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8"},
