@@ -35,7 +35,8 @@ func newPasswords(stack awscdk.Stack, p *params.Params) []password {
 	scope := constructs.NewConstruct(stack, jsii.String("Passwords"))
 	var all []password
 	for _, user := range p.Users {
-		all = append(all, password{user, generated(scope, user, "Password of the proxy user "+user, passwordLength)})
+		// With a prefix, because the CDK takes children named Resource and Default for more than names.
+		all = append(all, password{user, generated(scope, "Of-"+user, "Password of the proxy user "+user, passwordLength)})
 	}
 	return all
 }

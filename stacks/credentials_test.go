@@ -36,6 +36,13 @@ func TestEachUserHasAGeneratedPasswordAndTheFleetAKeyThatGoWithTheStack(t *testi
 	}
 }
 
+// The CDK has names of its own among constructs.
+func TestUsersMayHaveTheNamesOfConstructs(t *testing.T) {
+	if ids := synth(t, only("users", "Resource,Default")).proxy.ids("AWS::SecretsManager::Secret"); len(ids) != 3 {
+		t.Errorf("secrets %v, want two passwords and a key", ids)
+	}
+}
+
 func TestECSHandsOverEachUsersOwnPassword(t *testing.T) {
 	proxy := synth(t, full).proxy
 	var got []string

@@ -38,10 +38,10 @@ var suppressions = []suppression{
 		"It is a dead-letter queue, of a schedule; the rule knows those of other queues only."},
 	{"Proxy", "DigestKey/Resource", "AwsSolutions-SMG4", "",
 		"A new key reaches the tasks with a deployment only, and a changed one costs every client a challenge; the secret takes the new key beside the old one, which whoever changes it can do without a Lambda function. It has 381 random bits."},
-	{"Proxy", "Passwords/proxy/Resource", "AwsSolutions-SMG4", "", passwordReason},
-	{"Proxy", "Passwords/alice/Resource", "AwsSolutions-SMG4", "", passwordReason},
-	{"Proxy", "Passwords/bob/Resource", "AwsSolutions-SMG4", "", passwordReason},
-	{"Proxy", "Passwords/c.d/Resource", "AwsSolutions-SMG4", "", passwordReason},
+	{"Proxy", "Passwords/Of-proxy/Resource", "AwsSolutions-SMG4", "", passwordReason},
+	{"Proxy", "Passwords/Of-alice/Resource", "AwsSolutions-SMG4", "", passwordReason},
+	{"Proxy", "Passwords/Of-bob/Resource", "AwsSolutions-SMG4", "", passwordReason},
+	{"Proxy", "Passwords/Of-c.d/Resource", "AwsSolutions-SMG4", "", passwordReason},
 }
 
 const passwordReason = "A password that changes by itself locks clients out at a time nobody chose, and rotating it takes a Lambda function that the fleet does without. It has 190 random bits."
