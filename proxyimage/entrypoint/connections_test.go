@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -53,43 +54,70 @@ func TestCountIn(t *testing.T) {
 }
 
 func TestOpenConnectionsOfThisMachine(t *testing.T) {
-	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
-		listener, err := net.Listen("tcp", address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer listener.Close()
-		local := netip.MustParseAddrPort(listener.Addr().String())
-		count := func(to netip.AddrPort) int {
-			t.Helper()
-			n, err := openConnections(to)
+	for name, way := range map[string]func(netip.AddrPort) (int, error){"asked": askOpenConnections, "read": readOpenConnections} {
+		for listens, dials := range map[string]string{"127.0.0.1:0": "127.0.0.1", "[::1]:0": "::1", "[::]:0": "127.0.0.1"} {
+			listener, err := net.Listen("tcp", listens)
 			if err != nil {
 				t.Fatal(err)
 			}
-			return n
+			defer listener.Close()
+			local := netip.AddrPortFrom(netip.MustParseAddr(dials), netip.MustParseAddrPort(listener.Addr().String()).Port())
+			count := func(to netip.AddrPort) int {
+				t.Helper()
+				n, err := way(to)
+				if err != nil {
+					t.Fatalf("%s: %v", name, err)
+				}
+				return n
+			}
+			if n := count(local); n != 0 {
+				t.Errorf("%s, %s: %d before anybody came", name, listens, n)
+			}
+			conn, err := net.Dial("tcp", local.String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			accepted, err := listener.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			anyAddress := netip.AddrPortFrom(netip.Addr{}, local.Port())
+			elsewhere := netip.AddrPortFrom(netip.MustParseAddr("127.9.9.9"), local.Port())
+			otherPort := netip.AddrPortFrom(local.Addr(), local.Port()^1)
+			if n, all, other, port := count(local), count(anyAddress), count(elsewhere), count(otherPort); n != 1 || all != 1 || other != 0 || port != 0 {
+				t.Errorf("%s, %s: %d, at any address %d, elsewhere %d, at another port %d; want 1, 1, 0, 0", name, listens, n, all, other, port)
+			}
+			// The client's end is closed first, and remembers that for a minute: what is over does not count.
+			conn.Close()
+			accepted.Close()
+			waitFor(t, "the end of the connection", func() bool { return count(local) == 0 })
 		}
-		if there, err := listening(local); err != nil || !there {
-			t.Errorf("%s: listening %t, %v", local, there, err)
-		}
-		if n := count(local); n != 0 {
-			t.Errorf("%s: %d before anybody came", local, n)
-		}
-		conn, err := net.Dial("tcp", listener.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		accepted, err := listener.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
-		anyAddress := netip.AddrPortFrom(netip.Addr{}, local.Port())
-		elsewhere := netip.AddrPortFrom(netip.MustParseAddr("127.9.9.9"), local.Port())
-		if n, all, other := count(local), count(anyAddress), count(elsewhere); n != 1 || all != 1 || other != 0 {
-			t.Errorf("%s: %d, at any address %d, elsewhere %d; want 1, 1, 0", local, n, all, other)
-		}
-		conn.Close()
-		accepted.Close()
-		waitFor(t, "the end of the connection", func() bool { return count(local) == 0 })
+	}
+}
+
+func TestListening(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	local := netip.MustParseAddrPort(listener.Addr().String())
+	if there, err := listening(local); err != nil || !there {
+		t.Errorf("listening %t, %v", there, err)
+	}
+	listener.Close()
+	if there, err := listening(local); err != nil || there {
+		t.Errorf("closed: listening %t, %v", there, err)
+	}
+}
+
+func TestFirstAnswer(t *testing.T) {
+	fails := func(netip.AddrPort) (int, error) { return 0, errors.New("not here") }
+	three := func(netip.AddrPort) (int, error) { return 3, nil }
+	if n, err := firstAnswer(netip.AddrPort{}, fails, three); n != 3 || err != nil {
+		t.Errorf("%d, %v; want the second way's 3", n, err)
+	}
+	if _, err := firstAnswer(netip.AddrPort{}, fails); err == nil {
+		t.Error("no way works, and there is no error")
 	}
 }
 

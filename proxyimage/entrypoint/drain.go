@@ -2,7 +2,7 @@ package main
 
 import "time"
 
-// drainPoll is how often the kernel's table of sockets is read: it takes milliseconds to make, however few there are.
+// drainPoll is how often the clients' connections are counted.
 const drainPoll = 250 * time.Millisecond
 
 // drainQuiet is how long there has to be no connection at all: two seconds, which with a poll leaves an idle task below three; of a short timeout a fiftieth, but at least half a second.
