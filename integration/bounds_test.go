@@ -324,12 +324,23 @@ func silenceIsWaitedFor(t *testing.T, task *rig.Task) string {
 
 func unreadAnswerIsKept(t *testing.T, task *rig.Task) string {
 	squid := squidOf(t, task)
+	// The connection by which the start was noticed may still be there.
 	before := descriptorsOf(t, squid)
+	for begin := time.Now(); time.Since(begin) < time.Second; time.Sleep(50 * time.Millisecond) {
+		before = min(before, descriptorsOf(t, squid))
+	}
 	authenticated(t, task, "http://origin.example/endless")
+	opened := false
 	for begin := time.Now(); time.Since(begin) < soon; time.Sleep(100 * time.Millisecond) {
-		if time.Since(begin) > time.Second && descriptorsOf(t, squid) <= before {
+		switch now := descriptorsOf(t, squid); {
+		case now >= before+2: // the client's and the destination's
+			opened = true
+		case opened && now <= before:
 			return ""
 		}
+	}
+	if !opened {
+		t.Fatal("the answer never began")
 	}
 	return "a connection whose client reads nothing stays open"
 }
