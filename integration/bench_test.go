@@ -26,7 +26,7 @@ const (
 func usualConfiguration(conf string) string {
 	var kept []string
 	for line := range strings.Lines(conf) {
-		for _, prefix := range []string{"http_port 35201", "acl load_balancer", "proxy_protocol_access allow load_balancer", "acl clients", "auth_param digest program", "auth_param digest realm", "error_directory", "pid_filename", "shutdown_lifetime"} {
+		for _, prefix := range []string{"http_port 35", "acl load_balancer", "proxy_protocol_access allow load_balancer", "acl clients", "auth_param digest program", "auth_param digest realm", "error_directory", "pid_filename", "shutdown_lifetime"} {
 			if strings.HasPrefix(line, prefix) {
 				kept = append(kept, line)
 			}
