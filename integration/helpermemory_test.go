@@ -33,7 +33,7 @@ func memoryOf(t *testing.T, pid int, file, name string) int {
 // 10,000 requests at a time, among them more guesses than the Digest helper holds back, all get their own answer, and it stays below 20 MB.
 func TestTheDigestHelperAnswersThousandsAtATimeAndStaysSmall(t *testing.T) {
 	newWorld(t)
-	task := rig.StartTask(t, options(nil))
+	task := rig.StartTask(t, options(map[string]any{"memory": 1024})) // for the descriptors
 	const requests, honest, guessers, guesses = 10_000, 10, 100, 20
 	header := func(i int, right bool) (rig.Client, string) {
 		who := client(task)

@@ -3,9 +3,10 @@ package squid
 // MinMemory is the smallest task that Fargate offers, in MiB.
 const MinMemory = 512
 
-// descriptorsPerMiB bounds the open descriptors by the task's memory. Most of it goes to connections that are about to exceed maxHeader: 27 kB each (measured, Squid 5.7 and 6.13), and they need no password. In a task of 512 MiB,
-// 12,288 of them are 332 MB, beside 50 MB of processes and 40 MB of the kernel's for the sockets. A tunnel takes two descriptors and 33 kB.
-const descriptorsPerMiB = 24
+// descriptorsPerMiB bounds the open descriptors by the task's memory, such that it lasts when each of the connections completes headers of maxHeader at the same moment: 80 kB each (measured, Squid 5.7; 31 kB with
+// short headers). No other rule helps then, because Squid reads all of them before it has cut off the first. In a task of 512 MiB, 5,120 of them are 410 MB, beside 50 MB of processes and 20 MB of the kernel's for
+// the sockets. A tunnel takes two descriptors and 33 kB.
+const descriptorsPerMiB = 10
 
 // Fargate's own limit of a task's open descriptors, which larger tasks reach before their memory's.
 const maxDescriptors = 65535
@@ -13,15 +14,18 @@ const maxDescriptors = 65535
 func (c Config) descriptors() int { return min(c.Memory*descriptorsPerMiB, maxDescriptors) }
 
 // connectionsPerClient is how many connections one client address may have to one task: with a tunnel on each of them, which takes a descriptor on either side,
-// that is a quarter of the task's descriptors. Squid asks for it at each request: a connection that has not sent one counts, but is not stopped.
-func (c Config) connectionsPerClient() int { return c.descriptors() / 8 }
+// that is two fifths of the task's descriptors. Squid asks for it at each request: a connection that has not sent one counts, but is not stopped.
+func (c Config) connectionsPerClient() int { return c.descriptors() / 5 }
 
-// maxHeader is how long the headers of a request may be, in KB: 16 of cookies, which is what many servers take, and some more. Squid holds as much of a request that is not complete, in a buffer which
-// has to be larger than that; the buffer also takes what a client sends while its last request is being answered.
+// maxHeader is how long the headers of a request may be, in KB: a request line of 8,000 octets, which every recipient ought to take (RFC 9110, section 4.1), the same once more as the uri of Digest credentials, and the
+// rest. Squid holds as much of a request that is not complete, in a buffer which has to be larger than that; the buffer also takes what a client sends while its last request is being answered.
 const (
-	maxHeader  = 20
-	maxRequest = maxHeader + 4
+	maxHeader  = 17
+	maxRequest = maxHeader + 3
 )
+
+// requestTimeout is how long a connection may take for the headers of its first request, in seconds: enough for a packet that is lost twice (1 and 2 s), and short because until then a connection is in nobody's share.
+const requestTimeout = 6
 
 // idleTimeout is how long an exchange under way may be silent, in seconds. The load balancer forgets a connection that is silent for 350 s, and tells neither side; a little earlier, a client still learns how it ended: from a
 // 504, or from the end of its tunnel.
@@ -36,7 +40,7 @@ func (c Config) limits(w *writer) {
 	w.line("client_request_buffer_max_size %d KB", maxRequest)
 	w.line("# From a connection's start to its PROXY header, from there to the end of the first request's headers, and from an answer to the end of the next one's.")
 	w.line("request_start_timeout 5 seconds")
-	w.line("request_timeout 15 seconds")
+	w.line("request_timeout %d seconds", requestTimeout)
 	w.line("client_idle_pconn_timeout 60 seconds")
 	w.line("# Connecting to one address of a destination, and to all of them.")
 	w.line("connect_timeout 15 seconds")

@@ -87,7 +87,7 @@ func TestAThousandTunnelsInTheSmallestTask(t *testing.T) {
 
 // One address opens everything that it can in a task of Fargate's smallest size, until Squid has no descriptor left. The container lives, and another address is served when the first unfinished requests have had their time.
 func TestOneAddressCannotUseUpTheSmallestTask(t *testing.T) {
-	const descriptors, perClient = 12288, 1536
+	const descriptors, perClient = 5120, 1024
 	rig.StartOrigins(t, []int{80, 443}, nil)
 	p := start(t, inSecrets)
 	attacker, other := p.client(), p.client()
@@ -111,6 +111,14 @@ func TestOneAddressCannotUseUpTheSmallestTask(t *testing.T) {
 		}
 	}
 	t.Logf("%.0f MB; another address is served after %s", memory, time.Since(begin).Round(time.Second))
+	siege.Close()
+	if err := rig.Burst(attacker, p.squidPid(), descriptors-200); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%.0f MB after all connections completed long headers at the same moment", p.memory())
+	if response := p.get("http://151.101.1.69/"); response.StatusCode != 200 {
+		t.Error(response.Status)
+	}
 	if memory > 420 {
 		t.Errorf("all processes have %.0f MB, of the 537 of the smallest task", memory)
 	}

@@ -2,11 +2,15 @@ package rig
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
+	"syscall"
+	"time"
 )
 
 // Siege is what one client address holds open at a time.
@@ -20,7 +24,7 @@ type Siege struct {
 }
 
 // headersAboutToBeTooLong is a request that is not complete, a little shorter than what Squid's configuration allows.
-var headersAboutToBeTooLong = "GET http://origin.example/ HTTP/1.1\r\nCookie: " + strings.Repeat("y", 20_000)
+var headersAboutToBeTooLong = "GET http://origin.example/ HTTP/1.1\r\nCookie: " + strings.Repeat("y", 17_000)
 
 // Besiege opens as many connections as one client address can: some that are asked for a password, tunnels until it is refused any more, and then so many without a complete request that there are total of all of
 // them.
@@ -77,6 +81,41 @@ func (s *Siege) lay(c Client, tunnelTo string, idle, total int) error {
 		}
 		if _, err := io.WriteString(conn, sent); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// Burst opens connections and completes the longest headers on all of them at the same moment, for which Squid is stopped in the meantime. Its error says that Squid left a connection without an end of any kind.
+func Burst(c Client, squid, connections int) (err error) {
+	var s Siege
+	defer s.Close()
+	for len(s.open) < connections {
+		conn, err := c.Dial()
+		if err != nil {
+			return err
+		}
+		s.open = append(s.open, conn)
+		if _, err := io.WriteString(conn, headersAboutToBeTooLong); err != nil {
+			return err
+		}
+	}
+	time.Sleep(time.Second) // Squid reads the last of them
+	if err := syscall.Kill(squid, syscall.SIGSTOP); err != nil {
+		return err
+	}
+	for _, conn := range s.open {
+		if _, err = io.WriteString(conn, "\r\n\r\n"); err != nil {
+			break
+		}
+	}
+	if err := errors.Join(err, syscall.Kill(squid, syscall.SIGCONT)); err != nil {
+		return err
+	}
+	for i, conn := range s.open {
+		conn.SetReadDeadline(time.Now().Add(time.Minute))
+		if _, err := conn.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
+			return fmt.Errorf("connection %d of %d: %w", i, connections, err)
 		}
 	}
 	return nil
