@@ -50,7 +50,7 @@ func (c Config) squidDigest(w *writer) {
 // Each connection waits for one answer at a time, so that as many requests as there are descriptors can wait for a slow helper. Requests whose clients have given up wait as well, so that the queue of a hung one can
 // overflow all the same: then a request is a 503.
 func (c Config) fleetDigest(w *writer) {
-	w.line("external_acl_type digest_helper ttl=0 negative_ttl=0 grace=0 cache=0 children-max=1 children-startup=1 children-idle=1 concurrency=%d queue-size=%d %s %s -passwords %s -keys %s",
+	w.line("external_acl_type digest_helper ipv4 ttl=0 negative_ttl=0 grace=0 cache=0 children-max=1 children-startup=1 children-idle=1 concurrency=%d queue-size=%d %s %s -passwords %s -keys %s",
 		digest.Concurrency, c.descriptors(), digest.Format, fleetHelper, c.PasswordFile, c.KeyFile)
 	w.line("acl digest external digest_helper")
 	w.line("acl authenticated ext_user REQUIRED")

@@ -60,6 +60,8 @@ func (c Config) process(w *writer) {
 	w.line("netdb_filename none")
 	w.line("mime_table /dev/null")
 	w.line("pinger_enable off")
+	w.line("# No look at the machine's ARP table for each connection.")
+	w.line("eui_lookup off")
 	w.line("hosts_file none")
 	w.line("shutdown_lifetime 0 seconds")
 }
