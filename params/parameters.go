@@ -62,7 +62,7 @@ var parameters = []parameter{
 		"CPU units of a task, 1024 to a vCPU",
 		func(p *Params) *int { return &p.CPU }),
 	declare("memory", memory(), 512,
-		"memory of a task in MiB",
+		"memory of a task in MiB, and with it its connections: 5 tunnels a MiB, 2 of one client address (2,560 and 1,024 with 512)",
 		func(p *Params) *int { return &p.Memory }),
 	declare("architecture", choice(X8664, ARM64), string(X8664),
 		"processor architecture of the tasks",
