@@ -136,9 +136,8 @@ func (d taskDefinition) options() ([]string, error) {
 		"--memory=" + d.Memory + "m",
 		"--stop-timeout=" + strconv.Itoa(c.StopTimeout),
 		"--read-only=" + strconv.FormatBool(c.ReadonlyRootFilesystem),
-		// Nothing is writable but the mount points, which are volumes of the image, and /dev/shm, which Fargate has like any engine. It is named here because podman from 4.7
-		// makes it read-only too, together with the rest.
-		"--read-only-tmpfs=false", "--tmpfs=/dev/shm:rw,nosuid,nodev,noexec,mode=1777,size=64m",
+		// Nothing is writable but the mount points, which are volumes of the image, and /dev/shm, which Fargate has like any engine.
+		"--tmpfs=/dev/shm:rw,nosuid,nodev,noexec,mode=1777,size=64m",
 		"--env=ECS_CONTAINER_METADATA_URI_V4=http://169.254.170.2/v4/0123456789abcdef", "--env=AWS_EXECUTION_ENV=AWS_ECS_FARGATE", "--env=AWS_REGION=eu-central-1",
 		// Whom it asks by default is not part of the tests' network.
 		"--env=" + container.EnvEgressURL + "=" + container.EgressOff,

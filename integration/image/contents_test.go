@@ -29,7 +29,7 @@ type saved struct {
 func save(t testing.TB, mode string) saved {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "image.tar")
-	if _, err := podman.Run(t.Context(), "save", "--quiet", "--format=docker-archive", "--output="+file, tag(mode)); err != nil {
+	if _, err := containers.Run(t.Context(), "save", "--output="+file, tag(mode)); err != nil {
 		t.Fatal(err)
 	}
 	content, err := os.ReadFile(file)

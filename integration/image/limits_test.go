@@ -30,8 +30,8 @@ func TestNothingIsWrittenToDisk(t *testing.T) {
 				p.get("http://151.101.1.69/")
 				p.get("http://151.101.1.69/slow")
 			}
-			if changed := p.podman("diff"); changed != "" {
-				// podman itself makes the places that it mounts something on.
+			if changed := p.run("diff"); changed != "" {
+				// The engine itself makes the places that it mounts something on.
 				for line := range strings.Lines(changed) {
 					name := strings.TrimSpace(line[1:])
 					switch strings.SplitN(name, "/", 3)[1] {

@@ -1,5 +1,5 @@
-// Package image holds the tests of the container image: it is built from the directory that the CDK publishes, and run the way the synthesised task definition says. They need root, podman, and the
-// project's npm packages for the synth.
+// Package image holds the tests of the container image: it is built from the directory that the CDK publishes, and run the way the synthesised task definition says. They need root, a
+// container engine (package engine says which), and the project's npm packages for the synth.
 package image
 
 import (
@@ -20,8 +20,8 @@ import (
 // storeVariable tells the copy inside the namespaces where the images are.
 const storeVariable = "SQUIDFLEET_IMAGE_STORE"
 
-// podman has the images of both credential modes, see tag.
-var podman *engine.Engine
+// containers has the images of both credential modes, see tag.
+var containers *engine.Engine
 
 // fleets are what the assemblies of both modes tell.
 var fleets = map[string]published{}
@@ -38,18 +38,26 @@ func TestMain(m *testing.M) {
 		os.Exit(code)
 	}
 	rig.Isolate()
-	var err error
-	if podman, err = engine.New(store); err != nil {
+	code, err := test(m, store)
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "integration/image:", err)
-		os.Exit(1)
+		code = 1
 	}
+	os.Exit(code)
+}
+
+// test runs the tests with the images in the store.
+func test(m *testing.M, store string) (code int, err error) {
 	for mode := range contexts {
 		if fleets[mode], err = load(store, mode); err != nil {
-			fmt.Fprintln(os.Stderr, "integration/image:", err)
-			os.Exit(1)
+			return 0, err
 		}
 	}
-	os.Exit(m.Run())
+	if containers, err = engine.New(store); err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, containers.Stop()) }()
+	return m.Run(), nil
 }
 
 // buildAndTest builds the images, has a copy of this program run the tests, and removes everything, however that copy ended.
@@ -67,6 +75,10 @@ func buildAndTest() (code int, err error) {
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
 	if err := buildImages(e, store); err != nil {
+		return 0, err
+	}
+	// The copy's engine is one inside its namespaces.
+	if err := e.Stop(); err != nil {
 		return 0, err
 	}
 	self, err := os.Executable()

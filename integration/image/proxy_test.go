@@ -26,20 +26,19 @@ type proxy struct {
 // prepare makes a container that is not started yet. It is removed when the test ends.
 func prepare(t testing.TB, mode string, options ...string) *proxy {
 	t.Helper()
-	arguments := []string{"create", "--network=host"}
 	fleet, ours := fleets[mode]
 	if ours {
 		asTaskDefinition, err := fleet.task.options()
 		if err != nil {
 			t.Fatal(err)
 		}
-		arguments = append(arguments, asTaskDefinition...)
+		options = append(asTaskDefinition, options...)
 	}
-	id, err := podman.Run(context.Background(), append(append(arguments, options...), tag(mode))...)
+	id, err := containers.Create(context.Background(), tag(mode), options...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{t: t, id: strings.TrimSpace(id), fleet: fleet, addr: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), usualPort)}
+	p := &proxy{t: t, id: id, fleet: fleet, addr: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), usualPort)}
 	if ours {
 		p.addr = netip.AddrPortFrom(p.addr.Addr(), fleet.task.ContainerDefinitions[0].PortMappings[0].ContainerPort)
 	}
@@ -48,7 +47,7 @@ func prepare(t testing.TB, mode string, options ...string) *proxy {
 			stdout, stderr := p.logs()
 			t.Logf("stdout of the container:\n%s\nstderr:\n%s", stdout, stderr)
 		}
-		if _, err := podman.Run(context.Background(), "rm", "--force", "--time=0", "--volumes", p.id); err != nil {
+		if err := containers.Remove(context.Background(), p.id); err != nil {
 			t.Error(err)
 		}
 	})
@@ -59,7 +58,7 @@ func prepare(t testing.TB, mode string, options ...string) *proxy {
 func create(t testing.TB, mode string, options ...string) *proxy {
 	t.Helper()
 	p := prepare(t, mode, options...)
-	p.podman("start")
+	p.run("start")
 	return p
 }
 
@@ -100,9 +99,10 @@ func (p *proxy) awaitPort(address netip.AddrPort) {
 	p.t.Fatalf("the container does not listen at %s: %v", address, err)
 }
 
-func (p *proxy) podman(arguments ...string) string {
+// run runs a command of the engine on the container.
+func (p *proxy) run(arguments ...string) string {
 	p.t.Helper()
-	out, err := podman.Run(context.Background(), append(arguments, p.id)...)
+	out, err := containers.Run(context.Background(), append(arguments, p.id)...)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -111,12 +111,12 @@ func (p *proxy) podman(arguments ...string) string {
 
 func (p *proxy) inspect(format string) string {
 	p.t.Helper()
-	return p.podman("inspect", "--type=container", "--format="+format)
+	return p.run("inspect", "--type=container", "--format="+format)
 }
 
 func (p *proxy) signal(name string) {
 	p.t.Helper()
-	p.podman("kill", "--signal="+name)
+	p.run("kill", "--signal="+name)
 }
 
 // health runs the health check in the container, as ECS does.
@@ -126,7 +126,7 @@ func (p *proxy) health() error {
 	if command[0] != "CMD" {
 		p.t.Fatalf("health check %q: needs a shell, and there is none", command)
 	}
-	_, err := podman.Run(context.Background(), append([]string{"exec", p.id}, command[1:]...)...)
+	_, err := containers.Run(context.Background(), append([]string{"exec", p.id}, command[1:]...)...)
 	return err
 }
 
@@ -135,7 +135,7 @@ func (p *proxy) wait() int {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	out, err := podman.Run(ctx, "wait", p.id)
+	out, err := containers.Run(ctx, "wait", p.id)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func (p *proxy) wait() int {
 
 func (p *proxy) logs() (stdout, stderr string) {
 	p.t.Helper()
-	stdout, stderr, err := podman.Output(context.Background(), "logs", p.id)
+	stdout, stderr, err := containers.Output(context.Background(), "logs", p.id)
 	if err != nil {
 		p.t.Fatal(err)
 	}

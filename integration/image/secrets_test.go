@@ -18,11 +18,11 @@ func spellings(password string) [][]byte {
 func TestPasswordIsNowhereInTheImage(t *testing.T) {
 	for _, mode := range []string{inSecrets, inImage} {
 		image := save(t, mode)
-		history, err := podman.Run(t.Context(), "history", "--no-trunc", "--format=json", tag(mode))
+		history, err := containers.Run(t.Context(), "history", "--no-trunc", "--format={{json .}}", tag(mode))
 		if err != nil {
 			t.Fatal(err)
 		}
-		inspected, err := podman.Run(t.Context(), "image", "inspect", tag(mode))
+		inspected, err := containers.Run(t.Context(), "image", "inspect", tag(mode))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -187,7 +187,7 @@ func TestRestart(t *testing.T) {
 			p := start(t, mode)
 			p.get("http://151.101.1.69/")
 			for range 2 {
-				p.podman("restart")
+				p.run("restart")
 				p.awaitListener()
 				if response := p.get("http://151.101.1.69/"); response.StatusCode != 200 {
 					t.Errorf("after a restart: %s", response.Status)
@@ -196,7 +196,7 @@ func TestRestart(t *testing.T) {
 			// And after an end that nobody prepared.
 			p.signal("KILL")
 			p.wait()
-			p.podman("start")
+			p.run("start")
 			p.awaitListener()
 			if response := p.get("http://151.101.1.69/"); response.StatusCode != 200 {
 				t.Errorf("after SIGKILL: %s", response.Status)

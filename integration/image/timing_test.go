@@ -26,7 +26,7 @@ func timedStart(t testing.TB, mode string) (*proxy, time.Duration) {
 			time.Sleep(time.Millisecond)
 		}
 	}()
-	p.podman("start")
+	p.run("start")
 	at, ok := <-answered
 	if !ok {
 		t.Fatal("no answer")

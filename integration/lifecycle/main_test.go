@@ -1,6 +1,6 @@
 // Package lifecycle is a contract test of the CDK's command line: the real CLI bootstraps, deploys, compares, updates and destroys the fleet, with the image really built and pushed,
 // against a stand-in for AWS's API on loopback. It is not AWS: it shows that the app, its assembly and the CLI get on with each other and with the
-// rules of the API that package awsstandin knows, not that AWS would run what comes out. It needs root, podman and a Debian mirror, as the tests of the image do.
+// rules of the API that package awsstandin knows, not that AWS would run what comes out. It needs root, a container engine and a Debian mirror, as the tests of the image do.
 package lifecycle
 
 import (
@@ -20,10 +20,10 @@ import (
 	"squidfleet/internal/engine"
 )
 
-// aws is what the CLI talks to, and podman has the store in which it builds.
+// aws is what the CLI talks to, and containers has the store in which it builds.
 var (
-	aws    *awsstandin.Server
-	podman *engine.Engine
+	aws        *awsstandin.Server
+	containers *engine.Engine
 	// work holds what a run leaves behind: the CLI's home, its assemblies and the container engine under its name.
 	work string
 	// root is the project's directory.
@@ -62,56 +62,37 @@ func run(m *testing.M) (code int, err error) {
 			return 1, err
 		}
 	}
-	if podman, err = engine.New(store); err != nil {
+	if containers, err = engine.New(store); err != nil {
 		return 1, err
 	}
-	defer func() { err = errors.Join(err, podman.Close()) }()
-	base, err := engine.BaseOf(filepath.Join(root, "proxyimage", "Dockerfile"))
+	defer func() { err = errors.Join(err, containers.Close()) }()
+	dockerfile := filepath.Join(root, "proxyimage", "Dockerfile")
+	base, err := engine.BaseOf(dockerfile)
 	if err != nil {
 		return 1, err
 	}
-	if base, err = podman.PrepareBase(context.Background(), base); err != nil {
+	if base, err = containers.PrepareBase(context.Background(), base); err != nil {
 		return 1, err
 	}
-	if err := writeDocker(base); err != nil {
+	if err := writeDocker(dockerfile, base); err != nil {
 		return 1, err
 	}
 	return m.Run(), nil
 }
 
-// docker is the program that the CLI builds and pushes with: podman with its own store. The base image is there already, and the registry speaks plain HTTP.
+// docker is the program that the CLI builds and pushes with: the engine with its own store. The base image is there already, and the registry speaks plain HTTP.
 func docker() string { return filepath.Join(work, "docker") }
 
-func writeDocker(base string) error {
-	command := podman.Command(context.Background())
-	script := "#!/bin/sh\n# podman, under the arguments that the CDK gives to docker\n"
-	for _, variable := range command.Env {
-		name, value, _ := strings.Cut(variable, "=")
-		switch {
-		case strings.HasPrefix(name, "CONTAINERS_"), strings.HasSuffix(strings.ToLower(name), "_proxy"):
-			script += "export " + name + "=" + quoted(value) + "\n"
-		}
+func writeDocker(dockerfile, base string) error {
+	script, err := containers.AsDocker(dockerfile, base)
+	if err != nil {
+		return err
 	}
-	script += "export REGISTRY_AUTH_FILE=" + quoted(filepath.Join(work, "auth.json")) + "\n" +
-		"podman=" + quoted(command.Path) + "\n" +
-		"base=" + quoted(base) + "\n" +
-		"echo \"$*\" >>" + quoted(dockerLog()) + "\n" +
-		`command=$1
-shift
-case $command in
-build) exec "$podman" build --pull=never --from="$base" --network=host "$@" ;;
-login | push) exec "$podman" "$command" --tls-verify=false "$@" ;;
-*) exec "$podman" "$command" "$@" ;;
-esac
-`
-	return os.WriteFile(docker(), []byte(script), 0o700)
+	return os.WriteFile(docker(), []byte("#!/bin/sh\necho \"$*\" >>\"${0%/*}/"+filepath.Base(dockerLog())+"\"\n"+script), 0o700)
 }
 
 // dockerLog has a line for every call of the container engine.
 func dockerLog() string { return filepath.Join(work, "docker.log") }
-
-// quoted is text as a shell's word.
-func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
 // result is how a run of the CLI went.
 type result struct {

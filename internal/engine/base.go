@@ -35,9 +35,13 @@ func BaseOf(dockerfile string) (image string, err error) {
 	}
 	match := from.FindSubmatch(content)
 	if match == nil {
-		return "", fmt.Errorf("%s: no line \"FROM REGISTRY/debian:SUITE...\"", dockerfile)
+		return "", noBase(dockerfile)
 	}
 	return string(match[1]), nil
+}
+
+func noBase(dockerfile string) error {
+	return fmt.Errorf("%s: no line \"FROM REGISTRY/debian:SUITE...\"", dockerfile)
 }
 
 // PrepareBase puts a Debian base image into the store and returns its name there, which Build takes: pulled under the name given, or, where no registry gives it, made with debootstrap from the Debian
@@ -84,7 +88,7 @@ func notThere(err error) bool {
 }
 
 func (e *Engine) importBase(ctx context.Context, archive, image string) error {
-	_, err := e.Run(ctx, "import", "--quiet", archive, image)
+	_, err := e.Run(ctx, "import", archive, image)
 	return err
 }
 

@@ -3,6 +3,8 @@ package engine
 import (
 	"archive/tar"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-containerregistry/pkg/registry"
 )
 
 // newEngine is one with an empty store, beside a base image in the cache that holds a single file.
@@ -56,7 +60,7 @@ func newEngine(t *testing.T, registry string) *Engine {
 	if err := os.WriteFile(registries, fmt.Appendf(nil, "[[registry]]\nlocation = %q\ninsecure = true\n", registry), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	e.environ = append(e.environ, "CONTAINERS_REGISTRIES_CONF="+registries)
+	e.variables = append(e.variables, "CONTAINERS_REGISTRIES_CONF="+registries)
 	return e
 }
 
@@ -90,6 +94,41 @@ func TestBaseIsMadeWhereNoRegistryGivesIt(t *testing.T) {
 		if err := e.Build(t.Context(), context, name, "localhost/built"); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// What a registry gives is what the image is built from, without asking again: a registry that is away between the two has the next build fail, and one that has something new has it differ.
+func TestBaseIsPulledByItsDigest(t *testing.T) {
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	defer server.Close()
+	address := strings.TrimPrefix(server.URL, "http://")
+	e := newEngine(t, address)
+	tagged := address + "/library/debian:trixie-20260918-slim"
+	cache, err := cachedBase("trixie")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, arguments := range [][]string{{"import", cache, tagged}, append(append([]string{"push"}, e.plainHTTP...), tagged), {"rmi", tagged}} {
+		if _, err := e.Run(t.Context(), arguments...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	response, err := http.Head(server.URL + "/v2/library/debian/manifests/trixie-20260918-slim")
+	if err != nil {
+		t.Fatal(err)
+	}
+	image := tagged + "@" + response.Header.Get("Docker-Content-Digest")
+	name, err := e.PrepareBase(t.Context(), image)
+	if err != nil || name != image {
+		t.Fatalf("%s, %v; want %s", name, err, image)
+	}
+	server.Close()
+	context := t.TempDir()
+	if err := os.WriteFile(filepath.Join(context, "Dockerfile"), []byte("FROM "+image+" AS build\nFROM scratch\nCOPY --from=build /made-here /\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Build(t.Context(), context, name, "localhost/built"); err != nil {
+		t.Error(err)
 	}
 }
 
