@@ -67,7 +67,7 @@ local: ## run a fleet on this machine, with addresses that change: no AWS, no co
 
 .PHONY: test
 test: root lint $(NODE_MODULES) ## lint, then run every test: pure Go, templates, a real Squid, a real image (needs root for the namespaces)
-	@scripts/setup.sh squid podman debootstrap curl ip chromium python
+	@scripts/setup.sh squid containers debootstrap curl ip chromium python
 	packages=$$(go list ./...) && go test -timeout 25m $$(echo "$$packages" | grep -v -e /integration -e /check/gate)
 	go test -timeout 25m -v ./internal/check/gate # in full, because its list of faults is what it is for
 	go test -timeout 25m -p 1 ./integration ./integration/image # one at a time: they signal processes and wait for them
@@ -90,5 +90,5 @@ lint: ## gofmt, go vet, staticcheck, shellcheck
 .PHONY: bench
 bench: root go $(NODE_MODULES) ## measure synth, throughput and image, into docs/benchmarks.md (needs root)
 	go run ./internal/bench/synth
-	@scripts/setup.sh squid podman debootstrap curl ip
+	@scripts/setup.sh squid containers debootstrap curl ip
 	go test -run '^$$' -bench . -benchtime 1x -timeout 60m -p 1 ./integration ./integration/image

@@ -4,7 +4,7 @@
 # Exit code: 0 everything is there, 1 something is missing and could not be installed, 2 wrong usage.
 set -eu
 
-tools="go npm node squid podman debootstrap curl shellcheck ip chromium python"
+tools="go npm node squid containers debootstrap curl shellcheck ip chromium python"
 # Needed by a deployment only.
 tools_by_name_only="engine"
 
@@ -25,9 +25,10 @@ is_there() {
 	case $1 in
 	node) node --version | grep -Eq '^v(2[2-9]|[3-9][0-9]|[1-9][0-9][0-9])\.' ;;
 	engine) if [ -n "${CDK_DOCKER:-}" ]; then command -v "$CDK_DOCKER"; else command -v docker && docker info; fi ;;
-	squid) { command -v squid || test -x "$root/usr/sbin/squid"; } && test -x "$root/usr/lib/squid/digest_file_auth" ;;
-	podman) command -v podman && command -v runc ;; # docker is no substitute: the tests give the engine a store of its own
-	debootstrap) command -v debootstrap || test -x "$root/usr/sbin/debootstrap" ;;
+	squid) system_program squid && test -x "$root/usr/lib/squid/digest_file_auth" ;;
+	# The tests give the engine a store of its own: of docker they need the daemon, whatever the client finds running. As in internal/engine.
+	containers) { command -v podman && system_program runc; } || { command -v docker && system_program dockerd; } ;;
+	debootstrap) system_program debootstrap ;;
 	ip) command -v ip || test -x "$root/sbin/ip" ;;
 	# A snap's stub is a program, too, and fails.
 	chromium) google-chrome --version || chromium --version || chromium-browser --version ;;
@@ -36,9 +37,12 @@ is_there() {
 	esac >/dev/null 2>&1
 }
 
+# A program that may lie where Debian keeps it from the PATH of whoever is not root.
+system_program() { command -v "$1" || test -x "$root/usr/sbin/$1"; }
+
 debian_packages() {
 	case $1 in
-	podman) echo "podman runc uidmap" ;;
+	containers) echo "podman runc uidmap" ;;
 	ip) echo iproute2 ;;
 	python) echo python3-requests-toolbelt ;;
 	go | npm | node) ;; # Debian's are too old
@@ -57,7 +61,7 @@ advice() {
 	node) echo "node: install Node.js 22 or newer, see https://nodejs.org/ (npm ci brings one for Linux on x64 and arm64 only)" ;;
 	engine) echo "engine: a deployment builds the image: install Docker and start it, or install Podman and set CDK_DOCKER=podman" ;;
 	squid) echo "squid: install Squid 5.7 or newer with digest_file_auth (Debian, Ubuntu: squid); it runs on Linux only the way the tests need it" ;;
-	podman) echo "podman: install podman with runc, for the tests of the image; docker is not enough" ;;
+	containers) echo "containers: for the tests of the image, install podman with runc, or docker with its daemon, dockerd, which need not run" ;;
 	debootstrap) echo "debootstrap: makes the base image where no registry can be reached (Debian, Ubuntu: debootstrap)" ;;
 	ip) echo "ip: install iproute2; the tests with a real Squid make network namespaces (Linux only)" ;;
 	chromium) echo "chromium: install Google Chrome (https://www.google.com/chrome/) or Chromium (Debian: chromium); it is one of the clients that the tests send through the proxy" ;;

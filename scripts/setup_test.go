@@ -175,6 +175,43 @@ func TestAContainerEngineRunsOrIsNamed(t *testing.T) {
 	}
 }
 
+func TestEitherEngineDoesForTheTests(t *testing.T) {
+	for _, c := range []struct {
+		there     []string
+		installed bool
+	}{
+		{nil, true},
+		{[]string{"bin/podman"}, true}, // without runc
+		{[]string{"bin/runc"}, true},
+		{[]string{"bin/docker"}, true}, // the client without the daemon
+		{[]string{"bin/dockerd"}, true},
+		{[]string{"bin/podman", "bin/runc"}, false},
+		{[]string{"bin/podman", "usr/sbin/runc"}, false},
+		{[]string{"bin/docker", "bin/dockerd"}, false},
+		{[]string{"bin/docker", "usr/sbin/dockerd"}, false},
+	} {
+		m := newMachine(t, "debian")
+		for _, program := range c.there {
+			m.write(t, program, "#!/bin/sh\nexit 1\n") // the daemon need not run
+		}
+		code, _, output := m.run(t, "", "containers")
+		if installed := strings.Contains(output, "setup: installing podman runc uidmap\n"); code != 0 || installed != c.installed {
+			t.Errorf("%v: exit code %d:\n%s", c.there, code, output)
+		}
+	}
+}
+
+func TestWithoutAnEngineForTheTestsBothAreNamed(t *testing.T) {
+	for _, refused := range []string{"podman", "runc"} {
+		m := newMachine(t, "debian", refused)
+		m.program(t, "docker", "exit 0") // a client of somebody else's daemon
+		code, missing, output := m.run(t, "", "containers")
+		if code != 1 || strings.Join(missing, " ") != "containers" || !strings.Contains(output, "install podman with runc, or docker with its daemon, dockerd") {
+			t.Errorf("no %s: exit code %d, missing %q:\n%s", refused, code, missing, output)
+		}
+	}
+}
+
 func TestASignalLeavesServicesOn(t *testing.T) {
 	// Whoever runs the tests under nohup has them ignore SIGHUP, and so would the script.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
