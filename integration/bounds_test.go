@@ -221,6 +221,13 @@ func longHeadersPass(_ *testing.T, task *rig.Task) string {
 			return fmt.Sprintf("headers of %d bytes: %+v, %v", size, response, err)
 		}
 	}
+	// With credentials, which have the URL once more.
+	const around, line = len("GET  HTTP/1.1"), 8000
+	target := "http://origin.example/"
+	target += strings.Repeat("x", line-around-len(target))
+	if response, err := client(task).Request("GET", target); err != nil || response.StatusCode != 200 {
+		return fmt.Sprintf("a request line of %d octets: %+v, %v", line, response, err)
+	}
 	return ""
 }
 
