@@ -1,5 +1,6 @@
-// Package image holds the tests of the container image: it is built from the directory that the CDK publishes, and run the way the synthesised task definition says. They need root, a
-// container engine (package engine says which), and the project's npm packages for the synth.
+// Package image holds the tests of the container image: it is built from the directory that the CDK
+// publishes, and run as the synthesised task definition says. They need root, podman, and the
+// project's npm packages for the synth.
 package image
 
 import (
@@ -56,7 +57,6 @@ func test(m *testing.M, store string) (code int, err error) {
 	if containers, err = engine.New(store); err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, containers.Stop()) }()
 	return m.Run(), nil
 }
 
@@ -75,10 +75,6 @@ func buildAndTest() (code int, err error) {
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
 	if err := buildImages(e, store); err != nil {
-		return 0, err
-	}
-	// The copy's engine is one inside its namespaces.
-	if err := e.Stop(); err != nil {
 		return 0, err
 	}
 	self, err := os.Executable()

@@ -66,15 +66,14 @@ func run(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, containers.Close()) }()
-	dockerfile := filepath.Join(root, "proxyimage", "Dockerfile")
-	base, err := engine.BaseOf(dockerfile)
+	base, err := engine.BaseOf(filepath.Join(root, "proxyimage", "Dockerfile"))
 	if err != nil {
 		return 1, err
 	}
 	if base, err = containers.PrepareBase(context.Background(), base); err != nil {
 		return 1, err
 	}
-	if err := writeDocker(dockerfile, base); err != nil {
+	if err := writeDocker(base); err != nil {
 		return 1, err
 	}
 	return m.Run(), nil
@@ -83,12 +82,9 @@ func run(m *testing.M) (code int, err error) {
 // docker is the program that the CLI builds and pushes with: the engine with its own store. The base image is there already, and the registry speaks plain HTTP.
 func docker() string { return filepath.Join(work, "docker") }
 
-func writeDocker(dockerfile, base string) error {
-	script, err := containers.AsDocker(dockerfile, base)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(docker(), []byte("#!/bin/sh\necho \"$*\" >>\"${0%/*}/"+filepath.Base(dockerLog())+"\"\n"+script), 0o700)
+func writeDocker(base string) error {
+	log := "#!/bin/sh\necho \"$*\" >>\"${0%/*}/" + filepath.Base(dockerLog()) + "\"\n"
+	return os.WriteFile(docker(), []byte(log+containers.AsDocker(base)), 0o700)
 }
 
 // dockerLog has a line for every call of the container engine.

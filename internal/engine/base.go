@@ -18,11 +18,11 @@ import (
 // Limits of the ways to a base image.
 const (
 	pullTimeout = 2 * time.Minute
-	// A base of our own is made anew after this time, since what it stands for is rebuilt about as often.
+	// A base of our own is made anew after this time: the image it stands for is rebuilt about as often.
 	cacheLife = 30 * 24 * time.Hour
 )
 
-// basePackages is what a base of our own has beside the essential packages, like the image it stands for.
+// basePackages is what a base of our own has beside the essential packages, like the real image.
 const basePackages = "ca-certificates"
 
 var from = regexp.MustCompile(`(?m)^FROM\s+(\S+/debian:([a-z]+)\S*)`)
@@ -35,18 +35,16 @@ func BaseOf(dockerfile string) (image string, err error) {
 	}
 	match := from.FindSubmatch(content)
 	if match == nil {
-		return "", noBase(dockerfile)
+		return "", fmt.Errorf("%s: no line \"FROM REGISTRY/debian:SUITE...\"", dockerfile)
 	}
 	return string(match[1]), nil
 }
 
-func noBase(dockerfile string) error {
-	return fmt.Errorf("%s: no line \"FROM REGISTRY/debian:SUITE...\"", dockerfile)
-}
-
-// PrepareBase puts a Debian base image into the store and returns its name there, which Build takes: pulled under the name given, or, where no registry gives it, made with debootstrap from the Debian
-// mirror in apt's configuration. A digest says what bytes a registry has, so the name of one that was made is without it. One that was made is kept in the user's cache directory. A registry that says
-// that there is no such image is an error, or a wrong pin would only be noticed by whoever deploys.
+// PrepareBase puts a Debian base image into the store and returns its name there, which Build takes.
+// It pulls the image; where no registry can be reached it makes one with debootstrap, from the Debian
+// mirror in apt's configuration, and keeps it in the user's cache directory. The name of one that was
+// made has no digest, because a digest is the registry's to give. It returns an error if a registry
+// says that there is no such image: otherwise a wrong pin would fail only at a deployment.
 func (e *Engine) PrepareBase(ctx context.Context, image string) (name string, err error) {
 	match := from.FindStringSubmatch("FROM " + image)
 	if match == nil {
@@ -72,27 +70,23 @@ func (e *Engine) PrepareBase(ctx context.Context, image string) (name string, er
 			return "", errors.Join(pullErr, err)
 		}
 	}
-	return name, e.importBase(ctx, cache, name)
+	_, err = e.Run(ctx, "import", cache, name)
+	return name, err
 }
 
-// notThere tells a registry's answer that it has no such image from all other failures: of the network, of a proxy on the way, or a registry's own limit of pulls. A repository that is not there is
-// refused like one that is not for everybody.
+// notThere reports whether a registry answered that it has no such image. Any other failure is the
+// network's, a proxy's on the way, or a registry's limit of pulls. A registry refuses a repository
+// that does not exist like one that is not public.
 func notThere(err error) bool {
 	var failed *Error
 	if !errors.As(err, &failed) {
 		return false
 	}
-	return slices.ContainsFunc([]string{"manifest unknown", "name unknown", "access to the resource is denied"}, func(answer string) bool {
-		return strings.Contains(failed.Stderr, answer)
-	})
+	answers := []string{"manifest unknown", "name unknown", "access to the resource is denied"}
+	return slices.ContainsFunc(answers, func(answer string) bool { return strings.Contains(failed.Stderr, answer) })
 }
 
-func (e *Engine) importBase(ctx context.Context, archive, image string) error {
-	_, err := e.Run(ctx, "import", archive, image)
-	return err
-}
-
-// cachedBase is where a base of our own is kept.
+// cachedBase returns where a base of our own is kept.
 func cachedBase(suite string) (string, error) {
 	directory, err := os.UserCacheDir()
 	if err != nil {
@@ -122,7 +116,8 @@ func makeBase(ctx context.Context, suite, archive string) (err error) {
 	root, draft := filepath.Join(work, "root"), filepath.Join(work, "base.tar")
 	for _, command := range [][]string{
 		{debootstrap, "--variant=minbase", "--include=" + basePackages, suite, root, mirror},
-		{"tar", "--create", "--numeric-owner", "--directory=" + root, "--exclude=./var/cache/apt/archives/*.deb", "--exclude=./var/lib/apt/lists/*", "--file=" + draft, "."},
+		{"tar", "--create", "--numeric-owner", "--directory=" + root, "--exclude=./var/cache/apt/archives/*.deb",
+			"--exclude=./var/lib/apt/lists/*", "--file=" + draft, "."},
 	} {
 		if output, err := exec.CommandContext(ctx, command[0], command[1:]...).CombinedOutput(); err != nil {
 			return fmt.Errorf("%s: %w\n%s", strings.Join(command, " "), err, output)
@@ -131,27 +126,18 @@ func makeBase(ctx context.Context, suite, archive string) (err error) {
 	return os.Rename(draft, archive)
 }
 
-// debianMirror finds the first of the sites that apt is configured with that has the suite.
+// debianMirror returns the first of apt's sites that has the suite.
 func debianMirror(ctx context.Context, suite string) (string, error) {
 	output, err := exec.CommandContext(ctx, "apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages").Output()
 	if err != nil {
 		return "", fmt.Errorf("the sites in apt's configuration: %w", err)
 	}
 	client := http.Client{Timeout: 30 * time.Second}
-	var errs []error
-	asked := map[string]bool{}
+	errs := []error{fs.ErrNotExist}
 	for site := range strings.FieldsSeq(string(output)) {
 		site = strings.TrimSuffix(site, "/")
-		if asked[site] {
-			continue
-		}
-		asked[site] = true
-		request, err := http.NewRequestWithContext(ctx, http.MethodHead, site+"/dists/"+suite+"/InRelease", nil)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		response, err := client.Do(request)
+		release := site + "/dists/" + suite + "/InRelease"
+		response, err := client.Head(release)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -160,7 +146,7 @@ func debianMirror(ctx context.Context, suite string) (string, error) {
 		if response.StatusCode == http.StatusOK {
 			return site, nil
 		}
-		errs = append(errs, fmt.Errorf("%s: %s", request.URL, response.Status))
+		errs = append(errs, fmt.Errorf("%s: %s", release, response.Status))
 	}
-	return "", fmt.Errorf("none of the sites in apt's configuration has Debian %s: %w", suite, errors.Join(append(errs, fs.ErrNotExist)...))
+	return "", fmt.Errorf("none of the sites in apt's configuration has Debian %s: %w", suite, errors.Join(errs...))
 }

@@ -2,10 +2,11 @@ package engine
 
 import (
 	"archive/tar"
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,29 +17,17 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 )
 
-// newEngine is one with an empty store, beside a base image in the cache that holds a single file.
+// newEngine has an empty store, and in the cache a base image that holds a single file.
 func newEngine(t *testing.T, registry string) *Engine {
 	t.Helper()
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	var archive bytes.Buffer
+	w := tar.NewWriter(&archive)
+	if err := errors.Join(w.WriteHeader(&tar.Header{Name: "made-here", Mode: 0o644}), w.Close()); err != nil {
+		t.Fatal(err)
+	}
 	cache, err := cachedBase("trixie")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Mkdir(filepath.Dir(cache), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	file, err := os.Create(cache)
-	if err != nil {
-		t.Fatal(err)
-	}
-	archive := tar.NewWriter(file)
-	if err := archive.WriteHeader(&tar.Header{Name: "made-here", Mode: 0o644}); err != nil {
-		t.Fatal(err)
-	}
-	if err := archive.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := file.Close(); err != nil {
+	if err := errors.Join(err, os.Mkdir(filepath.Dir(cache), 0o755), os.WriteFile(cache, archive.Bytes(), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	// Not below TMPDIR, which may be a file system in memory that cannot hold an overlay.
@@ -57,58 +46,42 @@ func newEngine(t *testing.T, registry string) *Engine {
 		}
 	})
 	registries := filepath.Join(store, "registries.conf")
-	if err := os.WriteFile(registries, fmt.Appendf(nil, "[[registry]]\nlocation = %q\ninsecure = true\n", registry), 0o600); err != nil {
+	insecure := fmt.Appendf(nil, "[[registry]]\nlocation = %q\ninsecure = true\n", registry)
+	if err := os.WriteFile(registries, insecure, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	e.variables = append(e.variables, "CONTAINERS_REGISTRIES_CONF="+registries)
 	return e
 }
 
-const digest = "@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+const pin = "@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
-func TestBaseIsMadeWhereNoRegistryGivesIt(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+// build builds an image that needs the base's single file.
+func (e *Engine) build(t *testing.T, recipe, base string) {
+	t.Helper()
+	directory := t.TempDir()
+	dockerfile := filepath.Join(directory, "Dockerfile")
+	text := "FROM " + recipe + " AS build\nFROM scratch\nCOPY --from=build /made-here /\n"
+	if err := os.WriteFile(dockerfile, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	registry := listener.Addr().String()
-	listener.Close()
-	e := newEngine(t, registry)
-	for _, pin := range []string{"", digest} {
-		image := registry + "/library/debian:trixie-20260918-slim" + pin
-		context := t.TempDir()
-		dockerfile := filepath.Join(context, "Dockerfile")
-		if err := os.WriteFile(dockerfile, []byte("FROM "+image+" AS build\nFROM scratch\nCOPY --from=build /made-here /\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if base, err := BaseOf(dockerfile); err != nil || base != image {
-			t.Fatalf("%s, %v; want %s", base, err, image)
-		}
-		name, err := e.PrepareBase(t.Context(), image)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if want := strings.TrimSuffix(image, digest); name != want {
-			t.Errorf("prepared %s, want %s", name, want)
-		}
-		if err := e.Build(t.Context(), context, name, "localhost/built"); err != nil {
-			t.Error(err)
-		}
+	if image, err := BaseOf(dockerfile); image != recipe {
+		t.Errorf("the Dockerfile begins with %s, %v; want %s", image, err, recipe)
+	}
+	if err := e.Build(t.Context(), directory, base, "localhost/built"); err != nil {
+		t.Error(err)
 	}
 }
 
-// What a registry gives is what the image is built from, without asking again: a registry that is away between the two has the next build fail, and one that has something new has it differ.
+// The build takes the image that was pulled and does not ask the registry again.
 func TestBaseIsPulledByItsDigest(t *testing.T) {
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	defer server.Close()
 	address := strings.TrimPrefix(server.URL, "http://")
 	e := newEngine(t, address)
 	tagged := address + "/library/debian:trixie-20260918-slim"
-	cache, err := cachedBase("trixie")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, arguments := range [][]string{{"import", cache, tagged}, append(append([]string{"push"}, e.plainHTTP...), tagged), {"rmi", tagged}} {
+	cache, _ := cachedBase("trixie")
+	for _, arguments := range [][]string{{"import", cache, tagged}, {"push", plainHTTP, tagged}, {"rmi", tagged}} {
 		if _, err := e.Run(t.Context(), arguments...); err != nil {
 			t.Fatal(err)
 		}
@@ -123,49 +96,49 @@ func TestBaseIsPulledByItsDigest(t *testing.T) {
 		t.Fatalf("%s, %v; want %s", name, err, image)
 	}
 	server.Close()
-	context := t.TempDir()
-	if err := os.WriteFile(filepath.Join(context, "Dockerfile"), []byte("FROM "+image+" AS build\nFROM scratch\nCOPY --from=build /made-here /\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := e.Build(t.Context(), context, name, "localhost/built"); err != nil {
-		t.Error(err)
-	}
+	e.build(t, image, name)
 }
 
-func TestAnswersOfARegistry(t *testing.T) {
+// A missing tag must fail here: otherwise it fails only at a deployment.
+func TestBaseIsMadeWhereNoRegistryGivesIt(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		status int
-		code   string
-		want   string // part of the error; "" is a base made here
+		answer string // also in the error, unless a base is made here
+		made   bool
 	}{
-		// Otherwise a tag that does not exist would be noticed by those alone who deploy.
-		{"no such tag", http.StatusNotFound, "MANIFEST_UNKNOWN", "manifest unknown"},
-		{"no such repository", http.StatusUnauthorized, "DENIED", "access to the resource is denied"},
-		{"refused on the way", http.StatusForbidden, "FORBIDDEN", ""},
+		{"no such tag", http.StatusNotFound, "manifest unknown", false},
+		{"no such repository", http.StatusUnauthorized, "access to the resource is denied", false},
+		{"refused on the way", http.StatusForbidden, "forbidden", true},
+		{"no registry", 0, "", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			registry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.URL.Path == "/v2/" {
 					return
 				}
+				code := map[int]string{404: "MANIFEST_UNKNOWN", 401: "DENIED", 403: "FORBIDDEN"}[c.status]
 				w.Header().Set("Content-Type", "application/json")
 				w.WriteHeader(c.status)
-				fmt.Fprintf(w, `{"errors":[{"code":%q,"message":%q}]}`, c.code, c.want)
+				fmt.Fprintf(w, `{"errors":[{"code":%q,"message":%q}]}`, code, c.answer)
 			}))
 			defer registry.Close()
+			if c.status == 0 {
+				registry.Close()
+			}
 			address := strings.TrimPrefix(registry.URL, "http://")
-			image := address + "/library/debian:trixie-20260230-slim"
-			name, err := newEngine(t, address).PrepareBase(t.Context(), image)
-			if c.want == "" {
-				if err != nil || name != image {
-					t.Errorf("%s, %v; want one made here", name, err)
+			e, image := newEngine(t, address), address+"/library/debian:trixie-20260918-slim"
+			name, err := e.PrepareBase(t.Context(), image+pin)
+			if !c.made {
+				if err == nil || !strings.Contains(err.Error(), c.answer) {
+					t.Errorf("error %v, want %q", err, c.answer)
 				}
 				return
 			}
-			if err == nil || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("error %v, want %q", err, c.want)
+			if err != nil || name != image {
+				t.Fatalf("%s, %v; want %s", name, err, image)
 			}
+			e.build(t, image+pin, name)
 		})
 	}
 }
