@@ -13,7 +13,7 @@ NODE_MODULES = node_modules/.package-lock.json
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: go
 go:
@@ -21,7 +21,8 @@ go:
 
 .PHONY: root
 root:
-	@[ "$$(id -u)" -eq 0 ] || { echo "needs root, because it makes network namespaces and runs containers: sudo -E env \"PATH=\$$PATH\" make $(or $(MAKECMDGOALS),test) (make unit needs nothing but Go)" >&2; exit 1; }
+	@[ "$$(id -u)" -eq 0 ] || { echo "needs root for network namespaces and containers:" \
+		"sudo -E env \"PATH=\$$PATH\" make $(or $(MAKECMDGOALS),test) (make unit needs nothing but Go)" >&2; exit 1; }
 
 .PHONY: setup
 setup: $(NODE_MODULES) ## install what is missing: npm packages and, on Debian and Ubuntu, Squid and what the tests need
@@ -65,30 +66,56 @@ local: ## run a fleet on this machine, with addresses that change: no AWS, no co
 	go build -o bin/squidfleet ./cmd/squidfleet
 	@exec bin/squidfleet local $(ARGS) # not go run, which keeps SIGTERM to itself
 
-.PHONY: test
-test: root lint $(NODE_MODULES) ## lint, then run every test: pure Go, templates, a real Squid, a real image (needs root for the namespaces)
-	@scripts/setup.sh squid containers debootstrap curl ip chromium python
-	packages=$$(go list ./...) && go test -timeout 25m $$(echo "$$packages" | grep -v -e /integration -e /check/gate)
-	go test -timeout 25m -v ./internal/check/gate # in full, because its list of faults is what it is for
-	go test -timeout 25m -p 1 ./integration ./integration/image # one at a time: they signal processes and wait for them
-	go test -timeout 25m -v ./integration/lifecycle
-	$(MAKE) check
-	go test -timeout 5m -v ./integration/rotation # in full, because its counts are what it is for
+# The parts of make test, in its order. CI runs them side by side.
+TESTS = lint unit templates integration image lifecycle rotation
 
-.PHONY: unit
-unit: go ## run the tests that need nothing but Go
-	go test ./destination/... ./params/... ./squid/... ./digest/... ./proxyimage/... ./internal/awsstandin/... ./internal/bench/... ./internal/check ./internal/local ./internal/nlb/... ./internal/operator/... ./cmd/squidfleet
+.PHONY: test
+test: root $(NODE_MODULES) ## lint and run every test, part after part (needs root for the network namespaces)
+	@scripts/setup.sh
+	@for part in $(TESTS); do echo "== make $$part"; $(MAKE) --no-print-directory $$part || exit; done
 
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck, shellcheck
 	@scripts/setup.sh go shellcheck
-	@files=$$(git ls-files '*.go') && unformatted=$$(gofmt -l $$files) || exit; [ -z "$$unformatted" ] || { echo "not formatted (gofmt -w): $$unformatted" >&2; exit 1; }
+	@files=$$(git ls-files '*.go') && unformatted=$$(gofmt -l $$files) || exit; \
+		[ -z "$$unformatted" ] || { echo "not formatted (gofmt -w): $$unformatted" >&2; exit 1; }
 	go vet ./...
 	go run $(STATICCHECK) ./...
 	shellcheck $$(git grep -lI '^#!/bin/sh' -- ':!*.go')
 
+.PHONY: unit
+unit: go ## run the tests that need nothing but Go
+	packages=$$(go list ./...) && \
+		go test $$(echo "$$packages" | grep -v -e '^squidfleet$$' -e /stacks -e /internal/check -e /internal/engine -e /integration)
+
+.PHONY: templates
+templates: go $(NODE_MODULES) ## run the tests that synthesise, and judge the default fleet's assembly
+	go test -timeout 25m . ./stacks/... $$(go list ./internal/check/... | grep -v /gate)
+	go test -timeout 25m -v ./internal/check/gate # in full, because its list of faults is what it is for
+	$(MAKE) --no-print-directory check
+
+.PHONY: integration
+integration: root go $(NODE_MODULES) ## run the tests with a real Squid
+	@scripts/setup.sh squid curl ip chromium python
+	go test -timeout 25m ./integration
+
+.PHONY: image
+image: root go $(NODE_MODULES) ## build the image with podman and run its tests
+	@scripts/setup.sh podman debootstrap curl ip
+	go test -timeout 25m -p 1 ./internal/engine ./integration/image
+
+.PHONY: lifecycle
+lifecycle: root go $(NODE_MODULES) ## deploy, change and destroy a fleet with the real CDK CLI, without AWS
+	@scripts/setup.sh podman debootstrap
+	go test -timeout 25m -v ./integration/lifecycle
+
+.PHONY: rotation
+rotation: root go ## rotate a fleet of real Squids under load and count what it loses
+	@scripts/setup.sh squid curl ip
+	go test -timeout 5m -v ./integration/rotation # in full, because its counts are what it is for
+
 .PHONY: bench
 bench: root go $(NODE_MODULES) ## measure synth, throughput and image, into docs/benchmarks.md (needs root)
 	go run ./internal/bench/synth
-	@scripts/setup.sh squid containers debootstrap curl ip
+	@scripts/setup.sh squid podman debootstrap curl ip
 	go test -run '^$$' -bench . -benchtime 1x -timeout 60m -p 1 ./integration ./integration/image

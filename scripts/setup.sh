@@ -1,17 +1,17 @@
 #!/bin/sh
-# Installs what is missing of the tools named on the command line; without a name, all that the tests need.
-# On Debian and Ubuntu it uses apt-get (through sudo where needed); elsewhere it says what is missing and how to get it.
-# Exit code: 0 everything is there, 1 something is missing and could not be installed, 2 wrong usage.
+# Installs the tools named on the command line; without a name, all that the tests need.
+# On Debian and Ubuntu it uses apt-get (through sudo where needed); elsewhere it says how to get them.
+# Exit code: 0 all are installed, 1 some are missing, 2 wrong usage.
 set -eu
 
-tools="go npm node squid containers debootstrap curl shellcheck ip chromium python"
+tools="go npm node squid podman debootstrap curl shellcheck ip chromium python"
 # Needed by a deployment only.
 tools_by_name_only="engine"
 
-# The Node.js that npm ci installs goes before the machine's, as in the Makefile.
+# The Node.js of npm ci comes before the machine's, as in the Makefile.
 PATH=$(dirname "$0")/../node_modules/.bin:$PATH
 
-# SETUP_ROOT is where the tests of this script keep what it reads and writes outside of PATH.
+# The test of this script sets SETUP_ROOT for the files outside of PATH.
 root=${SETUP_ROOT:-}
 
 usage() {
@@ -20,33 +20,32 @@ usage() {
 	echo "only by name: $tools_by_name_only"
 }
 
-# A program that shows that a tool is there. Squid's helper is part of what is needed, and lies outside of PATH.
+# Succeeds if a tool is installed. Squid also needs its helper, which lies outside of PATH.
 is_there() {
 	case $1 in
 	node) node --version | grep -Eq '^v(2[2-9]|[3-9][0-9]|[1-9][0-9][0-9])\.' ;;
 	engine) if [ -n "${CDK_DOCKER:-}" ]; then command -v "$CDK_DOCKER"; else command -v docker && docker info; fi ;;
 	squid) system_program squid && test -x "$root/usr/lib/squid/digest_file_auth" ;;
-	# The tests give the engine a store of its own: of docker they need the daemon, whatever the client finds running. As in internal/engine.
-	containers) { command -v podman && system_program runc; } || { command -v docker && system_program dockerd; } ;;
+	podman) command -v podman && system_program runc ;;
 	debootstrap) system_program debootstrap ;;
 	ip) command -v ip || test -x "$root/sbin/ip" ;;
-	# A snap's stub is a program, too, and fails.
+	# A snap's stub is on PATH and fails.
 	chromium) google-chrome --version || chromium --version || chromium-browser --version ;;
 	python) /usr/bin/python3 -c 'import requests_toolbelt' ;;
 	*) command -v "$1" ;;
 	esac >/dev/null 2>&1
 }
 
-# A program that may lie where Debian keeps it from the PATH of whoever is not root.
+# Also looks where Debian keeps programs from the PATH of other users than root.
 system_program() { command -v "$1" || test -x "$root/usr/sbin/$1"; }
 
 debian_packages() {
 	case $1 in
-	containers) echo "podman runc uidmap" ;;
+	podman) echo "podman runc uidmap" ;;
 	ip) echo iproute2 ;;
 	python) echo python3-requests-toolbelt ;;
 	go | npm | node) ;; # Debian's are too old
-	engine) ;;          # which one, and who may use it, is for the machine's owner to say
+	engine) ;;          # the machine's owner chooses
 	chromium) is_ubuntu || echo chromium ;; # Ubuntu's is a snap, which needs a running snapd
 	*) echo "$1" ;;
 	esac
@@ -56,18 +55,19 @@ is_ubuntu() { grep -q '^ID=ubuntu$' "$root/etc/os-release" 2>/dev/null; }
 
 advice() {
 	case $1 in
-	go) echo "go: install the version named in go.mod or a newer one, see https://go.dev/dl/" ;;
-	npm) echo "npm: install Node.js 22 or newer with npm, see https://nodejs.org/" ;;
-	node) echo "node: install Node.js 22 or newer, see https://nodejs.org/ (npm ci brings one for Linux on x64 and arm64 only)" ;;
-	engine) echo "engine: a deployment builds the image: install Docker and start it, or install Podman and set CDK_DOCKER=podman" ;;
-	squid) echo "squid: install Squid 5.7 or newer with digest_file_auth (Debian, Ubuntu: squid); it runs on Linux only the way the tests need it" ;;
-	containers) echo "containers: for the tests of the image, install podman with runc, or docker with its daemon, dockerd, which need not run" ;;
-	debootstrap) echo "debootstrap: makes the base image where no registry can be reached (Debian, Ubuntu: debootstrap)" ;;
-	ip) echo "ip: install iproute2; the tests with a real Squid make network namespaces (Linux only)" ;;
-	chromium) echo "chromium: install Google Chrome (https://www.google.com/chrome/) or Chromium (Debian: chromium); it is one of the clients that the tests send through the proxy" ;;
-	python) echo "python: install Python's requests and requests_toolbelt for /usr/bin/python3 (Debian, Ubuntu: python3-requests-toolbelt)" ;;
-	*) echo "$1: install it with your system's package manager (brew install $1, dnf install $1, ...)" ;;
+	go) how="install the version named in go.mod or a newer one, see https://go.dev/dl/" ;;
+	npm) how="install Node.js 22 or newer with npm, see https://nodejs.org/" ;;
+	node) how="install Node.js 22 or newer, see https://nodejs.org/ (npm ci has one for Linux on x64 and arm64 only)" ;;
+	engine) how="to build the image, install and start Docker, or install Podman and set CDK_DOCKER=podman" ;;
+	squid) how="install Squid 5.7 or newer with digest_file_auth (Debian, Ubuntu: squid); Linux only" ;;
+	podman) how="for the tests of the image, install podman and runc" ;;
+	debootstrap) how="makes the base image where no registry can be reached (Debian, Ubuntu: debootstrap)" ;;
+	ip) how="install iproute2; the tests with a real Squid make network namespaces (Linux only)" ;;
+	chromium) how="install Google Chrome (https://www.google.com/chrome/) or Chromium (Debian: chromium)" ;;
+	python) how="for /usr/bin/python3, install requests_toolbelt (Debian, Ubuntu: python3-requests-toolbelt)" ;;
+	*) how="install it with your system's package manager (brew install $1, dnf install $1, ...)" ;;
 	esac
+	echo "$1: $how"
 }
 
 as_root() {
@@ -78,11 +78,11 @@ as_root() {
 	fi
 }
 
-# Debian starts a service when its package is installed. The tests start their own Squids; the machine's stays off.
+# Debian starts a service when it installs the package. The tests start their own Squids.
 policy=$root/usr/sbin/policy-rc.d
 keep_services_off() {
 	[ ! -e "$policy" ] || return 0
-	# However this ends: a policy that stays keeps every later package from starting its service.
+	# A policy that stays would keep off the services of all later packages.
 	trap 'as_root rm -f "$policy"' EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
@@ -93,7 +93,8 @@ keep_services_off() {
 
 apt_get() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -q "$@" >&2; }
 
-# Installs the Debian packages of the tools given: at once, or else one tool after the other, so that one that cannot be had keeps no other away.
+# Installs the Debian packages of the tools given: at once, or else one tool after the other, because
+# a package that is not available makes apt-get install none.
 # shellcheck disable=SC2046,SC2086 # lists of package names
 apt_install() {
 	packages=$(for tool in "$@"; do debian_packages "$tool"; done | xargs)
@@ -128,7 +129,8 @@ missing=
 for tool in "$@"; do
 	is_there "$tool" || missing="$missing $tool"
 done
-if [ -n "$missing" ] && command -v apt-get >/dev/null 2>&1 && { [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null 2>&1; }; then
+can_be_root() { [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null 2>&1; }
+if [ -n "$missing" ] && command -v apt-get >/dev/null 2>&1 && can_be_root; then
 	# shellcheck disable=SC2086 # a list of tools
 	apt_install $missing
 fi
