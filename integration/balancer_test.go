@@ -88,14 +88,11 @@ func (f *fleet) challenged() (n int) {
 func hop(t *testing.T, as netip.Addr, tasks ...*rig.Task) (*nlb.Balancer, string) {
 	t.Helper()
 	c := nlb.Defaults()
-	c.Zones[0].Node, c.Balance = loadBalancer, nlb.RoundRobin
+	c.Zones[0].Node, c.RoundRobin = loadBalancer, true
 	c.HealthCheck.Interval, c.HealthCheck.HealthyThreshold = 20*time.Millisecond, 2
-	c.DeregistrationDelay, c.TerminateOnDeregistration = 2*time.Second, true
+	c.DeregistrationDelay = 2 * time.Second
 	c.ClientAddr = func(net.Conn) netip.AddrPort { return netip.AddrPortFrom(as, 40000) }
-	balancer, err := nlb.New(c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	balancer := nlb.New(c)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -85,9 +85,7 @@ func Start(ctx context.Context, o Options) (_ *Fleet, err error) {
 		listener.Close()
 		return nil, err
 	}
-	if err := f.balance(listener); err != nil {
-		return nil, err
-	}
+	f.balance(listener)
 	f.deploying.Lock()
 	defer f.deploying.Unlock()
 	_, err = f.launchAll(ctx, o.Tasks)
@@ -143,32 +141,25 @@ func (f *Fleet) stage(ctx context.Context) error {
 }
 
 // balance starts the load balancer as stacks/loadbalancer.go describes it. Connections that are left when the deregistration delay is over are reset.
-func (f *Fleet) balance(listener net.Listener) error {
+func (f *Fleet) balance(listener net.Listener) {
 	c := nlb.Defaults()
 	c.Zones = nil
 	for zone := range f.o.Zones {
 		c.Zones = append(c.Zones, nlb.Zone{Name: zoneName(zone), Node: node(zone)})
 	}
-	c.CrossZone = true
 	c.HealthCheck = f.o.Timing.HealthCheck
 	c.DeregistrationDelay = f.o.Timing.DeregistrationDelay
-	c.TerminateOnDeregistration = true
 	c.DeregistrationLag = f.o.Timing.DeregistrationLag
 	client := clientAddress(f.p.ClientCidrs)
 	c.ClientAddr = func(conn net.Conn) netip.AddrPort {
 		return netip.AddrPortFrom(client, conn.RemoteAddr().(*net.TCPAddr).AddrPort().Port())
 	}
-	var err error
-	if f.balancer, err = nlb.New(c); err != nil {
-		listener.Close()
-		return err
-	}
+	f.balancer = nlb.New(c)
 	f.group.Go(func() {
 		if err := f.balancer.Serve(listener); err != nil {
 			f.fail(err)
 		}
 	})
-	return nil
 }
 
 // clientAddress is the address that all clients have: the first that may use the proxy, and that is a host's where there is one.

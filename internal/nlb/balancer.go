@@ -6,107 +6,117 @@ import (
 	"fmt"
 	"hash/maphash"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 )
+
+// MaxDeregistrationLag is the longest time for which new connections were seen to reach a
+// deregistered target (see the package comment).
+const MaxDeregistrationLag = 2 * time.Minute
+
+// Zone is an enabled availability zone and the load balancer's node in it.
+type Zone struct {
+	// Name is unique among the zones. It may be empty if there is only one.
+	Name string
+	// Node is the node's private address: connections to targets come from it, and the PROXY header
+	// names it as the destination. The zero value leaves both to the system: the source it routes by,
+	// the address that the client dialled.
+	Node netip.Addr
+}
+
+// HealthCheck holds the settings of the TCP health check. All are positive.
+type HealthCheck struct {
+	// Interval is the time from the end of a check to the start of the next one.
+	Interval time.Duration
+	// Timeout is how long the target may take to accept the connection.
+	Timeout time.Duration
+	// HealthyThreshold is how many checks in a row must pass to be healthy.
+	HealthyThreshold int
+	// UnhealthyThreshold is how many checks in a row must fail to be unhealthy.
+	UnhealthyThreshold int
+}
+
+// Config describes a load balancer. Start from Defaults: 0 is a meaningful value of most durations.
+type Config struct {
+	// Zones are the enabled zones, at least one. Every node uses the targets of all zones.
+	Zones []Zone
+	// RoundRobin takes zones and targets strictly in turn. AWS picks by a hash of the connection, which
+	// is even in the long run only.
+	RoundRobin bool
+	// HealthCheck applies to every target.
+	HealthCheck HealthCheck
+	// IdleTimeout resets a connection on which neither side sent data for this long. The end may come
+	// later by a tenth of it, at most 10 s.
+	IdleTimeout time.Duration
+	// ConnectTimeout is how long a target may take to accept a client's connection.
+	ConnectTimeout time.Duration
+	// DeregistrationDelay is how long a deregistered target stays draining. Connections that are left
+	// after it are reset.
+	DeregistrationDelay time.Duration
+	// DeregistrationLag is how long a deregistered target still gets new connections, 0 to
+	// MaxDeregistrationLag.
+	DeregistrationLag time.Duration
+	// ClientAddr, if set, gives the client address that the header presents, so that a client on
+	// loopback can look public. It is called by the accepting goroutine and must not block.
+	ClientAddr func(net.Conn) netip.AddrPort
+}
+
+// Defaults returns one unnamed zone and AWS's default settings, and no lag. AWS waits for a target
+// that does not answer until the client gives up; ConnectTimeout is 10 s here.
+func Defaults() Config {
+	return Config{
+		Zones: []Zone{{}},
+		HealthCheck: HealthCheck{
+			Interval:           30 * time.Second,
+			Timeout:            10 * time.Second,
+			HealthyThreshold:   5,
+			UnhealthyThreshold: 2,
+		},
+		IdleTimeout:         350 * time.Second,
+		ConnectTimeout:      10 * time.Second,
+		DeregistrationDelay: 300 * time.Second,
+	}
+}
 
 // ErrClosed is returned by the methods of a Balancer after Close.
 var ErrClosed = errors.New("the load balancer is closed")
 
-// Balancer is a running load balancer. Its methods may be called from several
-// goroutines at once.
+// Balancer is a running load balancer. Its methods may be called from several goroutines at once.
 type Balancer struct {
-	config               Config
-	local                []byte // the health check's header
-	zoneSeed, targetSeed maphash.Seed
+	config Config
+	local  []byte // the health check's header
+	seed   maphash.Seed
 
 	ctx        context.Context // ends with Close
 	cancel     context.CancelFunc
 	goroutines sync.WaitGroup
 
-	mu         sync.Mutex
-	closed     bool
-	listeners  map[net.Listener]struct{}
-	targets    map[string]*target
-	order      int
-	conns      map[*conn]struct{}
-	number     uint64 // connections accepted so far
-	zoneTurn   uint64
-	targetTurn map[string]uint64
-	changed    chan struct{} // closed at the next change; nil while nobody waits
-
-	stats struct {
-		accepted, overLimit, noTarget, connectFailed, idle, terminated, unhealthy atomic.Uint64
-	}
+	mu        sync.Mutex
+	closed    bool
+	listeners map[net.Listener]struct{}
+	targets   []*target // in the order of their registration
+	conns     map[*conn]struct{}
+	number    uint64        // connections accepted so far
+	changed   chan struct{} // closed at the next change; nil while nobody waits
 }
 
-// Stats counts connections since New. Every accepted connection is either open,
-// ended by one of its two sides, or counted in exactly one of the fields below
-// Accepted (Close's resets are not counted).
-type Stats struct {
-	// Open is the number of connections now.
-	Open int
-	// Accepted counts all connections that clients made.
-	Accepted uint64
-	// OverLimit were reset because MaxConnections were open.
-	OverLimit uint64
-	// NoTarget were reset because the node had no target to use.
-	NoTarget uint64
-	// ConnectFailed were reset because their target could not be connected to.
-	ConnectFailed uint64
-	// IdleReset were reset by the idle timeout.
-	IdleReset uint64
-	// TerminatedReset were reset after their target's deregistration.
-	TerminatedReset uint64
-	// UnhealthyReset were reset because their target became unhealthy.
-	UnhealthyReset uint64
-}
-
-// New returns a load balancer without targets and without listeners. The error
-// names every bad field of the configuration, one a line. Close must be called.
-func New(c Config) (*Balancer, error) {
-	if err := c.check(); err != nil {
-		return nil, err
-	}
-	zones := make([]Zone, len(c.Zones))
-	for i, z := range c.Zones {
-		zones[i] = Zone{Name: z.Name, Node: z.Node.Unmap()}
-	}
-	c.Zones = zones
+// New returns a load balancer without targets and without listeners. Close must be called.
+func New(c Config) *Balancer {
 	b := &Balancer{
-		config: c, local: localHeader(),
-		zoneSeed: maphash.MakeSeed(), targetSeed: maphash.MakeSeed(),
-		listeners: map[net.Listener]struct{}{}, targets: map[string]*target{},
-		conns: map[*conn]struct{}{}, targetTurn: map[string]uint64{},
+		config: c, local: localHeader(), seed: maphash.MakeSeed(),
+		listeners: map[net.Listener]struct{}{}, conns: map[*conn]struct{}{},
 	}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.goroutines.Go(b.sweepRepeatedly)
-	return b, nil
+	return b
 }
 
-// Serve accepts connections as clients make them by the load balancer's name:
-// each reaches the node of some zone. It owns l, which must accept TCP
-// connections, and returns nil after Close, or an error if accepting failed for
-// good.
+// Serve accepts connections as clients make them by the load balancer's name: each reaches the node
+// of some zone. It owns l, which must accept TCP connections, and returns nil after Close, or an error
+// if accepting failed for good.
 func (b *Balancer) Serve(l net.Listener) error {
-	return b.serve(l, b.resolve)
-}
-
-// ServeZone is Serve for the address of one zone's node: clients that connect by
-// it use that node only.
-func (b *Balancer) ServeZone(l net.Listener, zone string) error {
-	for _, z := range b.config.Zones {
-		if z.Name == zone {
-			return b.serve(l, func(flow) Zone { return z })
-		}
-	}
-	l.Close()
-	return fmt.Errorf("zone: %q is not enabled; use one of %q", zone, b.zoneNames())
-}
-
-func (b *Balancer) serve(l net.Listener, node func(flow) Zone) error {
 	defer l.Close()
 	b.mu.Lock()
 	if b.closed {
@@ -117,85 +127,62 @@ func (b *Balancer) serve(l net.Listener, node func(flow) Zone) error {
 	b.goroutines.Add(1) // Close waits for the loop as for everything else
 	b.mu.Unlock()
 	defer b.goroutines.Done()
-	defer func() {
-		b.mu.Lock()
-		delete(b.listeners, l)
-		b.mu.Unlock()
-	}()
-
-	var pause time.Duration
 	for {
 		accepted, err := l.Accept()
-		if err != nil {
-			if b.ctx.Err() != nil {
-				return nil
+		switch {
+		case err == nil:
+			if c := b.admit(accepted.(*net.TCPConn)); c != nil {
+				b.goroutines.Go(func() { b.handle(c) })
 			}
-			// Out of descriptors, or the client gave up before it was accepted: both
-			// pass, and a load balancer that stopped for them would be of no use.
-			if temporary(err) {
-				pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-				if !sleep(b.ctx, pause) {
-					return nil
-				}
-				continue
-			}
+		case b.ctx.Err() != nil:
+			return nil
+		case !temporary(err):
 			return fmt.Errorf("accept on %v: %w", l.Addr(), err)
-		}
-		pause = 0
-		client, ok := accepted.(*net.TCPConn)
-		if !ok {
-			accepted.Close()
-			return fmt.Errorf("listener %v: accepted a %T; use a plain TCP listener", l.Addr(), accepted)
-		}
-		if c := b.admit(client, node); c != nil {
-			b.goroutines.Go(func() { b.handle(c) })
+		case !sleep(b.ctx, 50*time.Millisecond):
+			return nil
 		}
 	}
 }
 
-// temporary says whether accepting may work again. The method it asks for is
-// deprecated for want of a definition, but syscall.Errno's answer is the right
-// one here: too many open files, an aborted connection, an interrupted call.
+// temporary reports whether accepting may work again. The method it asks for is deprecated for want
+// of a definition, but syscall.Errno's answer is the right one here: too many open files, an aborted
+// connection, an interrupted call. A load balancer that stopped for them would be of no use.
 func temporary(err error) bool {
 	var t interface{ Temporary() bool }
 	return errors.As(err, &t) && t.Temporary()
 }
 
-// Close closes the listeners, resets all connections, stops the health checks
-// and returns when all of it has ended. A second Close does nothing.
-func (b *Balancer) Close() error {
+// Close closes the listeners, resets all connections, stops the health checks and returns when all
+// of it has ended. A second Close does nothing.
+func (b *Balancer) Close() {
 	b.mu.Lock()
 	b.closed = true
 	b.cancel()
 	for l := range b.listeners {
 		l.Close()
 	}
-	all := make([]*conn, 0, len(b.conns))
-	for c := range b.conns {
-		all = append(all, c)
-	}
+	all := keys(b.conns)
 	b.mu.Unlock()
-	resetAll(all, nil)
+	resetAll(all)
 	b.goroutines.Wait()
-	return nil
 }
 
-// Stats returns the counters.
-func (b *Balancer) Stats() Stats {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return Stats{
-		Open: len(b.conns), Accepted: b.stats.accepted.Load(), OverLimit: b.stats.overLimit.Load(),
-		NoTarget: b.stats.noTarget.Load(), ConnectFailed: b.stats.connectFailed.Load(),
-		IdleReset: b.stats.idle.Load(), TerminatedReset: b.stats.terminated.Load(),
-		UnhealthyReset: b.stats.unhealthy.Load(),
-	}
+// WaitState waits for one target to be in a state. A target that is not known, or was forgotten,
+// counts as unused. It returns ErrClosed after Close, or ctx's error with the targets' last states.
+func (b *Balancer) WaitState(ctx context.Context, id string, want State) error {
+	return b.wait(ctx, func(targets []TargetHealth) bool {
+		for _, t := range targets {
+			if t.ID == id {
+				return t.State == want
+			}
+		}
+		return want == Unused
+	})
 }
 
-// Wait returns nil once done says true of the targets. It asks at once, and
-// again after every change of a target's state or number of open connections.
-// Otherwise it returns ErrClosed, or ctx's error with the targets' last states.
-func (b *Balancer) Wait(ctx context.Context, done func([]TargetHealth) bool) error {
+// wait returns nil once done is true of the targets. It asks at once, and again after every change of
+// a target's state or number of open connections.
+func (b *Balancer) wait(ctx context.Context, done func([]TargetHealth) bool) error {
 	for {
 		b.mu.Lock()
 		if b.changed == nil {
@@ -216,19 +203,6 @@ func (b *Balancer) Wait(ctx context.Context, done func([]TargetHealth) bool) err
 	}
 }
 
-// WaitState waits for one target to be in a state. A target that is not known,
-// or was forgotten, counts as unused.
-func (b *Balancer) WaitState(ctx context.Context, id string, want State) error {
-	return b.Wait(ctx, func(targets []TargetHealth) bool {
-		for _, t := range targets {
-			if t.ID == id {
-				return t.State == want
-			}
-		}
-		return want == Unused
-	})
-}
-
 func describe(targets []TargetHealth) string {
 	if len(targets) == 0 {
 		return "no targets"
@@ -236,8 +210,8 @@ func describe(targets []TargetHealth) string {
 	words := make([]string, len(targets))
 	for i, t := range targets {
 		words[i] = fmt.Sprintf("%s %s, %d open", t.ID, t.State, t.Open)
-		if t.Description != "" {
-			words[i] += " (" + t.Description + ")"
+		if t.Failure != "" {
+			words[i] += " (" + t.Failure + ")"
 		}
 	}
 	return strings.Join(words, "; ")
@@ -251,20 +225,22 @@ func (b *Balancer) notify() {
 	}
 }
 
-// node returns an enabled zone by name.
-func (b *Balancer) node(zone string) Zone {
-	for _, z := range b.config.Zones {
-		if z.Name == zone {
-			return z
-		}
+// sleep waits for d and reports whether ctx was still alive then.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
-	panic("nlb: a target was registered in zone " + zone + ", which is not enabled")
 }
 
-func (b *Balancer) zoneNames() []string {
-	names := make([]string, len(b.config.Zones))
-	for i, z := range b.config.Zones {
-		names[i] = z.Name
+func keys(conns map[*conn]struct{}) []*conn {
+	all := make([]*conn, 0, len(conns))
+	for c := range conns {
+		all = append(all, c)
 	}
-	return names
+	return all
 }

@@ -27,38 +27,19 @@ type conn struct {
 	mu       sync.Mutex
 	over     bool // both sides are closed; a target's connection that comes late is reset
 	upstream *net.TCPConn
-	meter    meter // nil until upstream is there
 }
 
-// admit chooses the node and the target of an accepted connection, or resets it
-// and returns nil.
-func (b *Balancer) admit(client *net.TCPConn, node func(flow) Zone) *conn {
-	b.stats.accepted.Add(1)
-	listener := addrPort(client.LocalAddr())
-	from := addrPort(client.RemoteAddr())
+// admit chooses the node and the target of an accepted connection, or resets it and returns nil.
+func (b *Balancer) admit(client *net.TCPConn) *conn {
+	listener, from := addrPort(client.LocalAddr()), addrPort(client.RemoteAddr())
 	if b.config.ClientAddr != nil {
-		if a := b.config.ClientAddr(client); a.IsValid() {
-			from = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
-		}
+		from = b.config.ClientAddr(client)
 	}
-
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	zone, t := b.choose(flow{client: from, listener: listener, number: b.number})
 	b.number++
-	switch {
-	case b.closed:
-		resetTCP(client)
-		return nil
-	case len(b.conns) >= b.config.MaxConnections:
-		b.stats.overLimit.Add(1)
-		resetTCP(client)
-		return nil
-	}
-	f := flow{client: from, listener: listener, number: b.number}
-	zone := node(f)
-	t := b.choose(zone.Name, f)
-	if t == nil {
-		b.stats.noTarget.Add(1)
+	if b.closed || t == nil {
 		resetTCP(client)
 		return nil
 	}
@@ -70,7 +51,6 @@ func (b *Balancer) admit(client *net.TCPConn, node func(flow) Zone) *conn {
 	c.ctx, c.cancel = context.WithCancel(b.ctx)
 	b.conns[c] = struct{}{}
 	t.conns[c] = struct{}{}
-	t.total++
 	b.notify()
 	return c
 }
@@ -81,7 +61,7 @@ func (b *Balancer) handle(c *conn) {
 	// A flow through AWS's load balancer sees the two ends' keepalives, never its own.
 	_ = c.client.SetKeepAlive(false)
 	if err := b.connect(c); err != nil {
-		c.reset(nil)
+		c.reset()
 		return
 	}
 	c.relay()
@@ -90,16 +70,15 @@ func (b *Balancer) handle(c *conn) {
 func (b *Balancer) connect(c *conn) error {
 	ctx, cancel := context.WithTimeout(c.ctx, b.config.ConnectTimeout)
 	defer cancel()
-	upstream, err := b.dial(ctx, c.zone, c.target.Addr)
+	upstream, err := dial(ctx, c.zone, c.target.Addr)
 	if err == nil {
 		// The socket is new and its buffer empty: this cannot block on the target.
-		if _, err = upstream.Write(proxyHeader(c.from, c.to, b.config.VPCEndpointID)); err != nil {
+		if _, err = upstream.Write(proxyHeader(c.from, c.to)); err != nil {
 			resetTCP(upstream)
 		}
 	}
 	if err != nil {
-		if c.ctx.Err() == nil { // else it was reset meanwhile, and counted as that
-			b.stats.connectFailed.Add(1)
+		if c.ctx.Err() == nil { // else it was reset meanwhile
 			b.mu.Lock()
 			c.target.failures++
 			b.mu.Unlock()
@@ -112,12 +91,12 @@ func (b *Balancer) connect(c *conn) error {
 		resetTCP(upstream)
 		return context.Canceled
 	}
-	c.upstream, c.meter = upstream, newMeter(c.client, upstream)
+	c.upstream = upstream
 	return nil
 }
 
 // dial connects from a node to a target.
-func (b *Balancer) dial(ctx context.Context, from Zone, to netip.AddrPort) (*net.TCPConn, error) {
+func dial(ctx context.Context, from Zone, to netip.AddrPort) (*net.TCPConn, error) {
 	d := net.Dialer{KeepAlive: -1, Control: lateBind}
 	if from.Node.IsValid() {
 		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(from.Node, 0))
@@ -137,18 +116,15 @@ const (
 
 // relay copies both ways until both ways have ended.
 func (c *conn) relay() {
-	c.mu.Lock()
-	m := c.meter
-	c.mu.Unlock()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		c.pipe(toTarget, c.upstream, c.client, m)
+		c.pipe(toTarget, c.upstream, c.client)
 	}()
-	c.pipe(toClient, c.client, c.upstream, m)
+	c.pipe(toClient, c.client, c.upstream)
 	<-done
 	if c.broken.Load() {
-		c.reset(nil)
+		c.reset()
 		return
 	}
 	c.mu.Lock()
@@ -160,40 +136,36 @@ func (c *conn) relay() {
 	}
 }
 
-// pipe copies one way and passes on how it ended: an end of data as the same,
-// so that the other way goes on; a reset as a reset.
-func (c *conn) pipe(direction int, to, from *net.TCPConn, m meter) {
-	_, err := io.Copy(to, m.source(from))
+// pipe copies one way and passes on how it ended: an end of data as the same, so that the other way
+// goes on; a reset as a reset. It copies between the bare sockets, so the bytes move by splice(2).
+func (c *conn) pipe(direction int, to, from *net.TCPConn) {
+	_, err := io.Copy(to, from)
 	if err == nil && !(aborted(from) && !c.shut[1-direction].Load()) {
 		c.shut[direction].Store(true)
 		// It fails only when the other side is gone, and then so does the other way.
 		_ = to.CloseWrite()
 		return
 	}
-	// A reset is reported once, perhaps to the other way's write, and this way then
-	// reads an end of data that nobody sent: hence the question above.
+	// A reset is reported once, perhaps to the other way's write, and this way then reads an end of
+	// data that nobody sent: hence the question above.
 	c.broken.Store(true)
 	if gone(from) {
-		c.reset(nil)
+		c.reset()
 	}
-	// Otherwise the receiver is gone. What it sent before (an error page, say, to a
-	// client that is still sending) must arrive first: the other way delivers it
-	// and then comes here too, unless it has ended already; then relay resets.
+	// Otherwise the receiver is gone. What it sent before (an error page, say, to a client that is
+	// still sending) must arrive first: the other way delivers it and then comes here too, unless it
+	// has ended already; then relay resets.
 }
 
-// reset ends both sides with RST, if they have not ended before, and counts that
-// first, so that whoever sees the reset sees the number too. counter may be nil.
-// It may be called any number of times, from any goroutine.
-func (c *conn) reset(counter *atomic.Uint64) {
+// reset ends both sides with RST, if they have not ended before. It may be called any number of times,
+// from any goroutine.
+func (c *conn) reset() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.over {
 		return
 	}
 	c.over = true
-	if counter != nil {
-		counter.Add(1)
-	}
 	c.cancel()
 	resetTCP(c.client)
 	if c.upstream != nil {
@@ -201,8 +173,8 @@ func (c *conn) reset(counter *atomic.Uint64) {
 	}
 }
 
-// resetTCP closes a connection with RST instead of FIN: that is what a linger of
-// zero means. Errors mean that it is closed already.
+// resetTCP closes a connection with RST instead of FIN: that is what a linger of zero means. An error
+// means that it is closed already.
 func resetTCP(t *net.TCPConn) {
 	_ = t.SetLinger(0)
 	_ = t.Close()
@@ -216,13 +188,11 @@ func (b *Balancer) release(c *conn) {
 	delete(b.conns, c)
 	delete(c.target.conns, c)
 	b.retire(c.target)
-	b.notify()
 }
 
-// resetAll resets connections and counts those that were not over yet.
-func resetAll(conns []*conn, counter *atomic.Uint64) {
+func resetAll(conns []*conn) {
 	for _, c := range conns {
-		c.reset(counter)
+		c.reset()
 	}
 }
 
@@ -230,35 +200,26 @@ func resetAll(conns []*conn, counter *atomic.Uint64) {
 func (b *Balancer) sweepRepeatedly() {
 	every := min(max(b.config.IdleTimeout/10, time.Millisecond), 10*time.Second)
 	for sleep(b.ctx, every) {
-		b.sweep()
-	}
-}
-
-func (b *Balancer) sweep() {
-	b.mu.Lock()
-	all := make([]*conn, 0, len(b.conns))
-	for c := range b.conns {
-		all = append(all, c)
-	}
-	b.mu.Unlock()
-	var idle []*conn
-	for _, c := range all {
-		if c.idle() >= b.config.IdleTimeout {
-			idle = append(idle, c)
+		b.mu.Lock()
+		all := keys(b.conns)
+		b.mu.Unlock()
+		for _, c := range all {
+			if c.idle() >= b.config.IdleTimeout {
+				c.reset()
+			}
 		}
 	}
-	resetAll(idle, &b.stats.idle)
 }
 
 // idle returns how long no data has moved; 0 while the target is being dialled.
 func (c *conn) idle() time.Duration {
 	c.mu.Lock()
-	m := c.meter
+	upstream := c.upstream
 	c.mu.Unlock()
-	if m == nil {
+	if upstream == nil {
 		return 0
 	}
-	return m.idle()
+	return idle(c.client, upstream)
 }
 
 func addrPort(a net.Addr) netip.AddrPort {

@@ -3,22 +3,12 @@ package nlb
 import (
 	"context"
 	"fmt"
-	"time"
 )
 
 // checkRepeatedly sends health checks to t until ctx ends.
 func (b *Balancer) checkRepeatedly(ctx context.Context, t *target) {
-	if !sleep(ctx, b.config.RegistrationDelay) {
-		return
-	}
-	b.mu.Lock()
-	if ctx.Err() == nil { // else this registration is over, and another may have begun
-		t.checking = true
-		b.notify()
-	}
-	b.mu.Unlock()
 	for {
-		b.record(ctx, t, b.checkOnce(ctx, t.Target))
+		b.record(t, b.checkOnce(ctx, t.Target))
 		if !sleep(ctx, b.config.HealthCheck.Interval) {
 			return
 		}
@@ -29,29 +19,22 @@ func (b *Balancer) checkRepeatedly(ctx context.Context, t *target) {
 func (b *Balancer) checkOnce(ctx context.Context, t Target) error {
 	ctx, cancel := context.WithTimeout(ctx, b.config.HealthCheck.Timeout)
 	defer cancel()
-	connection, err := b.dial(ctx, b.node(t.Zone), t.Addr)
+	zone, _ := b.zone(t.Zone)
+	connection, err := dial(ctx, zone, t.Addr)
 	if err != nil {
 		return err
 	}
 	defer connection.Close()
-	deadline, _ := ctx.Deadline()
-	if err := connection.SetWriteDeadline(deadline); err != nil {
-		return fmt.Errorf("set the deadline of a health check: %w", err)
-	}
+	// The socket is new and its buffer empty: this cannot block on the target.
 	if _, err := connection.Write(b.local); err != nil {
 		return fmt.Errorf("send the PROXY header of a health check: %w", err)
 	}
 	return nil
 }
 
-// record counts a check's result and draws the consequences. A result that
-// arrives after ctx's end belongs to a registration that is over.
-func (b *Balancer) record(ctx context.Context, t *target, result error) {
+// record counts a check's result and acts on it.
+func (b *Balancer) record(t *target, result error) {
 	b.mu.Lock()
-	if ctx.Err() != nil {
-		b.mu.Unlock()
-		return
-	}
 	var doomed []*conn
 	verdict := t.checked
 	if result == nil {
@@ -66,16 +49,12 @@ func (b *Balancer) record(ctx context.Context, t *target, result error) {
 		}
 	}
 	if verdict != t.checked {
-		before := t.state()
 		t.checked = verdict
-		if t.state() != before {
-			t.since = time.Now()
-		}
-		if verdict == Unhealthy && !b.config.KeepUnhealthyConnections && b.anyHealthy(t.Zone) {
-			doomed = t.connections()
+		if verdict == Unhealthy && b.anyHealthy() {
+			doomed = keys(t.conns)
 		}
 		b.notify()
 	}
 	b.mu.Unlock()
-	resetAll(doomed, &b.stats.unhealthy)
+	resetAll(doomed)
 }

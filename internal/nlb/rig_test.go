@@ -8,8 +8,10 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -17,8 +19,7 @@ import (
 	"github.com/pires/go-proxyproto"
 )
 
-// patience is how long a test waits for what must happen. It is no measurement:
-// only a failing test uses it up.
+// patience is how long a test waits for what must happen. Only a failing test uses it up.
 const patience = 30 * time.Second
 
 // seen is a connection as a backend saw it.
@@ -28,8 +29,8 @@ type seen struct {
 	remote netip.AddrPort
 }
 
-// backend is a target. To each connection with a PROXY header it says its name
-// in a line and then echoes, unless serve is set.
+// backend is a target. To each connection with a PROXY header it says its name in a line and then
+// echoes, unless serve is set.
 type backend struct {
 	t     *testing.T
 	name  string
@@ -137,9 +138,8 @@ func (k *backend) lastClient() seen {
 	return k.clients[len(k.clients)-1]
 }
 
-// checked waits until at least n health checks have arrived, and returns them
-// all. A target can be healthy a moment before: the kernel accepts a connection
-// before the backend does.
+// checked waits until at least n health checks have arrived, and returns them all. A target can be
+// healthy a moment before: the kernel accepts a connection before the backend does.
 func (k *backend) checked(n int) []seen {
 	k.t.Helper()
 	var all []seen
@@ -161,12 +161,12 @@ func waitFor(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// quick is a configuration in which one passed check makes a target healthy, and
-// then no check follows: the tests decide what happens next.
+// quick is a configuration in which one passed check makes a target healthy, and then no check
+// follows: the tests decide what happens next.
 func quick() Config {
 	c := Defaults()
-	c.Balance = RoundRobin
-	c.HealthCheck = HealthCheck{Interval: time.Hour, Timeout: patience, HealthyThreshold: 1, UnhealthyThreshold: 1}
+	c.RoundRobin = true
+	c.HealthCheck = HealthCheck{time.Hour, patience, 1, 1}
 	c.IdleTimeout = time.Hour
 	c.ConnectTimeout = patience
 	return c
@@ -181,45 +181,62 @@ type rig struct {
 
 func newRig(t *testing.T, c Config) *rig {
 	t.Helper()
-	b, err := New(c)
+	r := &rig{Balancer: New(c), t: t}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{Balancer: b, t: t}
-	t.Cleanup(func() { b.Close() })
-	r.addr = r.listen(b.Serve)
+	r.addr = l.Addr().String()
+	done := make(chan error, 1)
+	go func() { done <- r.Serve(&faltering{Listener: l}) }()
+	t.Cleanup(func() {
+		r.Close()
+		if err := <-done; err != nil && !errors.Is(err, ErrClosed) { // a short test may close first
+			t.Errorf("Serve: %v", err)
+		}
+	})
 	return r
 }
 
-// listen serves a new listener on loopback and returns its address.
-func (r *rig) listen(serve func(net.Listener) error) string {
-	r.t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- serve(l) }()
-	r.t.Cleanup(func() {
-		r.Close()
-		if err := <-done; err != nil && !errors.Is(err, ErrClosed) { // a short test may close first
-			r.t.Errorf("Serve: %v", err)
-		}
-	})
-	return l.Addr().String()
+// faltering fails its first Accept as if there were no descriptors left: accepting must go on.
+type faltering struct {
+	net.Listener
+	called atomic.Bool
 }
 
-func soon(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	t.Cleanup(cancel)
-	return ctx
+func (l *faltering) Accept() (net.Conn, error) {
+	if !l.called.Swap(true) {
+		return nil, &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+	}
+	return l.Listener.Accept()
 }
 
 func (r *rig) state(id string, want State) {
 	r.t.Helper()
-	if err := r.WaitState(soon(r.t), id, want); err != nil {
+	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
+	defer cancel()
+	if err := r.WaitState(ctx, id, want); err != nil {
 		r.t.Fatalf("target %s is to become %s: %v", id, want, err)
 	}
+}
+
+func (r *rig) await(what string, done func([]TargetHealth) bool) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
+	defer cancel()
+	if err := r.wait(ctx, done); err != nil {
+		r.t.Fatalf("wait for %s: %v", what, err)
+	}
+}
+
+// insert adds a target that is never checked: fail and succeed decide about it.
+func (r *rig) insert(id string, addr netip.AddrPort) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.targets = append(r.targets, &target{
+		Target: Target{ID: id, Addr: addr}, checked: Initial, registered: true, routed: true,
+		stopChecks: func() {}, conns: map[*conn]struct{}{},
+	})
 }
 
 // add registers backends by name, in a zone, and waits until they are healthy.
@@ -240,12 +257,12 @@ func (r *rig) succeed(id string) { r.result(id, nil) }
 func (r *rig) result(id string, err error) {
 	r.t.Helper()
 	r.mu.Lock()
-	target := r.targets[id]
+	target := r.find(id)
 	r.mu.Unlock()
 	if target == nil {
 		r.t.Fatalf("no target %s", id)
 	}
-	r.record(context.Background(), target, err)
+	r.record(target, err)
 }
 
 func (r *rig) target(id string) TargetHealth {
@@ -268,17 +285,17 @@ type client struct {
 }
 
 // dial connects and learns which backend answers.
-func (r *rig) dial(address string) *client {
+func (r *rig) dial() *client {
 	r.t.Helper()
-	c, err := r.try(address)
+	c, err := r.try()
 	if err != nil {
 		r.t.Fatalf("connection through the load balancer: %v", err)
 	}
 	return c
 }
 
-func (r *rig) try(address string) (*client, error) {
-	c, err := net.Dial("tcp", address)
+func (r *rig) try() (*client, error) {
+	c, err := net.Dial("tcp", r.addr)
 	if err != nil {
 		return nil, err
 	}
@@ -291,11 +308,11 @@ func (r *rig) try(address string) (*client, error) {
 }
 
 // spread makes n connections, closes them and counts which backends answered.
-func (r *rig) spread(address string, n int) map[string]int {
+func (r *rig) spread(n int) map[string]int {
 	r.t.Helper()
 	count := map[string]int{}
 	for range n {
-		c := r.dial(address)
+		c := r.dial()
 		count[c.target]++
 		c.Close()
 	}
@@ -326,11 +343,11 @@ func wantReset(t *testing.T, r io.Reader) {
 	}
 }
 
-// wantRefusal proves that a new connection is reset. The reset may come so early
-// that connecting itself reports it.
-func (r *rig) wantRefusal(address string) {
+// wantRefusal proves that a new connection is reset. The reset may come so early that connecting
+// itself reports it.
+func (r *rig) wantRefusal() {
 	r.t.Helper()
-	if c, err := r.try(address); !errors.Is(err, syscall.ECONNRESET) {
+	if c, err := r.try(); !errors.Is(err, syscall.ECONNRESET) {
 		r.t.Fatalf("got %v (answered by %q), want a reset", err, c.target)
 	}
 }

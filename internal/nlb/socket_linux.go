@@ -1,7 +1,6 @@
 package nlb
 
 import (
-	"io"
 	"net"
 	"syscall"
 	"time"
@@ -9,18 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kernelMeter asks the kernel when data last moved, so that the copying can stay
-// inside the kernel (splice).
-type kernelMeter struct{ sides [2]*net.TCPConn }
-
-func newMeter(client, upstream *net.TCPConn) meter {
-	return &kernelMeter{[2]*net.TCPConn{client, upstream}}
-}
-
-// source returns the socket itself: anything around it would end the splicing.
-func (*kernelMeter) source(t *net.TCPConn) io.Reader { return t }
-
-// information is the kernel's view of a connection, nil once it is closed here.
+// information returns the kernel's view of a connection, nil once it is closed here.
 func information(t *net.TCPConn) *unix.TCPInfo {
 	raw, err := t.SyscallConn()
 	if err != nil {
@@ -36,12 +24,12 @@ func information(t *net.TCPConn) *unix.TCPInfo {
 	return info
 }
 
-// idle takes the latest of both sides' last data received and last data sent.
-// Sending counts because what a slow receiver has yet to take lies in our
+// idle returns how long no data has moved on either side. The kernel is asked, so that the copying
+// can stay inside it (splice). Sending counts too: what a slow receiver has yet to take lies in our
 // buffers, where AWS's flow would still have it at the sender.
-func (m *kernelMeter) idle() time.Duration {
+func idle(client, upstream *net.TCPConn) time.Duration {
 	shortest := time.Duration(1<<63 - 1)
-	for _, side := range m.sides {
+	for _, side := range []*net.TCPConn{client, upstream} {
 		info := information(side)
 		if info == nil {
 			return 0 // the connection is just ending
@@ -52,15 +40,15 @@ func (m *kernelMeter) idle() time.Duration {
 	return shortest
 }
 
-// aborted says whether a connection is in TCP's state CLOSE, which it reaches by a
-// reset, or after both sides have sent their end of data.
+// aborted reports whether a connection is in TCP's state CLOSE, which it reaches by a reset, or after
+// both sides have sent their end of data.
 func aborted(t *net.TCPConn) bool {
 	info := information(t)
 	return info != nil && info.State == unix.BPF_TCP_CLOSE
 }
 
-// gone says whether a connection whose copying failed is itself the side that
-// failed: a living one has data to read, or has none yet.
+// gone reports whether a connection whose copying failed is itself the side that failed: a living one
+// has data to read, or has none yet.
 func gone(t *net.TCPConn) bool {
 	raw, err := t.SyscallConn()
 	if err != nil {
@@ -75,10 +63,9 @@ func gone(t *net.TCPConn) bool {
 	return dead
 }
 
-// lateBind leaves the choice of the source port to connect(2), which may reuse a
-// port towards another target, or one in TIME_WAIT; bind(2) may not, and a node
-// with a fixed address would run out of ports under load. The socket works
-// without the option as well, so failing to set it is no error.
+// lateBind leaves the choice of the source port to connect(2), which may reuse a port towards another
+// target, or one in TIME_WAIT. With bind(2), a node with a fixed address would run out of ports under
+// load. The socket works without the option, so failing to set it is no error.
 func lateBind(_, _ string, raw syscall.RawConn) error {
 	return raw.Control(func(fd uintptr) {
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)

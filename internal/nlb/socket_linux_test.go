@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"strings"
 	"testing"
 	"time"
 
@@ -48,29 +47,22 @@ func TestATargetThatDoesNotAnswerCostsTheClientItsConnectionInTime(t *testing.T)
 	t.Parallel()
 	c := quick()
 	c.ConnectTimeout = 100 * time.Millisecond
-	c.RegistrationDelay = 100 * patience
 	r := newRig(t, c)
-	if err := r.Register(Target{ID: "a", Addr: silentListener(t)}); err != nil {
-		t.Fatal(err)
-	}
+	r.insert("a", silentListener(t))
 	r.succeed("a")
-	r.wantRefusal(r.addr)
-	if n := r.Stats().ConnectFailed; n != 1 {
+	r.wantRefusal()
+	if n := r.target("a").ConnectFailures; n != 1 {
 		t.Errorf("%d failures counted", n)
 	}
 }
 
-func TestAConnectionThatIsStillBeingMadeIsTerminatedToo(t *testing.T) {
+func TestAConnectionThatIsStillBeingMadeIsResetToo(t *testing.T) {
 	t.Parallel()
 	c := quick()
-	c.RegistrationDelay = 100 * patience
 	c.ConnectTimeout = 100 * patience
 	c.DeregistrationDelay = 0
-	c.TerminateOnDeregistration = true
 	r := newRig(t, c)
-	if err := r.Register(Target{ID: "a", Addr: silentListener(t)}); err != nil {
-		t.Fatal(err)
-	}
+	r.insert("a", silentListener(t))
 	r.succeed("a")
 	waiting, err := net.Dial("tcp", r.addr)
 	if err != nil {
@@ -78,33 +70,10 @@ func TestAConnectionThatIsStillBeingMadeIsTerminatedToo(t *testing.T) {
 	}
 	defer waiting.Close()
 	waiting.SetDeadline(time.Now().Add(patience))
-	if err := r.Wait(soon(t), func(all []TargetHealth) bool { return all[0].Open == 1 }); err != nil {
-		t.Fatal(err)
-	}
-	if err := r.Deregister("a"); err != nil {
-		t.Fatal(err)
-	}
+	r.await("the connection", func(all []TargetHealth) bool { return all[0].Open == 1 })
+	r.deregister("a")
 	wantReset(t, waiting)
-	if err := r.Wait(soon(t), func(all []TargetHealth) bool { return len(all) == 0 }); err != nil {
-		t.Fatalf("it goes on connecting: %v", err)
-	}
-	if s := r.Stats(); s.TerminatedReset != 1 || s.ConnectFailed != 0 {
-		t.Errorf("stats %+v, want one terminated and no failure", s)
-	}
-}
-
-func TestATargetThatDoesNotAnswerFailsItsCheckInTime(t *testing.T) {
-	t.Parallel()
-	c := quick()
-	c.HealthCheck.Timeout = 100 * time.Millisecond
-	r := newRig(t, c)
-	if err := r.Register(Target{ID: "a", Addr: silentListener(t)}); err != nil {
-		t.Fatal(err)
-	}
-	r.state("a", Unhealthy)
-	if d := r.target("a").Description; !strings.Contains(d, "timeout") {
-		t.Errorf("description %q, want a timeout", d)
-	}
+	r.await("the end of connecting", func(all []TargetHealth) bool { return len(all) == 0 })
 }
 
 // A server that refuses an upload answers and closes without reading on: its
@@ -123,7 +92,7 @@ func TestAnAnswerSentBeforeAResetArrives(t *testing.T) {
 	}
 	r.add("", k)
 	for range 10 {
-		c := r.dial(r.addr)
+		c := r.dial()
 		// Fill every buffer on the way, so that the load balancer is writing when the
 		// reset comes, and the client is not: each reset is reported only once.
 		for some := make([]byte, 1<<20); ; {
@@ -149,7 +118,7 @@ func TestAResetAfterAnEndOfDataReachesTheClient(t *testing.T) {
 	k := newBackend(t, "a")
 	k.serve = func(c *net.TCPConn, in *bufio.Reader) { c.Write([]byte("a\n")) }
 	r.add("", k)
-	c := r.dial(r.addr)
+	c := r.dial()
 	if _, err := io.Copy(io.Discard, c.reader); err != nil {
 		t.Fatal(err)
 	}
@@ -158,40 +127,6 @@ func TestAResetAfterAnEndOfDataReachesTheClient(t *testing.T) {
 	waitFor(t, "the target's reset", func() bool { return aborted(upstream) })
 	c.Write([]byte{1}) // lets the load balancer notice
 	waitFor(t, "the client's reset", func() bool { return aborted(c.TCPConn) })
-}
-
-// Anything but the bare sockets would copy in this process.
-func TestDataIsSplicedInTheKernel(t *testing.T) {
-	t.Parallel()
-	near, far := pair(t)
-	m := newMeter(near, far)
-	if m.source(near) != any(near) || m.source(far) != any(far) {
-		t.Error("the meter stands between the sockets")
-	}
-}
-
-func TestTheLoadBalancerSendsNoKeepalives(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, quick())
-	r.add("", newBackend(t, "a"))
-	r.dial(r.addr).echo()
-	client, upstream := r.sockets()
-	for side, s := range map[string]*net.TCPConn{"client": client, "target": upstream} {
-		if on := option(t, s, unix.SOL_SOCKET, unix.SO_KEEPALIVE); on != 0 {
-			t.Errorf("keepalive towards the %s is %d", side, on)
-		}
-	}
-}
-
-func TestSourcePortsAreChosenLate(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, quick())
-	r.add("", newBackend(t, "a"))
-	r.dial(r.addr).echo()
-	_, upstream := r.sockets()
-	if on := option(t, upstream, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT); on != 1 {
-		t.Errorf("IP_BIND_ADDRESS_NO_PORT is %d", on)
-	}
 }
 
 // sockets returns the load balancer's two sockets of its only connection.
@@ -210,50 +145,30 @@ func (r *rig) sockets() (client, upstream *net.TCPConn) {
 	return client, upstream
 }
 
-func option(t *testing.T, c *net.TCPConn, level, name int) int {
-	t.Helper()
-	raw, err := c.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var value int
-	var getErr error
-	if err := raw.Control(func(fd uintptr) { value, getErr = unix.GetsockoptInt(int(fd), level, name) }); err != nil || getErr != nil {
-		t.Fatal(err, getErr)
-	}
-	return value
-}
-
-func TestAbortedTellsAResetFromAnEndOfData(t *testing.T) {
+// Neither shows in what a client sees: no keepalive of the load balancer's own, and source ports that
+// are chosen late.
+func TestSocketOptions(t *testing.T) {
 	t.Parallel()
-	near, far := pair(t)
-	if aborted(near) {
-		t.Error("an open connection counts as aborted")
-	}
-	far.CloseWrite()
-	near.Read(make([]byte, 1)) // waits for the end of data
-	if aborted(near) {
-		t.Error("a half-closed connection counts as aborted")
-	}
-	resetTCP(far)
-	waitFor(t, "the reset to arrive", func() bool { return aborted(near) })
-}
-
-func TestGoneTellsTheDeadFromTheLiving(t *testing.T) {
-	t.Parallel()
-	near, far := pair(t)
-	if gone(near) {
-		t.Error("a quiet connection counts as gone")
-	}
-	far.Write([]byte{1})
-	one := make([]byte, 1)
-	waitFor(t, "data to arrive", func() bool { return !gone(near) })
-	near.Read(one)
-	resetTCP(far)
-	waitFor(t, "the reset to arrive", func() bool { return gone(near) })
-	closed, _ := pair(t)
-	closed.Close()
-	if !gone(closed) {
-		t.Error("a closed connection does not count as gone")
+	r := newRig(t, quick())
+	r.add("", newBackend(t, "a"))
+	r.dial().echo()
+	client, upstream := r.sockets()
+	for _, c := range []struct {
+		side              *net.TCPConn
+		level, name, want int
+	}{
+		{client, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 0},
+		{upstream, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 0},
+		{upstream, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1},
+	} {
+		raw, err := c.side.SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw.Control(func(fd uintptr) {
+			if value, err := unix.GetsockoptInt(int(fd), c.level, c.name); err != nil || value != c.want {
+				t.Errorf("option %d of %v is %d, %v; want %d", c.name, c.side.RemoteAddr(), value, err, c.want)
+			}
+		})
 	}
 }
