@@ -50,11 +50,12 @@ func readListeners(dir string) (listeners, error) {
 	return found, nil
 }
 
-// listenerPoll is how often the kernel's table of sockets is read while Squid starts.
+// listenerPoll is how often the kernel is asked for the listener while Squid starts.
 const listenerPoll = 50 * time.Millisecond
 
-// awaitListener returns once there is a listener, or when that cannot be told. A connection made before could be given the listener's own port, since Linux takes those of outgoing
-// connections from 32768 to 60999, and Squid would not start.
+// awaitListener returns once there is a listener, or when the kernel does not answer. A connection
+// made before could be given the listener's own port, since Linux takes those of outgoing connections
+// from 32768 to 60999, and Squid would not start.
 func awaitListener(at netip.AddrPort) {
 	for {
 		if there, err := listening(at); there || err != nil {
