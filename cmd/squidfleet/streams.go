@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"github.com/mattn/go-isatty"
+	"golang.org/x/term"
 )
 
 // streams are the program's stdout and stderr, and how to write to them.
@@ -76,8 +76,8 @@ func newStreams(out, err *os.File) *streams {
 	return &streams{
 		out:     out,
 		err:     err,
-		colours: !plain && isatty.IsTerminal(out.Fd()),
-		live:    !plain && isatty.IsTerminal(err.Fd()),
+		colours: !plain && term.IsTerminal(int(out.Fd())),
+		live:    !plain && term.IsTerminal(int(err.Fd())),
 	}
 }
 

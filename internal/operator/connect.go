@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -39,7 +40,7 @@ type Fleet struct {
 
 	ecs           *ecs.Client
 	loadBalancing *elasticloadbalancingv2.Client
-	interfaces    *interfaceClient
+	ec2           *ec2.Client
 	logs          *cloudwatchlogs.Client
 	secrets       *secretsmanager.Client
 	queues        *sqs.Client
@@ -86,13 +87,11 @@ func Connect(ctx context.Context, o Options) (*Fleet, error) {
 		renewProtection: renewProtection,
 
 		ecs:           ecs.NewFromConfig(cfg),
+		ec2:           ec2.NewFromConfig(cfg),
 		loadBalancing: elasticloadbalancingv2.NewFromConfig(cfg),
 		logs:          cloudwatchlogs.NewFromConfig(cfg),
 		secrets:       secretsmanager.NewFromConfig(cfg),
 		queues:        sqs.NewFromConfig(cfg),
-	}
-	if f.interfaces, err = newInterfaceClient(ctx, cfg, f.ecs.Options()); err != nil {
-		return nil, err
 	}
 	return f, f.locate(ctx, cloudformation.NewFromConfig(cfg))
 }

@@ -81,7 +81,7 @@ func (f *Fleet) tasksOf(ctx context.Context, service types.Service) ([]Task, err
 			interfaces = append(interfaces, id)
 		}
 	}
-	public, err := f.interfaces.publicAddresses(ctx, interfaces)
+	public, err := f.publicAddresses(ctx, interfaces)
 	if err != nil {
 		return nil, err
 	}
