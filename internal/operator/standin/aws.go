@@ -1,19 +1,14 @@
 package standin
 
 import (
-	"cmp"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 
-	"github.com/aws/smithy-go"
+	"squidfleet/internal/awsapi"
 )
 
 // What the stand-in accepts and names.
@@ -62,10 +57,10 @@ func New() *AWS {
 // Close ends it.
 func (a *AWS) Close() { a.server.Close() }
 
-// Lost is a code for Fail that is none of AWS's: the action is done, and its answer gets lost.
+// Lost is a code for Fail that is not AWS's: the action is done, and its answer gets lost.
 const Lost = "lost"
 
-// Fail has an action, written as in IAM policies, answer with an error the next times.
+// Fail makes an action, written as in IAM policies, answer with an error the next times.
 func (a *AWS) Fail(action, code string, times int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -79,14 +74,14 @@ func (a *AWS) Calls() []string {
 	return slices.Clone(a.calls)
 }
 
-// Inputs returns what an action that takes JSON was called with.
+// Inputs returns what an action was called with.
 func (a *AWS) Inputs(action string) []map[string]any {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return slices.Clone(a.inputs[action])
 }
 
-// Problems returns what AWS would not have taken, or not have said.
+// Problems returns what AWS would not have taken.
 func (a *AWS) Problems() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -97,24 +92,15 @@ func (a *AWS) problem(format string, arguments ...any) {
 	a.problems = append(a.problems, fmt.Sprintf(format, arguments...))
 }
 
-// refusal is an error of the API.
-type refusal struct {
-	status        int
-	code, message string
-}
+// What AWS says with the codes that tests ask for, and the statuses that are not 400.
+const notAuthorized = "User: arn:aws:iam::" + account + ":user/olga is not authorized to perform: %s"
 
-func (r *refusal) Error() string { return r.code + ": " + r.message }
-
-func refuse(code, format string, arguments ...any) error {
-	return &refusal{http.StatusBadRequest, code, fmt.Sprintf(format, arguments...)}
-}
-
-// messages are what AWS says with the codes that tests ask for; statuses are theirs where it is not 400.
 var (
 	messages = map[string]string{
-		"AccessDenied":                "User: arn:aws:iam::" + account + ":user/olga is not authorized to perform: %s on resource: *",
-		"AccessDeniedException":       "User: arn:aws:iam::" + account + ":user/olga is not authorized to perform: %s on resource: *",
-		"UnauthorizedOperation":       "You are not authorized to perform this operation. User: arn:aws:iam::" + account + ":user/olga is not authorized to perform: %s. Encoded authorization failure message: lVkb8YzVYDmzVYD",
+		"AccessDenied":          notAuthorized + " on resource: *",
+		"AccessDeniedException": notAuthorized + " on resource: *",
+		"UnauthorizedOperation": "You are not authorized to perform this operation. " + notAuthorized +
+			". Encoded authorization failure message: lVkb8YzVYDmzVYD",
 		"ExpiredToken":                "The security token included in the request is expired",
 		"InvalidClientTokenId":        "The security token included in the request is invalid.",
 		"UnrecognizedClientException": "The security token included in the request is invalid.",
@@ -122,105 +108,61 @@ var (
 		"ThrottlingException":         "Rate exceeded",
 		"RequestLimitExceeded":        "Request limit exceeded.",
 	}
-	statuses = map[string]int{"AccessDenied": 403, "UnauthorizedOperation": 403, "ExpiredToken": 403, "InvalidClientTokenId": 403, "RequestLimitExceeded": 503}
+	statuses = map[string]int{
+		"AccessDenied": 403, "UnauthorizedOperation": 403, "ExpiredToken": 403, "InvalidClientTokenId": 403,
+		"RequestLimitExceeded": 503,
+	}
 )
 
-// protocols are the services' ways to be called. IAM's prefix is the key.
-var protocols = map[string]struct {
-	signedFor string
-	target    string // X-Amz-Target's prefix, with JSON
-	json      string // JSON's version, "" for 1.1
-	version   string // the form's Version, otherwise
-}{
-	"cloudformation":       {signedFor: "cloudformation", version: "2010-05-15"},
-	"ec2":                  {signedFor: "ec2", version: "2016-11-15"},
-	"ecs":                  {signedFor: "ecs", target: "AmazonEC2ContainerServiceV20141113."},
-	"elasticloadbalancing": {signedFor: "elasticloadbalancing", version: "2015-12-01"},
-	"logs":                 {signedFor: "logs", target: "Logs_20140328."},
-	"secretsmanager":       {signedFor: "secretsmanager", target: "secretsmanager."},
-	"sqs":                  {signedFor: "sqs", target: "AmazonSQS.", json: "1.0"},
-}
+// request is a call.
+type request = awsapi.Request
 
-// request is a call with what it was given.
-type request struct {
-	service, operation string
-	input              map[string]any // JSON
-	form               url.Values
-}
-
-var authorization = regexp.MustCompile(`^AWS4-HMAC-SHA256 Credential=([^/]+)/\d{8}/([^/]+)/([^/]+)/aws4_request, SignedHeaders=[a-z0-9;-]*host[a-z0-9;-]*, Signature=[0-9a-f]{64}$`)
+var refuse = awsapi.Refuse
 
 // ServeHTTP answers a call.
-func (a *AWS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (a *AWS) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return // the client is gone
-	}
-	if strings.HasPrefix(r.URL.Path, "/latest/") {
-		http.NotFound(w, r) // a machine of EC2's without a role
+	if strings.HasPrefix(hr.URL.Path, "/latest/") {
+		http.NotFound(w, hr) // a machine of EC2's without a role
 		return
 	}
-	call, err := parse(r, body)
+	r, err := awsapi.Read(hr)
+	action := r.Service + ":" + r.Action
 	if err != nil {
-		a.problem("%v", err)
+		a.problem("%s: %v", action, err)
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	action := call.service + ":" + call.operation
 	a.calls = append(a.calls, action)
-	a.inputs[action] = append(a.inputs[action], call.input)
-	signed := authorization.FindStringSubmatch(r.Header.Get("Authorization"))
-	if want := []string{AccessKey, Region, protocols[call.service].signedFor}; signed == nil || !slices.Equal(signed[1:], want) {
-		a.problem("%s is signed %q, want %q", action, r.Header.Get("Authorization"), want)
+	a.inputs[action] = append(a.inputs[action], r.Input)
+	if r.AccessKey != AccessKey || r.Region != Region {
+		a.problem("%s is signed by %s for %s, want %s and %s", action, r.AccessKey, r.Region, AccessKey, Region)
 	}
-	answer, ok := operations[action]
-	if !ok {
+	answer, known := operations[action]
+	if !known {
 		a.problem("%s has no stand-in", action)
 		http.Error(w, "no stand-in", http.StatusNotImplemented)
 		return
 	}
-	a.check(call, answer)
 	f := a.faults[action]
 	faulty := f != nil && f.times > 0
 	if faulty {
 		f.times--
 	}
 	if faulty && f.code != Lost {
-		a.fail(w, call, &refusal{statuses[f.code], f.code, message(f.code, action)})
+		r.WriteError(w, &awsapi.Error{Code: f.code, Message: message(f.code, action), Status: statuses[f.code]})
 		return
 	}
-	output, err := answer.call(a, call)
+	output, err := answer(a, r)
 	if faulty {
 		panic(http.ErrAbortHandler)
 	}
 	if err != nil {
-		a.fail(w, call, err)
+		r.WriteError(w, err.(*awsapi.Error))
 		return
 	}
-	if call.form != nil {
-		for _, p := range models[call.service].checkXML(output.(string)) {
-			a.problem("%s", p)
-		}
-		w.Header().Set("Content-Type", "text/xml;charset=UTF-8")
-		fmt.Fprintf(w, `<?xml version="1.0" encoding="UTF-8"?>`+"\n%s", output)
-		return
-	}
-	a.send(w, action, answer.output, output)
-}
-
-// check compares a request with the shape that AWS's API model gives it.
-func (a *AWS) check(call *request, o operation) {
-	var problems []string
-	if call.form != nil {
-		problems = models[call.service].checkForm(call.form)
-	} else {
-		problems = check(o.input, call.input, call.service+":"+call.operation)
-	}
-	for _, p := range problems {
-		a.problem("%s", p)
-	}
+	r.Write(w, output)
 }
 
 func message(code, action string) string {
@@ -229,70 +171,4 @@ func message(code, action string) string {
 		return fmt.Sprintf(text, action)
 	}
 	return text
-}
-
-func parse(r *http.Request, body []byte) (*request, error) {
-	target := r.Header.Get("X-Amz-Target")
-	for name, p := range protocols {
-		if operation, ok := strings.CutPrefix(target, p.target); ok && p.target != "" {
-			call := &request{service: name, operation: operation}
-			if got := r.Header.Get("Content-Type"); got != "application/x-amz-json-"+cmp.Or(p.json, "1.1") {
-				return nil, fmt.Errorf("%s: content type %q", target, got)
-			}
-			return call, json.Unmarshal(body, &call.input)
-		}
-	}
-	form, err := url.ParseQuery(string(body))
-	if err != nil {
-		return nil, err
-	}
-	for name, p := range protocols {
-		if p.version != "" && form.Get("Version") == p.version {
-			return &request{service: name, operation: form.Get("Action"), form: form}, nil
-		}
-	}
-	return nil, fmt.Errorf("a request of no service: target %q, body %.200q", target, body)
-}
-
-// fail answers with an error in the service's own form.
-func (a *AWS) fail(w http.ResponseWriter, call *request, err error) {
-	r, ok := err.(*refusal)
-	if !ok {
-		r = &refusal{http.StatusInternalServerError, "InternalFailure", err.Error()}
-		a.problem("%s:%s: %v", call.service, call.operation, err)
-	}
-	status := r.status
-	if status == 0 {
-		status = http.StatusBadRequest
-	}
-	switch {
-	case call.service == "ec2":
-		w.Header().Set("Content-Type", "text/xml;charset=UTF-8")
-		w.WriteHeader(status)
-		fmt.Fprintf(w, `<?xml version="1.0" encoding="UTF-8"?>`+"\n<Response><Errors><Error><Code>%s</Code><Message>%s</Message></Error></Errors><RequestID>ea966190-f9aa-478e-9ede-example</RequestID></Response>", r.code, r.message)
-	case call.form != nil:
-		w.Header().Set("Content-Type", "text/xml")
-		w.WriteHeader(status)
-		fmt.Fprintf(w, "<ErrorResponse><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message></Error><RequestId>ea966190-f9aa-478e-9ede-example</RequestId></ErrorResponse>", r.code, r.message)
-	default:
-		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-		w.WriteHeader(status)
-		json.NewEncoder(w).Encode(map[string]string{"__type": r.code, "message": r.message})
-	}
-}
-
-// send answers with JSON that must fit the model.
-func (a *AWS) send(w http.ResponseWriter, action string, model *smithy.Schema, output any) {
-	text, err := json.Marshal(output)
-	if err != nil {
-		a.problem("%s: %v", action, err)
-		return
-	}
-	var value any
-	json.Unmarshal(text, &value)
-	for _, p := range check(model, value, action) {
-		a.problem("%s", p)
-	}
-	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-	w.Write(text)
 }

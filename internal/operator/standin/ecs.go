@@ -3,48 +3,37 @@ package standin
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/service/ecs/schemas"
-	"github.com/aws/smithy-go"
 )
 
 type object = map[string]any
 
-// operation answers one action: with a text for the XML protocols, with a value of the model for JSON.
-type operation struct {
-	input, output *smithy.Schema // of JSON
-	call          func(*AWS, *request) (any, error)
+// operations answer the actions, each with a value that the service's protocol encodes.
+var operations = map[string]func(*AWS, *request) (any, error){
+	"cloudformation:DescribeStacks":             (*AWS).describeStacks,
+	"ec2:DescribeNetworkInterfaces":             (*AWS).describeNetworkInterfaces,
+	"ecs:DescribeServices":                      (*AWS).describeServices,
+	"ecs:DescribeTaskDefinition":                (*AWS).describeTaskDefinition,
+	"ecs:DescribeTasks":                         (*AWS).describeTasks,
+	"ecs:GetTaskProtection":                     (*AWS).getTaskProtection,
+	"ecs:ListServiceDeployments":                (*AWS).listServiceDeployments,
+	"ecs:ListTasks":                             (*AWS).listTasks,
+	"ecs:StopTask":                              (*AWS).stopTask,
+	"ecs:UpdateService":                         (*AWS).updateService,
+	"ecs:UpdateTaskProtection":                  (*AWS).updateTaskProtection,
+	"elasticloadbalancing:DescribeTargetHealth": (*AWS).describeTargetHealth,
+	"logs:FilterLogEvents":                      (*AWS).filterLogEvents,
+	"secretsmanager:GetSecretValue":             (*AWS).getSecretValue,
+	"sqs:GetQueueAttributes":                    (*AWS).getQueueAttributes,
 }
 
-var operations map[string]operation
-
-func init() {
-	operations = map[string]operation{
-		"cloudformation:DescribeStacks":             {nil, nil, (*AWS).describeStacks},
-		"ec2:DescribeNetworkInterfaces":             {nil, nil, (*AWS).describeNetworkInterfaces},
-		"ecs:DescribeServices":                      {schemas.DescribeServicesRequest, schemas.DescribeServicesResponse, (*AWS).describeServices},
-		"ecs:DescribeTaskDefinition":                {schemas.DescribeTaskDefinitionRequest, schemas.DescribeTaskDefinitionResponse, (*AWS).describeTaskDefinition},
-		"ecs:DescribeTasks":                         {schemas.DescribeTasksRequest, schemas.DescribeTasksResponse, (*AWS).describeTasks},
-		"ecs:GetTaskProtection":                     {schemas.GetTaskProtectionRequest, schemas.GetTaskProtectionResponse, (*AWS).getTaskProtection},
-		"ecs:ListServiceDeployments":                {schemas.ListServiceDeploymentsRequest, schemas.ListServiceDeploymentsResponse, (*AWS).listServiceDeployments},
-		"ecs:ListTasks":                             {schemas.ListTasksRequest, schemas.ListTasksResponse, (*AWS).listTasks},
-		"ecs:StopTask":                              {schemas.StopTaskRequest, schemas.StopTaskResponse, (*AWS).stopTask},
-		"ecs:UpdateService":                         {schemas.UpdateServiceRequest, schemas.UpdateServiceResponse, (*AWS).updateService},
-		"ecs:UpdateTaskProtection":                  {schemas.UpdateTaskProtectionRequest, schemas.UpdateTaskProtectionResponse, (*AWS).updateTaskProtection},
-		"elasticloadbalancing:DescribeTargetHealth": {nil, nil, (*AWS).describeTargetHealth},
-		"logs:FilterLogEvents":                      filterLogEvents,
-		"secretsmanager:GetSecretValue":             getSecretValue,
-		"sqs:GetQueueAttributes":                    getQueueAttributes,
-	}
-}
-
-// inFleet refuses what is asked about another cluster or service.
+// inFleet refuses a question about another cluster or service.
 func (a *AWS) inFleet(r *request, member string, want any) error {
-	if r.input["cluster"] != cluster {
+	if r.Input["cluster"] != cluster {
 		return refuse("ClusterNotFoundException", "Cluster not found.")
 	}
-	if got, list := r.input[member].([]any); list && len(got) == 1 && got[0] == want || r.input[member] == want {
+	if got, list := r.Input[member].([]any); list && len(got) == 1 && got[0] == want || r.Input[member] == want {
 		return nil
 	}
 	return refuse("ServiceNotFoundException", "Service not found.")
@@ -74,7 +63,7 @@ func (a *AWS) service() object {
 				deploymentPending++
 			}
 		}
-		// A deployment is there until its tasks have ended, but those being drained do not count as running.
+		// A deployment exists until its tasks have ended. Those being drained do not count as running.
 		running, pending = running+deploymentRunning, pending+deploymentPending
 		status := "ACTIVE"
 		if i == len(f.deployments)-1 {
@@ -91,7 +80,8 @@ func (a *AWS) service() object {
 		deployments = append(deployments, answer)
 	}
 	return object{
-		"serviceArn": arn("ecs", "service/"+cluster+"/"+service), "serviceName": service, "clusterArn": arn("ecs", "cluster/"+cluster), "status": "ACTIVE",
+		"serviceArn": arn("ecs", "service/"+cluster+"/"+service), "serviceName": service,
+		"clusterArn": arn("ecs", "cluster/"+cluster), "status": "ACTIVE",
 		"desiredCount": f.desired, "runningCount": running, "pendingCount": pending, "deployments": deployments,
 		"taskDefinition": arn("ecs", "task-definition/SquidfleetProxyTask1A2B:7"),
 		"loadBalancers":  []any{object{"targetGroupArn": targetGroup, "containerName": "proxy", "containerPort": 35201}},
@@ -104,11 +94,11 @@ func (a *AWS) listTasks(r *request) (any, error) {
 	}
 	var arns []any
 	for _, t := range a.fleet.tasks {
-		if t.stopping == (r.input["desiredStatus"] == "STOPPED") {
+		if t.stopping == (r.Input["desiredStatus"] == "STOPPED") {
 			arns = append(arns, t.arn())
 		}
 	}
-	token, _ := r.input["nextToken"].(string)
+	token, _ := r.Input["nextToken"].(string)
 	page, next, err := pageOf(arns, token)
 	answer := object{"taskArns": page}
 	if next != "" {
@@ -117,7 +107,8 @@ func (a *AWS) listTasks(r *request) (any, error) {
 	return answer, err
 }
 
-// pageSize is small, so that no test meets a list that fits into one page. AWS may answer with fewer than were asked for, too.
+// pageSize is small, so that no test meets a list that fits into one page. AWS may answer with fewer
+// than were asked for, too.
 const pageSize = 2
 
 func pageOf[T any](list []T, token string) (page []T, next string, err error) {
@@ -134,12 +125,12 @@ func pageOf[T any](list []T, token string) (page []T, next string, err error) {
 	return append([]T{}, list[start:end]...), next, nil
 }
 
-// named returns the tasks that a request names, and failures for those that are not there.
+// named returns the tasks that a request names, and failures for the unknown ones.
 func (a *AWS) named(r *request, limit int) ([]*task, []any, error) {
-	if r.input["cluster"] != cluster {
+	if r.Input["cluster"] != cluster {
 		return nil, nil, refuse("ClusterNotFoundException", "Cluster not found.")
 	}
-	list, _ := r.input["tasks"].([]any)
+	list, _ := r.Input["tasks"].([]any)
 	if len(list) == 0 || len(list) > limit {
 		return nil, nil, refuse("InvalidParameterException", "tasks must have between 1 and %d members.", limit)
 	}
@@ -177,19 +168,18 @@ func (t *task) describe() object {
 		provider = "FARGATE_SPOT"
 	}
 	answer := object{
-		"taskArn": t.arn(), "clusterArn": arn("ecs", "cluster/"+cluster), "group": "service:" + service, "startedBy": t.deployment,
-		"lastStatus": t.status, "desiredStatus": desired, "healthStatus": "HEALTHY", "availabilityZone": t.zone(),
-		"capacityProviderName": provider, "launchType": "FARGATE", "platformVersion": "1.4.0", "cpu": "256", "memory": "512", "version": 3,
+		"taskArn": t.arn(), "startedBy": t.deployment, "lastStatus": t.status, "desiredStatus": desired,
+		"healthStatus": "HEALTHY", "availabilityZone": t.zone(), "capacityProviderName": provider,
 		"createdAt": epoch(t.startedAt.Add(-20 * time.Second)),
 	}
 	if t.status == "PROVISIONING" {
 		answer["healthStatus"] = "UNKNOWN"
 		answer["createdAt"] = epoch(time.Now())
-		answer["attachments"] = []any{object{"id": "26b6d4f6-2f4d-4a6b-9a55-example", "type": "ElasticNetworkInterface", "status": "PRECREATED", "details": []any{}}}
+		answer["attachments"] = []any{object{"type": "ElasticNetworkInterface", "status": "PRECREATED", "details": []any{}}}
 		return answer
 	}
 	answer["startedAt"] = epoch(t.startedAt)
-	answer["attachments"] = []any{object{"id": "26b6d4f6-2f4d-4a6b-9a55-example", "type": "ElasticNetworkInterface", "status": "ATTACHED", "details": []any{
+	answer["attachments"] = []any{object{"type": "ElasticNetworkInterface", "status": "ATTACHED", "details": []any{
 		object{"name": "subnetId", "value": "subnet-0f1e2d3c4b5a69788"},
 		object{"name": "networkInterfaceId", "value": t.eni()},
 		object{"name": "macAddress", "value": "0a:98:eb:a7:29:ba"},
@@ -200,11 +190,11 @@ func (t *task) describe() object {
 }
 
 func (a *AWS) stopTask(r *request) (any, error) {
-	if r.input["cluster"] != cluster {
+	if r.Input["cluster"] != cluster {
 		return nil, refuse("ClusterNotFoundException", "Cluster not found.")
 	}
 	for _, t := range a.fleet.tasks {
-		if t.arn() == r.input["task"] {
+		if t.arn() == r.Input["task"] {
 			t.stop()
 			return object{"task": t.describe()}, nil
 		}
@@ -216,15 +206,15 @@ func (a *AWS) updateService(r *request) (any, error) {
 	if err := a.inFleet(r, "service", service); err != nil {
 		return nil, err
 	}
-	for name := range r.input {
+	for name := range r.Input {
 		if !slices.Contains([]string{"cluster", "service", "desiredCount", "forceNewDeployment"}, name) {
 			a.problem("ecs:UpdateService changes %s", name)
 		}
 	}
-	if n, ok := r.input["desiredCount"].(float64); ok {
+	if n, ok := r.Input["desiredCount"].(float64); ok {
 		a.fleet.desired = int(n)
 	}
-	if r.input["forceNewDeployment"] == true {
+	if r.Input["forceNewDeployment"] == true {
 		a.fleet.deploy(time.Now())
 	}
 	return object{"service": a.service()}, nil
@@ -235,8 +225,8 @@ func (a *AWS) updateTaskProtection(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	on := r.input["protectionEnabled"] == true
-	if minutes, ok := r.input["expiresInMinutes"].(float64); on && !ok || ok && (minutes < 1 || minutes > 2880) {
+	on := r.Input["protectionEnabled"] == true
+	if minutes, ok := r.Input["expiresInMinutes"].(float64); on && !ok || ok && (minutes < 1 || minutes > 2880) {
 		return nil, refuse("InvalidParameterException", "expiresInMinutes must be between 1 and 2880.")
 	}
 	answers := []any{}
@@ -279,19 +269,19 @@ func (a *AWS) getTaskProtection(r *request) (any, error) {
 }
 
 func (a *AWS) describeTaskDefinition(r *request) (any, error) {
-	if r.input["taskDefinition"] != arn("ecs", "task-definition/SquidfleetProxyTask1A2B:7") {
+	if r.Input["taskDefinition"] != arn("ecs", "task-definition/SquidfleetProxyTask1A2B:7") {
 		return nil, refuse("ClientException", "Unable to describe task definition.")
 	}
 	environment := []any{object{"name": "SQUIDFLEET_CREDENTIALS", "value": a.fleet.credentials}}
 	secrets := []any{}
 	if a.fleet.credentials == "secretsmanager" {
-		environment = append(environment, object{"name": "SQUIDFLEET_REALM", "value": "squidfleet"}, object{"name": "SQUIDFLEET_USERS", "value": join(a.fleet.users)})
+		environment = append(environment, object{"name": "SQUIDFLEET_USERS", "value": strings.Join(a.fleet.users, ",")})
 		for _, user := range a.fleet.users {
 			secrets = append(secrets, object{"name": variable(user), "valueFrom": secretARN(user)})
 		}
 	}
 	return object{"taskDefinition": object{
-		"taskDefinitionArn": r.input["taskDefinition"], "family": "SquidfleetProxyTask1A2B", "revision": 7, "status": "ACTIVE", "networkMode": "awsvpc",
-		"containerDefinitions": []any{object{"name": "proxy", "image": account + ".dkr.ecr." + Region + ".amazonaws.com/cdk-assets:1a2b", "essential": true, "environment": environment, "secrets": secrets}},
+		"taskDefinitionArn":    r.Input["taskDefinition"],
+		"containerDefinitions": []any{object{"name": "proxy", "environment": environment, "secrets": secrets}},
 	}}, nil
 }

@@ -4,13 +4,9 @@ import (
 	"slices"
 	"strconv"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/service/sqs/schemas"
 )
 
 const failureQueue = "https://sqs." + Region + ".amazonaws.com/" + account + "/Squidfleet-Proxy-FailedRotations-1A2B"
-
-var getQueueAttributes = operation{schemas.GetQueueAttributesRequest, schemas.GetQueueAttributesResult, (*AWS).getQueueAttributes}
 
 // history is a deployment that is over.
 type history struct {
@@ -19,11 +15,11 @@ type history struct {
 }
 
 func (a *AWS) getQueueAttributes(r *request) (any, error) {
-	if r.input["QueueUrl"] != failureQueue {
+	if r.Input["QueueUrl"] != failureQueue {
 		return nil, refuse("QueueDoesNotExist", "The specified queue does not exist.")
 	}
 	const number = "ApproximateNumberOfMessages"
-	if names, _ := r.input["AttributeNames"].([]any); !slices.Equal(names, []any{number}) {
+	if names, _ := r.Input["AttributeNames"].([]any); !slices.Equal(names, []any{number}) {
 		return object{}, nil
 	}
 	return object{"Attributes": object{number: strconv.Itoa(a.fleet.failedRotations)}}, nil
@@ -33,20 +29,21 @@ func (a *AWS) listServiceDeployments(r *request) (any, error) {
 	if err := a.inFleet(r, "service", service); err != nil {
 		return nil, err
 	}
-	created, _ := r.input["createdAt"].(object)
+	created, _ := r.Input["createdAt"].(object)
 	after, _ := created["after"].(float64)
-	statuses, _ := r.input["status"].([]any)
+	statuses, _ := r.Input["status"].([]any)
 	var found []any
 	for i, d := range a.fleet.history {
 		if epoch(d.created) <= after || !slices.Contains(statuses, any(d.status)) {
 			continue
 		}
 		found = append(found, object{
-			"serviceDeploymentArn": arn("ecs", "service-deployment/"+cluster+"/"+service+"/"+strconv.Itoa(i)), "clusterArn": arn("ecs", "cluster/"+cluster), "serviceArn": arn("ecs", "service/"+cluster+"/"+service),
-			"createdAt": epoch(d.created), "status": d.status, "statusReason": "Service deployment rolled back because the circuit breaker threshold was exceeded.",
+			"serviceDeploymentArn": arn("ecs", "service-deployment/"+cluster+"/"+service+"/"+strconv.Itoa(i)),
+			"createdAt":            epoch(d.created), "status": d.status,
+			"statusReason": "Service deployment rolled back because the circuit breaker threshold was exceeded.",
 		})
 	}
-	token, _ := r.input["nextToken"].(string)
+	token, _ := r.Input["nextToken"].(string)
 	page, next, err := pageOf(found, token)
 	answer := object{"serviceDeployments": page}
 	if next != "" {
