@@ -32,7 +32,7 @@ func synth(ctx context.Context) (err error) {
 	for _, warning := range proxyimage.PasswordWarnings(p, os.Environ()) {
 		fmt.Fprintln(os.Stderr, "warning:", warning)
 	}
-	fleet := stacks.Fleet{Params: p, Passwords: passwords, Account: os.Getenv("CDK_DEFAULT_ACCOUNT"), Region: os.Getenv("CDK_DEFAULT_REGION")}
+	fleet := stacks.Input{Params: p, Passwords: passwords, Account: os.Getenv("CDK_DEFAULT_ACCOUNT"), Region: os.Getenv("CDK_DEFAULT_REGION")}
 	if err := fleet.Add(ctx, app); err != nil {
 		return err
 	}

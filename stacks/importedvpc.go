@@ -12,13 +12,13 @@ import (
 )
 
 // importedNetwork finds the VPC that vpcId names, through the CDK CLI's context lookups: the first synth asks for them, later ones read cdk.context.json.
-func (f Fleet) importedNetwork(app awscdk.App) (network, error) {
-	id := f.Params.VpcID
-	if f.Account == "" || f.Region == "" {
+func (in Input) importedNetwork(app awscdk.App) (network, error) {
+	id := in.Params.VpcID
+	if in.Account == "" || in.Region == "" {
 		return network{}, fmt.Errorf("vpcId: looking up %q needs an account and a region: give the AWS CLI's credentials and region, for instance with AWS_PROFILE or cdk --profile, "+
 			"or leave vpcId out for a VPC of its own", id)
 	}
-	stack := f.proxyStack(app, &awscdk.Environment{Account: jsii.String(f.Account), Region: jsii.String(f.Region)})
+	stack := in.proxyStack(app, &awscdk.Environment{Account: jsii.String(in.Account), Region: jsii.String(in.Region)})
 	vpc := awsec2.Vpc_FromLookup(stack, jsii.String("Vpc"), &awsec2.VpcLookupOptions{
 		VpcId:             jsii.String(id),
 		ReturnVpnGateways: jsii.Bool(false),
@@ -26,7 +26,7 @@ func (f Fleet) importedNetwork(app awscdk.App) (network, error) {
 	ipv6 := lookUpIPv6(stack, id)
 	if failures := failedLookups(stack); len(failures) > 0 {
 		return network{}, fmt.Errorf("vpcId: looking up %q in account %s and region %s failed: %s; give the id of a VPC that is there, and credentials that may read it",
-			id, f.Account, f.Region, strings.Join(failures, "; "))
+			id, in.Account, in.Region, strings.Join(failures, "; "))
 	}
 	// Until the lookup is done the CDK hands out a VPC of its own invention, with another id.
 	if *vpc.VpcId() != id {
@@ -48,7 +48,7 @@ func (f Fleet) importedNetwork(app awscdk.App) (network, error) {
 	if n.vpcCidrs, err = vpcCidrs(vpc, ipv6); err != nil {
 		return network{}, err
 	}
-	if f.hasIPv6Clients() && len(ipv6) == 0 {
+	if in.hasIPv6Clients() && len(ipv6) == 0 {
 		return network{}, fmt.Errorf("clientCidrs: holds IPv6 addresses, which cannot reach VPC %q: give the VPC and its public subnets IPv6 ranges and run \"cdk context --clear\", or remove them", id)
 	}
 	return n, nil

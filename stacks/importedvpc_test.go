@@ -99,7 +99,7 @@ func TestImportedVpcThatDoesNotFitIsRefusedInOneLine(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "out")
-			fleet := Fleet{Params: parse(t, cdkContext(t, c.context)), Account: c.account, Region: c.region}
+			fleet := Input{Params: parse(t, cdkContext(t, c.context)), Account: c.account, Region: c.region}
 			err := fleet.Add(t.Context(), newTestApp(t, dir, c.context))
 			if err == nil || !strings.HasPrefix(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("error %q, want %q…", err, c.want)
@@ -127,7 +127,7 @@ func TestNothingIsStagedUntilTheVpcIsLookedUp(t *testing.T) {
 	changes := map[string]any{"vpcId": importedID}
 	dir := filepath.Join(t.TempDir(), "out")
 	app := newTestApp(t, dir, changes)
-	fleet := Fleet{Params: parse(t, cdkContext(t, changes)), Account: account, Region: region}
+	fleet := Input{Params: parse(t, cdkContext(t, changes)), Account: account, Region: region}
 	if err := fleet.Add(t.Context(), app); err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +163,7 @@ func TestAFailedLookupIsAnErrorInOneLine(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			context := imported(c.changes)
-			fleet := Fleet{Params: parse(t, cdkContext(t, context)), Account: account, Region: region}
+			fleet := Input{Params: parse(t, cdkContext(t, context)), Account: account, Region: region}
 			err := fleet.Add(t.Context(), newTestApp(t, filepath.Join(t.TempDir(), "out"), context))
 			want := `vpcId: looking up "` + importedID + `" in account ` + account + ` and region ` + region + ` failed: ` + c.want
 			if err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "\n") {

@@ -27,11 +27,11 @@ type network struct {
 	pending bool
 }
 
-func (f Fleet) network(app awscdk.App) (network, error) {
-	if f.Params.VpcID != "" {
-		return f.importedNetwork(app)
+func (in Input) network(app awscdk.App) (network, error) {
+	if in.Params.VpcID != "" {
+		return in.importedNetwork(app)
 	}
-	return f.ownNetwork(app), nil
+	return in.ownNetwork(app), nil
 }
 
 // zones is how many availability zones a VPC of our own spans: the fewest with which the proxy outlives one.
@@ -41,8 +41,8 @@ const zones = 2
 const loadBalancerMask = 28
 
 // ownNetwork makes a VPC that holds nothing private: tasks need public addresses, so there is no NAT gateway and every subnet is public.
-func (f Fleet) ownNetwork(app awscdk.App) network {
-	stack := awscdk.NewStack(app, jsii.String(f.Params.StackName+"-Network"), &awscdk.StackProps{
+func (in Input) ownNetwork(app awscdk.App) network {
+	stack := awscdk.NewStack(app, jsii.String(in.Params.StackName+"-Network"), &awscdk.StackProps{
 		Description: jsii.String("Squidfleet: the network of a forward proxy"),
 	})
 	public := func(name string, mask int) *awsec2.SubnetConfiguration {
@@ -55,23 +55,23 @@ func (f Fleet) ownNetwork(app awscdk.App) network {
 		}
 	}
 	vpc := awsec2.NewVpc(stack, jsii.String("Vpc"), &awsec2.VpcProps{
-		IpAddresses: awsec2.IpAddresses_Cidr(jsii.String(f.Params.VpcCidr.String())),
+		IpAddresses: awsec2.IpAddresses_Cidr(jsii.String(in.Params.VpcCidr.String())),
 		MaxAzs:      jsii.Number(zones),
 		NatGateways: jsii.Number(0),
 		SubnetConfiguration: &[]*awsec2.SubnetConfiguration{
 			public("LoadBalancer", loadBalancerMask),
 			// A quarter of the VPC a zone.
-			public("Tasks", f.Params.VpcCidr.Bits()+2),
+			public("Tasks", in.Params.VpcCidr.Bits()+2),
 		},
 		// Emptying the default security group takes a Lambda function; nothing of ours is in that group.
 		RestrictDefaultSecurityGroup: jsii.Bool(false),
 	})
 	n := network{
-		stack:               f.proxyStack(app, nil),
+		stack:               in.proxyStack(app, nil),
 		vpc:                 vpc,
 		loadBalancerSubnets: &awsec2.SubnetSelection{SubnetGroupName: jsii.String("LoadBalancer")},
 		taskSubnets:         &awsec2.SubnetSelection{SubnetGroupName: jsii.String("Tasks")},
-		vpcCidrs:            []netip.Prefix{f.Params.VpcCidr},
+		vpcCidrs:            []netip.Prefix{in.Params.VpcCidr},
 	}
 	for _, subnet := range *vpc.SelectSubnets(n.loadBalancerSubnets).Subnets {
 		n.loadBalancerCidrs = append(n.loadBalancerCidrs, netip.MustParsePrefix(*subnet.Ipv4CidrBlock()))
@@ -82,8 +82,8 @@ func (f Fleet) ownNetwork(app awscdk.App) network {
 	return n
 }
 
-func (f Fleet) hasIPv6Clients() bool {
-	return slices.ContainsFunc(f.Params.ClientCidrs, func(p netip.Prefix) bool { return p.Addr().Is6() })
+func (in Input) hasIPv6Clients() bool {
+	return slices.ContainsFunc(in.Params.ClientCidrs, func(p netip.Prefix) bool { return p.Addr().Is6() })
 }
 
 // openToIPv6 gives the load balancer's subnets, and no others, IPv6 addresses and a route. Tasks stay without: they are reached over IPv4, and could not be made to

@@ -138,7 +138,7 @@ func TestSubnetsFitIntoTheSmallestAndTheLargestNetwork(t *testing.T) {
 		t.Run(c.vpc, func(t *testing.T) {
 			changes := map[string]any{"vpcCidr": c.vpc}
 			app := newTestApp(t, filepath.Join(assemblies, "subnets", string(rune('a'+i))), changes)
-			fleet := Fleet{Params: parse(t, cdkContext(t, changes))}
+			fleet := Input{Params: parse(t, cdkContext(t, changes))}
 			n, err := fleet.network(app.App)
 			if err != nil {
 				t.Fatal(err)

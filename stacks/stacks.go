@@ -20,8 +20,8 @@ import (
 	"squidfleet/squid"
 )
 
-// Fleet is what the stacks of one fleet are made of.
-type Fleet struct {
+// Input is what the stacks of one fleet are made of.
+type Input struct {
 	// Params are the fleet's parameters, as params.Parse returned them.
 	Params *params.Params
 	// Passwords are those of Params.Users with credentials=image, and none otherwise.
@@ -34,14 +34,14 @@ type Fleet struct {
 // Add stages the fleet's image and adds its stacks to the app. On an error nothing of the fleet is in the assembly, and the app must not be synthesised.
 //
 // While the CDK CLI has not yet looked up an imported VPC, Add stages nothing and leaves out what needs the VPC: the CLI looks it up and runs the app again.
-func (f Fleet) Add(ctx context.Context, app *App) error {
-	n, err := f.network(app.App)
+func (in Input) Add(ctx context.Context, app *App) error {
+	n, err := in.network(app.App)
 	if err != nil {
 		return err
 	}
 	if n.pending {
 		app.question = true
-		newLog(n.stack, f.Params) // A stack without any resource is not valid.
+		newLog(n.stack, in.Params) // A stack without any resource is not valid.
 		return nil
 	}
 	staging, err := os.MkdirTemp("", "squidfleet-image-")
@@ -52,10 +52,10 @@ func (f Fleet) Add(ctx context.Context, app *App) error {
 	defer os.RemoveAll(staging)
 	dir := filepath.Join(staging, "context")
 	trusted := proxyimage.Network{LoadBalancerCidrs: n.loadBalancerCidrs, VpcCidrs: n.vpcCidrs}
-	if err := proxyimage.Stage(ctx, dir, f.Params, trusted, f.Passwords); err != nil {
+	if err := proxyimage.Stage(ctx, dir, in.Params, trusted, in.Passwords); err != nil {
 		return err
 	}
-	f.proxy(n, dir)
+	in.proxy(n, dir)
 	return context.Cause(ctx)
 }
 
@@ -63,8 +63,8 @@ func (f Fleet) Add(ctx context.Context, app *App) error {
 const parametersKey = "squidfleet:parameters"
 
 // recorded returns the parameters as JSON values.
-func (f Fleet) recorded() map[string]any {
-	text, err := json.Marshal(f.Params)
+func (in Input) recorded() map[string]any {
+	text, err := json.Marshal(in.Params)
 	if err != nil {
 		panic(err) // plain values and netip.Prefix can always be written
 	}
@@ -76,14 +76,14 @@ func (f Fleet) recorded() map[string]any {
 }
 
 // proxyStack returns the stack of everything but the VPC.
-func (f Fleet) proxyStack(app awscdk.App, env *awscdk.Environment) awscdk.Stack {
-	stack := awscdk.NewStack(app, jsii.String(f.Params.StackName+"-Proxy"), &awscdk.StackProps{
+func (in Input) proxyStack(app awscdk.App, env *awscdk.Environment) awscdk.Stack {
+	stack := awscdk.NewStack(app, jsii.String(in.Params.StackName+"-Proxy"), &awscdk.StackProps{
 		Env:         env,
 		Description: jsii.String("Squidfleet: a forward proxy whose egress addresses rotate"),
 	})
 	// In the assembly, not in the template: whoever checks or compares the assembly later knows what it was made from.
-	stack.Node().AddMetadata(jsii.String(parametersKey), f.recorded(), nil)
-	for i, warning := range f.Params.Warnings() {
+	stack.Node().AddMetadata(jsii.String(parametersKey), in.recorded(), nil)
+	for i, warning := range in.Params.Warnings() {
 		awscdk.Annotations_Of(stack).AddWarningV2(jsii.Sprintf("squidfleet:parameters:%d", i), jsii.String(warning))
 	}
 	return stack

@@ -148,7 +148,7 @@ func synthTo(t *testing.T, dir string, fleets ...map[string]any) *assembly {
 	a := &assembly{dir: dir, templates: map[string]template{}}
 	for i, changes := range fleets {
 		p := parse(t, cdkContext(t, changes))
-		fleet := Fleet{Params: p, Account: account, Region: region}
+		fleet := Input{Params: p, Account: account, Region: region}
 		if p.Credentials == params.CredentialsImage {
 			for _, user := range p.Users {
 				fleet.Passwords = append(fleet.Passwords, squid.Credential{User: user, Password: plaintext})

@@ -131,7 +131,7 @@ func build(t *testing.T, set, dir string) (*stacks.App, *params.Params) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fleet := stacks.Fleet{Params: p, Account: account, Region: region}
+	fleet := stacks.Input{Params: p, Account: account, Region: region}
 	if p.Credentials == params.CredentialsImage {
 		for _, user := range p.Users {
 			fleet.Passwords = append(fleet.Passwords, squid.Credential{User: user, Password: "a password of " + user})

@@ -1,0 +1,42 @@
+package synthtest
+
+// Cases are the fleets that stand for all, by name. Together they have every type of resource, with and
+// without what is optional.
+var Cases = map[string]Case{
+	"default": {},
+	"everything": {Changes: map[string]any{
+		"stackName":           "Full",
+		"clientCidrs":         []any{"198.51.100.0/24", "192.0.2.7/32", "2001:db8:1::/48"},
+		"users":               []any{"alice", "bob", "c.d"},
+		"realm":               "Squid Fleet (test)",
+		"listenerPort":        40000.0,
+		"httpPorts":           []any{80.0, 8080.0},
+		"connectPorts":        []any{443.0, 8443.0, 8444.0},
+		"blockedCidrs":        []any{"8.8.8.0/24"},
+		"allowedPrivateCidrs": []any{"172.20.0.0/16"},
+		"fleetSize":           10.0,
+		"cpu":                 1024.0,
+		"memory":              4096.0,
+		"architecture":        "arm64",
+		"spotShare":           30.0,
+		"rotateEvery":         "1d",
+		"drainTimeout":        "5m",
+		"vpcCidr":             "10.99.0.0/20",
+		"logRetentionDays":    365.0,
+		"timezone":            "Asia/Tokyo",
+		// As the CDK CLI has it.
+		"aws:cdk:enable-path-metadata": true,
+	}},
+	"imported": {Changes: map[string]any{
+		"stackName": "Imported", "vpcId": VPC, "clientCidrs": []any{"198.51.100.0/24", "2001:db8:1::/48"},
+	}},
+	"zones": {Changes: map[string]any{
+		"stackName": "Zones", "vpcId": WideVPC, "clientCidrs": []any{"198.51.100.0/24"},
+	}},
+	"image": {Changes: map[string]any{
+		"credentials": "image", "users": []any{"alice", "bob"}, "rotateEvery": "off",
+	}},
+	"spot": {Changes: map[string]any{
+		"spotShare": 100.0, "fleetSize": 3.0, "rotateEvery": "90m", "connectPorts": []any{}, "digest": "squid",
+	}},
+}
