@@ -1,4 +1,5 @@
-// Command squidfleet is the CDK app, which the CDK's command line runs: from the parameters in the CDK's context it writes the stacks of a fleet into an assembly.
+// Command squidfleet is the CDK app. The CDK CLI runs it: it reads the parameters from the CDK's
+// context and writes the stacks of a fleet into an assembly.
 package main
 
 import (
@@ -32,8 +33,13 @@ func synth(ctx context.Context) (err error) {
 	for _, warning := range proxyimage.PasswordWarnings(p, os.Environ()) {
 		fmt.Fprintln(os.Stderr, "warning:", warning)
 	}
-	fleet := stacks.Input{Params: p, Passwords: passwords, Account: os.Getenv("CDK_DEFAULT_ACCOUNT"), Region: os.Getenv("CDK_DEFAULT_REGION")}
-	if err := fleet.Add(ctx, app); err != nil {
+	input := stacks.Input{
+		Params:    p,
+		Passwords: passwords,
+		Account:   os.Getenv("CDK_DEFAULT_ACCOUNT"),
+		Region:    os.Getenv("CDK_DEFAULT_REGION"),
+	}
+	if err := input.Add(ctx, app); err != nil {
 		return err
 	}
 	return app.Synth()

@@ -9,14 +9,14 @@ import (
 	digests "github.com/icholy/digest"
 
 	"squidfleet/internal/rig"
-	"squidfleet/params"
+	"squidfleet/squid"
 )
 
 // challengeProblems says whether a task offers what it should, each time anew, and whether each offer is good.
 func challengeProblems(task *rig.Task) (problems []string) {
 	wrong := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 	offers := []string{"MD5"}
-	if task.Params.Digest == params.DigestFleet {
+	if task.Params.Digest == squid.DigestFleet {
 		offers = []string{"SHA-256", "MD5"}
 	}
 	stranger := client(task)

@@ -16,7 +16,7 @@ import (
 
 	ranges "squidfleet/destination"
 	"squidfleet/internal/rig"
-	"squidfleet/params"
+	"squidfleet/squid"
 )
 
 // excused are the lines of squid.conf whose absence nothing below sees, by their beginning, and why they are there all the same. Every other line is a rule: without it something has to come out wrong.
@@ -131,7 +131,7 @@ func looks(task *rig.Task, line string) []look {
 		}},
 		{"crowd", func(_ *testing.T, _ *world, task *rig.Task) string { return all(crowdProblems(task)) }},
 	}
-	if task.Params.Digest == params.DigestFleet {
+	if task.Params.Digest == squid.DigestFleet {
 		out = append(out, look{"guessing", func(_ *testing.T, _ *world, task *rig.Task) string { return all(guessingProblems(task)) }})
 	} else {
 		out = append(out, look{"nonce", func(_ *testing.T, _ *world, task *rig.Task) string { return all(nonceProblems(task)) }})

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"time"
 
+	"squidfleet/proxyimage/container"
 	"squidfleet/squid"
 )
 
@@ -32,12 +33,12 @@ var parameters = []parameter{
 	declare("realm", text("1 to 64 "+squid.RealmLimits, squid.CheckRealm), "squidfleet",
 		"Digest realm, which clients show next to the user name",
 		func(p *Params) *string { return &p.Realm }),
-	declare("digest", choice(DigestFleet, DigestSquid), string(DigestFleet),
+	declare("digest", choice(squid.DigestFleet, squid.DigestSquid), string(squid.DigestFleet),
 		"who checks Digest: `fleet`, a helper of ours, whose nonces hold on every task; `squid`, Squid itself, for a fleet of one",
-		func(p *Params) *Digest { return &p.Digest }),
-	declare("credentials", choice(CredentialsSecretsManager, CredentialsImage), string(CredentialsSecretsManager),
+		func(p *Params) *squid.Digest { return &p.Digest }),
+	declare("credentials", choice(container.CredentialsSecretsManager, container.CredentialsImage), string(container.CredentialsSecretsManager),
 		"`secretsmanager`: a generated secret for each user, which ECS hands to the container; `image`: the passwords' hashes become part of the image, from environment variables at synth",
-		func(p *Params) *Credentials { return &p.Credentials }),
+		func(p *Params) *container.Credentials { return &p.Credentials }),
 	declare("listenerPort", integer(1024, 65535, "Squid runs without the right to lower ports"), 35201,
 		"TCP port of the load balancer and of Squid",
 		func(p *Params) *int { return &p.ListenerPort }),

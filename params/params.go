@@ -11,54 +11,37 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"squidfleet/proxyimage/container"
+	"squidfleet/squid"
 )
 
 // Params are the parameters of one fleet. [Parse] makes and checks them.
 type Params struct {
-	StackName           string         // prefix of the stacks' names
-	ClientCidrs         []netip.Prefix // who may connect; at least one, none inside another
-	AllowAnyClient      bool           // permits blocks in ClientCidrs that are wider than an organisation's
-	Users               []string       // Digest user names; at least one
-	Realm               string         // Digest realm
-	Digest              Digest         // who checks Digest
-	Credentials         Credentials    // how passwords reach the container
-	ListenerPort        int            // TCP port of the load balancer and of Squid
-	HTTPPorts           []int          // destination ports for plain HTTP; empty: no plain HTTP
-	ConnectPorts        []int          // destination ports for CONNECT; empty: no CONNECT
-	BlockedCidrs        []netip.Prefix // destinations refused in addition
-	AllowedPrivateCidrs []netip.Prefix // private destinations that are wanted
-	FleetSize           int            // tasks, each with an egress address of its own
-	CPU                 int            // Fargate CPU units, 1024 to a vCPU
-	Memory              int            // MiB, a size Fargate offers with CPU
-	Architecture        Architecture   // of the task and of the image
-	SpotShare           int            // percent of the fleet on Fargate Spot
-	RotateEvery         time.Duration  // whole minutes; 0: never
-	DrainTimeout        time.Duration  // whole seconds
-	VpcCidr             netip.Prefix   // of the fleet's own VPC; the zero Prefix when VpcID names an existing one
-	VpcID               string         // an existing VPC; empty: the fleet gets its own
-	LogRetentionDays    int            // a value CloudWatch Logs offers
-	Timezone            string         // IANA name
+	StackName           string                // prefix of the stacks' names
+	ClientCidrs         []netip.Prefix        // who may connect; at least one, none inside another
+	AllowAnyClient      bool                  // permits blocks in ClientCidrs that are wider than an organisation's
+	Users               []string              // Digest user names; at least one
+	Realm               string                // Digest realm
+	Digest              squid.Digest          // who checks Digest
+	Credentials         container.Credentials // how passwords reach the container
+	ListenerPort        int                   // TCP port of the load balancer and of Squid
+	HTTPPorts           []int                 // destination ports for plain HTTP; empty: no plain HTTP
+	ConnectPorts        []int                 // destination ports for CONNECT; empty: no CONNECT
+	BlockedCidrs        []netip.Prefix        // destinations refused in addition
+	AllowedPrivateCidrs []netip.Prefix        // private destinations that are wanted
+	FleetSize           int                   // tasks, each with an egress address of its own
+	CPU                 int                   // Fargate CPU units, 1024 to a vCPU
+	Memory              int                   // MiB, a size Fargate offers with CPU
+	Architecture        Architecture          // of the task and of the image
+	SpotShare           int                   // percent of the fleet on Fargate Spot
+	RotateEvery         time.Duration         // whole minutes; 0: never
+	DrainTimeout        time.Duration         // whole seconds
+	VpcCidr             netip.Prefix          // of the fleet's own VPC; the zero Prefix when VpcID names an existing one
+	VpcID               string                // an existing VPC; empty: the fleet gets its own
+	LogRetentionDays    int                   // a value CloudWatch Logs offers
+	Timezone            string                // IANA name
 }
-
-// Digest says who checks a client's Digest credentials.
-type Digest string
-
-const (
-	// DigestFleet has our own helper check, whose nonces hold on every task: a client is challenged once, whichever task it comes to next.
-	DigestFleet Digest = "fleet"
-	// DigestSquid leaves the check to Squid itself, whose nonces hold on one task: for a fleet of one.
-	DigestSquid Digest = "squid"
-)
-
-// Credentials says how the users' passwords reach the container.
-type Credentials string
-
-const (
-	// CredentialsSecretsManager generates one secret a user, which ECS hands to the container.
-	CredentialsSecretsManager Credentials = "secretsmanager"
-	// CredentialsImage writes the Digest hashes into the image at synth.
-	CredentialsImage Credentials = "image"
-)
 
 // Architecture is a processor architecture, as Fargate spells it in lower case.
 type Architecture string

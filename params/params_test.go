@@ -15,6 +15,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"squidfleet/proxyimage/container"
+	"squidfleet/squid"
 )
 
 func mustParse(t *testing.T, context map[string]any) *Params {
@@ -37,7 +40,7 @@ func prefixes(list ...string) []netip.Prefix {
 func defaults() Params {
 	return Params{
 		StackName: "Squidfleet", ClientCidrs: prefixes("203.0.113.0/24"), Users: []string{"proxy"}, Realm: "squidfleet",
-		Digest: DigestFleet, Credentials: CredentialsSecretsManager, ListenerPort: 35201, HTTPPorts: []int{80}, ConnectPorts: []int{443},
+		Digest: squid.DigestFleet, Credentials: container.CredentialsSecretsManager, ListenerPort: 35201, HTTPPorts: []int{80}, ConnectPorts: []int{443},
 		BlockedCidrs: prefixes(), AllowedPrivateCidrs: prefixes(), FleetSize: 2, CPU: 256, Memory: 512, Architecture: X8664,
 		RotateEvery: time.Hour, DrainTimeout: 2 * time.Minute, VpcCidr: netip.MustParsePrefix("10.0.0.0/16"), LogRetentionDays: 30, Timezone: "UTC",
 	}
@@ -66,8 +69,8 @@ func TestAccepted(t *testing.T) {
 		{"allowAnyClient", `false`, "false", func(*Params) {}},
 		{"users", `["alice","bob"]`, "alice,bob", func(p *Params) { p.Users = []string{"alice", "bob"} }},
 		{"realm", `"Crawlers (EU)"`, "Crawlers (EU)", func(p *Params) { p.Realm = "Crawlers (EU)" }},
-		{"digest", `"squid"`, "squid", func(p *Params) { p.Digest = DigestSquid }},
-		{"credentials", `"image"`, "image", func(p *Params) { p.Credentials = CredentialsImage }},
+		{"digest", `"squid"`, "squid", func(p *Params) { p.Digest = squid.DigestSquid }},
+		{"credentials", `"image"`, "image", func(p *Params) { p.Credentials = container.CredentialsImage }},
 		{"listenerPort", `1024`, "1024", func(p *Params) { p.ListenerPort = 1024 }},
 		{"listenerPort", `65535`, "65535", func(p *Params) { p.ListenerPort = 65535 }},
 		{"httpPorts", `[80,8080]`, "80, 8080", func(p *Params) { p.HTTPPorts = []int{80, 8080} }},

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"squidfleet/destination"
+	"squidfleet/squid"
 )
 
 // Warnings returns what is allowed but deserves a word at synth, one line each, path-first like the errors.
@@ -19,7 +20,7 @@ func (p *Params) Warnings() []string {
 	if wide := slices.DeleteFunc(slices.Clone(p.ClientCidrs), func(c netip.Prefix) bool { return !anyone(c) }); len(wide) > 0 {
 		warnings = append(warnings, fmt.Sprintf("clientCidrs: because of allowAnyClient=true the load balancer admits %s, and only a password keeps strangers out", join(wide)))
 	}
-	if p.Digest == DigestSquid && p.FleetSize > 1 {
+	if p.Digest == squid.DigestSquid && p.FleetSize > 1 {
 		warnings = append(warnings, fmt.Sprintf("digest: with squid, a client is challenged anew on each of the %d tasks, and one that closes its connection after a challenge may never get in; use fleet, or fleetSize=1", p.FleetSize))
 	}
 	return warnings

@@ -19,7 +19,7 @@ type Network struct {
 // Config is the configuration of the fleet's Squids: the parameters, and the paths inside the image.
 func Config(p *params.Params, n Network) squid.Config {
 	passwords := container.RunPasswords
-	if p.Credentials == params.CredentialsImage {
+	if p.Credentials == container.CredentialsImage {
 		passwords = container.Passwords
 	}
 	return squid.Config{
@@ -27,7 +27,7 @@ func Config(p *params.Params, n Network) squid.Config {
 		HealthPort:          healthPort(p.ListenerPort),
 		LoadBalancerCidrs:   n.LoadBalancerCidrs,
 		ClientCidrs:         p.ClientCidrs,
-		Digest:              squid.Digest(p.Digest),
+		Digest:              p.Digest,
 		Realm:               p.Realm,
 		PasswordFile:        passwords,
 		KeyFile:             container.RunKeys,

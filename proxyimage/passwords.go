@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"squidfleet/params"
+	"squidfleet/proxyimage/container"
 	"squidfleet/squid"
 )
 
@@ -21,7 +22,7 @@ const PasswordVariable = "SQUIDFLEET_PASSWORD"
 // With any other credential mode there are none. The error tells everything that is missing, not accepted or nobody's, one line each, beginning with the
 // variable's name; it never holds a password.
 func Passwords(p *params.Params, environment []string) ([]squid.Credential, error) {
-	if p.Credentials != params.CredentialsImage {
+	if p.Credentials != container.CredentialsImage {
 		return nil, nil
 	}
 	var problems []error
@@ -67,13 +68,13 @@ func Passwords(p *params.Params, environment []string) ([]squid.Credential, erro
 
 // PasswordWarnings tells, one line each, which passwords in the environment are not used because p asks for generated ones.
 func PasswordWarnings(p *params.Params, environment []string) []string {
-	if p.Credentials == params.CredentialsImage {
+	if p.Credentials == container.CredentialsImage {
 		return nil
 	}
 	var warnings []string
 	for _, variable := range slices.Sorted(maps.Keys(passwordVariables(environment))) {
 		warnings = append(warnings, fmt.Sprintf("%s: is not used, because with credentials=%s the passwords are generated; give credentials=%s, or leave it out",
-			variable, p.Credentials, params.CredentialsImage))
+			variable, p.Credentials, container.CredentialsImage))
 	}
 	return warnings
 }

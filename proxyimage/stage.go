@@ -135,8 +135,8 @@ func textFiles(p *params.Params, n Network, passwords []squid.Credential) ([]fil
 	if err := sameUsers(p, passwords); err != nil {
 		return nil, err
 	}
-	if p.Credentials == params.CredentialsImage {
-		hashes, err := squid.PasswordFile(squid.Digest(p.Digest), p.Realm, passwords)
+	if p.Credentials == container.CredentialsImage {
+		hashes, err := squid.PasswordFile(p.Digest, p.Realm, passwords)
 		if err != nil {
 			return nil, fmt.Errorf("password file: %w", err)
 		}
@@ -152,7 +152,7 @@ func textFiles(p *params.Params, n Network, passwords []squid.Credential) ([]fil
 // credentials=secretsmanager there is no place for any.
 func sameUsers(p *params.Params, passwords []squid.Credential) error {
 	users := p.Users
-	if p.Credentials != params.CredentialsImage {
+	if p.Credentials != container.CredentialsImage {
 		users = nil
 	}
 	if len(passwords) != len(users) {

@@ -104,7 +104,7 @@ func TestStagedFilesAndModes(t *testing.T) {
 			conf := read(t, dir, "squid.conf")
 			if c.passwords != nil {
 				want["passwords"] = "-rw-------"
-				hashes, err := squid.PasswordFile(squid.Digest(p.Digest), p.Realm, c.passwords)
+				hashes, err := squid.PasswordFile(p.Digest, p.Realm, c.passwords)
 				if err != nil {
 					t.Fatal(err)
 				}

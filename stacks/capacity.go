@@ -13,10 +13,12 @@ const (
 	spot     = "FARGATE_SPOT"
 )
 
-// capacity divides the fleet between on-demand and Spot. The weights are the very numbers of tasks, in lowest terms, so that ECS, which keeps to the ratio of the weights, has nothing
-// to round. A fraction of a task stays on demand.
+// capacity divides the fleet between on-demand and Spot. The weights are the numbers of tasks in
+// lowest terms: ECS keeps to their ratio and has nothing to round. A fraction of a task stays on
+// demand.
 //
-// There is always a strategy, never a launch type: to change from one to the other would replace the service.
+// There is always a strategy, never a launch type: changing from one to the other replaces the
+// service.
 func capacity(p *params.Params) *[]*awsecs.CfnService_CapacityProviderStrategyItemProperty {
 	spotTasks := p.FleetSize * p.SpotShare / 100
 	var strategy []*awsecs.CfnService_CapacityProviderStrategyItemProperty

@@ -1,26 +1,16 @@
-package stacks
+package stacks_test
 
 import (
-	"flag"
 	"fmt"
 	"maps"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"squidfleet/internal/cfnspec"
+	"squidfleet/internal/doctest"
 	"squidfleet/params"
-)
-
-var update = flag.Bool("update", false, "write the table of changes and the execution policy into docs")
-
-// deployingDoc holds a table of what the change of each parameter does.
-const (
-	deployingDoc = "../docs/deploying.md"
-	changesBegin = "<!-- changes -->\n"
-	changesEnd   = "<!-- /changes -->\n"
 )
 
 // variant is the change of one parameter. Both sides are changes of cdk.json's context.
@@ -28,8 +18,6 @@ type variant struct {
 	key, change   string
 	before, after map[string]any
 }
-
-func only(key string, value any) map[string]any { return map[string]any{key: value} }
 
 // variants has at least one change of every parameter.
 var variants = []variant{
@@ -67,9 +55,11 @@ type effect string
 const (
 	nothing    effect = "nothing"
 	otherFleet effect = "another fleet beside the first, which stays until it is destroyed under its own name"
-	newNetwork effect = "**do not change it in place**: the tasks would move to a new network while the old one cannot be deleted. Deploy a second fleet under another `stackName`, then destroy the first"
-	endpoint   effect = "a new endpoint"
-	newPort    effect = "clients must use the new port; nobody can connect until the new tasks are healthy, and connections may be cut"
+	newNetwork effect = "**do not change it in place**: the tasks would move to a new network while the old one " +
+		"cannot be deleted. Deploy a second fleet under another `stackName`, then destroy the first"
+	endpoint effect = "a new endpoint"
+	newPort  effect = "clients must use the new port; nobody can connect until the new tasks are healthy, " +
+		"and connections may be cut"
 	clients    effect = "who may connect, at once"
 	redeployed effect = "every task is replaced as in a rotation: new egress addresses, old connections drain"
 	scaling    effect = "tasks are added or taken away; the others stay"
@@ -78,19 +68,31 @@ const (
 	oldLog     effect = "CloudWatch Logs deletes, or keeps, older events"
 )
 
-// effects are in the order in which a row tells them, the gravest first.
-var effects = []effect{otherFleet, newNetwork, endpoint, newPort, clients, redeployed, scaling, newSecret, lostSecret, oldLog, nothing}
+// effects are in the order of a row, the gravest first.
+var effects = []effect{
+	otherFleet, newNetwork, endpoint, newPort, clients, redeployed, scaling, newSecret, lostSecret, oldLog, nothing,
+}
 
-// rule says what is noticed when a resource is changed in place. Whether a change replaces the resource is AWS's own data, see package cfnspec.
+// rule says what is noticed when a resource is changed in place. Whether a change replaces the
+// resource is AWS's own data, see package cfnspec.
 type rule struct {
 	kind, property string
 	effect         effect
 }
 
-// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html: ECS starts new tasks when one of these is updated, except for the number of tasks.
-// https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html: rules hold at once.
+// ECS starts new tasks when it updates one of these, except for the number of tasks:
+//
+//	https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html
+//
+// Rules of security groups hold at once:
+//
+//	https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html
+//
+// Retention:
 // https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
-// The rest says "Update requires: No interruption" in the template reference, and nothing of it is in a connection's way.
+//
+// The template reference says "Update requires: No interruption" of the rest, and none of it is
+// in a connection's way.
 var rules = []rule{
 	{"AWS::ECS::Service", "TaskDefinition", redeployed},
 	{"AWS::ECS::Service", "NetworkConfiguration", redeployed},
@@ -114,18 +116,21 @@ var rules = []rule{
 	{"AWS::SQS::QueuePolicy", "PolicyDocument", nothing},
 }
 
-// comings are what is noticed when a resource is added, removed or replaced by another; what is not here is noticed by what refers to it.
+// comings are what is noticed when a resource is added, removed or replaced.
 var comings = map[string]struct{ added, removed, replaced effect }{
 	"AWS::EC2::VPC": {newNetwork, newNetwork, newNetwork},
 	"AWS::ElasticLoadBalancingV2::LoadBalancer": {replaced: endpoint},
 	"AWS::SecretsManager::Secret":               {newSecret, lostSecret, lostSecret},
 }
 
-// quiet are the types that may be added, removed or replaced without anybody's notice.
+// quiet are the types of which only what refers to them is noticed when they are added, removed
+// or replaced.
 var quiet = []string{
-	"AWS::EC2::InternetGateway", "AWS::EC2::Route", "AWS::EC2::RouteTable", "AWS::EC2::SecurityGroup", "AWS::EC2::SecurityGroupIngress", "AWS::EC2::Subnet", "AWS::EC2::SubnetRouteTableAssociation",
-	"AWS::EC2::VPCCidrBlock", "AWS::EC2::VPCGatewayAttachment", "AWS::ECS::TaskDefinition", "AWS::ElasticLoadBalancingV2::TargetGroup", "AWS::IAM::Role",
-	"AWS::SQS::Queue", "AWS::SQS::QueuePolicy", "AWS::Scheduler::Schedule", "AWS::Scheduler::ScheduleGroup",
+	"AWS::EC2::InternetGateway", "AWS::EC2::Route", "AWS::EC2::RouteTable", "AWS::EC2::SecurityGroup",
+	"AWS::EC2::SecurityGroupIngress", "AWS::EC2::Subnet", "AWS::EC2::SubnetRouteTableAssociation",
+	"AWS::EC2::VPCCidrBlock", "AWS::EC2::VPCGatewayAttachment", "AWS::ECS::TaskDefinition",
+	"AWS::ElasticLoadBalancingV2::TargetGroup", "AWS::IAM::Role", "AWS::SQS::Queue", "AWS::SQS::QueuePolicy",
+	"AWS::Scheduler::Schedule", "AWS::Scheduler::ScheduleGroup",
 }
 
 func TestEveryParameterHasItsRowInTheTableOfChanges(t *testing.T) {
@@ -134,7 +139,8 @@ func TestEveryParameterHasItsRowInTheTableOfChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	var table strings.Builder
-	table.WriteString("| parameter | change | in place | replaced | added, removed | what is noticed |\n|---|---|---|---|---|---|\n")
+	table.WriteString("| parameter | change | in place | replaced | added, removed | what is noticed |\n" +
+		"|---|---|---|---|---|---|\n")
 	rest := variants
 	for _, declared := range params.Declarations() {
 		rows := 0
@@ -143,52 +149,36 @@ func TestEveryParameterHasItsRowInTheTableOfChanges(t *testing.T) {
 			table.WriteString(row(t, spec, rest[0]))
 		}
 		if rows == 0 {
-			t.Errorf("no change of parameter %q is tried: add one to variants, in the order of the table of parameters", declared.Key)
+			t.Errorf("no change of parameter %q is tried: add one to variants, in the order of params", declared.Key)
 		}
 	}
 	if len(rest) > 0 {
 		t.Errorf("variant of %q: no such parameter, or out of order", rest[0].key)
 	}
-	text, err := os.ReadFile(deployingDoc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, section, found := strings.Cut(string(text), changesBegin)
-	section, after, closed := strings.Cut(section, changesEnd)
-	if !found || !closed {
-		t.Fatalf("%s: no %q and %q", deployingDoc, changesBegin, changesEnd)
-	}
-	if section == table.String() {
-		return
-	}
-	if !*update {
-		t.Fatalf("%s: the table is not that of the templates; run this test with -update. It should be\n%s", deployingDoc, table.String())
-	}
-	if err := os.WriteFile(deployingDoc, []byte(before+changesBegin+table.String()+changesEnd+after), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	doctest.Section(t, "..", "changes", table.String())
 }
 
-// row tells of one change.
+// row describes one change.
 func row(t *testing.T, spec cfnspec.Spec, v variant) string {
 	t.Helper()
 	before, after := synth(t, v.before), synth(t, v.after)
-	cells := func(inPlace, replaced, comes string, told []effect) string {
+	cells := func(inPlace, replaced, comes string, effects ...effect) string {
 		var noticed []string
-		for _, e := range told {
+		for _, e := range effects {
 			noticed = append(noticed, string(e))
 		}
-		return fmt.Sprintf("| `%s` | %s | %s | %s | %s | %s |\n", v.key, v.change, inPlace, replaced, comes, strings.Join(noticed, "; "))
+		return fmt.Sprintf("| `%s` | %s | %s | %s | %s | %s |\n",
+			v.key, v.change, inPlace, replaced, comes, strings.Join(noticed, "; "))
 	}
 	if v.key == "stackName" {
 		// CloudFormation knows a stack by its name and nothing else.
-		return cells("", "", "both stacks", []effect{otherFleet})
+		return cells("", "", "both stacks", otherFleet)
 	}
 	c := compare(t, spec, before, after)
 	if slices.Contains(c.effects, newNetwork) {
-		return cells("", "", "", []effect{newNetwork})
+		return cells("", "", "", newNetwork)
 	}
-	return cells(types(c.inPlace), types(c.replaced), types(append(c.added, c.removed...)), c.effects)
+	return cells(types(c.inPlace), types(c.replaced), types(append(c.added, c.removed...)), c.effects...)
 }
 
 // types names resources by their types, each once.
@@ -207,7 +197,8 @@ type comparison struct {
 	effects                           []effect
 }
 
-// compare finds out what becomes of each resource of both stacks, and of those that refer to one that is replaced.
+// compare finds what becomes of each resource of both stacks. A resource that refers to a
+// replaced one changes too.
 func compare(t *testing.T, spec cfnspec.Spec, before, after *assembly) comparison {
 	t.Helper()
 	old, recent := before.everything(), after.everything()
@@ -231,7 +222,10 @@ func compare(t *testing.T, spec cfnspec.Spec, before, after *assembly) compariso
 			if !existed || gone[id] {
 				continue
 			}
-			properties := changedProperties(was, r, func(reference string) bool { return gone[reference] }, after, id)
+			stack, _, _ := strings.Cut(id, "/")
+			properties := changedProperties(was, r, func(value any) bool {
+				return slices.ContainsFunc(after.references(stack, value), func(id string) bool { return gone[id] })
+			})
 			changed[id] = properties
 			for _, name := range properties {
 				if spec[r.Type].Properties[name].Replaces == cfnspec.Always {
@@ -254,7 +248,9 @@ func compare(t *testing.T, spec cfnspec.Spec, before, after *assembly) compariso
 				if spec[r.Type].Properties[name].Replaces == cfnspec.Sometimes {
 					t.Errorf("%s: a change of %s replaces the resource sometimes: no rule says when", id, name)
 				}
-				i := slices.IndexFunc(rules, func(one rule) bool { return one.kind == r.Type && one.property == name })
+				i := slices.IndexFunc(rules, func(one rule) bool {
+					return one.kind == r.Type && one.property == name
+				})
 				if i < 0 {
 					t.Errorf("%s of a %s changes: no rule says what is noticed of it", name, r.Type)
 					continue
@@ -286,27 +282,23 @@ func compare(t *testing.T, spec cfnspec.Spec, before, after *assembly) compariso
 // everything returns the resources of both stacks, with the stack's role before the logical id.
 func (a *assembly) everything() map[string]resource {
 	all := map[string]resource{}
-	for id, r := range a.network.Resources {
-		all["Network/"+id] = r
-	}
-	for id, r := range a.proxy.Resources {
-		all["Proxy/"+id] = r
+	for role, stack := range a.templates {
+		for id, r := range stack.Resources {
+			all[role+"/"+id] = r
+		}
 	}
 	return all
 }
 
-// changedProperties returns the properties that differ, or that refer to a resource that is replaced.
-func changedProperties(before, after resource, gone func(string) bool, a *assembly, id string) []string {
-	stack, _, _ := strings.Cut(id, "/")
-	names := maps.Clone(before.Properties)
-	if names == nil {
-		names = map[string]any{}
-	}
+// changedProperties returns the properties that differ, or whose value refers to a resource that
+// is gone.
+func changedProperties(before, after resource, gone func(value any) bool) []string {
+	names := map[string]any{}
+	maps.Copy(names, before.Properties)
 	maps.Copy(names, after.Properties)
 	var changed []string
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		value := after.Properties[name]
-		if !reflect.DeepEqual(before.Properties[name], value) || slices.ContainsFunc(a.references(stack, value), gone) {
+		if value := after.Properties[name]; !reflect.DeepEqual(before.Properties[name], value) || gone(value) {
 			changed = append(changed, name)
 		}
 	}
@@ -330,7 +322,7 @@ func (a *assembly) references(stack string, value any) []string {
 			return []string{stack + "/" + attribute[0].(string)}
 		}
 		if other, is := v["Fn::GetStackOutput"].(map[string]any); is {
-			return a.references("Network", a.network.Outputs[other["OutputName"].(string)].Value)
+			return a.references("Network", a.templates["Network"].Outputs[other["OutputName"].(string)].Value)
 		}
 		var all []string
 		for _, item := range v {
@@ -346,18 +338,22 @@ func TestReplacementSpreadsToWhatRefersToTheReplaced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The VPC's range stands in the VPC alone; its subnets name the VPC, and the proxy's stack names both by the network's outputs.
+	// The VPC's range is a property of the VPC alone. Its subnets refer to the VPC, and the
+	// proxy's stack refers to both by the network's outputs.
 	c := compare(t, spec, synth(t, nil), synth(t, only("vpcCidr", "10.1.0.0/16")))
 	var replaced []string
 	for _, r := range c.replaced {
 		replaced = append(replaced, r.Type)
 	}
-	for _, want := range []string{"AWS::EC2::VPC", "AWS::EC2::Subnet", "AWS::EC2::SecurityGroup", "AWS::ElasticLoadBalancingV2::TargetGroup"} {
+	for _, want := range []string{
+		"AWS::EC2::VPC", "AWS::EC2::Subnet", "AWS::EC2::SecurityGroup", "AWS::ElasticLoadBalancingV2::TargetGroup",
+	} {
 		if !slices.Contains(replaced, want) {
 			t.Errorf("no %s is replaced: %v", want, replaced)
 		}
 	}
-	if same := compare(t, spec, synth(t, nil), synth(t, nil)); len(same.inPlace)+len(same.replaced)+len(same.added)+len(same.removed) > 0 {
+	same := compare(t, spec, synth(t, nil), synth(t, nil))
+	if len(same.inPlace)+len(same.replaced)+len(same.added)+len(same.removed) > 0 {
 		t.Errorf("without a change: %+v", same)
 	}
 }

@@ -7,50 +7,42 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"squidfleet/params"
-	"squidfleet/proxyimage/container"
-	"squidfleet/squid"
+	"squidfleet/proxyimage"
 )
 
-// password is a user's secret. Its whole value is the password.
-type password struct {
-	user   string
-	secret awssecretsmanager.Secret
+// secret is one that ECS puts into the entrypoint's environment when a task starts. Its whole
+// value is the password or the key.
+type secret struct {
+	proxyimage.Secret
+	stored awssecretsmanager.Secret
 }
 
-// handed is a secret that ECS puts into the environment of the entrypoint when a task starts.
-type handed struct {
-	variable string
-	secret   awssecretsmanager.Secret
-}
+// Letters and digits have no meaning of their own in a shell or a URL.
+const (
+	passwordLength  = 32 // 190 bits
+	digestKeyLength = 64 // 381 bits
+)
 
-// passwordLength with letters and digits only makes 190 bits, and no character that a shell or a URL would take for its own.
-const passwordLength = 32
-
-// newPasswords makes a secret a user with a generated password, and none when the passwords are in the image. The password exists in Secrets Manager only: template and assembly
-// hold the request to generate it.
-func newPasswords(stack awscdk.Stack, p *params.Params) []password {
-	if p.Credentials != params.CredentialsSecretsManager {
-		return nil
-	}
-	scope := constructs.NewConstruct(stack, jsii.String("Passwords"))
-	var all []password
-	for _, user := range p.Users {
-		// With a prefix, because the CDK takes children named Resource and Default for more than names.
-		all = append(all, password{user, generated(scope, "Of-"+user, "Password of the proxy user "+user, passwordLength)})
+// newSecrets makes the secrets of the container's environment. Secrets Manager generates the
+// values. Template and assembly hold only the request to do so.
+func newSecrets(stack awscdk.Stack, p *params.Params) []secret {
+	var passwords constructs.Construct
+	var all []secret
+	for _, s := range proxyimage.Secrets(p) {
+		if s.User == "" {
+			const description = "Key of the nonces that the proxy's tasks hand out; " +
+				"several keys, separated by spaces: the first signs, all are accepted"
+			all = append(all, secret{s, generated(stack, "DigestKey", description, digestKeyLength)})
+			continue
+		}
+		if passwords == nil {
+			passwords = constructs.NewConstruct(stack, jsii.String("Passwords"))
+		}
+		// The prefix is there because the CDK gives children named Resource and Default a meaning.
+		all = append(all, secret{s,
+			generated(passwords, "Of-"+s.User, "Password of the proxy user "+s.User, passwordLength)})
 	}
 	return all
-}
-
-// digestKeyLength makes 381 bits.
-const digestKeyLength = 64
-
-// newDigestKey makes the key that all tasks sign and check nonces with, apart from the passwords: with a nonce made from a password, anybody who is challenged could guess offline. It is in Secrets Manager in both credential modes.
-// There is none where Squid itself checks credentials.
-func newDigestKey(stack awscdk.Stack, p *params.Params) awssecretsmanager.Secret {
-	if p.Digest != params.DigestFleet {
-		return nil
-	}
-	return generated(stack, "DigestKey", "Key of the nonces that the proxy's tasks hand out; several keys, separated by spaces: the first signs, all are accepted", digestKeyLength)
 }
 
 func generated(scope constructs.Construct, id, description string, length int) awssecretsmanager.Secret {
@@ -62,16 +54,4 @@ func generated(scope constructs.Construct, id, description string, length int) a
 		},
 		RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
 	})
-}
-
-// handOver lists what the tasks get to know.
-func handOver(passwords []password, digestKey awssecretsmanager.Secret) []handed {
-	var all []handed
-	for _, p := range passwords {
-		all = append(all, handed{squid.PasswordVariable(p.user), p.secret})
-	}
-	if digestKey != nil {
-		all = append(all, handed{container.EnvDigestKeys, digestKey})
-	}
-	return all
 }

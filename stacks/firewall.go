@@ -9,13 +9,15 @@ import (
 	"squidfleet/params"
 )
 
-// firewall keeps everybody but the clients off the load balancer, and everybody but the load balancer off the tasks: whoever reached a task directly could
-// claim any client address in a PROXY header.
+// firewall admits only the clients to the load balancer, and only the load balancer to the tasks.
+// A client that reached a task directly could claim any client address in a PROXY header.
 //
-// It is made of CloudFormation's own resources. The CDK's would leave the load balancer's group without an egress rule of its own, and EC2 takes a group without one for a group that may send anywhere.
+// It is made of CloudFormation's own resources. The CDK's construct leaves the load balancer's
+// group without an egress rule, and EC2 lets a group without one send anywhere.
 type firewall struct {
 	loadBalancer, tasks awsec2.CfnSecurityGroup
-	// fromLoadBalancer is the tasks' only ingress rule. It stands apart because the two groups name each other.
+	// fromLoadBalancer is the tasks' only ingress rule. It is a resource because the groups name
+	// each other.
 	fromLoadBalancer awsec2.CfnSecurityGroupIngress
 }
 
@@ -27,26 +29,28 @@ func newFirewall(n network, p *params.Params) firewall {
 		VpcId:               n.vpc.VpcId(),
 		SecurityGroupEgress: taskEgress(n, p),
 	})
-	f.loadBalancer = awsec2.NewCfnSecurityGroup(n.stack, jsii.String("LoadBalancerFirewall"), &awsec2.CfnSecurityGroupProps{
-		GroupDescription:     jsii.String("Load balancer of the proxy"),
-		VpcId:                n.vpc.VpcId(),
-		SecurityGroupIngress: clientIngress(p),
-		SecurityGroupEgress: &[]*awsec2.CfnSecurityGroup_EgressProperty{{
-			Description:                jsii.String("to the tasks, health checks included"),
-			DestinationSecurityGroupId: f.tasks.AttrGroupId(),
-			IpProtocol:                 jsii.String("tcp"),
-			FromPort:                   port,
-			ToPort:                     port,
-		}},
-	})
-	f.fromLoadBalancer = awsec2.NewCfnSecurityGroupIngress(n.stack, jsii.String("FromLoadBalancer"), &awsec2.CfnSecurityGroupIngressProps{
-		Description:           jsii.String("from the load balancer, health checks included"),
-		GroupId:               f.tasks.AttrGroupId(),
-		SourceSecurityGroupId: f.loadBalancer.AttrGroupId(),
-		IpProtocol:            jsii.String("tcp"),
-		FromPort:              port,
-		ToPort:                port,
-	})
+	f.loadBalancer = awsec2.NewCfnSecurityGroup(n.stack, jsii.String("LoadBalancerFirewall"),
+		&awsec2.CfnSecurityGroupProps{
+			GroupDescription:     jsii.String("Load balancer of the proxy"),
+			VpcId:                n.vpc.VpcId(),
+			SecurityGroupIngress: clientIngress(p),
+			SecurityGroupEgress: &[]*awsec2.CfnSecurityGroup_EgressProperty{{
+				Description:                jsii.String("to the tasks, health checks included"),
+				DestinationSecurityGroupId: f.tasks.AttrGroupId(),
+				IpProtocol:                 jsii.String("tcp"),
+				FromPort:                   port,
+				ToPort:                     port,
+			}},
+		})
+	f.fromLoadBalancer = awsec2.NewCfnSecurityGroupIngress(n.stack, jsii.String("FromLoadBalancer"),
+		&awsec2.CfnSecurityGroupIngressProps{
+			Description:           jsii.String("from the load balancer, health checks included"),
+			GroupId:               f.tasks.AttrGroupId(),
+			SourceSecurityGroupId: f.loadBalancer.AttrGroupId(),
+			IpProtocol:            jsii.String("tcp"),
+			FromPort:              port,
+			ToPort:                port,
+		})
 	return f
 }
 
@@ -69,7 +73,8 @@ func clientIngress(p *params.Params) *[]*awsec2.CfnSecurityGroup_IngressProperty
 	return &rules
 }
 
-// taskEgress opens the ports of the destinations; 443, by which a task fetches its image and passwords and sends its log; and 80, by which it asks for its own address.
+// taskEgress opens the ports of the destinations, and two that a task needs itself: 443 for its
+// image, its secrets and its log, 80 to ask for its own address.
 func taskEgress(n network, p *params.Params) *[]*awsec2.CfnSecurityGroup_EgressProperty {
 	var rules []*awsec2.CfnSecurityGroup_EgressProperty
 	open := func(protocol, description string, ports portRange) {
@@ -98,13 +103,15 @@ func taskEgress(n network, p *params.Params) *[]*awsec2.CfnSecurityGroup_EgressP
 	return &rules
 }
 
-// portRange is a range of ports, both ends in it.
+// portRange is a range of ports. Both ends belong to it.
 type portRange struct{ first, last int }
 
-// maxRanges is how many ranges the destinations may take of the 60 outbound rules that a security group holds, IPv4 and IPv6 counted apart.
+// maxRanges is how many ranges the destinations may take. A security group holds 60 outbound
+// rules for each of IPv4 and IPv6.
 const maxRanges = 50
 
-// egressPorts joins ports to ranges. It is a second line behind Squid's own rules: ports too scattered for a security group are left to Squid.
+// egressPorts joins ports to ranges. Ports too scattered for a security group are left to Squid's
+// own rules, which are the first line.
 func egressPorts(ports []int) []portRange {
 	slices.Sort(ports)
 	var ranges []portRange

@@ -8,7 +8,8 @@ import (
 	"squidfleet/params"
 )
 
-// newImage copies the build context in dir into the assembly; the CDK CLI builds and pushes the image when it deploys.
+// newImage copies the build context in dir into the assembly. The CDK CLI builds and pushes the
+// image when it deploys.
 func newImage(stack awscdk.Stack, p *params.Params, dir string) awsecrassets.DockerImageAsset {
 	platform := awsecrassets.Platform_LINUX_AMD64()
 	if p.Architecture == params.ARM64 {

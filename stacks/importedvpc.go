@@ -11,24 +11,30 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// importedNetwork finds the VPC that vpcId names, through the CDK CLI's context lookups: the first synth asks for them, later ones read cdk.context.json.
+// importedNetwork finds the VPC that vpcId names. The CDK CLI looks it up: the first synth asks,
+// later ones read the answer from cdk.context.json.
 func (in Input) importedNetwork(app awscdk.App) (network, error) {
 	id := in.Params.VpcID
 	if in.Account == "" || in.Region == "" {
-		return network{}, fmt.Errorf("vpcId: looking up %q needs an account and a region: give the AWS CLI's credentials and region, for instance with AWS_PROFILE or cdk --profile, "+
+		return network{}, fmt.Errorf("vpcId: looking up %q needs an account and a region: give the AWS CLI's "+
+			"credentials and region, for instance with AWS_PROFILE or cdk --profile, "+
 			"or leave vpcId out for a VPC of its own", id)
 	}
-	stack := in.proxyStack(app, &awscdk.Environment{Account: jsii.String(in.Account), Region: jsii.String(in.Region)})
+	stack := in.proxyStack(app, &awscdk.Environment{
+		Account: jsii.String(in.Account),
+		Region:  jsii.String(in.Region),
+	})
 	vpc := awsec2.Vpc_FromLookup(stack, jsii.String("Vpc"), &awsec2.VpcLookupOptions{
 		VpcId:             jsii.String(id),
 		ReturnVpnGateways: jsii.Bool(false),
 	})
 	ipv6 := lookUpIPv6(stack, id)
 	if failures := failedLookups(stack); len(failures) > 0 {
-		return network{}, fmt.Errorf("vpcId: looking up %q in account %s and region %s failed: %s; give the id of a VPC that is there, and credentials that may read it",
+		return network{}, fmt.Errorf("vpcId: looking up %q in account %s and region %s failed: %s; "+
+			"give the id of an existing VPC, and credentials that may read it",
 			id, in.Account, in.Region, strings.Join(failures, "; "))
 	}
-	// Until the lookup is done the CDK hands out a VPC of its own invention, with another id.
+	// Until the lookup is done the CDK returns a made-up VPC with another id.
 	if *vpc.VpcId() != id {
 		return network{stack: stack, pending: true}, nil
 	}
@@ -38,7 +44,10 @@ func (in Input) importedNetwork(app awscdk.App) (network, error) {
 		return network{}, err
 	}
 	// A load balancer takes one subnet a zone.
-	n.loadBalancerSubnets = &awsec2.SubnetSelection{SubnetType: awsec2.SubnetType_PUBLIC, OnePerAz: jsii.Bool(true)}
+	n.loadBalancerSubnets = &awsec2.SubnetSelection{
+		SubnetType: awsec2.SubnetType_PUBLIC,
+		OnePerAz:   jsii.Bool(true),
+	}
 	n.taskSubnets = n.loadBalancerSubnets
 
 	var err error
@@ -49,18 +58,19 @@ func (in Input) importedNetwork(app awscdk.App) (network, error) {
 		return network{}, err
 	}
 	if in.hasIPv6Clients() && len(ipv6) == 0 {
-		return network{}, fmt.Errorf("clientCidrs: holds IPv6 addresses, which cannot reach VPC %q: give the VPC and its public subnets IPv6 ranges and run \"cdk context --clear\", or remove them", id)
+		return network{}, fmt.Errorf("clientCidrs: holds IPv6 addresses, which cannot reach VPC %q: give the VPC "+
+			"and its public subnets IPv6 ranges and run \"cdk context --clear\", or remove them", id)
 	}
 	return n, nil
 }
 
-// failedLookups returns what the CDK CLI says about lookups that failed, each on one line. The CDK notes them as errors of the stack, which it would tell in its own words
-// after all was written.
+// failedLookups returns why lookups failed, each reason on one line. The CDK notes them as errors
+// of the stack and would report them itself only after everything is written.
 func failedLookups(stack awscdk.Stack) []string {
 	var failures []string
-	for _, entry := range *stack.Node().Metadata() {
-		if *entry.Type == "aws:cdk:error" {
-			failures = append(failures, strings.Join(strings.Fields(fmt.Sprint(entry.Data)), " "))
+	for _, note := range *stack.Node().Metadata() {
+		if *note.Type == "aws:cdk:error" {
+			failures = append(failures, strings.Join(strings.Fields(fmt.Sprint(note.Data)), " "))
 		}
 	}
 	slices.Sort(failures)
@@ -77,9 +87,10 @@ func checkPublicSubnets(id string, subnets []awsec2.ISubnet) error {
 	const fix = `add public subnets, run "cdk context --clear", or give another VPC`
 	switch len(found) {
 	case 0:
-		return fmt.Errorf("vpcId: %q has no public subnet, in which tasks could have addresses of their own: %s", id, fix)
+		return fmt.Errorf("vpcId: %q has no public subnet, and tasks need public addresses: %s", id, fix)
 	case 1:
-		return fmt.Errorf("vpcId: %q has public subnets in one zone only (%s), and the proxy needs two to outlive one: %s", id, found[0], fix)
+		return fmt.Errorf("vpcId: %q has public subnets in one zone only (%s), "+
+			"and the proxy needs two to outlive one: %s", id, found[0], fix)
 	}
 	return nil
 }
@@ -96,7 +107,8 @@ func subnetCidrs(id string, subnets []awsec2.ISubnet) ([]netip.Prefix, error) {
 	return cidrs, nil
 }
 
-// vpcCidrs returns every range of the VPC that has a subnet in it. The lookup tells the VPC's first range only; what stands in a further one stands in a subnet.
+// vpcCidrs returns every range of the VPC that has a subnet in it. The lookup gives only the
+// VPC's first range; everything in a further one is in a subnet.
 func vpcCidrs(vpc awsec2.IVpc, ipv6 []string) ([]netip.Prefix, error) {
 	first, err := netip.ParsePrefix(*vpc.VpcCidrBlock())
 	if err != nil {
@@ -129,7 +141,8 @@ func withoutContained(prefixes []netip.Prefix) []netip.Prefix {
 	return outer
 }
 
-// lookUpIPv6 returns the VPC's IPv6 ranges, which Vpc_FromLookup does not tell, and none before the lookup.
+// lookUpIPv6 returns the VPC's IPv6 ranges, which Vpc_FromLookup does not give. It returns none
+// before the lookup is done.
 func lookUpIPv6(stack awscdk.Stack, id string) []string {
 	const property = "Ipv6CidrBlocks"
 	result := awscdk.ContextProvider_GetValue(stack, &awscdk.GetContextValueOptions{

@@ -9,16 +9,17 @@ import (
 	"squidfleet/params"
 )
 
-// entry is where clients come in.
-type entry struct {
+// endpoint is where clients come in.
+type endpoint struct {
 	loadBalancer elb.NetworkLoadBalancer
 	listener     elb.NetworkListener
 	targets      elb.NetworkTargetGroup
 }
 
-func newLoadBalancer(n network, p *params.Params, f firewall, ipv6 bool) entry {
-	var e entry
-	// Only when it is needed: elsewhere IPv6 addresses that let nobody in would make clients wait before they try IPv4.
+func newLoadBalancer(n network, p *params.Params, f firewall, ipv6 bool) endpoint {
+	var e endpoint
+	// Only when it is needed: an IPv6 address that admits nobody makes clients wait before they
+	// try IPv4.
 	addressType := elb.IpAddressType_IPV4
 	if ipv6 {
 		addressType = elb.IpAddressType_DUAL_STACK
@@ -29,8 +30,9 @@ func newLoadBalancer(n network, p *params.Params, f firewall, ipv6 bool) entry {
 		InternetFacing: jsii.Bool(true),
 		IpAddressType:  addressType,
 		// A load balancer that is made without a security group can never have one.
-		SecurityGroups: &[]awsec2.ISecurityGroup{awsec2.SecurityGroup_FromSecurityGroupId(n.stack, jsii.String("EntryFirewall"), f.loadBalancer.AttrGroupId(), nil)},
-		// Every client sees every egress address, whichever zone its connection enters by.
+		SecurityGroups: &[]awsec2.ISecurityGroup{awsec2.SecurityGroup_FromSecurityGroupId(
+			n.stack, jsii.String("EntryFirewall"), f.loadBalancer.AttrGroupId(), nil)},
+		// Every client gets every egress address, whichever zone its connection enters by.
 		CrossZoneEnabled: jsii.Bool(true),
 	})
 	e.targets = elb.NewNetworkTargetGroup(n.stack, jsii.String("Targets"), &elb.NetworkTargetGroupProps{
@@ -38,12 +40,14 @@ func newLoadBalancer(n network, p *params.Params, f firewall, ipv6 bool) entry {
 		Port:       jsii.Number(p.ListenerPort),
 		Protocol:   elb.Protocol_TCP,
 		TargetType: elb.TargetType_IP,
-		// The PROXY header tells the client's address. Connections come from the load balancer's own address, so that the tasks' security group can
-		// name its group and a client may use the proxy from inside the VPC too.
+		// The PROXY header carries the client's address. Connections come from the load
+		// balancer's own, so that the tasks' security group can name its group, and clients
+		// inside the VPC can use the proxy too.
 		ProxyProtocolV2:  jsii.Bool(true),
 		PreserveClientIp: jsii.Bool(false),
 		CrossZoneEnabled: jsii.Bool(true),
-		// New connections go on coming to a deregistered task for a while; the last of them may finish within drainTimeout, too. Then all are cut rather than left to hang.
+		// A deregistered task gets new connections for a while, and the last of them has the
+		// drainTimeout too. Then all are cut rather than left to hang.
 		DeregistrationDelay:   awscdk.Duration_Seconds(jsii.Number(p.DeregistrationDelay().Seconds())),
 		ConnectionTermination: jsii.Bool(true),
 		HealthCheck: &elb.HealthCheck{

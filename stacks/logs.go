@@ -8,7 +8,7 @@ import (
 	"squidfleet/params"
 )
 
-// newLog makes the group of the tasks' log streams. It goes with the stack.
+// newLog makes the group of the tasks' log streams. It is deleted with the stack.
 func newLog(stack awscdk.Stack, p *params.Params) awslogs.CfnLogGroup {
 	group := awslogs.NewCfnLogGroup(stack, jsii.String("Log"), &awslogs.CfnLogGroupProps{
 		RetentionInDays: jsii.Number(p.LogRetentionDays),

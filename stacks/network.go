@@ -15,13 +15,14 @@ type network struct {
 	// stack is where the fleet's other resources go.
 	stack awscdk.Stack
 	vpc   awsec2.IVpc
-	// The load balancer and the tasks have subnets of their own where we make the VPC, so that a task can tell the load balancer's
-	// connections from any other by the sender's address.
+	// In a VPC that we make, the load balancer and the tasks have subnets of their own. A task
+	// can then tell the load balancer's connections by the sender's address.
 	loadBalancerSubnets, taskSubnets *awsec2.SubnetSelection
 	loadBalancerCidrs                []netip.Prefix
 	// vpcCidrs are the addresses inside the VPC: the tasks refuse them as destinations.
 	vpcCidrs []netip.Prefix
-	// imported says that the VPC is not of our making: tasks may have IPv6 addresses in it, and a resolver that is not Amazon's.
+	// imported says that we did not make the VPC: tasks may have IPv6 addresses and another
+	// resolver than Amazon's.
 	imported bool
 	// pending says that the VPC is yet to be looked up; only stack is set then.
 	pending bool
@@ -34,13 +35,15 @@ func (in Input) network(app awscdk.App) (network, error) {
 	return in.ownNetwork(app), nil
 }
 
-// zones is how many availability zones a VPC of our own spans: the fewest with which the proxy outlives one.
+// zones is how many availability zones our own VPC spans: the fewest with which the proxy
+// outlives one.
 const zones = 2
 
 // loadBalancerMask is that of the smallest subnet a load balancer is allowed in.
 const loadBalancerMask = 28
 
-// ownNetwork makes a VPC that holds nothing private: tasks need public addresses, so there is no NAT gateway and every subnet is public.
+// ownNetwork makes a VPC that holds nothing private. Tasks need public addresses, so every subnet
+// is public and there is no NAT gateway.
 func (in Input) ownNetwork(app awscdk.App) network {
 	stack := awscdk.NewStack(app, jsii.String(in.Params.StackName+"-Network"), &awscdk.StackProps{
 		Description: jsii.String("Squidfleet: the network of a forward proxy"),
@@ -50,7 +53,8 @@ func (in Input) ownNetwork(app awscdk.App) network {
 			Name:       jsii.String(name),
 			SubnetType: awsec2.SubnetType_PUBLIC,
 			CidrMask:   jsii.Number(mask),
-			// Tasks and load balancer ask for their addresses themselves; nothing else gets one by accident.
+			// Tasks and load balancer ask for their addresses themselves; nothing else gets one
+			// by accident.
 			MapPublicIpOnLaunch: jsii.Bool(false),
 		}
 	}
@@ -63,7 +67,8 @@ func (in Input) ownNetwork(app awscdk.App) network {
 			// A quarter of the VPC a zone.
 			public("Tasks", in.Params.VpcCidr.Bits()+2),
 		},
-		// Emptying the default security group takes a Lambda function; nothing of ours is in that group.
+		// Emptying the default security group takes a Lambda function, and nothing of ours is in
+		// that group.
 		RestrictDefaultSecurityGroup: jsii.Bool(false),
 	})
 	n := network{
@@ -86,17 +91,20 @@ func (in Input) hasIPv6Clients() bool {
 	return slices.ContainsFunc(in.Params.ClientCidrs, func(p netip.Prefix) bool { return p.Addr().Is6() })
 }
 
-// openToIPv6 gives the load balancer's subnets, and no others, IPv6 addresses and a route. Tasks stay without: they are reached over IPv4, and could not be made to
-// connect to an IPv6 address inside the VPC, which Amazon chooses too late to be refused by Squid.
+// openToIPv6 gives IPv6 addresses and a route to the load balancer's subnets only. Tasks are
+// reached over IPv4. Without IPv6 they cannot connect to IPv6 addresses inside the VPC, which
+// Squid could not refuse, because Amazon chooses the range after squid.conf is written.
 //
-// It does so whether there are IPv6 clients or not. Otherwise removing the last of them would take away addresses that the load balancer still holds, which fails.
+// It does so even without IPv6 clients. Removing the last of them would otherwise take away
+// addresses that the load balancer still holds, which fails.
 func openToIPv6(stack awscdk.Stack, vpc awsec2.Vpc, selection *awsec2.SubnetSelection) {
 	block := awsec2.NewCfnVPCCidrBlock(stack, jsii.String("Ipv6Block"), &awsec2.CfnVPCCidrBlockProps{
 		VpcId:                       vpc.VpcId(),
 		AmazonProvidedIpv6CidrBlock: jsii.Bool(true),
 	})
 	// Amazon gives a VPC a /56; a subnet takes a /64.
-	blocks := awscdk.Fn_Cidr(awscdk.Fn_Select(jsii.Number(0), vpc.VpcIpv6CidrBlocks()), jsii.Number(zones), jsii.String("64"))
+	whole := awscdk.Fn_Select(jsii.Number(0), vpc.VpcIpv6CidrBlocks())
+	blocks := awscdk.Fn_Cidr(whole, jsii.Number(zones), jsii.String("64"))
 	for i, subnet := range *vpc.SelectSubnets(selection).Subnets {
 		cfn := subnet.Node().DefaultChild().(awsec2.CfnSubnet)
 		cfn.SetIpv6CidrBlock(awscdk.Fn_Select(jsii.Number(i), blocks))

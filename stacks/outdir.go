@@ -10,26 +10,29 @@ import (
 	"strings"
 )
 
-// outdir is the directory that a cloud assembly is written to. Whatever goes wrong, it holds the last complete assembly: the CDK writes to a directory inside it, and
-// what was written there moves up once it is complete.
+// outdir is the directory that a cloud assembly is written to. It holds the last complete
+// assembly even after an error: the CDK writes to a directory inside it, and the files move up
+// once all are written.
 //
-// An assembly that only asks the CDK CLI to look something up has to stand where the complete one stands, because that is where the CLI reads the question. What it covers is
-// kept aside until the CLI runs the app again, with the answer.
+// An assembly that only asks the CDK CLI to look something up has to take the place of the
+// complete one, because the CLI reads the question there. The files that it covers are kept aside
+// until the CLI runs the app again, with the answer.
 type outdir struct {
 	dir   string
-	work  string // inside dir, so that a move is a change of names and never a copy
+	work  string // inside dir, so that moving is renaming
 	aside string // exists while dir holds a question
 	made  bool   // dir was not there before
 }
 
 const (
 	manifest = "manifest.json"
-	question = ".question" // in aside: the names in dir that belong to the question, one a line
+	question = ".question" // in aside: the names of the question's files in dir, one a line
 )
 
 func openOutdir(dir string) (*outdir, error) {
 	failed := func(err error) (*outdir, error) {
-		return nil, fmt.Errorf("the directory for the assembly: %w; give another one, for instance with cdk --output", err)
+		return nil, fmt.Errorf("the directory for the assembly: %w; "+
+			"give another one, for instance with cdk --output", err)
 	}
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -49,13 +52,14 @@ func openOutdir(dir string) (*outdir, error) {
 	return o, nil
 }
 
-// publish moves what was written into place.
+// publish moves the written files into place.
 func (o *outdir) publish() error {
 	names, err := contents(o.work)
 	if err != nil {
 		return err
 	}
-	// Without a manifest there is no assembly, and between the first and the last move there must be none.
+	// Without a manifest there is no assembly, and between the first and the last move there must
+	// be none.
 	if err := os.Remove(filepath.Join(o.dir, manifest)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -84,7 +88,8 @@ func (o *outdir) publishQuestion() error {
 	return move(names, o.work, o.dir)
 }
 
-// withdrawQuestion takes a question out of dir, if there is one, and brings back what it covered.
+// withdrawQuestion removes a question from dir, if there is one, and brings back the files it
+// covered.
 func (o *outdir) withdrawQuestion() error {
 	list, err := os.ReadFile(filepath.Join(o.aside, question))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -107,21 +112,22 @@ func (o *outdir) withdrawQuestion() error {
 	return os.RemoveAll(o.aside)
 }
 
-// discard forgets what was not published.
+// discard removes what was not published.
 func (o *outdir) discard() error {
 	err := os.RemoveAll(o.work)
 	if o.made {
-		os.Remove(o.dir) // which does nothing to a directory that holds anything
+		os.Remove(o.dir) // does nothing unless the directory is empty
 	}
 	return err
 }
 
-// contents returns the names of an assembly's files and directories, the manifest last, because it is what makes an assembly of the rest.
+// contents returns the names of an assembly's files and directories. The manifest is last,
+// because it makes an assembly of the rest.
 func contents(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	var names, last []string
-	for _, entry := range entries {
-		switch name := entry.Name(); name {
+	for _, found := range entries {
+		switch name := found.Name(); name {
 		case question:
 		case manifest:
 			last = append(last, name)
@@ -132,14 +138,14 @@ func contents(dir string) ([]string, error) {
 	return append(names, last...), err
 }
 
-// move moves files and directories, and replaces what has the same name.
+// move moves files and directories and replaces those of the same name.
 func move(names []string, from, to string) error {
 	for _, name := range names {
 		old, new := filepath.Join(from, name), filepath.Join(to, name)
 		if os.Rename(old, new) == nil {
 			continue
 		}
-		// A directory takes the place of nothing but an empty one.
+		// A directory can only replace an empty one.
 		if err := os.RemoveAll(new); err != nil {
 			return err
 		}

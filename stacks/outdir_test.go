@@ -2,44 +2,67 @@ package stacks
 
 import (
 	"errors"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"testing"
 )
 
-// write writes one file for each name, below dir.
+// write writes a file for each name, below dir.
 func write(t *testing.T, dir string, content map[string]string) {
 	t.Helper()
 	for name, text := range content {
 		path := filepath.Join(dir, name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
+		err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644))
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
+// holds compares the files below dir with their wanted content.
 func holds(t *testing.T, dir string, want map[string]string) {
 	t.Helper()
-	if got := files(t, dir); !maps.Equal(got, want) {
+	got := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, found fs.DirEntry, err error) error {
+		if err != nil || found.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		name, _ := filepath.Rel(dir, path)
+		got[name] = string(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !maps.Equal(got, want) {
 		t.Errorf("%s holds %v, want %v", dir, got, want)
 	}
 }
 
 var (
-	lastOne = map[string]string{"manifest.json": "last", "tree.json": "last", "asset.1/squid.conf": "last", "synth.lock": "the CLI's", "notes.txt": "a person's"}
-	nextOne = map[string]string{"manifest.json": "next", "tree.json": "next", "asset.1/squid.conf": "next", "asset.2/squid.conf": "next"}
-	asked   = map[string]string{"manifest.json": "question", "tree.json": "question", "Fleet-Proxy.template.json": "question"}
+	lastOne = map[string]string{
+		"manifest.json": "last", "tree.json": "last", "asset.1/squid.conf": "last",
+		"synth.lock": "the CLI's", "notes.txt": "a person's",
+	}
+	nextOne = map[string]string{
+		"manifest.json": "next", "tree.json": "next", "asset.1/squid.conf": "next", "asset.2/squid.conf": "next",
+	}
+	asked = map[string]string{
+		"manifest.json": "question", "tree.json": "question", "Fleet-Proxy.template.json": "question",
+	}
 )
 
-// union returns the content of both, the second one's where both have a name.
+// union returns the files of both. The second one's content wins.
 func union(a, b map[string]string) map[string]string {
 	both := maps.Clone(a)
 	maps.Copy(both, b)
 	return both
 }
 
-// run is one run of the app, which ends in publishing, in asking, or in an error.
+// run does what a run of the app does. It publishes or, without publish, ends with an error.
 func run(t *testing.T, dir string, written map[string]string, publish func(*outdir) error) {
 	t.Helper()
 	o, err := openOutdir(dir)

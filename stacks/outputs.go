@@ -12,36 +12,46 @@ import (
 	"squidfleet/params"
 )
 
-// addOutputs tells what a person needs to use the fleet, as commands to paste where it can. Their ids are API, too.
-func addOutputs(stack awscdk.Stack, p *params.Params, e entry, s service, log awslogs.CfnLogGroup, passwords []password, r *rotation) {
-	output := func(id, description, value string) {
+// addOutputs writes what a user of the fleet needs, where possible as commands to paste. The
+// outputs' ids are API, too.
+func addOutputs(stack awscdk.Stack, p *params.Params, e endpoint, s service, log awslogs.CfnLogGroup,
+	secrets []secret, r *rotation) {
+	output := func(id, description, format string, arguments ...any) {
 		awscdk.NewCfnOutput(stack, jsii.String(id), &awscdk.CfnOutputProps{
 			Description: jsii.String(description),
-			Value:       jsii.String(value),
+			Value:       jsii.Sprintf(format, arguments...),
 		})
 	}
-	endpoint := fmt.Sprintf("%s:%d", *e.loadBalancer.LoadBalancerDnsName(), p.ListenerPort)
-	output("Endpoint", "Host and port of the proxy", endpoint)
+	address := fmt.Sprintf("%s:%d", *e.loadBalancer.LoadBalancerDnsName(), p.ListenerPort)
+	output("Endpoint", "Host and port of the proxy", "%s", address)
 	if url := tryURL(p); url != "" {
-		output("TryIt", "Asks for the password and shows an egress address", fmt.Sprintf("curl --proxy http://%s --proxy-digest --proxy-user %s %s", endpoint, p.Users[0], url))
+		output("TryIt", "Asks for the password and shows an egress address",
+			"curl --proxy http://%s --proxy-digest --proxy-user %s %s", address, p.Users[0], url)
 	}
 	var ids []string
-	for _, password := range passwords {
-		id := passwordOutput(password.user, ids)
+	for _, s := range secrets {
+		if s.User == "" {
+			continue
+		}
+		id := passwordOutput(s.User, ids)
 		ids = append(ids, id)
-		output(id, "Shows the password of the user "+password.user,
-			fmt.Sprintf("aws secretsmanager get-secret-value --region %s --secret-id %s --query SecretString --output text", *stack.Region(), *password.secret.SecretArn()))
+		output(id, "Shows the password of the user "+s.User,
+			"aws secretsmanager get-secret-value --region %s --secret-id %s --query SecretString --output text",
+			*stack.Region(), *s.stored.SecretArn())
 	}
-	output("LogGroup", "Log group of the tasks", *log.Ref())
-	output("FollowLog", "Shows the log as it is written", fmt.Sprintf("aws logs tail --region %s --follow %s", *stack.Region(), *log.Ref()))
-	output("ClusterName", "ECS cluster of the fleet", *s.cluster.Ref())
-	output("ServiceName", "ECS service of the fleet", *s.service.AttrName())
+	output("LogGroup", "Log group of the tasks", "%s", *log.Ref())
+	output("FollowLog", "Shows the log as it is written",
+		"aws logs tail --region %s --follow %s", *stack.Region(), *log.Ref())
+	output("ClusterName", "ECS cluster of the fleet", "%s", *s.cluster.Ref())
+	output("ServiceName", "ECS service of the fleet", "%s", *s.service.AttrName())
 	if r != nil {
-		output("RotationFailures", "Queue of the rotations that could not be started; empty when all is well", *r.failures.QueueUrl())
+		output("RotationFailures", "Queue of the rotations that could not be started; empty when all is well",
+			"%s", *r.failures.QueueUrl())
 	}
 }
 
-// tryURL is a page of Amazon's that shows the address of whoever asks, by a scheme that the fleet's ports allow; "" when they allow neither.
+// tryURL returns a page of Amazon's that shows the client's address, with a scheme that the
+// fleet's ports allow. It returns "" if they allow none.
 func tryURL(p *params.Params) string {
 	const host = "checkip.amazonaws.com"
 	switch {
@@ -53,7 +63,8 @@ func tryURL(p *params.Params) string {
 	return ""
 }
 
-// passwordOutput makes an output id, which has letters and digits only, of a user name, which has more; a number keeps apart those that become the same.
+// passwordOutput makes an output id from a user name. Only letters and digits are left of it; a
+// number keeps equal ids apart.
 func passwordOutput(user string, taken []string) string {
 	plain := "PasswordOf" + strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {

@@ -8,16 +8,18 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// newExecutionRole makes the role with which ECS itself prepares a task: it pulls the image, hands over the secrets and writes the log. The program in the
-// container has no role at all.
+// newExecutionRole makes the role with which ECS prepares a task: it pulls the image, reads the
+// secrets and writes the log. The program in the container has no role.
 //
-// The policies are part of the role, so that they are there before anything uses it.
-func newExecutionRole(stack awscdk.Stack, image awsecrassets.DockerImageAsset, log awslogs.CfnLogGroup, secrets []handed) awsiam.Role {
+// The policies are part of the role, so that they exist before anything uses it.
+func newExecutionRole(stack awscdk.Stack, image awsecrassets.DockerImageAsset, log awslogs.CfnLogGroup,
+	secrets []secret) awsiam.Role {
 	policies := map[string]awsiam.PolicyDocument{
 		"PullImage": policy(
 			// Asking for a registry login cannot be limited to a repository.
 			allow([]string{"ecr:GetAuthorizationToken"}, "*"),
-			allow([]string{"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"}, *image.Repository().RepositoryArn()),
+			allow([]string{"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"},
+				*image.Repository().RepositoryArn()),
 		),
 		// The ARN of a log group ends in ":*", which stands for its streams.
 		"WriteLog": policy(allow([]string{"logs:CreateLogStream", "logs:PutLogEvents"}, *log.AttrArn())),
@@ -25,7 +27,7 @@ func newExecutionRole(stack awscdk.Stack, image awsecrassets.DockerImageAsset, l
 	if len(secrets) > 0 {
 		var arns []string
 		for _, s := range secrets {
-			arns = append(arns, *s.secret.SecretArn())
+			arns = append(arns, *s.stored.SecretArn())
 		}
 		policies["ReadSecrets"] = policy(allow([]string{"secretsmanager:GetSecretValue"}, arns...))
 	}

@@ -13,16 +13,18 @@ import (
 	"squidfleet/params"
 )
 
-// rotation is what replaces every task from time to time.
+// rotation replaces every task from time to time.
 type rotation struct {
 	// failures receives each rotation that could not be started.
 	failures awssqs.Queue
 }
 
-// updateService is the universal target that calls ECS's UpdateService. The service answers to exactly this spelling of it.
+// updateService is the universal target that calls ECS's UpdateService. Only this spelling of it
+// works.
 const updateService = "arn:aws:scheduler:::aws-sdk:ecs:updateService"
 
-// newRotation has EventBridge Scheduler start a new deployment every rotateEvery; it returns nil when rotateEvery is off. The first is started as soon as the schedule exists.
+// newRotation has EventBridge Scheduler start a new deployment every rotateEvery, the first as
+// soon as the schedule exists. It returns nil if rotateEvery is off.
 func newRotation(stack awscdk.Stack, p *params.Params, s service) *rotation {
 	if p.RotateEvery == 0 {
 		return nil
@@ -33,12 +35,13 @@ func newRotation(stack awscdk.Stack, p *params.Params, s service) *rotation {
 		RetentionPeriod: awscdk.Duration_Days(jsii.Number(14)),
 		RemovalPolicy:   awscdk.RemovalPolicy_DESTROY,
 	})
-	// A group of its own, because a role can be tied to the schedules of a group, but not to a schedule: Scheduler tries the role before the schedule exists.
+	// A role can be tied to the schedules of a group, but not to one schedule: Scheduler tries
+	// the role before the schedule exists.
 	group := awsscheduler.NewCfnScheduleGroup(stack, jsii.String("RotationGroup"), nil)
 	role := awsiam.NewRole(stack, jsii.String("RotationRole"), &awsiam.RoleProps{
 		Description: jsii.String("EventBridge Scheduler rotates the tasks of the proxy"),
 		AssumedBy: awsiam.NewServicePrincipal(jsii.String("scheduler.amazonaws.com"), &awsiam.ServicePrincipalOpts{
-			// Nobody else's schedule can borrow the role.
+			// No other schedule can use the role.
 			Conditions: &map[string]any{"StringEquals": map[string]any{
 				"aws:SourceAccount": stack.Account(),
 				"aws:SourceArn":     group.AttrArn(),
@@ -73,7 +76,8 @@ func newRotation(stack awscdk.Stack, p *params.Params, s service) *rotation {
 	return &rotation{failures: failures}
 }
 
-// rate writes a schedule expression in the largest unit that fits; Scheduler wants "hour" for one and "hours" for more. The parameter is a whole number of minutes.
+// rate writes a whole number of minutes as a schedule expression, in the largest unit that fits.
+// Scheduler wants "hour" for one and "hours" for more.
 func rate(every time.Duration) string {
 	unit, name := time.Minute, "minute"
 	switch {

@@ -8,8 +8,9 @@ import (
 	"syscall"
 )
 
-// Run runs a synth and returns the program's exit status: 0, or 1 after an error, which it prints; a signal that ends the synth early gives 128 and its number, as in a shell. The
-// caller ends the program with it, so that nothing leaves the program past the end of the CDK's Node.js.
+// Run runs a synth, prints its error and returns the program's exit status: 0, or 1 after an
+// error. A signal that ends the synth early gives 128 and its number, as in a shell. The CDK's
+// Node.js has ended when Run returns.
 func Run(synth func(context.Context) error) int {
 	defer Close()
 	return status(synth)
@@ -25,7 +26,7 @@ func status(synth func(context.Context) error) (code int) {
 		if code == 0 || ctx.Err() == nil {
 			return
 		}
-		recover() // Ctrl-C ends Node.js, too, and that is a panic here.
+		recover() // Ctrl-C ends Node.js too, which panics here.
 		code = 128 + int(syscall.SIGTERM)
 		if interrupted.Err() != nil {
 			code = 128 + int(syscall.SIGINT)

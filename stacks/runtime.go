@@ -20,15 +20,17 @@ type App struct {
 	question bool
 }
 
-// NewApp returns an app whose assembly depends on the parameters alone, and which writes one only when it is synthesised: by itself the CDK would also write one when
-// the program ends with an error. The CDK CLI tells the directory to write to and the context; dir, unless it is empty, goes before the CLI's, and context is added to the CLI's.
+// NewApp returns an app whose assembly depends on the parameters alone. It writes one only in
+// Synth: the CDK by itself also writes one when the program ends with an error.
 //
-// The error says that the machine lacks what a synth needs: the directory, or Node.js.
+// The CDK CLI gives the directory and the context. A dir that is not empty replaces the CLI's;
+// context is added to the CLI's. NewApp returns an error if the directory or Node.js is missing.
 func NewApp(dir string, context map[string]any) (*App, error) {
-	// Found missing by the CDK, it would be a panic.
+	// The CDK panics if there is no Node.js.
 	if node := cmp.Or(os.Getenv("JSII_NODE"), "node"); os.Getenv("JSII_RUNTIME") == "" {
 		if _, err := exec.LookPath(node); err != nil {
-			return nil, fmt.Errorf("Node.js, which the CDK runs on, is not there: %w; start the CDK with make or npx, which find what npm ci installs, or put a node on PATH", err)
+			return nil, fmt.Errorf("Node.js, which the CDK runs on, is not there: %w; start the CDK with make or npx, "+
+				"which find what npm ci installs, or put a node on PATH", err)
 		}
 	}
 	if err := relayStderr(); err != nil {
@@ -44,15 +46,16 @@ func NewApp(dir string, context map[string]any) (*App, error) {
 		StackTraces:          jsii.Bool(false),
 		PostCliContext:       &map[string]any{"aws:cdk:disable-creation-stack-traces": true},
 		PerformanceReporting: jsii.Bool(false),
-		// A resource in every template that tells AWS which constructs it was made with.
+		// This would add a resource to every template that reports the constructs it was made
+		// with to AWS.
 		AnalyticsReporting: jsii.Bool(false),
 		Context:            &context,
 		Outdir:             jsii.String(outdir.work),
 	})}, nil
 }
 
-// Synth writes the app's assembly. The error says that the CDK's validation, which includes AWS's own rules for templates, found something wrong; what that
-// is stands on stderr by then.
+// Synth writes the app's assembly. It returns an error if the CDK's validation, which includes
+// AWS's own rules for templates, fails. The CDK has then printed the reasons on stderr.
 func (a *App) Synth() (err error) {
 	defer func() {
 		problem := recover()
@@ -62,7 +65,7 @@ func (a *App) Synth() (err error) {
 		if !strings.HasPrefix(fmt.Sprint(problem), "ValidationFailed: ") {
 			panic(problem)
 		}
-		err = errors.New("the stacks are not valid, as told above; nothing was synthesised")
+		err = errors.New("the stacks are not valid, see above; nothing was synthesised")
 	}()
 	a.App.Synth(nil)
 	publish := a.outdir.publish
@@ -75,10 +78,12 @@ func (a *App) Synth() (err error) {
 	return a.Discard()
 }
 
-// Discard removes what Synth has not made an assembly of. It must be called before the program ends, however it ends: unless Synth returned nil, the directory is then as it was.
+// Discard removes what Synth has not published. Call it before the program ends, however it ends.
+// Unless Synth returned nil, the directory is then as it was.
 func (a *App) Discard() error { return a.outdir.discard() }
 
-// Close ends the CDK's Node.js process, which must be done before the program ends, and passes on whatever it still has to say.
+// Close ends the CDK's Node.js process and passes on the rest of its messages. Call it before the
+// program ends.
 func Close() {
 	jsii.Close()
 	if relayed != nil {

@@ -7,21 +7,22 @@ import (
 	"squidfleet/params"
 )
 
-// service is the running fleet.
+// service runs the tasks.
 type service struct {
 	cluster awsecs.CfnCluster
 	service awsecs.CfnService
 }
 
-// platformVersion is pinned, although it is what LATEST means today: the fleet is replaced every rotateEvery, and a new platform should
-// come with a deployment, not with whichever rotation is next.
+// platformVersion is what LATEST means today. It is pinned so that a new platform comes with a
+// deployment and not with the next rotation.
 const platformVersion = "1.4.0"
 
-func newService(n network, p *params.Params, task awsecs.CfnTaskDefinition, f firewall, e entry) service {
+func newService(n network, p *params.Params, task awsecs.CfnTaskDefinition, f firewall, e endpoint) service {
 	var s service
 	s.cluster = awsecs.NewCfnCluster(n.stack, jsii.String("Cluster"), &awsecs.CfnClusterProps{
 		CapacityProviders: &[]any{onDemand, spot},
-		// Container Insights are billed by the metric; the load balancer's and the service's own metrics are not.
+		// Container Insights are billed by the metric; the load balancer's and the service's own
+		// metrics are not.
 		ClusterSettings: &[]*awsecs.CfnCluster_ClusterSettingsProperty{{
 			Name:  jsii.String("containerInsights"),
 			Value: jsii.String("disabled"),
@@ -35,7 +36,7 @@ func newService(n network, p *params.Params, task awsecs.CfnTaskDefinition, f fi
 		PlatformVersion:          jsii.String(platformVersion),
 		NetworkConfiguration: &awsecs.CfnService_NetworkConfigurationProperty{
 			AwsvpcConfiguration: &awsecs.CfnService_AwsVpcConfigurationProperty{
-				// The address of its own that makes a task worth having.
+				// The task's own egress address.
 				AssignPublicIp: jsii.String("ENABLED"),
 				SecurityGroups: &[]*string{f.tasks.AttrGroupId()},
 				Subnets:        n.vpc.SelectSubnets(n.taskSubnets).SubnetIds,
@@ -47,7 +48,8 @@ func newService(n network, p *params.Params, task awsecs.CfnTaskDefinition, f fi
 			ContainerPort:  jsii.Number(p.ListenerPort),
 		}},
 		DeploymentConfiguration: &awsecs.CfnService_DeploymentConfigurationProperty{
-			// The new tasks serve before the first old one leaves: there are never fewer than fleetSize.
+			// The new tasks serve before the first old one leaves: there are always at least
+			// fleetSize.
 			MinimumHealthyPercent: jsii.Number(100),
 			MaximumPercent:        jsii.Number(200),
 			DeploymentCircuitBreaker: &awsecs.CfnService_DeploymentCircuitBreakerProperty{
@@ -62,8 +64,9 @@ func newService(n network, p *params.Params, task awsecs.CfnTaskDefinition, f fi
 		EnableEcsManagedTags: jsii.Bool(true),
 		PropagateTags:        jsii.String("SERVICE"),
 	})
-	// ECS refuses a target group that no load balancer uses, and a task that is up before the firewall lets the health check through counts as unhealthy. Nothing in the
-	// service refers to either.
+	// ECS refuses a target group that no load balancer uses. A task that starts before the
+	// firewall admits the health check counts as unhealthy. Nothing in the service refers to
+	// either.
 	s.service.Node().AddDependency(e.listener, f.fromLoadBalancer)
 	return s
 }

@@ -1,8 +1,9 @@
 // Package stacks turns the parameters of one fleet into its CloudFormation stacks.
 //
-// A fleet has a stack <stackName>-Proxy and, unless it runs in an imported VPC, a stack <stackName>-Network. Construct ids are API: CloudFormation knows a
-// resource by the id that the CDK derives from them, so that renaming one replaces the resource. No resource is given a name of its own,
-// which lets any number of fleets live side by side in one account.
+// A fleet has a stack <stackName>-Proxy and, unless it runs in an imported VPC, a stack
+// <stackName>-Network. Construct ids are API: CloudFormation knows a resource by the id that the
+// CDK derives from them, so renaming one replaces the resource. No resource has a physical name,
+// so an account can hold any number of fleets.
 package stacks
 
 import (
@@ -20,20 +21,22 @@ import (
 	"squidfleet/squid"
 )
 
-// Input is what the stacks of one fleet are made of.
+// Input is what the stacks of a fleet are made from.
 type Input struct {
 	// Params are the fleet's parameters, as params.Parse returned them.
 	Params *params.Params
 	// Passwords are those of Params.Users with credentials=image, and none otherwise.
 	Passwords []squid.Credential
-	// Account and Region are where vpcId is looked up and the fleet is deployed. Without vpcId they are not used: the stacks then
-	// fit any account and region.
+	// Account and Region are where vpcId is looked up and the fleet is deployed. Without vpcId
+	// they are not used, and the stacks fit any account and region.
 	Account, Region string
 }
 
-// Add stages the fleet's image and adds its stacks to the app. On an error nothing of the fleet is in the assembly, and the app must not be synthesised.
+// Add stages the fleet's image and adds its stacks to the app. After an error the app must not be
+// synthesised.
 //
-// While the CDK CLI has not yet looked up an imported VPC, Add stages nothing and leaves out what needs the VPC: the CLI looks it up and runs the app again.
+// Until the CDK CLI has looked up an imported VPC, Add stages nothing and leaves out what needs
+// the VPC. The CLI then looks it up and runs the app again.
 func (in Input) Add(ctx context.Context, app *App) error {
 	n, err := in.network(app.App)
 	if err != nil {
@@ -59,7 +62,8 @@ func (in Input) Add(ctx context.Context, app *App) error {
 	return context.Cause(ctx)
 }
 
-// parametersKey is the type of the assembly's metadata entry that holds the fleet's parameters; internal/check reads it.
+// parametersKey is the type of the assembly's metadata entry with the parameters, which
+// internal/check reads.
 const parametersKey = "squidfleet:parameters"
 
 // recorded returns the parameters as JSON values.
@@ -81,7 +85,8 @@ func (in Input) proxyStack(app awscdk.App, env *awscdk.Environment) awscdk.Stack
 		Env:         env,
 		Description: jsii.String("Squidfleet: a forward proxy whose egress addresses rotate"),
 	})
-	// In the assembly, not in the template: whoever checks or compares the assembly later knows what it was made from.
+	// In the assembly, not in the template: a check of the assembly then knows what it was made
+	// from.
 	stack.Node().AddMetadata(jsii.String(parametersKey), in.recorded(), nil)
 	for i, warning := range in.Params.Warnings() {
 		awscdk.Annotations_Of(stack).AddWarningV2(jsii.Sprintf("squidfleet:parameters:%d", i), jsii.String(warning))

@@ -7,15 +7,17 @@ import (
 	"regexp"
 )
 
-// What the CDK says and would mislead.
+// Misleading messages of the CDK.
 var (
-	// jsii-runtime-go 1.139 prints this when it ends Node.js and two of its goroutines wait for the same process: the one that comes second finds none, although all went well.
+	// jsii-runtime-go 1.139 prints this although all is well, when two of its goroutines wait for
+	// Node.js to end and the second finds no process.
 	raceOfClose = []byte("Runtime process exited abnormally: waitid: no child processes")
-	// The CDK tells where it writes its report, which has moved up by the time somebody looks for it.
+	// The CDK prints the path to which it writes its report. The report moves up afterwards.
 	workPath = regexp.MustCompile(`/\.synth-[0-9]+/`)
 )
 
-// relayed is what stands between this program's stderr and everything that is written to os.Stderr, jsii's goroutines included: they may write after Close, and then to nowhere.
+// relayed passes on what is written to os.Stderr, by jsii's goroutines too. What they write after
+// Close is lost.
 var relayed *relay
 
 type relay struct {
@@ -23,7 +25,8 @@ type relay struct {
 	done   chan struct{}
 }
 
-// relayStderr puts what the CDK says right. The first call counts; Close waits until all is passed on.
+// relayStderr corrects the CDK's messages on their way to stderr. Only the first call has an
+// effect. Close waits until all is passed on.
 func relayStderr() error {
 	if relayed != nil {
 		return nil

@@ -3,7 +3,6 @@ package stacks
 import (
 	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecrassets"
@@ -13,21 +12,26 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"squidfleet/params"
+	"squidfleet/proxyimage"
 	"squidfleet/proxyimage/container"
 )
 
 const (
 	containerName = "proxy"
 	runVolume     = "run"
-	// descriptors bounds the open files and connections of the container; it is Fargate's default, said here so that it cannot change unseen.
+	// descriptors bounds the open files and connections of the container. It is Fargate's
+	// default, written down so that it cannot change unseen.
 	descriptors = 65535
-	// logBuffer holds log lines while CloudWatch Logs does not take them: some 25,000. Beyond it lines are lost, instead of the proxy standing still.
+	// logBuffer holds some 25,000 log lines while CloudWatch Logs takes none. Further lines are
+	// lost, so that the proxy never waits for its log.
 	logBuffer = "10m"
 )
 
-// newTask describes one proxy. It is made of CloudFormation's own resource, because the CDK's construct always adds a role for the program in the container, which
-// here must not have one: a client that tricked the proxy into fetching the task's credentials would find none.
-func newTask(stack awscdk.Stack, p *params.Params, image awsecrassets.DockerImageAsset, log awslogs.CfnLogGroup, role awsiam.Role, secrets []handed) awsecs.CfnTaskDefinition {
+// newTask describes one proxy. It uses CloudFormation's own resource, because the CDK's construct
+// always adds a role for the program in the container. Without one, a client that tricks the
+// proxy into fetching the task's credentials finds none.
+func newTask(stack awscdk.Stack, p *params.Params, image awsecrassets.DockerImageAsset, log awslogs.CfnLogGroup,
+	role awsiam.Role, secrets []secret) awsecs.CfnTaskDefinition {
 	architecture := "X86_64"
 	if p.Architecture == params.ARM64 {
 		architecture = "ARM64"
@@ -70,9 +74,10 @@ func newTask(stack awscdk.Stack, p *params.Params, image awsecrassets.DockerImag
 				SoftLimit: jsii.Number(descriptors),
 				HardLimit: jsii.Number(descriptors),
 			}},
-			// The entrypoint's package comment says what it does with the time.
+			// The entrypoint's package comment says how it uses the time.
 			StopTimeout: jsii.Number(container.StopTimeout.Seconds()),
-			// A proxy that hangs is replaced; the load balancer alone would only stop sending to it. Squid answers within a second of its start.
+			// ECS replaces a proxy that hangs; the load balancer alone only stops sending to it.
+			// Squid answers within a second of its start.
 			HealthCheck: &awsecs.CfnTaskDefinition_HealthCheckProperty{
 				Command:     jsii.Strings("CMD", container.EntrypointPath, container.Health),
 				Interval:    jsii.Number(10),
@@ -95,33 +100,28 @@ func newTask(stack awscdk.Stack, p *params.Params, image awsecrassets.DockerImag
 	})
 }
 
-// environment is what the entrypoint reads; its package comment is the reference. There is no password in it.
+// environment is what the entrypoint reads. No secret is in it.
 func environment(p *params.Params) *[]*awsecs.CfnTaskDefinition_KeyValuePairProperty {
-	pair := func(name, value string) *awsecs.CfnTaskDefinition_KeyValuePairProperty {
-		return &awsecs.CfnTaskDefinition_KeyValuePairProperty{Name: jsii.String(name), Value: jsii.String(value)}
+	var all []*awsecs.CfnTaskDefinition_KeyValuePairProperty
+	for _, s := range proxyimage.Settings(p) {
+		all = append(all, &awsecs.CfnTaskDefinition_KeyValuePairProperty{
+			Name:  jsii.String(s.Name),
+			Value: jsii.String(s.Value),
+		})
 	}
-	digest := pair(container.EnvDigest, string(p.Digest))
-	if p.Credentials == params.CredentialsImage {
-		return &[]*awsecs.CfnTaskDefinition_KeyValuePairProperty{digest, pair(container.EnvCredentials, container.CredentialsImage)}
-	}
-	return &[]*awsecs.CfnTaskDefinition_KeyValuePairProperty{
-		digest,
-		pair(container.EnvCredentials, container.CredentialsSecretsManager),
-		pair(container.EnvRealm, p.Realm),
-		pair(container.EnvUsers, strings.Join(p.Users, ",")),
-	}
+	return &all
 }
 
-// secretsOf has ECS put each secret into the environment of the entrypoint, when the task starts.
-func secretsOf(secrets []handed) *[]*awsecs.CfnTaskDefinition_SecretProperty {
+// secretsOf has ECS put each secret into the entrypoint's environment when the task starts.
+func secretsOf(secrets []secret) *[]*awsecs.CfnTaskDefinition_SecretProperty {
 	if len(secrets) == 0 {
 		return nil
 	}
 	var all []*awsecs.CfnTaskDefinition_SecretProperty
 	for _, s := range secrets {
 		all = append(all, &awsecs.CfnTaskDefinition_SecretProperty{
-			Name:      jsii.String(s.variable),
-			ValueFrom: s.secret.SecretArn(),
+			Name:      jsii.String(s.Name),
+			ValueFrom: s.stored.SecretArn(),
 		})
 	}
 	return &all

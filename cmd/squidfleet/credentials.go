@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"squidfleet/internal/operator"
+	"squidfleet/proxyimage/container"
 	"squidfleet/squid"
 )
 
@@ -58,7 +59,7 @@ With credentials=image AWS knows neither passwords nor users.`,
 // credentials writes what a person can paste. Comments make the whole of it a shell script.
 func (s *streams) credentials(c *operator.Credentials) {
 	fmt.Fprintf(s.out, "# endpoint: %s\n", c.Endpoint)
-	if c.Source == "image" {
+	if c.Source == container.CredentialsImage {
 		fmt.Fprintln(s.out, "# users and passwords: those the image was built with")
 	}
 	for _, u := range c.Users {
@@ -67,7 +68,7 @@ func (s *streams) credentials(c *operator.Credentials) {
 		case u.Password != "":
 			// A line break would end the comment.
 			fmt.Fprintf(s.out, "# password: %s\n", printable(u.Password))
-		case c.Source != "image":
+		case c.Source != container.CredentialsImage:
 			fmt.Fprintln(s.out, "# password, environment variables: --show-password")
 		}
 		if u.Curl != "" {

@@ -16,6 +16,7 @@ import (
 	"squidfleet/internal/local"
 	"squidfleet/params"
 	"squidfleet/proxyimage"
+	"squidfleet/proxyimage/container"
 	"squidfleet/squid"
 )
 
@@ -156,7 +157,7 @@ func (flags localFlags) fleetSize(p *params.Params) (int, error) {
 		return 0, usage("-c fleetSize=%d: this machine runs at most %d tasks; give fewer, or --tasks", p.FleetSize, local.MaxTasks)
 	case given:
 		return p.FleetSize, nil
-	case p.Digest == params.DigestSquid: // It is for a fleet of one.
+	case p.Digest == squid.DigestSquid: // It is for a fleet of one.
 		return 1, nil
 	}
 	return defaultTasks, nil
@@ -164,7 +165,7 @@ func (flags localFlags) fleetSize(p *params.Params) (int, error) {
 
 // localPasswords are generated, as AWS would, or those that the image would be built with.
 func localPasswords(p *params.Params) ([]squid.Credential, error) {
-	if p.Credentials == params.CredentialsImage {
+	if p.Credentials == container.CredentialsImage {
 		return proxyimage.Passwords(p, os.Environ())
 	}
 	var all []squid.Credential
@@ -223,7 +224,7 @@ type localUser struct {
 
 func localUsers(p *params.Params, passwords []squid.Credential, lookup func(string) (string, bool)) (all []localUser) {
 	for _, c := range passwords {
-		if p.Credentials != params.CredentialsImage {
+		if p.Credentials != container.CredentialsImage {
 			all = append(all, localUser{name: c.User, password: c.Password})
 			continue
 		}

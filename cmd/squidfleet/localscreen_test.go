@@ -12,6 +12,7 @@ import (
 
 	"squidfleet/internal/local"
 	"squidfleet/params"
+	"squidfleet/proxyimage/container"
 	"squidfleet/squid"
 )
 
@@ -187,7 +188,7 @@ func TestLocalDoesNotWriteThePasswordsOfAnImage(t *testing.T) {
 			if err := newLocalScreen(&streams{out: &out, err: &out}, json).ready(w); err != nil {
 				t.Error(err)
 			}
-			if told := strings.Contains(out.String(), "sesame"); told != (p.Credentials != params.CredentialsImage) {
+			if told := strings.Contains(out.String(), "sesame"); told != (p.Credentials != container.CredentialsImage) {
 				t.Errorf("%v: %s", c.context, out.String())
 			}
 		}

@@ -179,7 +179,7 @@ func (f *fleet) checkPasswordFile(content string) {
 	for _, user := range f.Users {
 		credentials = append(credentials, squid.Credential{User: user, Password: "any password"})
 	}
-	like, err := squid.PasswordFile(squid.Digest(f.Digest), f.Realm, credentials)
+	like, err := squid.PasswordFile(f.Digest, f.Realm, credentials)
 	if err != nil {
 		f.report(f.proxy.Name, none, "password", "%s: the parameters make none: %v", container.Passwords, err)
 		return

@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"slices"
 
-	"squidfleet/params"
 	"squidfleet/proxyimage/container"
 	"squidfleet/squid"
 )
@@ -42,7 +41,7 @@ func (f *fleet) handedOver() map[string]*resource {
 			all[squid.PasswordVariable(user)] = f.password(user)
 		}
 	}
-	if f.Digest == params.DigestFleet {
+	if f.Digest == squid.DigestFleet {
 		all[container.EnvDigestKeys] = f.digestKey()
 	}
 	return all
@@ -69,7 +68,7 @@ func (f *fleet) checkSecretsKept() {
 			f.at(f.digestKey(), "password", "is a user's password and the key of the nonces, so that whoever is challenged could guess the password offline")
 		}
 	}
-	if f.Digest == params.DigestFleet {
+	if f.Digest == squid.DigestFleet {
 		// 381 bits; the helper takes keys of 32 to 1,024 characters.
 		generated(f.digestKey(), "Key of the nonces that the proxy's tasks hand out; several keys, separated by spaces: the first signs, all are accepted", 64)
 	}

@@ -4,14 +4,13 @@ import (
 	"fmt"
 	"strings"
 
-	"squidfleet/params"
 	"squidfleet/proxyimage/container"
 )
 
 // containerName is that of the task's one container, and begins the names of its log streams.
 const containerName = "proxy"
 
-func (f *fleet) secretsManager() bool { return f.Credentials == params.CredentialsSecretsManager }
+func (f *fleet) secretsManager() bool { return f.Credentials == container.CredentialsSecretsManager }
 
 // container returns the task's one container.
 func (f *fleet) container() map[string]any {

@@ -120,7 +120,7 @@ func (f *Fleet) stage(ctx context.Context) error {
 		f.network.LoadBalancerCidrs = append(f.network.LoadBalancerCidrs, netip.PrefixFrom(node(zone), 32))
 	}
 	passwords := f.o.Passwords
-	if here.Credentials != params.CredentialsImage {
+	if here.Credentials != container.CredentialsImage {
 		passwords = nil
 	}
 	sweep(os.Geteuid())

@@ -13,10 +13,8 @@ import (
 	"time"
 
 	"squidfleet/internal/nlb"
-	"squidfleet/params"
 	"squidfleet/proxyimage"
 	"squidfleet/proxyimage/container"
-	"squidfleet/squid"
 )
 
 // Phase is where a task stands in its life.
@@ -125,7 +123,7 @@ func (f *Fleet) fill(dir, conf string) error {
 	}
 	// Squid runs the entrypoint as a helper.
 	shared := []string{container.Entrypoint, container.ErrorDir, container.Localtime}
-	if f.p.Credentials == params.CredentialsImage {
+	if f.p.Credentials == container.CredentialsImage {
 		shared = append(shared, container.Passwords)
 	}
 	for _, name := range shared {
@@ -138,28 +136,15 @@ func (f *Fleet) fill(dir, conf string) error {
 
 // environment is what the task definition gives to the entrypoint, and what is this machine's.
 func (f *Fleet) environment(t *task) []string {
-	env := []string{
+	return append(proxyimage.Environ(f.p, f.o.Passwords, f.digestKey),
 		"PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-		container.EnvDir + "=" + t.dir,
-		container.EnvSquid + "=" + f.squid,
-		container.EnvName + "=" + t.name,
+		container.EnvDir+"="+t.dir,
+		container.EnvSquid+"="+f.squid,
+		container.EnvName+"="+t.name,
 		// The address is known, and nobody outside could tell it.
-		container.EnvEgressURL + "=" + container.EgressOff,
-		container.EnvDrainTimeout + "=" + f.o.Timing.TaskDrain.String(),
-		container.EnvDigest + "=" + string(f.p.Digest),
-		container.EnvCredentials + "=" + string(f.p.Credentials),
-	}
-	if f.p.Digest == params.DigestFleet {
-		env = append(env, container.EnvDigestKeys+"="+f.digestKey)
-	}
-	if f.p.Credentials == params.CredentialsImage {
-		return env
-	}
-	env = append(env, container.EnvRealm+"="+f.p.Realm, container.EnvUsers+"="+strings.Join(f.p.Users, ","))
-	for _, c := range f.o.Passwords {
-		env = append(env, squid.PasswordVariable(c.User)+"="+c.Password)
-	}
-	return env
+		container.EnvEgressURL+"="+container.EgressOff,
+		container.EnvDrainTimeout+"="+f.o.Timing.TaskDrain.String(),
+	)
 }
 
 // start starts the task's programs.

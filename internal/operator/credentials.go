@@ -23,7 +23,7 @@ type Credentials struct {
 	// Try is a page that shows the address of whoever asks, by a scheme that the fleet's ports allow; "" when they allow neither.
 	Try string `json:"try"`
 	// Source is where the passwords are: "secretsmanager", or "image", and then AWS does not know them, nor the users.
-	Source string `json:"source"`
+	Source container.Credentials `json:"source"`
 	// Users are those of the fleet, or the one that was asked for.
 	Users []User `json:"users"`
 }
@@ -53,7 +53,7 @@ func (f *Fleet) Credentials(ctx context.Context, user string, showPassword bool)
 	for _, definition := range answer.TaskDefinition.ContainerDefinitions {
 		collect(definition, environment, secrets)
 	}
-	c := &Credentials{Endpoint: f.outputs[outputEndpoint], Source: environment[container.EnvCredentials], Users: []User{}}
+	c := &Credentials{Endpoint: f.outputs[outputEndpoint], Source: container.Credentials(environment[container.EnvCredentials]), Users: []User{}}
 	c.Try = tryURL(f.outputs[outputTryIt])
 	if c.Source == container.CredentialsImage {
 		if user == "" && !showPassword {

@@ -60,7 +60,7 @@ func Stage(t testing.TB, o TaskOptions) (string, *params.Params) {
 		t.Fatal(err)
 	}
 	var credentials []squid.Credential
-	if p.Credentials == params.CredentialsImage {
+	if p.Credentials == container.CredentialsImage {
 		for _, user := range p.Users {
 			credentials = append(credentials, squid.Credential{User: user, Password: o.Passwords[user]})
 		}
@@ -82,7 +82,7 @@ func Stage(t testing.TB, o TaskOptions) (string, *params.Params) {
 	}
 	// What the image's Dockerfile gives to the image's user.
 	owned := []string{container.Run}
-	if p.Credentials == params.CredentialsImage {
+	if p.Credentials == container.CredentialsImage {
 		owned = append(owned, container.Passwords)
 	}
 	for _, name := range owned {
@@ -172,18 +172,11 @@ const DigestKey = "a-key-for-tests-only-0123456789-abcdefghijklmnopqrstuvwxyz"
 
 // Environment is what the task definition gives to the entrypoint, for these parameters.
 func Environment(p *params.Params, passwords map[string]string) []string {
-	env := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", container.EnvDigest + "=" + string(p.Digest), container.EnvCredentials + "=" + string(p.Credentials)}
-	if p.Digest == params.DigestFleet {
-		env = append(env, container.EnvDigestKeys+"="+DigestKey)
+	var credentials []squid.Credential
+	for user, password := range passwords {
+		credentials = append(credentials, squid.Credential{User: user, Password: password})
 	}
-	if p.Credentials == params.CredentialsImage {
-		return env
-	}
-	env = append(env, container.EnvRealm+"="+p.Realm, container.EnvUsers+"="+strings.Join(p.Users, ","))
-	for _, user := range p.Users {
-		env = append(env, squid.PasswordVariable(user)+"="+passwords[user])
-	}
-	return env
+	return append(proxyimage.Environ(p, credentials, DigestKey), "PATH=/usr/sbin:/usr/bin:/sbin:/bin")
 }
 
 // Signal sends a signal to the entrypoint.

@@ -1,7 +1,7 @@
 package synthtest
 
-// Cases are the fleets that stand for all, by name. Together they have every type of resource, with and
-// without what is optional.
+// Cases are the fleets that stand for all, by name. Together they have every type of resource,
+// with and without what is optional.
 var Cases = map[string]Case{
 	"default": {},
 	"everything": {Changes: map[string]any{

@@ -10,14 +10,15 @@ const (
 
 // The VPCs that the tests import. Both have a private subnet too.
 const (
-	// VPC has public subnets in two zones, two of them in the first. One lies outside the VPC's first range.
-	// It has IPv6.
+	// VPC has public subnets in two zones, two of them in the first. One lies outside the VPC's
+	// first range. It has IPv6.
 	VPC = "vpc-0123456789abcdef0"
 	// WideVPC has public subnets in three zones, two of them in the first. It has no IPv6.
 	WideVPC = "vpc-0fedcba9876543210"
 )
 
-// Lookups returns what cdk.context.json holds after the CDK CLI has looked up both VPCs in a region.
+// Lookups returns what cdk.context.json holds after the CDK CLI has looked up both VPCs in a
+// region.
 func Lookups(region string) map[string]any {
 	subnet := func(id, zone, cidr string) any {
 		return map[string]any{

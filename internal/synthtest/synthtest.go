@@ -4,7 +4,9 @@ package synthtest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -12,6 +14,7 @@ import (
 	"testing"
 
 	"squidfleet/params"
+	"squidfleet/proxyimage/container"
 	"squidfleet/squid"
 	"squidfleet/stacks"
 )
@@ -19,8 +22,8 @@ import (
 // Main runs the tests of a package and ends the program. TestMain calls it.
 func Main(m *testing.M) { os.Exit(run(m)) }
 
-// run runs the tests in a process of their own, with the project's Node.js first on PATH: the CDK's Go
-// bindings start Node.js before the first line of the program runs.
+// run runs the tests in a process of their own, with the project's Node.js first on PATH: the
+// CDK's Go bindings start Node.js before the first line of the program runs.
 func run(m *testing.M) int {
 	defer stacks.Close()
 	const inside = "SQUIDFLEET_TEST_PROCESS"
@@ -100,8 +103,8 @@ func (c Case) region() string {
 	return c.Region
 }
 
-// Context returns cdk.json's context with the changes. With a vpcId it also holds [Lookups], as far as the
-// changes do not give another answer.
+// Context returns cdk.json's context with the changes. With a vpcId it also holds [Lookups], as
+// far as the changes do not give another answer.
 func (c Case) Context() (map[string]any, error) {
 	text, err := os.ReadFile(filepath.Join(Root(), "cdk.json"))
 	if err != nil {
@@ -142,7 +145,7 @@ func (c Case) Add(t testing.TB, dir string) (*stacks.App, *params.Params, error)
 		}
 	})
 	input := stacks.Input{Params: p, Account: Account, Region: c.region()}
-	if p.Credentials == params.CredentialsImage {
+	if p.Credentials == container.CredentialsImage {
 		for _, user := range p.Users {
 			input.Passwords = append(input.Passwords, squid.Credential{User: user, Password: Password(user)})
 		}
@@ -168,4 +171,24 @@ func (c Case) Synth(t testing.TB, dir string) *params.Params {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// Files returns the content of every file below dir by its path in dir. There are none if dir
+// does not exist.
+func Files(t testing.TB, dir string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, found fs.DirEntry, err error) error {
+		if err != nil || found.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		name, _ := filepath.Rel(dir, path)
+		files[name] = string(text)
+		return err
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	return files
 }

@@ -63,20 +63,14 @@ const (
 	EnvDrainTimeout = EnvPrefix + "DRAIN_TIMEOUT"
 )
 
-// The values of EnvCredentials.
-const (
-	// CredentialsSecretsManager: passwords come in the environment, one secret a user.
-	CredentialsSecretsManager = "secretsmanager"
-	// CredentialsImage: the password file is already there.
-	CredentialsImage = "image"
-)
+// Credentials says how the users' passwords reach the container: the values of EnvCredentials.
+type Credentials string
 
-// The values of EnvDigest.
 const (
-	// DigestFleet: credentials are checked by the entrypoint itself, run by Squid as a helper with the argument Digest.
-	DigestFleet = "fleet"
-	// DigestSquid: by Squid.
-	DigestSquid = "squid"
+	// CredentialsSecretsManager: one generated secret for each user, which ECS puts into the environment.
+	CredentialsSecretsManager Credentials = "secretsmanager"
+	// CredentialsImage: the password file, with Digest hashes, is part of the image.
+	CredentialsImage Credentials = "image"
 )
 
 // EgressOff is the value of EnvEgressURL that asks nobody.

@@ -94,7 +94,7 @@ func newRig(t *testing.T, todo script, environment ...string) *rig {
 		container.EnvDir + "=" + directory,
 		container.EnvSquid + "=" + fake,
 		container.EnvEgressURL + "=" + container.EgressOff,
-		container.EnvDigest + "=" + container.DigestSquid,
+		container.EnvDigest + "=" + string(squid.DigestSquid),
 	}, environment...)}
 }
 
@@ -214,11 +214,11 @@ func (r *rig) called(name string) call {
 	return c
 }
 
-const credentialsInImage = container.EnvCredentials + "=" + container.CredentialsImage
+const credentialsInImage = container.EnvCredentials + "=" + string(container.CredentialsImage)
 
 // secrets is a complete environment of the other mode.
 var secrets = []string{
-	container.EnvCredentials + "=" + container.CredentialsSecretsManager,
+	container.EnvCredentials + "=" + string(container.CredentialsSecretsManager),
 	container.EnvRealm + "=squidfleet",
 	container.EnvUsers + "=alice,bob-2",
 	container.EnvPassword + "ALICE=open sesame",
@@ -297,7 +297,7 @@ func TestKeyFileIsWritten(t *testing.T) {
 	const keys = nonceKey + " " + nonceKey + "-old"
 	for _, umask := range []int{0, 0o777} {
 		t.Run(fmt.Sprintf("umask %04o", umask), func(t *testing.T) {
-			r := newRig(t, script{ExitNow: true}, credentialsInImage, container.EnvDigest+"="+container.DigestFleet, container.EnvDigestKeys+"="+keys)
+			r := newRig(t, script{ExitNow: true}, credentialsInImage, container.EnvDigest+"="+string(squid.DigestFleet), container.EnvDigestKeys+"="+keys)
 			run := filepath.Join(r.directory, container.Run)
 			// What an earlier start wrote, and what one that was killed left behind.
 			for _, name := range []string{"keys", "keys.new"} {
@@ -332,7 +332,7 @@ func TestKeyFileIsWritten(t *testing.T) {
 }
 
 func TestSecretsLeaveTheProcess(t *testing.T) {
-	r := newRig(t, script{}, append([]string{"KEPT=yes", container.EnvDigest + "=" + container.DigestFleet, container.EnvDigestKeys + "=" + nonceKey}, secrets...)...)
+	r := newRig(t, script{}, append([]string{"KEPT=yes", container.EnvDigest + "=" + string(squid.DigestFleet), container.EnvDigestKeys + "=" + nonceKey}, secrets...)...)
 	p := r.start()
 	p.waitReady()
 	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.command.Process.Pid))
@@ -461,7 +461,7 @@ func TestExitCodes(t *testing.T) {
 }
 
 func credentialsOf(users int) []string {
-	environment := []string{container.EnvCredentials + "=" + container.CredentialsSecretsManager, container.EnvRealm + "=squidfleet"}
+	environment := []string{container.EnvCredentials + "=" + string(container.CredentialsSecretsManager), container.EnvRealm + "=squidfleet"}
 	var names []string
 	for i := range users {
 		name := strconv.Itoa(i)
@@ -652,7 +652,7 @@ func TestSquidDiesWithTheEntrypoint(t *testing.T) {
 }
 
 func TestBadSettings(t *testing.T) {
-	mode := container.EnvCredentials + "=" + container.CredentialsSecretsManager
+	mode := container.EnvCredentials + "=" + string(container.CredentialsSecretsManager)
 	for _, c := range []struct {
 		name        string
 		environment []string
@@ -764,8 +764,8 @@ func TestBadSettings(t *testing.T) {
 func TestValuesThatSquidCannotHave(t *testing.T) {
 	_, problems := readSettings([]string{
 		container.EnvDir + "=/",
-		container.EnvDigest + "=" + container.DigestSquid,
-		container.EnvCredentials + "=" + container.CredentialsSecretsManager,
+		container.EnvDigest + "=" + string(squid.DigestSquid),
+		container.EnvCredentials + "=" + string(container.CredentialsSecretsManager),
 		container.EnvRealm + "=a\"b",
 		container.EnvUsers + "=al:ice,bob",
 		container.EnvPassword + "BOB=sword\nfish",

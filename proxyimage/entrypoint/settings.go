@@ -137,10 +137,10 @@ func (e *environment) drainTimeout() time.Duration {
 
 // readDigest leaves the digest "" when it reported a problem.
 func (e *environment) readDigest(s *settings) {
-	choices := fmt.Sprintf("set it to %s or %s", container.DigestFleet, container.DigestSquid)
-	switch value := e.required(container.EnvDigest, choices); value {
-	case container.DigestFleet:
-	case container.DigestSquid:
+	choices := fmt.Sprintf("set it to %s or %s", squid.DigestFleet, squid.DigestSquid)
+	switch value := squid.Digest(e.required(container.EnvDigest, choices)); value {
+	case squid.DigestFleet:
+	case squid.DigestSquid:
 		s.digest = squid.DigestSquid
 		return
 	case "":
@@ -156,7 +156,7 @@ func (e *environment) readDigest(s *settings) {
 	if !set {
 		// Once written they are gone from the environment; see forgetSecrets.
 		if _, err := os.Stat(filepath.Join(s.dir, container.RunKeys)); err != nil {
-			e.problem(container.EnvDigestKeys, "is missing; with %s=%s, set it to the secret that all tasks of the fleet share", container.EnvDigest, container.DigestFleet)
+			e.problem(container.EnvDigestKeys, "is missing; with %s=%s, set it to the secret that all tasks of the fleet share", container.EnvDigest, squid.DigestFleet)
 		}
 		return
 	}
@@ -169,7 +169,7 @@ func (e *environment) readDigest(s *settings) {
 
 func (e *environment) readCredentials(s *settings) {
 	choices := fmt.Sprintf("set it to %s or %s", container.CredentialsSecretsManager, container.CredentialsImage)
-	switch value := e.required(container.EnvCredentials, choices); value {
+	switch value := container.Credentials(e.required(container.EnvCredentials, choices)); value {
 	case container.CredentialsSecretsManager:
 		s.writePasswords = true
 	case container.CredentialsImage:
@@ -239,7 +239,7 @@ func (e *environment) refuseTheRest() {
 	for _, name := range names {
 		switch {
 		case name == container.EnvDigestKeys:
-			e.problem(name, "only goes with %s=%s; leave it out", container.EnvDigest, container.DigestFleet)
+			e.problem(name, "only goes with %s=%s; leave it out", container.EnvDigest, squid.DigestFleet)
 		case name == container.EnvRealm || name == container.EnvUsers:
 			e.problem(name, "only goes with %s=%s; leave it out", container.EnvCredentials, container.CredentialsSecretsManager)
 		case strings.HasPrefix(name, container.EnvPassword):
@@ -261,5 +261,5 @@ func withoutSecrets(environ []string) []string {
 			kept = append(kept, entry)
 		}
 	}
-	return append(kept, container.EnvCredentials+"="+container.CredentialsImage)
+	return append(kept, container.EnvCredentials+"="+string(container.CredentialsImage))
 }

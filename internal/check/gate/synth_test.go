@@ -132,7 +132,7 @@ func build(t *testing.T, set, dir string) (*stacks.App, *params.Params) {
 		t.Fatal(err)
 	}
 	fleet := stacks.Input{Params: p, Account: account, Region: region}
-	if p.Credentials == params.CredentialsImage {
+	if p.Credentials == "image" {
 		for _, user := range p.Users {
 			fleet.Passwords = append(fleet.Passwords, squid.Credential{User: user, Password: "a password of " + user})
 		}
