@@ -8,9 +8,10 @@ import (
 // prSetNoNewPrivs is PR_SET_NO_NEW_PRIVS of <linux/prctl.h>, which package syscall lacks.
 const prSetNoNewPrivs = 38
 
-// renouncePrivileges lets nothing that this process executes, or anything below it, gain privileges by a setuid file or by file capabilities: the image has
-// neither, and whoever got a file into a container could use none. A container engine has an option for it, Fargate has not. The kernel keeps it per thread and hands it on
-// to children and over exec, so every thread of Go's runtime has to have it.
+// renouncePrivileges keeps this process and its descendants from gaining privileges by setuid files
+// or file capabilities. The image has neither; an intruder's own files gain nothing either.
+// Container engines have an option for it, Fargate does not. The kernel keeps the flag per thread
+// and passes it on to children and over exec, so every thread of Go's runtime needs it.
 func renouncePrivileges() error {
 	if _, _, errno := syscall.AllThreadsSyscall(syscall.SYS_PRCTL, prSetNoNewPrivs, 1, 0); errno != 0 {
 		return fmt.Errorf("prctl(PR_SET_NO_NEW_PRIVS): %w", errno)

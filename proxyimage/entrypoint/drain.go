@@ -5,25 +5,25 @@ import "time"
 // drainPoll is how often the clients' connections are counted.
 const drainPoll = 250 * time.Millisecond
 
-// drainQuiet is how long there has to be no connection at all: two seconds, which with a poll leaves an idle task below three; of a short timeout a fiftieth, but at least half a second.
+// drainQuiet is how long a drain must see no connection: two seconds, so that an idle task ends
+// within three; for short timeouts a fiftieth, but at least half a second.
 //
-// A client that closes a connection and opens the next, as one that answers a Digest challenge may do, is between two for a moment. And ECS sends SIGTERM to a task that is taken back by Spot, or that
-// somebody stops, while the load balancer still sends new clients to it: one that comes within this time is served. A load balancer's health probe lasts milliseconds; should a poll meet one, this
-// begins again, and that is all.
+// A client may close one connection before it opens the next, for example to answer a Digest
+// challenge. And when Spot or a person stops a task, the load balancer still sends it new clients.
 func drainQuiet(timeout time.Duration) time.Duration {
 	return min(2*time.Second, max(timeout/50, 500*time.Millisecond))
 }
 
-// drain decides when a Squid that was told to end has served its clients. Squid keeps its listener open meanwhile, because
-// connections go on coming for a while after a task was taken from the load balancer.
+// drain decides when Squid has served its clients after SIGTERM. Squid keeps listening meanwhile,
+// because connections still arrive for a while after a task left the load balancer.
 //
-// An idle keep-alive connection counts like any other: the load balancer still maps a client to it, and the client's next
-// request may be on its way. Squid closes idle ones itself (client_idle_pconn_timeout), well before the deadline.
+// An idle keep-alive connection counts too: the client's next request may be on its way. Squid
+// closes idle ones itself (client_idle_pconn_timeout), well before the deadline.
 type drain struct {
 	begun    time.Time
 	deadline time.Time
 	enough   time.Duration // without a connection
-	quiet    time.Time     // since when there has been no connection; zero while there is one
+	quiet    time.Time     // when the last connection ended; zero while one is open
 }
 
 func newDrain(now time.Time, timeout time.Duration) *drain {
@@ -38,7 +38,7 @@ const (
 	overdue
 )
 
-// observe takes what a poll saw.
+// observe takes the number of connections that a poll found.
 func (d *drain) observe(now time.Time, open int) verdict {
 	switch {
 	case open > 0:

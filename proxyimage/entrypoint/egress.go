@@ -15,35 +15,35 @@ import (
 	"squidfleet/destination"
 )
 
-// defaultEgressURL answers with the address it was asked from, as text. It is asked over plain HTTP: TLS would add 2.1 MB,
-// 8 percent, to the image, and whoever can forge the answer between a task and AWS can put a wrong address into the log
-// and nothing else, since no decision depends on it.
+// defaultEgressURL answers with its client's address, as text. Plain HTTP is enough: TLS would add
+// 2.1 MB (8 percent) to the image, and no decision depends on the answer. A forged one puts a wrong
+// address into the log and does nothing else.
 const defaultEgressURL = "http://checkip.amazonaws.com/"
 
 const (
 	egressTimeout = 2 * time.Second
-	// The attempts are spread over a minute, in case the task's address is not attached yet at its start.
+	// The attempts take a minute: a task's address may be attached after its start.
 	egressAttempts = 7
 	egressPause    = time.Second // doubles each time
-	// An answer is an address and a line end; this leaves room for the headers.
+	// An answer is an address and a line end; the rest is room for headers.
 	egressAnswerLimit = 8 << 10
 )
 
-// checkEgressURL reports why a URL cannot be asked, or nil.
+// checkEgressURL returns an error if askEgress does not support the URL.
 func checkEgressURL(raw string) error {
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil:
 		return errors.New("is not a URL")
 	case u.Scheme != "http":
-		return fmt.Errorf("%q does not begin with http://, the only scheme there is", raw)
+		return fmt.Errorf("%q does not begin with http://, the only scheme supported", raw)
 	case u.Hostname() == "" || u.User != nil || u.Fragment != "":
 		return fmt.Errorf("%q is not a plain http://host/path", raw)
 	}
 	return nil
 }
 
-// learnEgress asks until it has the task's public address or has tried often enough, and returns it; ctx ends it early.
+// learnEgress asks for the task's public address, several times if needed.
 func learnEgress(ctx context.Context, raw string) (netip.Addr, error) {
 	var err error
 	for attempt := range egressAttempts {
@@ -62,8 +62,8 @@ func learnEgress(ctx context.Context, raw string) (netip.Addr, error) {
 	return netip.Addr{}, fmt.Errorf("after %d attempts: %w", egressAttempts, err)
 }
 
-// askEgress asks once. It is HTTP/1.0 by hand, because net/http would add 1.2 MB for this one request; a server answers
-// HTTP/1.0 without chunks and closes.
+// askEgress asks once. net/http would add 1.2 MB for this one request. A server answers HTTP/1.0
+// without chunks and closes the connection.
 func askEgress(ctx context.Context, raw string) (netip.Addr, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -81,7 +81,8 @@ func askEgress(ctx context.Context, raw string) (netip.Addr, error) {
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
-	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.0\r\nHost: %s\r\nUser-Agent: squidfleet\r\nAccept: text/plain\r\n\r\n", u.RequestURI(), u.Host); err != nil {
+	const request = "GET %s HTTP/1.0\r\nHost: %s\r\nUser-Agent: squidfleet\r\nAccept: text/plain\r\n\r\n"
+	if _, err := fmt.Fprintf(conn, request, u.RequestURI(), u.Host); err != nil {
 		return netip.Addr{}, err
 	}
 	answer, err := io.ReadAll(io.LimitReader(conn, egressAnswerLimit+1))
@@ -98,12 +99,13 @@ func askEgress(ctx context.Context, raw string) (netip.Addr, error) {
 	return address, nil
 }
 
-// readEgress takes a whole answer apart.
+// readEgress reads a whole answer.
 func readEgress(answer []byte) (netip.Addr, error) {
 	head, body, complete := bytes.Cut(answer, []byte("\r\n\r\n"))
-	status, _, _ := bytes.Cut(head, []byte("\r\n"))
-	if fields := bytes.Fields(status); !complete || len(fields) < 2 || !bytes.HasPrefix(fields[0], []byte("HTTP/1.")) || string(fields[1]) != "200" {
-		return netip.Addr{}, fmt.Errorf("%.60q is not HTTP's 200", status)
+	line, _, _ := bytes.Cut(head, []byte("\r\n"))
+	status, isHTTP := bytes.CutPrefix(line, []byte("HTTP/1."))
+	if fields := bytes.Fields(status); !complete || !isHTTP || len(fields) < 2 || string(fields[1]) != "200" {
+		return netip.Addr{}, fmt.Errorf("%.60q is not HTTP's 200", line)
 	}
 	text := string(bytes.TrimSpace(body))
 	address, err := netip.ParseAddr(text)
@@ -111,7 +113,8 @@ func readEgress(answer []byte) (netip.Addr, error) {
 		return netip.Addr{}, fmt.Errorf("%.60q is not an IP address", text)
 	}
 	address = address.Unmap()
-	if slices.ContainsFunc(destination.Ranges(), func(r destination.Range) bool { return r.Prefix.Contains(address) }) {
+	special := func(r destination.Range) bool { return r.Prefix.Contains(address) }
+	if slices.ContainsFunc(destination.Ranges(), special) {
 		return netip.Addr{}, fmt.Errorf("%s is not a public address", address)
 	}
 	return address, nil

@@ -17,22 +17,23 @@ import (
 	"time"
 )
 
-// The tests run the built program with a Squid that is this test binary under another name: it does what the file
-// "script" in its working directory says and writes down how it was called.
+// The tests run the built program with a fake Squid: this test binary under another name. The fake
+// obeys the file "script" in its working directory and records its calls.
 
-// script tells the fake what to do; its zero value is a Squid that accepts its configuration and serves until a signal.
+// script says what the fake does. The zero value accepts the configuration and serves until a
+// signal.
 type script struct {
 	CheckExit   int    // exit code of the configuration check
 	CheckOutput string // what the check writes to stderr
-	CheckHangs  bool   // the check never ends by itself
-	Exit        int    // exit code after a signal that stops, or at once with ExitNow
+	CheckHangs  bool   // the check never ends
+	Exit        int    // exit code after a stop signal, or at once with ExitNow
 	ExitNow     bool
-	KillItself  syscall.Signal // ends by this signal at once
+	KillItself  syscall.Signal // ends at once by this signal
 	Stdout      string         // written before "ready"
 	Stderr      string
 	Deaf        bool // does not listen
 	IgnoreInt   bool // goes on after SIGINT
-	Orphan      bool // leaves a grandchild behind that holds its stdout and ends with the next signal
+	Orphan      bool // leaves a grandchild that holds stdout and ends at the next signal
 }
 
 // call is how the fake was started.
@@ -56,29 +57,24 @@ const (
 )
 
 func fakeSquid(arguments []string) int {
-	if len(arguments) == 1 && arguments[0] == parentFlag {
+	syscall.Umask(0)
+	switch arguments[0] {
+	case parentFlag:
 		orphan := another(orphanFlag)
 		orphan.Stdout = os.NewFile(3, "Squid's stdout")
-		if err := orphan.Start(); err != nil {
-			panic(err)
-		}
+		must(orphan.Start())
 		fmt.Println(orphan.Process.Pid)
 		return 0
-	}
-	if len(arguments) == 1 && arguments[0] == orphanFlag {
+	case orphanFlag:
 		time.Sleep(20 * time.Second)
 		return 0
 	}
 	var todo script
-	if content, err := os.ReadFile(scriptFile); err == nil {
-		if err := json.Unmarshal(content, &todo); err != nil {
-			panic(err)
-		}
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		panic(err)
-	}
+	content, err := os.ReadFile(scriptFile)
+	must(err)
+	must(json.Unmarshal(content, &todo))
 
-	if len(arguments) > 1 && arguments[0] == "-k" {
+	if arguments[0] == "-k" {
 		record(checkFile)
 		fmt.Fprint(os.Stderr, todo.CheckOutput)
 		for todo.CheckHangs {
@@ -88,18 +84,16 @@ func fakeSquid(arguments []string) int {
 	}
 
 	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
+	signal.Notify(signals,
+		syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
 	var orphan int
 	if todo.Orphan {
 		parent := another(parentFlag)
 		parent.ExtraFiles = []*os.File{os.Stdout}
 		output, err := parent.Output()
-		if err != nil {
-			panic(err)
-		}
-		if orphan, err = strconv.Atoi(strings.TrimSpace(string(output))); err != nil {
-			panic(err)
-		}
+		must(err)
+		orphan, err = strconv.Atoi(strings.TrimSpace(string(output)))
+		must(err)
 	}
 	if !todo.ExitNow && !todo.Deaf {
 		serve()
@@ -122,9 +116,7 @@ func fakeSquid(arguments []string) int {
 			orphan = 0
 		}
 		file, err := os.OpenFile(signalsFile, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-		if err != nil {
-			panic(err)
-		}
+		must(err)
 		fmt.Fprintln(file, received)
 		file.Close()
 		if _, stops := stopSignal(received); stops && !(todo.IgnoreInt && received == syscall.SIGINT) {
@@ -134,25 +126,19 @@ func fakeSquid(arguments []string) int {
 	return 0
 }
 
-// logLine makes the fake write the rest of what it gets to its log.
+// logLine makes the fake write the rest of its input to its log.
 const logLine = "log:"
 
-// serve listens where the configuration says so and echoes what it gets on each connection.
+// serve listens where the configuration says so and echoes its input.
 func serve() {
 	ports, err := readListeners(".")
-	if err != nil {
-		panic(err)
-	}
+	must(err)
 	listener, err := net.Listen("tcp", ports.clients.String())
-	if err != nil {
-		panic(err)
-	}
+	must(err)
 	go func() {
 		for {
 			conn, err := listener.Accept()
-			if err != nil {
-				panic(err)
-			}
+			must(err)
 			go func() {
 				defer conn.Close()
 				buffer := make([]byte, 4096)
@@ -172,33 +158,29 @@ func serve() {
 	}()
 }
 
-// record writes the call down; the file appears whole.
+// record writes the call to a file, atomically.
 func record(name string) {
 	directory, err := os.Getwd()
-	if err != nil {
-		panic(err)
-	}
+	must(err)
 	passwords, err := os.ReadFile(filepath.Join("run", "passwords"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		panic(err)
 	}
 	content, err := json.Marshal(call{os.Args, os.Environ(), directory, os.Getpid(), string(passwords)})
+	must(err)
+	must(os.WriteFile(name+".new", content, 0o600))
+	must(os.Rename(name+".new", name))
+}
+
+func must(err error) {
 	if err != nil {
-		panic(err)
-	}
-	if err := os.WriteFile(name+".new", content, 0o600); err != nil {
-		panic(err)
-	}
-	if err := os.Rename(name+".new", name); err != nil {
 		panic(err)
 	}
 }
 
-// another is this program once more, in a part of its own.
+// another is this program again, with another role.
 func another(flag string) *exec.Cmd {
 	self, err := os.Executable()
-	if err != nil {
-		panic(err)
-	}
+	must(err)
 	return &exec.Cmd{Path: self, Args: []string{fakeName, flag}}
 }

@@ -22,16 +22,17 @@ import (
 	"squidfleet/squid"
 )
 
-// healthTarget never resolves (RFC 6761, section 6.4); the request is refused before a name would be looked up.
+// healthTarget never resolves (RFC 6761, section 6.4); Squid refuses it before it looks names up.
 const healthTarget = "http://health.invalid/"
 
-// proxyLocal is a PROXY header, version 2, with the LOCAL command: the connection is the sender's own, like a load
-// balancer's health check (the PROXY protocol's specification, section 2.2).
+// proxyLocal is a PROXY v2 header with the LOCAL command: the connection is the sender's own, like
+// a load balancer's health check (PROXY protocol specification, section 2.2).
 const proxyLocal = "\r\n\r\n\x00\r\nQUIT\n" + "\x20\x00\x00\x00"
 
-// checkHealth makes two requests on a connection to Squid's port for it: one is challenged, the next answers the challenge
-// with the first user's hash and is refused, because that port opens nothing. So the PROXY header, the access rules and the
-// Digest helper are all alive, without a name looked up or a byte sent anywhere else.
+// checkHealth makes two requests on Squid's health port. The first is challenged. The second
+// answers with the first user's hash and is refused, because that port opens nothing. So the PROXY
+// header, the access rules and the Digest helper work, without a name lookup or a byte sent
+// elsewhere.
 func checkHealth(dir string) error {
 	ports, err := readListeners(dir)
 	if err != nil {
@@ -44,12 +45,13 @@ func checkHealth(dir string) error {
 	if err != nil {
 		return err
 	}
-	// The configuration believes a PROXY header on this port from the loopback address alone, whatever the port's own is.
+	// On this port the configuration trusts PROXY headers from the loopback address only.
 	from := netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	if ports.health.Addr().Is6() {
 		from = netip.IPv6Loopback()
 	}
-	dialer := net.Dialer{Timeout: container.HealthTimeout, LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))}
+	local := net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))
+	dialer := net.Dialer{Timeout: container.HealthTimeout, LocalAddr: local}
 	begun := time.Now()
 	conn, err := dialer.Dial("tcp", ports.health.String())
 	if err != nil {
@@ -73,17 +75,19 @@ func checkHealth(dir string) error {
 	return nil
 }
 
-// ask sends one request and returns the headers of the answer, whose status must be as wanted.
+// ask sends one request and returns the answer's headers. Its status must be want.
 func ask(conn net.Conn, answers *textproto.Reader, before, extra string, want int) (textproto.MIMEHeader, error) {
-	if _, err := fmt.Fprintf(conn, "%sGET %s HTTP/1.1\r\nHost: health.invalid\r\n%s\r\n", before, healthTarget, extra); err != nil {
+	const request = "%sGET %s HTTP/1.1\r\nHost: health.invalid\r\n%s\r\n"
+	if _, err := fmt.Fprintf(conn, request, before, healthTarget, extra); err != nil {
 		return nil, err
 	}
-	status, err := answers.ReadLine()
+	line, err := answers.ReadLine()
 	if err != nil {
 		return nil, err
 	}
-	if fields := strings.Fields(status); len(fields) < 2 || !strings.HasPrefix(fields[0], "HTTP/1.") || fields[1] != strconv.Itoa(want) {
-		return nil, fmt.Errorf("Squid answered %.80q instead of %d", status, want)
+	status, isHTTP := strings.CutPrefix(line, "HTTP/1.")
+	if fields := strings.Fields(status); !isHTTP || len(fields) < 2 || fields[1] != strconv.Itoa(want) {
+		return nil, fmt.Errorf("Squid answered %.80q instead of %d", line, want)
 	}
 	header, err := answers.ReadMIMEHeader()
 	if err != nil {
@@ -122,8 +126,8 @@ func firstUser(dir string) (digestUser, error) {
 	return digestUser{}, errors.Join(errs...)
 }
 
-// answer makes the Proxy-Authorization of healthTarget for the first of the challenges that MD5 answers, which is the
-// algorithm of the password file (RFC 7616, section 3.4).
+// answer makes the Proxy-Authorization for healthTarget (RFC 7616, section 3.4). It answers the
+// first challenge for MD5, the algorithm of the password file.
 func (u digestUser) answer(challenges []string) (string, error) {
 	for _, challenge := range challenges {
 		parameters, ok := digestParameters(challenge)
@@ -135,18 +139,20 @@ func (u digestUser) answer(challenges []string) (string, error) {
 		}
 		const count = "00000001"
 		clientNonce := rand.Text()
-		response := md5Hex(u.ha1 + ":" + parameters["nonce"] + ":" + count + ":" + clientNonce + ":auth:" + md5Hex("GET:"+healthTarget))
-		answer := fmt.Sprintf(`Digest username="%s", realm="%s", nonce="%s", uri="%s", algorithm=MD5, qop=auth, nc=%s, cnonce="%s", response="%s"`,
-			u.name, u.realm, parameters["nonce"], healthTarget, count, clientNonce, response)
+		nonce, ha2 := parameters["nonce"], md5Hex("GET:"+healthTarget)
+		response := md5Hex(strings.Join([]string{u.ha1, nonce, count, clientNonce, "auth", ha2}, ":"))
+		answer := fmt.Sprintf(`Digest username="%s", realm="%s", nonce="%s", uri="%s", algorithm=MD5, `+
+			`qop=auth, nc=%s, cnonce="%s", response="%s"`,
+			u.name, u.realm, nonce, healthTarget, count, clientNonce, response)
 		if opaque, set := parameters["opaque"]; set {
 			answer += fmt.Sprintf(`, opaque="%s"`, opaque)
 		}
 		return answer, nil
 	}
-	return "", fmt.Errorf("Squid's challenge is not one that user %q can answer: %q", u.name, challenges)
+	return "", fmt.Errorf("user %q can answer none of Squid's challenges %q", u.name, challenges)
 }
 
-// digestParameters splits a challenge of our own Squid, none of whose values holds a quote, a comma or a backslash.
+// digestParameters splits a challenge of our own Squid: no value holds a quote, comma or backslash.
 func digestParameters(challenge string) (map[string]string, bool) {
 	scheme, rest, _ := strings.Cut(challenge, " ")
 	if !strings.EqualFold(scheme, "Digest") {

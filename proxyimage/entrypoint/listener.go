@@ -14,8 +14,8 @@ import (
 	"squidfleet/squid"
 )
 
-// listeners are Squid's ports as its configuration has them, which is the one place where they stand. An address that is
-// not valid stands for every address of the machine.
+// listeners are the ports in Squid's configuration. An invalid address means every address of the
+// machine.
 type listeners struct {
 	clients netip.AddrPort
 	health  netip.AddrPort
@@ -38,7 +38,8 @@ func readListeners(dir string) (listeners, error) {
 		if err != nil {
 			return listeners{}, fmt.Errorf("%s: http_port: %w", path, err)
 		}
-		if slices.ContainsFunc(fields[2:], func(option []byte) bool { return string(option) == "name="+squid.HealthPort }) {
+		isName := func(option []byte) bool { return string(option) == "name="+squid.HealthPort }
+		if slices.ContainsFunc(fields[2:], isName) {
 			found.health = address
 		} else {
 			found.clients = address
@@ -53,12 +54,12 @@ func readListeners(dir string) (listeners, error) {
 // listenerPoll is how often the kernel is asked for the listener while Squid starts.
 const listenerPoll = 50 * time.Millisecond
 
-// awaitListener returns once there is a listener, or when the kernel does not answer. A connection
-// made before could be given the listener's own port, since Linux takes those of outgoing connections
-// from 32768 to 60999, and Squid would not start.
+// awaitListener returns once Squid listens, or if that cannot be found out. Linux chooses ports of
+// outgoing connections from 32768 to 60999: an earlier connection could take the listener's own
+// port, and Squid would not start.
 func awaitListener(at netip.AddrPort) {
 	for {
-		if there, err := listening(at); there || err != nil {
+		if listens, err := listening(at); listens || err != nil {
 			return
 		}
 		time.Sleep(listenerPoll)

@@ -9,24 +9,26 @@ import (
 	"squidfleet/proxyimage/container"
 )
 
-// output copies what Squid writes. Squid gets pipes that this process made, because it opens /dev/stdout by its path, which
-// the kernel refuses when another user owns what is behind it, as a container's engine may.
-type output struct {
+// logPipe copies what Squid writes. Squid opens /dev/stdout by its path. The kernel refuses that
+// if another user, such as the container engine's, owns the file behind it. So Squid gets a pipe
+// of ours.
+type logPipe struct {
 	read, write *os.File
 	done        chan error
 }
 
-func newOutput() (*output, error) {
+func newLogPipe() (*logPipe, error) {
 	read, write, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
-	return &output{read: read, write: write, done: make(chan error, 1)}, nil
+	return &logPipe{read: read, write: write, done: make(chan error, 1)}, nil
 }
 
-// begin starts to copy with the function given. Squid has been started: this process's own end for writing is closed, or the copy would never find an end. What can't be written is read all the same, because Squid would stand still
-// otherwise.
-func (o *output) begin(what string, copyFrom func(io.Reader) error) {
+// begin starts to copy with copyFrom, after Squid's start. It closes this process's writing end,
+// or the copy would never end. If copyFrom fails, the pipe is still read, because a full pipe
+// would block Squid.
+func (o *logPipe) begin(what string, copyFrom func(io.Reader) error) {
 	o.write.Close()
 	go func() {
 		err := copyFrom(o.read)
@@ -40,13 +42,14 @@ func (o *output) begin(what string, copyFrom func(io.Reader) error) {
 	}()
 }
 
-// finish waits until everything written is copied, but not for a helper that outlives Squid with a pipe in its hand, nor for a reader of the log that stopped reading.
-func finish(outputs ...*output) (err error) {
+// finish waits until everything is copied. It does not wait for a helper that outlives Squid with
+// the pipe open, nor for a reader of the log that stopped reading.
+func finish(pipes ...*logPipe) (err error) {
 	late := time.After(container.LogGrace)
-	for _, o := range outputs {
+	for _, o := range pipes {
 		o.read.SetReadDeadline(time.Now().Add(container.LogGrace / 2))
 	}
-	for _, o := range outputs {
+	for _, o := range pipes {
 		select {
 		case failed := <-o.done:
 			err = errors.Join(err, failed)

@@ -11,12 +11,13 @@ import (
 	"squidfleet/squid"
 )
 
-// writeSecrets writes the Digest password file and that of the nonces' keys, as far as the settings hold what belongs in them: readable by this user alone and never half-written, so that a reader sees the
-// old file, or none, or the whole new one.
+// writeSecrets writes the Digest password file and the nonces' keys, if the settings hold them.
+// Only this user can read the files. A reader sees the old file, none, or the whole new one.
 func writeSecrets(s settings) error {
 	write := func(what, name string, content []byte) error {
 		if err := replaceFile(filepath.Join(s.dir, name), content); err != nil {
-			return fmt.Errorf("%s: %w; %s must be a directory that user %d can write to", what, err, filepath.Join(s.dir, container.Run), os.Getuid())
+			return fmt.Errorf("%s: %w; %s must be a directory that user %d can write to",
+				what, err, filepath.Join(s.dir, container.Run), os.Getuid())
 		}
 		return nil
 	}
@@ -35,10 +36,10 @@ func writeSecrets(s settings) error {
 	return nil
 }
 
-// replaceFile lets a file of mode 0600 appear at target at once, or not at all.
+// replaceFile writes target atomically, with mode 0600.
 func replaceFile(target string, content []byte) error {
 	draft := target + ".new"
-	// A fixed name, so that what an interrupted start left behind is replaced by the next one and does not pile up.
+	// The name is fixed, so that drafts of interrupted starts do not pile up.
 	if err := os.Remove(draft); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -54,7 +55,7 @@ func replaceFile(target string, content []byte) error {
 	return err
 }
 
-// writeNew creates path, which must not exist, with mode 0600 whatever the umask.
+// writeNew creates path with mode 0600, independent of the umask. The path must not exist.
 func writeNew(path string, content []byte) (err error) {
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {

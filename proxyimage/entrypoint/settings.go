@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,22 +15,23 @@ import (
 	"squidfleet/squid"
 )
 
-// settings is the environment, checked.
+// settings are the checked environment.
 type settings struct {
 	dir   string // absolute
 	squid string // path of Squid's program
 	name  string // Squid's service name
 
-	egressURL    string        // whom to ask for the public address; "" asks nobody
+	egressURL    string        // answers with the public address; "" asks nobody
 	drainTimeout time.Duration // how long SIGTERM may wait for the clients
 
 	digest squid.Digest // who checks credentials
 
-	// writePasswords says that the password file is made from realm and credentials; otherwise it is already there.
+	// writePasswords means that the password file is made from realm and credentials. Otherwise it
+	// exists already.
 	writePasswords bool
 	realm          string
 	credentials    []squid.Credential
-	// keys are those of the nonces, to be written to their file; "" if it is already there or not needed.
+	// keys of the nonces are written to their file; "" if it exists already or is not needed.
 	keys string
 }
 
@@ -39,12 +41,12 @@ const defaultName = "squid"
 // serviceName is what Squid accepts after -n.
 var serviceName = regexp.MustCompile(`^[A-Za-z0-9]{1,32}$`)
 
-// readSettings checks the whole environment and returns every problem, each beginning with the variable's name. A
-// password's value is in none of them.
+// readSettings checks the whole environment and returns every problem. Each begins with the
+// variable's name; none holds a password.
 func readSettings(environ []string) (settings, []string) {
 	e := environment{values: map[string]string{}}
-	for _, entry := range environ {
-		if name, value, _ := strings.Cut(entry, "="); strings.HasPrefix(name, container.EnvPrefix) {
+	for _, variable := range environ {
+		if name, value, _ := strings.Cut(variable, "="); strings.HasPrefix(name, container.EnvPrefix) {
 			e.values[name] = value
 		}
 	}
@@ -74,7 +76,7 @@ func readSettings(environ []string) (settings, []string) {
 	return s, e.problems
 }
 
-// environment hands out the values of the variables that are ours and remembers which nobody asked for.
+// environment hands out the values of our variables. Those that are left were not asked for.
 type environment struct {
 	values   map[string]string
 	problems []string
@@ -122,15 +124,16 @@ func (e *environment) egressURL() string {
 	return value
 }
 
-// maxDrainTimeout refuses a slip of the pen. Whether the time fits is for whoever sets it to see to: nothing here knows when SIGKILL
-// would come, and the task definition leaves the variable out.
+// maxDrainTimeout refuses a slip of the pen. Nothing here knows when SIGKILL would come: who sets
+// the variable has to. The task definition leaves it out.
 const maxDrainTimeout = 24 * time.Hour
 
 func (e *environment) drainTimeout() time.Duration {
 	value := e.optional(container.EnvDrainTimeout, container.DrainTimeout.String())
 	timeout, err := time.ParseDuration(value)
 	if err != nil || timeout < 0 || timeout > maxDrainTimeout {
-		e.problem(container.EnvDrainTimeout, "%q is not a duration from 0s to %v; write it like 90s or 1m30s", value, maxDrainTimeout)
+		e.problem(container.EnvDrainTimeout, "%q is not a duration from 0s to %v; write it like 90s or 1m30s",
+			value, maxDrainTimeout)
 	}
 	return timeout
 }
@@ -154,9 +157,11 @@ func (e *environment) readDigest(s *settings) {
 	s.digest = squid.DigestFleet
 	keys, set := e.take(container.EnvDigestKeys)
 	if !set {
-		// Once written they are gone from the environment; see forgetSecrets.
+		// The restart after writing them takes the keys from the environment.
 		if _, err := os.Stat(filepath.Join(s.dir, container.RunKeys)); err != nil {
-			e.problem(container.EnvDigestKeys, "is missing; with %s=%s, set it to the secret that all tasks of the fleet share", container.EnvDigest, squid.DigestFleet)
+			e.problem(container.EnvDigestKeys,
+				"is missing; with %s=%s, set it to the secret that all tasks of the fleet share",
+				container.EnvDigest, container.DigestFleet)
 		}
 		return
 	}
@@ -173,7 +178,7 @@ func (e *environment) readCredentials(s *settings) {
 	case container.CredentialsSecretsManager:
 		s.writePasswords = true
 	case container.CredentialsImage:
-		return // Whatever belongs to the other choice alone is refused by refuseTheRest.
+		return // refuseTheRest refuses the variables of the other choice
 	case "":
 		e.dropCredentials()
 		return
@@ -191,7 +196,7 @@ func (e *environment) readCredentials(s *settings) {
 	}
 	users := e.required(container.EnvUsers, "set it to the user names, separated by commas")
 	if users == "" {
-		// Whose the password variables are cannot be said, so nothing is said of them.
+		// Without users no problem with a password variable is certain.
 		e.dropCredentials()
 		return
 	}
@@ -203,7 +208,8 @@ func (e *environment) readCredentials(s *settings) {
 			continue
 		}
 		if other, taken := owner[variable]; taken {
-			e.problem(fmt.Sprintf("%s[%d]", container.EnvUsers, i), "%q and %q both take their password from %s; rename one", user, other, variable)
+			e.problem(fmt.Sprintf("%s[%d]", container.EnvUsers, i),
+				"%q and %q both take their password from %s; rename one", user, other, variable)
 			continue
 		}
 		owner[variable] = user
@@ -219,8 +225,8 @@ func (e *environment) readCredentials(s *settings) {
 	}
 }
 
-// dropCredentials forgets the variables that only have a meaning once the credential mode and the users are known, so that
-// one mistake is told once.
+// dropCredentials forgets the variables that mean nothing without a credential mode and users, so
+// that one mistake is reported once.
 func (e *environment) dropCredentials() {
 	for name := range e.values {
 		if name == container.EnvRealm || name == container.EnvUsers || strings.HasPrefix(name, container.EnvPassword) {
@@ -229,37 +235,32 @@ func (e *environment) dropCredentials() {
 	}
 }
 
-// refuseTheRest reports every variable of ours that nothing asked for: a misspelt setting must not be ignored.
+// refuseTheRest reports every variable of ours that was not asked for, such as a misspelt one.
 func (e *environment) refuseTheRest() {
-	names := make([]string, 0, len(e.values))
-	for name := range e.values {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(e.values)) {
 		switch {
 		case name == container.EnvDigestKeys:
 			e.problem(name, "only goes with %s=%s; leave it out", container.EnvDigest, squid.DigestFleet)
 		case name == container.EnvRealm || name == container.EnvUsers:
-			e.problem(name, "only goes with %s=%s; leave it out", container.EnvCredentials, container.CredentialsSecretsManager)
+			e.problem(name, "only goes with %s=%s; leave it out",
+				container.EnvCredentials, container.CredentialsSecretsManager)
 		case strings.HasPrefix(name, container.EnvPassword):
-			e.problem(name, "is no user's password; name the user in %s, with %s=%s, or leave it out", container.EnvUsers, container.EnvCredentials, container.CredentialsSecretsManager)
+			e.problem(name, "is no user's password; name the user in %s, with %s=%s, or leave it out",
+				container.EnvUsers, container.EnvCredentials, container.CredentialsSecretsManager)
 		default:
 			e.problem(name, "is not a setting; leave it out")
 		}
 	}
 }
 
-// withoutSecrets is the environment of the same settings once the secrets are in their files.
+// withoutSecrets is the environment after the secrets were written to their files.
 func withoutSecrets(environ []string) []string {
-	var kept []string
-	for _, entry := range environ {
-		name, _, _ := strings.Cut(entry, "=")
-		switch {
-		case name == container.EnvDigestKeys, name == container.EnvCredentials, name == container.EnvRealm, name == container.EnvUsers, strings.HasPrefix(name, container.EnvPassword):
-		default:
-			kept = append(kept, entry)
-		}
+	written := []string{
+		container.EnvDigestKeys, container.EnvCredentials, container.EnvRealm, container.EnvUsers,
 	}
-	return append(kept, container.EnvCredentials+"="+string(container.CredentialsImage))
+	kept := slices.DeleteFunc(slices.Clone(environ), func(variable string) bool {
+		name, _, _ := strings.Cut(variable, "=")
+		return slices.Contains(written, name) || strings.HasPrefix(name, container.EnvPassword)
+	})
+	return append(kept, container.EnvCredentials+"="+container.CredentialsImage)
 }

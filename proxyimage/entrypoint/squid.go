@@ -6,29 +6,31 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 
 	"squidfleet/proxyimage/container"
 )
 
-// squidEnvironment is everything that Squid and its helpers find in their environment: no setting of ours, nothing that
-// ECS or the image put there.
+// squidEnvironment is the whole environment of Squid and its helpers. None of our settings are in
+// it, and nothing from ECS or the image.
 func squidEnvironment(s settings) []string {
 	return []string{
 		"PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-		// The leading colon makes it a file. Squid's log times are in this zone.
+		// The colon means that a file follows. Squid logs times in this zone.
 		"TZ=:" + filepath.Join(s.dir, container.Localtime),
 	}
 }
 
-// ownGroup keeps a terminal's Ctrl-C from Squid, because what a signal does is decided here, and lets the kernel end Squid
-// should this process be killed outside a container, where nothing else would.
+// ownGroup keeps a terminal's Ctrl-C from Squid: this process decides what a signal does. And if
+// this process is killed outside a container, the kernel ends Squid.
 func ownGroup() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 
-// checkCommand is Squid's own check of the configuration. It refuses more than a start would: an unknown directive is a
-// mere warning to a Squid that starts.
+// checkCommand is Squid's own check of the configuration. It is stricter than a start, which only
+// warns about an unknown directive.
 func checkCommand(s settings) (*exec.Cmd, *bytes.Buffer) {
 	output := new(bytes.Buffer)
 	command := exec.Command(s.squid, "-k", "parse", "-f", container.SquidConf)
@@ -40,28 +42,28 @@ func checkCommand(s settings) (*exec.Cmd, *bytes.Buffer) {
 	return command, output
 }
 
-// reasons are the lines of Squid's check that tell what is wrong: all but its account of what it reads.
+// reasons are the lines of Squid's check that say what is wrong. Progress lines are left out.
 func reasons(output []byte) []byte {
 	var kept []byte
 	for line := range bytes.Lines(output) {
-		if _, message, found := bytes.Cut(line, []byte("| ")); found {
-			if bytes.HasPrefix(message, []byte("Processing")) || bytes.HasPrefix(message, []byte("Startup: ")) || bytes.HasPrefix(message, []byte("Initializing ")) {
-				continue
-			}
+		_, message, _ := strings.Cut(string(line), "| ")
+		isProgress := func(prefix string) bool { return strings.HasPrefix(message, prefix) }
+		if !slices.ContainsFunc([]string{"Processing", "Startup: ", "Initializing "}, isProgress) {
+			kept = append(kept, line...)
 		}
-		kept = append(kept, line...)
 	}
 	return kept
 }
 
-// startSquid starts Squid in the foreground (-N), with stdout and stderr on the given files.
+// startSquid starts Squid in the foreground (-N) with the given stdout and stderr.
 func startSquid(s settings, stdout, stderr *os.File) (*os.Process, error) {
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		return nil, err
 	}
 	defer null.Close()
-	process, err := os.StartProcess(s.squid, []string{"squid", "-n", s.name, "-N", "-f", container.SquidConf}, &os.ProcAttr{
+	arguments := []string{"squid", "-n", s.name, "-N", "-f", container.SquidConf}
+	process, err := os.StartProcess(s.squid, arguments, &os.ProcAttr{
 		Dir:   s.dir,
 		Env:   squidEnvironment(s),
 		Files: []*os.File{null, stdout, stderr},

@@ -9,7 +9,7 @@ import (
 	"squidfleet/proxyimage/container"
 )
 
-// stopper ends Squid the way the signals ask for. It belongs to the goroutine that supervises.
+// stopper ends Squid as the signals demand. Only the supervising goroutine uses it.
 type stopper struct {
 	squid   *os.Process
 	clients netip.AddrPort // Squid's port for clients
@@ -17,13 +17,13 @@ type stopper struct {
 
 	drain  *drain           // set by the first SIGTERM
 	ticker *time.Ticker     // of poll
-	poll   <-chan time.Time // when to look again; nil when there is nothing to wait for
-	grace  <-chan time.Time // when to kill a Squid that was told to end; nil until then
-	killed bool             // Squid was killed with no client left, as asked
+	poll   <-chan time.Time // when to look again; nil without a drain
+	grace  <-chan time.Time // when to kill Squid; nil until it was told to end
+	killed bool             // Squid was killed because no client was left
 }
 
-// signal does what a signal asks for: the first SIGTERM drains, a further one and SIGINT and SIGQUIT stop now, and all
-// others are Squid's.
+// signal obeys a signal. The first SIGTERM drains; a second one, SIGINT and SIGQUIT stop now. All
+// others go to Squid.
 func (s *stopper) signal(received syscall.Signal) {
 	_, stops := stopSignal(received)
 	switch {
@@ -48,13 +48,14 @@ func (s *stopper) look(now time.Time) {
 		complain("served all connections in %v", now.Sub(s.drain.begun).Round(time.Millisecond))
 		s.stop()
 	case overdue:
-		complain("%v are over", s.timeout)
+		complain("the drain timeout of %v is over", s.timeout)
 		s.stop()
 	}
 }
 
-// stop ends Squid now. A Squid without clients is killed: it has nothing on disk and nothing to log, and would take one or
-// two seconds to find that out, with its port closed. One with clients is told to end, so that it logs what it cuts.
+// stop ends Squid now. A Squid without clients is killed: it has nothing on disk and nothing to
+// log, and a normal end would take one or two seconds with the port closed. A Squid with clients
+// gets SIGINT, so that it logs what it cuts.
 func (s *stopper) stop() {
 	s.release()
 	if s.grace != nil {
@@ -68,7 +69,7 @@ func (s *stopper) stop() {
 		return
 	}
 	complain("stopping Squid; connections cut: %d", open)
-	// SIGINT does not wait for Squid's shutdown_lifetime, whatever it is.
+	// SIGINT does not wait for Squid's shutdown_lifetime.
 	s.squid.Signal(syscall.SIGINT)
 }
 
@@ -80,7 +81,7 @@ func (s *stopper) release() {
 	s.poll = nil
 }
 
-// open counts the clients' connections. When they cannot be counted, there may be some.
+// open counts the clients' connections. If that fails, it assumes one.
 func (s *stopper) open() int {
 	n, err := openConnections(s.clients)
 	if err != nil {

@@ -22,7 +22,7 @@ func supervise(s settings, signals <-chan os.Signal) int {
 	return code
 }
 
-// check lets Squid check the configuration and returns 0 when it may start.
+// check runs Squid's check of the configuration and returns 0 if Squid may start.
 func check(s settings, signals <-chan os.Signal) int {
 	command, output := checkCommand(s)
 	if err := command.Start(); err != nil {
@@ -54,25 +54,25 @@ func check(s settings, signals <-chan os.Signal) int {
 	}
 }
 
-// runSquid starts Squid, follows the signals, and returns the exit code once Squid ended.
+// runSquid starts Squid, obeys the signals and returns the exit code once Squid ended.
 func runSquid(s settings, signals <-chan os.Signal) (int, error) {
 	ports, err := readListeners(s.dir)
 	if err != nil {
 		return exitFailure, err
 	}
-	// As process 1 this process inherits every orphan; elsewhere it asks for them.
+	// Process 1 inherits every orphan; any other process has to ask.
 	if err := becomeSubreaper(); err != nil {
 		return exitFailure, err
 	}
-	// A channel of its own with room for one: a notice that finds it full changes nothing, since reap looks at all children.
+	// Room for one is enough, since reap looks at all children.
 	children := make(chan os.Signal, 1)
 	signal.Notify(children, syscall.SIGCHLD)
 
-	stdout, err := newOutput()
+	stdout, err := newLogPipe()
 	if err != nil {
 		return exitFailure, err
 	}
-	stderr, err := newOutput()
+	stderr, err := newLogPipe()
 	if err != nil {
 		return exitFailure, err
 	}
@@ -81,7 +81,9 @@ func runSquid(s settings, signals <-chan os.Signal) (int, error) {
 		return exitFailure, err
 	}
 	egress := newEgressField()
-	stdout.begin("access log", func(source io.Reader) error { return copyLines(os.Stdout, source, access(egress)) })
+	stdout.begin("access log", func(source io.Reader) error {
+		return copyLines(os.Stdout, source, access(egress))
+	})
 	stderr.begin("messages", func(source io.Reader) error { return copyLines(os.Stderr, source, message) })
 	if s.egressURL != "" {
 		go func() {
@@ -103,7 +105,7 @@ func runSquid(s settings, signals <-chan os.Signal) (int, error) {
 			if status, ended := reap(process.Pid); ended {
 				code := exitCode(status)
 				if stopper.killed && status.Signaled() {
-					code = 0 // As asked, and with nothing left to do.
+					code = 0 // we killed it, with no client left
 				}
 				return code, finish(stdout, stderr)
 			}
@@ -118,13 +120,13 @@ func runSquid(s settings, signals <-chan os.Signal) (int, error) {
 	}
 }
 
-// stopSignal tells whether a signal asks for an end, and its number.
+// stopSignal returns a signal's number, and whether it asks for an end.
 func stopSignal(received os.Signal) (int, bool) {
 	number := received.(syscall.Signal)
 	return int(number), number == syscall.SIGTERM || number == syscall.SIGINT || number == syscall.SIGQUIT
 }
 
-// exitCode is what a shell would make of it.
+// exitCode is the code that a shell would report.
 func exitCode(status syscall.WaitStatus) int {
 	if status.Signaled() {
 		return exitSignal + int(status.Signal())

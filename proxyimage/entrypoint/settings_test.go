@@ -1,0 +1,126 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"squidfleet/proxyimage/container"
+)
+
+func TestBadSettings(t *testing.T) {
+	const (
+		image   = "CREDENTIALS=image "
+		secrets = "CREDENTIALS=secretsmanager "
+		drain   = ` is not a duration from 0s to 24h0m0s; write it like 90s or 1m30s`
+	)
+	for _, c := range []struct {
+		set  string   // variables, each without SQUIDFLEET_, separated by spaces
+		want []string // problems, each without SQUIDFLEET_ at its beginning
+	}{
+		{"DIGEST=", []string{
+			"DIGEST: is missing; set it to fleet or squid",
+			"CREDENTIALS: is missing; set it to secretsmanager or image",
+		}},
+		{"CREDENTIALS=vault REALM=r", []string{
+			`CREDENTIALS: "vault" is not a choice; set it to secretsmanager or image`,
+		}},
+		{"DIR=srv SQUID=squid USRES=alice CREDENTIALS=", []string{
+			`DIR: "srv" is not an absolute path`,
+			`SQUID: "squid" is not an absolute path`,
+			"CREDENTIALS: is missing; set it to secretsmanager or image",
+			"USRES: is not a setting; leave it out",
+		}},
+		{image + "EGRESS_URL=https://example.com/", []string{`EGRESS_URL: "https://example.com/" does not begin ` +
+			"with http://, the only scheme supported; set it to such a URL or to off"}},
+		{image + "DRAIN_TIMEOUT=90", []string{`DRAIN_TIMEOUT: "90"` + drain}},
+		{image + "DRAIN_TIMEOUT=24h1s", []string{`DRAIN_TIMEOUT: "24h1s"` + drain}},
+		{image + "DRAIN_TIMEOUT=-1s", []string{`DRAIN_TIMEOUT: "-1s"` + drain}},
+		{image + "SQUID=", []string{"SQUID: is empty; set it or leave it out"}},
+		{image + "NAME=task-1", []string{`NAME: "task-1" is not 1 to 32 ASCII letters and digits`}},
+		{image + "DIR=/no/such/place", []string{"DIR: stat /no/such/place: no such file or directory"}},
+		{image + "DIR=/etc/passwd", []string{"DIR: /etc/passwd is not a directory"}},
+		{secrets, []string{
+			"REALM: is missing; set it to the Digest realm",
+			"USERS: is missing; set it to the user names, separated by commas",
+		}},
+		{secrets + "REALM=r USERS=alice,bob PASSWORD_ALICE=open-sesame", []string{
+			`PASSWORD_BOB: is missing; set it to the password of user "bob"`,
+		}},
+		{secrets + "REALM=r USERS=alice PASSWORD_ALICE=a-password PASSWORD_BOB=swordfish", []string{
+			"PASSWORD_BOB: is no user's password; name the user in SQUIDFLEET_USERS, " +
+				"with SQUIDFLEET_CREDENTIALS=secretsmanager, or leave it out",
+		}},
+		{secrets + "REALM=r USERS=a-b,a_b PASSWORD_A_B=a-password", []string{
+			`USERS[1]: "a_b" and "a-b" both take their password from SQUIDFLEET_PASSWORD_A_B; rename one`,
+		}},
+		{image + "DIGEST=both", []string{`DIGEST: "both" is not a choice; set it to fleet or squid`}},
+		{image + "DIGEST=fleet", []string{"DIGEST_KEYS: is missing; with SQUIDFLEET_DIGEST=fleet, " +
+			"set it to the secret that all tasks of the fleet share"}},
+		{image + "DIGEST=fleet DIGEST_KEYS=swordfish", []string{
+			"DIGEST_KEYS: keys[0]: 9 characters; 32 to 1024 are needed",
+		}},
+		{image + "DIGEST_KEYS=x", []string{"DIGEST_KEYS: only goes with SQUIDFLEET_DIGEST=fleet; leave it out"}},
+		{image + "REALM=r USERS=alice PASSWORD_ALICE=swordfish", []string{
+			"PASSWORD_ALICE: is no user's password; name the user in SQUIDFLEET_USERS, " +
+				"with SQUIDFLEET_CREDENTIALS=secretsmanager, or leave it out",
+			"REALM: only goes with SQUIDFLEET_CREDENTIALS=secretsmanager; leave it out",
+			"USERS: only goes with SQUIDFLEET_CREDENTIALS=secretsmanager; leave it out",
+		}},
+	} {
+		environ := []string{container.EnvDir + "=/", container.EnvDigest + "=" + container.DigestSquid}
+		for _, variable := range strings.Fields(c.set) {
+			environ = append(environ, container.EnvPrefix+variable)
+		}
+		_, problems := readSettings(environ)
+		got := strings.Join(problems, "\n")
+		want := container.EnvPrefix + strings.Join(c.want, "\n"+container.EnvPrefix)
+		if got != want {
+			t.Errorf("%s:\n%s\nwant:\n%s", c.set, got, want)
+		}
+	}
+}
+
+// Squid's own rules refuse these. The problem names the variable and never repeats a password.
+func TestValuesThatSquidCannotHave(t *testing.T) {
+	_, problems := readSettings([]string{
+		container.EnvDir + "=/",
+		container.EnvDigest + "=" + container.DigestSquid,
+		container.EnvCredentials + "=" + container.CredentialsSecretsManager,
+		container.EnvRealm + "=a\"b",
+		container.EnvUsers + "=al:ice,bob",
+		container.EnvPassword + "BOB=sword\nfish",
+	})
+	if len(problems) != 3 {
+		t.Fatalf("problems %q, want three", problems)
+	}
+	for i, begin := range []string{"SQUIDFLEET_REALM: ", "SQUIDFLEET_USERS[0]: ", "SQUIDFLEET_PASSWORD_BOB: "} {
+		if !strings.HasPrefix(problems[i], begin) || strings.Contains(problems[i], "fish") {
+			t.Errorf("problem %q: want one that begins with %q and does not repeat the password", problems[i], begin)
+		}
+	}
+}
+
+// The package comment is the reference of the environment.
+func TestPackageCommentNamesEverySetting(t *testing.T) {
+	read := func(path string) string {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(content)
+	}
+	comment, _, _ := strings.Cut(read("main.go"), "\npackage main\n")
+	declarations := read(filepath.Join("..", "container", "container.go"))
+	names := regexp.MustCompile(`EnvPrefix \+ "(\w+)"`).FindAllStringSubmatch(declarations, -1)
+	if len(names) < 9 {
+		t.Errorf("found %d names, want all", len(names))
+	}
+	for _, name := range names {
+		if !strings.Contains(comment, container.EnvPrefix+name[1]) {
+			t.Errorf("the package comment does not name %s%s", container.EnvPrefix, name[1])
+		}
+	}
+}
