@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,19 +16,20 @@ import (
 	"github.com/pires/go-proxyproto"
 )
 
-// Client sends requests to a task as one client behind the load balancer would.
+// Client sends requests to a task as a client behind the load balancer does.
 type Client struct {
 	// Task is where Squid listens.
 	Task netip.AddrPort
-	// From is the sender's own address: the load balancer's.
+	// From is the sender's address: the load balancer's.
 	From netip.Addr
-	// Header is the PROXY header; nil sends none. See ProxyHeader.
+	// Header is the PROXY header, see ProxyHeader; nil sends none.
 	Header *proxyproto.Header
-	// URI goes into the answer to a challenge; without it, what curl puts there: the target of CONNECT, otherwise its path and query.
+	// URI goes into the answer to a challenge. The default is curl's: the target of CONNECT,
+	// otherwise path and query.
 	URI string
-	// User and Password answer a Digest challenge; an empty user does not.
+	// User and Password answer a Digest challenge. An empty user answers none.
 	User, Password string
-	// Algorithm is that of the challenge to answer, out of several; without it, the first one is answered.
+	// Algorithm chooses one of several challenges. The default is the first challenge.
 	Algorithm string
 }
 
@@ -44,7 +46,7 @@ func ProxyHeader(client netip.Addr) *proxyproto.Header {
 	}
 }
 
-// LocalHeader is the PROXY v2 header of a health check: the LOCAL command.
+// LocalHeader is the PROXY v2 header of a health check (LOCAL).
 func LocalHeader() *proxyproto.Header {
 	return &proxyproto.Header{Version: 2, Command: proxyproto.LOCAL, TransportProtocol: proxyproto.UNSPEC}
 }
@@ -75,11 +77,12 @@ func (c Client) Dial() (net.Conn, error) {
 type Response struct {
 	*http.Response
 	Text string
-	// Challenged says that the proxy asked for credentials first.
+	// Challenged means that the proxy asked for credentials first.
 	Challenged bool
 }
 
-// Request sends one request, with the target in the form that the method needs on a proxy, and answers a challenge on the same connection. Headers are lines without a line end.
+// Request sends one request and answers a challenge on the same connection. The target has the
+// form that the method needs on a proxy. Headers are lines without a line end.
 func (c Client) Request(method, target string, headers ...string) (*Response, error) {
 	conn, response, err := c.open(method, target, headers)
 	if conn != nil {
@@ -88,7 +91,8 @@ func (c Client) Request(method, target string, headers ...string) (*Response, er
 	return response, err
 }
 
-// Tunnel opens a tunnel with CONNECT and returns its connection, which the caller closes. On a refusal the connection is nil and the response tells why.
+// Tunnel opens a tunnel with CONNECT. The caller closes its connection. If the proxy refuses, the
+// connection is nil and the response says why.
 func (c Client) Tunnel(target string) (net.Conn, *Response, error) {
 	conn, response, err := c.open(http.MethodConnect, target, nil)
 	if err != nil || response.StatusCode != http.StatusOK {
@@ -101,7 +105,7 @@ func (c Client) Tunnel(target string) (net.Conn, *Response, error) {
 	return conn, response, nil
 }
 
-// open sends a request, and again with credentials where the proxy asks for them, and returns the connection that the answer came over.
+// open sends a request, answers a challenge, and returns the connection of the last answer.
 func (c Client) open(method, target string, headers []string) (net.Conn, *Response, error) {
 	conn, err := c.Dial()
 	if err != nil {
@@ -147,7 +151,9 @@ func (c Client) Authorization(challenge *http.Response, method, target string) (
 			}
 		}
 	}
-	credentials, err := digest.Digest(chal, digest.Options{Method: method, URI: uri, Count: 1, Username: c.User, Password: c.Password})
+	credentials, err := digest.Digest(chal, digest.Options{
+		Method: method, URI: uri, Count: 1, Username: c.User, Password: c.Password,
+	})
 	if err != nil {
 		return "", err
 	}
@@ -170,7 +176,8 @@ func (c Client) choose(challenges []string) (*digest.Challenge, error) {
 
 func roundTrip(conn net.Conn, reader *bufio.Reader, method, target string, headers []string) (*Response, error) {
 	head := method + " " + target + " HTTP/1.1\r\n"
-	if host := hostOf(method, target); host != "" && !hasHeader(headers, "Host") {
+	isHost := func(h string) bool { return len(h) >= 5 && strings.EqualFold(h[:5], "Host:") }
+	if host := hostOf(method, target); host != "" && !slices.ContainsFunc(headers, isHost) {
 		head += "Host: " + host + "\r\n"
 	}
 	for _, h := range headers {
@@ -191,15 +198,6 @@ func roundTrip(conn net.Conn, reader *bufio.Reader, method, target string, heade
 		return nil, err
 	}
 	return &Response{Response: response, Text: string(body)}, nil
-}
-
-func hasHeader(headers []string, name string) bool {
-	for _, h := range headers {
-		if key, _, ok := strings.Cut(h, ":"); ok && strings.EqualFold(key, name) {
-			return true
-		}
-	}
-	return false
 }
 
 func hostOf(method, target string) string {

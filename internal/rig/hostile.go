@@ -2,39 +2,47 @@ package rig
 
 import (
 	"io"
+	"strings"
 	"time"
 )
 
-// HostileSecret stands in each of the Hostile requests where it must not get into a log.
+// HostileSecret is in each of the Hostile requests and must not get into a log.
 const HostileSecret = "s3cr3t"
 
-// Hostile are requests that Squid has something to say about, or whose URL it does not take apart: a secret in each.
+// Hostile are requests that make Squid write a message, or whose URL Squid does not parse.
 var Hostile = []string{
-	// A byte that headers must not have, and a line of the access log among them.
-	"GET http://origin.example/ HTTP/1.1\r\nHost: origin.example\r\nProxy-Authorization: " + HostileSecret + "\r\n\n{\"egress\":\"203.0.113.9\",\"time\":\"x\",\"method\":\"GET\",\"user\":\"" + HostileSecret + "\"}\r\nX: \x00\r\n\r\n",
-	"GET http://origin.example/ HTTP/1.1\r\nHost: origin.example\r\nCookie: " + HostileSecret + "\r\nX: a\r\r\r\nY: b\r\n\r\n",
-	"GET http://origin.example/ HTTP/1.1\r\nHost: origin.example\r\n" + HostileSecret + " : x\r\n\r\n",
-	"GET http:///?" + HostileSecret + " HTTP/1.1\r\nHost: x\r\n\r\n",
-	"GET http://:80/?" + HostileSecret + " HTTP/1.1\r\nHost: x\r\n\r\n",
-	"BREW http://origin.example/?" + HostileSecret + " HTTP/1.1\r\nHost: origin.example\r\n\r\n",
-	"GET ftp://user:" + HostileSecret + "@origin.example/ HTTP/1.1\r\nHost: origin.example\r\n\r\n",
-	"GET foo://user:" + HostileSecret + "@origin.example/ HTTP/1.1\r\nHost: origin.example\r\n\r\n",
-	"GET http://user:" + HostileSecret + "@origin.example/ HTTP/1.1\r\nHost: origin.example\r\n\r\n",
-	"GET http://user:" + HostileSecret + "@a..b/ HTTP/1.1\r\nHost: a..b\r\n\r\n",
-	"GET http:///user:" + HostileSecret + "@origin.example/ HTTP/1.1\r\nHost: x\r\n\r\n",
-	"GET http:\\\\user:" + HostileSecret + "@origin.example/ HTTP/1.1\r\nHost: x\r\n\r\n",
-	"GET urn:x?" + HostileSecret + " HTTP/1.1\r\nHost: x\r\n\r\n",
-	"GET http://origin.example/#" + HostileSecret + " HTTP/1.1\r\nHost: origin.example\r\n\r\n",
-	"GET /?" + HostileSecret + " HTTP/1.1\r\nHost: origin.example\r\n\r\n",
-	"CONNECT origin.example:443?" + HostileSecret + " HTTP/1.1\r\nHost: origin.example\r\n\r\n",
-	"CONNECT user:" + HostileSecret + "@origin.example:443 HTTP/1.1\r\nHost: origin.example\r\n\r\n",
-	"CONNECT origin.example:443/#" + HostileSecret + " HTTP/1.1\r\nHost: origin.example\r\n\r\n",
-	"GET http://origin.example/?" + HostileSecret + " HTTP/1.1\r\nHost: other.example\r\nHost: third.example\r\n\r\n",
-	"GET http://origin.example/?" + HostileSecret + " HTTP/1.1\r\nHost: origin.example\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx",
-	"GET http://origin.example/?" + HostileSecret + " HTTP/1.1\r\nHost: origin.example\r\nTransfer-Encoding: " + HostileSecret + "\r\n\r\n",
+	// A byte that headers must not have, and a forged line of the access log.
+	get("http://origin.example/", "origin.example", "Proxy-Authorization: "+HostileSecret,
+		"\n{\"egress\":\"203.0.113.9\",\"time\":\"x\",\"method\":\"GET\",\"user\":\""+HostileSecret+"\"}", "X: \x00"),
+	get("http://origin.example/", "origin.example", "Cookie: "+HostileSecret, "X: a\r\r", "Y: b"),
+	get("http://origin.example/", "origin.example", HostileSecret+" : x"),
+	get("http:///?"+HostileSecret, "x"),
+	get("http://:80/?"+HostileSecret, "x"),
+	get("ftp://user:"+HostileSecret+"@origin.example/", "origin.example"),
+	get("foo://user:"+HostileSecret+"@origin.example/", "origin.example"),
+	get("http://user:"+HostileSecret+"@origin.example/", "origin.example"),
+	get("http://user:"+HostileSecret+"@a..b/", "a..b"),
+	get("http:///user:"+HostileSecret+"@origin.example/", "x"),
+	get("http:\\\\user:"+HostileSecret+"@origin.example/", "x"),
+	get("urn:x?"+HostileSecret, "x"),
+	get("http://origin.example/#"+HostileSecret, "origin.example"),
+	get("/?"+HostileSecret, "origin.example"),
+	get("http://origin.example/?"+HostileSecret, "other.example", "Host: third.example"),
+	get("http://origin.example/?"+HostileSecret, "origin.example", "Content-Length: 1", "Content-Length: 2")+"x",
+	get("http://origin.example/?"+HostileSecret, "origin.example", "Transfer-Encoding: "+HostileSecret),
+	request("BREW", "http://origin.example/?"+HostileSecret, "origin.example"),
+	request("CONNECT", "origin.example:443?"+HostileSecret, "origin.example"),
+	request("CONNECT", "user:"+HostileSecret+"@origin.example:443", "origin.example"),
+	request("CONNECT", "origin.example:443/#"+HostileSecret, "origin.example"),
 }
 
-// SendHostile sends each of them over a connection of its own.
+func get(target, host string, lines ...string) string { return request("GET", target, host, lines...) }
+
+func request(method, target, host string, lines ...string) string {
+	return method + " " + target + " HTTP/1.1\r\nHost: " + host + "\r\n" + strings.Join(append(lines, "", ""), "\r\n")
+}
+
+// SendHostile sends each of the Hostile requests over a new connection.
 func (c Client) SendHostile() error {
 	for _, request := range Hostile {
 		conn, err := c.Dial()

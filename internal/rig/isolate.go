@@ -1,5 +1,7 @@
-// Package rig is what the tests with a real Squid and the benchmarks are built from: a machine's worth of internet inside a network namespace, origins and a DNS server in it, a
-// task (the staged files, the built entrypoint and Debian's Squid) and a client that speaks to it as the load balancer would.
+// Package rig is the equipment of the tests with a real Squid and of the benchmarks: a network
+// namespace with all addresses of the internet, origins and a DNS server in it, tasks (the staged
+// files, the built entrypoint and Debian's Squid), and a client that speaks to a task as the load
+// balancer does.
 package rig
 
 import (
@@ -12,29 +14,32 @@ import (
 	"syscall"
 )
 
-// FirstPort to LastPort are the ports for listeners of the tests: the system gives none of them to an outgoing connection.
+// FirstPort to LastPort are for listeners of the tests. No outgoing connection gets one of them.
 const (
 	FirstPort = 35200
 	LastPort  = 35499
 )
 
-// isolated tells the program that it is the copy inside the namespaces.
+// isolated is set in the copy inside the namespaces.
 const isolated = "SQUIDFLEET_RIG_ISOLATED"
 
-// Isolate runs the calling program again in network and mount namespaces of its own and returns only in that copy; the original exits with the copy's exit code. It needs root.
+// Isolate runs the calling program again in new network and mount namespaces and returns only in
+// that copy. The original exits with the copy's exit code. It needs root.
 //
-// Inside, every IPv4 and IPv6 address that a TCP connection can be made to belongs to the machine itself: a listener on the unspecified address answers for 1.2.3.4 as for 169.254.170.2, so that what is
-// forbidden would answer if it were reached, and nothing leaves the machine. DNS queries go to 127.0.0.1.
+// Inside, every IPv4 and IPv6 address belongs to the machine: a listener on the unspecified
+// address answers for 1.2.3.4 as for 169.254.170.2. So a forbidden destination would answer, and
+// nothing leaves the machine. DNS queries go to 127.0.0.1.
 func Isolate() {
 	if os.Getenv(isolated) != "" {
 		if err := prepare(); err != nil {
-			fmt.Fprintln(os.Stderr, "rig: preparing the network namespace:", err)
+			fmt.Fprintln(os.Stderr, "rig: prepare the network namespace:", err)
 			os.Exit(1)
 		}
 		return
 	}
 	if os.Geteuid() != 0 {
-		fmt.Fprintln(os.Stderr, "rig: these tests make network namespaces and need root: run them with sudo, for example `sudo -E env PATH=\"$PATH\" make test`")
+		fmt.Fprintln(os.Stderr, "rig: these tests make network namespaces and need root: "+
+			"run them with sudo, for example `sudo -E env PATH=\"$PATH\" make test`")
 		os.Exit(1)
 	}
 	self, err := os.Executable()
@@ -62,25 +67,25 @@ func Isolate() {
 }
 
 func prepare() error {
-	// A mount made here must not show outside.
+	// Mounts made here must not show outside.
 	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("making mounts private: %w", err)
+		return fmt.Errorf("make mounts private: %w", err)
 	}
 	resolv := filepath.Join(os.TempDir(), fmt.Sprintf("squidfleet-rig-resolv.%d", os.Getpid()))
 	if err := os.WriteFile(resolv, []byte("nameserver 127.0.0.1\n"), 0o644); err != nil {
 		return err
 	}
-	defer os.Remove(resolv) // the mount keeps the file itself alive
+	defer os.Remove(resolv) // the mount keeps the file alive
 	target, err := filepath.EvalSymlinks("/etc/resolv.conf")
 	if err != nil {
 		return err
 	}
 	if err := syscall.Mount(resolv, target, "", syscall.MS_BIND, ""); err != nil {
-		return fmt.Errorf("mounting a resolv.conf of its own: %w", err)
+		return fmt.Errorf("mount a resolv.conf: %w", err)
 	}
-	// Squid keeps segments of a fixed name there; those of other Squids on the machine must not be in the way.
+	// Squid's segments there have fixed names, which other Squids on the machine may use too.
 	if err := syscall.Mount("tmpfs", "/dev/shm", "tmpfs", syscall.MS_NOSUID|syscall.MS_NODEV, "mode=1777"); err != nil {
-		return fmt.Errorf("mounting a /dev/shm of its own: %w", err)
+		return fmt.Errorf("mount /dev/shm: %w", err)
 	}
 	for _, command := range []string{
 		"ip link set lo up",
@@ -92,8 +97,13 @@ func prepare() error {
 			return fmt.Errorf("%s: %w: %s", command, err, out)
 		}
 	}
-	// Thousands of short connections from few addresses. None of them may hold a port that a task or an origin of the tests is about to listen on.
-	for name, value := range map[string]string{"ip_local_port_range": "1024 65000", "ip_local_reserved_ports": fmt.Sprintf("8080,%d-%d", FirstPort, LastPort), "tcp_tw_reuse": "1"} {
+	// The tests make thousands of short connections from few addresses. None may hold a port that
+	// a task or an origin is about to listen on.
+	for name, value := range map[string]string{
+		"ip_local_port_range":     "1024 65000",
+		"ip_local_reserved_ports": fmt.Sprintf("8080,%d-%d", FirstPort, LastPort),
+		"tcp_tw_reuse":            "1",
+	} {
 		if err := os.WriteFile("/proc/sys/net/ipv4/"+name, []byte(value), 0o644); err != nil {
 			return err
 		}

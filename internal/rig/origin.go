@@ -22,7 +22,8 @@ import (
 	"time"
 )
 
-// Origins answers on a set of ports for every address of the namespace. It counts connections by the address they were made to, and keeps the bytes of the last request.
+// Origins answers on a set of ports for every address of the namespace. It counts connections by
+// destination address and keeps the head of the last request.
 type Origins struct {
 	// Roots verifies the certificate of the HTTPS port.
 	Roots *x509.CertPool
@@ -36,7 +37,7 @@ type Origins struct {
 	head        []byte
 }
 
-// StartOrigins listens on the plain ports and, with TLS, on the others, until the test ends.
+// StartOrigins listens on the ports, without or with TLS, until the test ends.
 func StartOrigins(t testing.TB, plain, overTLS []int) *Origins {
 	t.Helper()
 	o := &Origins{connections: map[netip.AddrPort]int{}, ever: map[netip.AddrPort]int{}}
@@ -51,8 +52,10 @@ func StartOrigins(t testing.TB, plain, overTLS []int) *Origins {
 			return context.WithValue(ctx, recordedConn{}, c)
 		},
 		ReadHeaderTimeout: time.Minute,
-		TLSNextProto:      map[string]func(*http.Server, *tls.Conn, http.Handler){}, // HTTP/1.1, whose bytes can be compared
-		ErrorLog:          log.New(io.Discard, "", 0),                               // clients that leave before the TLS handshake are the rule here
+		// HTTP/1.1 only: its bytes can be compared.
+		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
+		// Many clients leave before the TLS handshake.
+		ErrorLog: log.New(io.Discard, "", 0),
 	}
 	var done sync.WaitGroup
 	serve := func(port int, secure bool) {
@@ -94,28 +97,29 @@ func (o *Origins) answer(w http.ResponseWriter, r *http.Request) {
 	o.Hello(w, r)
 }
 
-// Hello answers "hello from ADDRESS" with the address that the connection was made to.
+// Hello answers "hello from ADDRESS" with the destination address of the connection.
 func (o *Origins) Hello(w http.ResponseWriter, r *http.Request) {
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	io.Copy(io.Discard, r.Body)
 	io.WriteString(w, "hello from "+addressOf(local).Addr().String()+"\n")
 }
 
-// SetHandler has a handler answer all requests from now on; nil goes back to Hello.
+// SetHandler makes a handler answer all requests; nil means Hello.
 func (o *Origins) SetHandler(h http.Handler) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.handler = h
 }
 
-// Reached returns the connections since the last call of Forget, by address and port.
+// Reached counts the connections since the last call of Forget, by destination.
 func (o *Origins) Reached() map[netip.AddrPort]int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return maps.Clone(o.connections)
 }
 
-// EverReached is Reached for all connections since the start. None is missing: it makes one of its own to each port, and those that were there before are accepted before that one.
+// EverReached counts all connections since the start, by destination. None is missing: the
+// function makes a connection to each port, and earlier ones are accepted before it.
 func (o *Origins) EverReached(t testing.TB) map[netip.AddrPort]int {
 	t.Helper()
 	for _, port := range o.ports {
@@ -128,7 +132,7 @@ func (o *Origins) EverReached(t testing.TB) map[netip.AddrPort]int {
 		defer conn.Close()
 		for deadline := time.Now().Add(10 * time.Second); o.count(last) == before; time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
-				t.Fatalf("no connection to port %d is accepted", port)
+				t.Fatalf("port %d accepts no connection", port)
 			}
 		}
 	}
@@ -143,7 +147,7 @@ func (o *Origins) EverReached(t testing.TB) map[netip.AddrPort]int {
 	return out
 }
 
-// lastOfAll is an address that no test connects to.
+// lastOfAll is an address that no test uses.
 var lastOfAll = netip.AddrFrom4([4]byte{127, 255, 0, 1})
 
 func (o *Origins) count(to netip.AddrPort) int {
@@ -152,7 +156,8 @@ func (o *Origins) count(to netip.AddrPort) int {
 	return o.ever[to]
 }
 
-// AwaitConnection waits, for at most a second, until a connection has been counted: the kernel completes one before the listener sees it.
+// AwaitConnection waits at most a second until a connection is counted. The kernel completes one
+// before the listener sees it.
 func (o *Origins) AwaitConnection() {
 	for range 1000 {
 		if len(o.Reached()) > 0 {
@@ -162,14 +167,14 @@ func (o *Origins) AwaitConnection() {
 	}
 }
 
-// Forget sets all counts to zero.
+// Forget sets the counts of Reached to zero.
 func (o *Origins) Forget() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	clear(o.connections)
 }
 
-// LastHead returns the request line and headers of the last plain request, as they came over the wire.
+// LastHead returns the request line and headers of the last request as they were received.
 func (o *Origins) LastHead() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -193,7 +198,7 @@ func (l *recordingListener) Accept() (net.Conn, error) {
 	return &recordingConn{Conn: c}, nil
 }
 
-// addressOf is an address without the IPv4-mapped form that a listener for both families gives it.
+// addressOf is an address without the IPv4-mapped form of listeners for both families.
 func addressOf(a net.Addr) netip.AddrPort {
 	tcp, ok := a.(*net.TCPAddr)
 	if !ok {
@@ -205,7 +210,7 @@ func addressOf(a net.Addr) netip.AddrPort {
 
 type recordedConn struct{}
 
-// recordingConn keeps what was read since the last complete request head.
+// recordingConn keeps the bytes since the last complete request head.
 type recordingConn struct {
 	net.Conn
 	mu   sync.Mutex
@@ -239,9 +244,11 @@ func selfSigned(t testing.TB) (tls.Certificate, *x509.CertPool) {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "origin.example"}, DNSNames: []string{"origin.example", "*.example"},
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "origin.example"},
+		DNSNames:  []string{"origin.example", "*.example"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		IsCA:     true, BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {

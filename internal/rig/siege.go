@@ -13,21 +13,24 @@ import (
 	"time"
 )
 
-// Siege is what one client address holds open at a time.
+// Siege is the connections that one client address holds open at a time.
 type Siege struct {
-	// Idle counts the connections that were asked for a password and sent nothing more, Tunnels those with a tunnel in which nothing moves; both are requests, which the address's share bounds.
+	// Idle counts connections that sent nothing after a challenge, Tunnels those with a tunnel
+	// that is idle. Both count as requests, which the address's share bounds.
 	Idle, Tunnels int
-	// Silent, Half and Long count the connections that have sent no request, half of one, and headers that are about to be too long.
+	// Silent, Half and Long count connections that sent no request, half of one, and headers
+	// almost as long as allowed.
 	Silent, Half, Long int
 
 	open []net.Conn
 }
 
-// headersAboutToBeTooLong is a request that is not complete, a little shorter than what Squid's configuration allows.
+// headersAboutToBeTooLong is an incomplete request, a little shorter than Squid's configuration
+// allows.
 var headersAboutToBeTooLong = "GET http://origin.example/ HTTP/1.1\r\nCookie: " + strings.Repeat("y", 17_000)
 
-// Besiege opens as many connections as one client address can: some that are asked for a password, tunnels until it is refused any more, and then so many without a complete request that there are total of all of
-// them.
+// Besiege opens total connections: idle ones that are challenged, then tunnels until one is
+// refused, then connections without a complete request.
 func Besiege(c Client, tunnelTo string, idle, total int) (*Siege, error) {
 	s := &Siege{}
 	if err := s.lay(c, tunnelTo, idle, total); err != nil {
@@ -86,7 +89,9 @@ func (s *Siege) lay(c Client, tunnelTo string, idle, total int) error {
 	return nil
 }
 
-// Burst opens connections and completes the longest headers on all of them at the same moment, for which Squid is stopped in the meantime. Its error says that Squid left a connection without an end of any kind.
+// Burst opens connections and completes the longest headers on all of them at the same moment.
+// Squid is stopped meanwhile. Burst returns an error if Squid neither answers nor closes one of
+// them.
 func Burst(c Client, squid, connections int) (err error) {
 	var s Siege
 	defer s.Close()
@@ -129,5 +134,6 @@ func (s *Siege) Close() {
 }
 
 func (s *Siege) String() string {
-	return fmt.Sprintf("%d idle after a 407, %d tunnels, %d silent, %d with half a request, %d with long headers", s.Idle, s.Tunnels, s.Silent, s.Half, s.Long)
+	return fmt.Sprintf("%d idle after a 407, %d tunnels, %d silent, %d with half a request, %d with long headers",
+		s.Idle, s.Tunnels, s.Silent, s.Half, s.Long)
 }

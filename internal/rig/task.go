@@ -22,10 +22,10 @@ import (
 	"squidfleet/squid"
 )
 
-// nobody is whom the task runs as, because in the image it is an unprivileged user too.
+// nobody runs the task; the image's user is unprivileged too.
 const nobody = 65534
 
-// Task is one running task: the built entrypoint with the real Squid under it, in the staged directory.
+// Task is a running task: the built entrypoint and the real Squid in the staged directory.
 type Task struct {
 	Addr   netip.AddrPort
 	Dir    string
@@ -37,12 +37,12 @@ type Task struct {
 	errors  *output
 }
 
-// TaskOptions say how a task differs from the default parameters.
+// TaskOptions are a task's differences from the default parameters.
 type TaskOptions struct {
 	// Context holds stack parameters as in cdk.json.
 	Context map[string]any
 	Network proxyimage.Network
-	// Passwords holds each user's.
+	// Passwords holds each user's password.
 	Passwords map[string]string
 	// Edit changes the staged squid.conf.
 	Edit func(conf string) string
@@ -52,7 +52,8 @@ type TaskOptions struct {
 	Prepare func(dir string) error
 }
 
-// Stage writes the staged files of the parameters into a directory of the test's own, readable for the task's user.
+// Stage writes the staged files of the parameters into a new directory that the task's user can
+// read.
 func Stage(t testing.TB, o TaskOptions) (string, *params.Params) {
 	t.Helper()
 	p, err := params.Parse(o.Context)
@@ -65,7 +66,7 @@ func Stage(t testing.TB, o TaskOptions) (string, *params.Params) {
 			credentials = append(credentials, squid.Credential{User: user, Password: o.Passwords[user]})
 		}
 	}
-	top, err := os.MkdirTemp("", "squidfleet-rig-") // not t.TempDir, which the task's user may not enter
+	top, err := os.MkdirTemp("", "squidfleet-rig-") // the task's user may not enter t.TempDir
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +81,7 @@ func Stage(t testing.TB, o TaskOptions) (string, *params.Params) {
 	if err := os.Mkdir(filepath.Join(dir, container.Run), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	// What the image's Dockerfile gives to the image's user.
+	// The Dockerfile gives these files to the image's user.
 	owned := []string{container.Run}
 	if p.Credentials == container.CredentialsImage {
 		owned = append(owned, container.Passwords)
@@ -93,13 +94,10 @@ func Stage(t testing.TB, o TaskOptions) (string, *params.Params) {
 	if o.Edit != nil {
 		path := filepath.Join(dir, "squid.conf")
 		conf, err := os.ReadFile(path)
+		if err == nil {
+			err = os.WriteFile(path, []byte(o.Edit(string(conf))), 0o644)
+		}
 		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chmod(path, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(o.Edit(string(conf))), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -111,7 +109,8 @@ func Stage(t testing.TB, o TaskOptions) (string, *params.Params) {
 	return dir, p
 }
 
-// StartTask stages and starts a task and waits until it accepts connections. It is stopped when the test ends.
+// StartTask stages and starts a task and waits until it accepts connections. The end of the test
+// stops it.
 func StartTask(t testing.TB, o TaskOptions) *Task {
 	t.Helper()
 	task, err := TryTask(t, o)
@@ -133,7 +132,8 @@ func TryTask(t testing.TB, o TaskOptions) (*Task, error) {
 	}
 	task.command = exec.Command(filepath.Join(dir, "entrypoint"))
 	task.command.Dir = dir
-	task.command.Env = append(Environment(p, o.Passwords), "SQUIDFLEET_DIR="+dir, container.EnvEgressURL+"="+container.EgressOff, container.EnvName+"=rig"+fmt.Sprint(p.ListenerPort))
+	task.command.Env = append(environment(p, o.Passwords), container.EnvDir+"="+dir,
+		container.EnvEgressURL+"="+container.EgressOff, container.EnvName+"=rig"+fmt.Sprint(p.ListenerPort))
 	task.command.Env = append(task.command.Env, o.Environment...)
 	task.command.Stdout, task.command.Stderr = task.output, task.errors
 	task.command.SysProcAttr = &syscall.SysProcAttr{
@@ -158,7 +158,8 @@ func TryTask(t testing.TB, o TaskOptions) (*Task, error) {
 		}
 		select {
 		case <-task.exited:
-			return nil, fmt.Errorf("the task ended instead of listening: %s\n%s", task.command.ProcessState, task.Errors())
+			return nil, fmt.Errorf("the task ended instead of listening: %s\n%s",
+				task.command.ProcessState, task.Errors())
 		case <-time.After(5 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
@@ -170,11 +171,12 @@ func TryTask(t testing.TB, o TaskOptions) (*Task, error) {
 // DigestKey is the key of the nonces that all tasks of the tests share.
 const DigestKey = "a-key-for-tests-only-0123456789-abcdefghijklmnopqrstuvwxyz"
 
-// Environment is what the task definition gives to the entrypoint, for these parameters.
-func Environment(p *params.Params, passwords map[string]string) []string {
-	var credentials []squid.Credential
-	for user, password := range passwords {
-		credentials = append(credentials, squid.Credential{User: user, Password: password})
+// environment is the one that the task definition gives to the entrypoint.
+func environment(p *params.Params, passwords map[string]string) []string {
+	env := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+		container.EnvDigest + "=" + string(p.Digest), container.EnvCredentials + "=" + string(p.Credentials)}
+	if p.Digest == params.DigestFleet {
+		env = append(env, container.EnvDigestKeys+"="+DigestKey)
 	}
 	return append(proxyimage.Environ(p, credentials, DigestKey), "PATH=/usr/sbin:/usr/bin:/sbin:/bin")
 }
@@ -194,7 +196,8 @@ func (task *Task) Wait(t testing.TB, atMost time.Duration) int {
 	}
 }
 
-// Health runs the container's health check in the task; the error is what the check finds wrong.
+// Health runs the container's health check in the task. It returns an error if the task is
+// unhealthy.
 func (task *Task) Health() (output string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -204,7 +207,7 @@ func (task *Task) Health() (output string, err error) {
 	return string(text), err
 }
 
-// Ended says whether the task is gone, and with which exit code.
+// Ended returns whether the task has ended, and its exit code.
 func (task *Task) Ended() (code int, ended bool) {
 	select {
 	case <-task.exited:
@@ -214,7 +217,7 @@ func (task *Task) Ended() (code int, ended bool) {
 	}
 }
 
-// Stop ends the task and what it started, at once.
+// Stop ends the task and its children.
 func (task *Task) Stop(t testing.TB) {
 	t.Helper()
 	select {
@@ -231,7 +234,7 @@ func (task *Task) Stop(t testing.TB) {
 	}
 }
 
-// Kill ends the task and what it started without giving it a chance, for tests that start many.
+// Kill ends the task and its children without a delay, for tests that start many.
 func (task *Task) Kill() {
 	syscall.Kill(-task.command.Process.Pid, syscall.SIGKILL) // its own process group
 	<-task.exited
@@ -240,13 +243,13 @@ func (task *Task) Kill() {
 // Pid is the entrypoint's process id.
 func (task *Task) Pid() int { return task.command.Process.Pid }
 
-// Log returns the access log so far, a string a line.
+// Log returns the lines of the access log so far.
 func (task *Task) Log() []string { return task.output.lines() }
 
-// Errors returns everything written to standard error so far.
+// Errors returns standard error so far.
 func (task *Task) Errors() string { return strings.Join(task.errors.lines(), "\n") }
 
-// WaitForLog waits until a line of the access log fulfils the condition, and returns it.
+// WaitForLog waits for a line of the access log that meets the condition, and returns it.
 func (task *Task) WaitForLog(t testing.TB, what string, condition func(line string) bool) string {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
@@ -282,7 +285,7 @@ func (o *output) lines() []string {
 	return strings.Split(text, "\n")
 }
 
-// Children lists the process ids of the entrypoint's children whose program has the given name.
+// Children lists the entrypoint's children whose program has the given name.
 func (task *Task) Children(name string) ([]int, error) { return ChildrenOf(task.Pid(), name) }
 
 // ChildrenOf is Children for any process.
