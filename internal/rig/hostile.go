@@ -28,7 +28,7 @@ var Hostile = []string{
 	get("http://origin.example/#"+HostileSecret, "origin.example"),
 	get("/?"+HostileSecret, "origin.example"),
 	get("http://origin.example/?"+HostileSecret, "other.example", "Host: third.example"),
-	get("http://origin.example/?"+HostileSecret, "origin.example", "Content-Length: 1", "Content-Length: 2")+"x",
+	get("http://origin.example/?"+HostileSecret, "origin.example", "Content-Length: 1", "Content-Length: 2") + "x",
 	get("http://origin.example/?"+HostileSecret, "origin.example", "Transfer-Encoding: "+HostileSecret),
 	request("BREW", "http://origin.example/?"+HostileSecret, "origin.example"),
 	request("CONNECT", "origin.example:443?"+HostileSecret, "origin.example"),
