@@ -2,7 +2,6 @@ package integration
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -14,17 +13,17 @@ import (
 	"squidfleet/internal/rig"
 )
 
-// fleet is tasks with the same keys behind a load balancer that takes them in turn, connection by connection.
+// fleet holds tasks with the same keys. The load balancer gives connections to them in turn.
 type fleet struct {
-	// proxy is where clients connect, as host:port.
+	// proxy is the host:port that clients connect to.
 	proxy    string
 	balancer *nlb.Balancer
 	digest   string
 	tasks    []*rig.Task // in service, the oldest first
-	all      []*rig.Task // these, and those that were replaced
+	all      []*rig.Task // those in service and those replaced
 }
 
-// startFleet starts a fleet whose clients all have the same address.
+// startFleet starts tasks. Their clients all have the same address.
 func startFleet(t *testing.T, digest string, tasks int) *fleet {
 	t.Helper()
 	f := &fleet{digest: digest}
@@ -32,11 +31,10 @@ func startFleet(t *testing.T, digest string, tasks int) *fleet {
 	for range tasks {
 		f.add(t)
 		if digest == "squid" {
-			// Squid 5.7's own nonces are made of the second and of a random sequence that depends on the second of the first challenge alone (src/auth/digest/Config.cc; 6 has a better seed): tasks that begin
-			// to challenge together hand out the same ones.
-			anonymous := client(f.tasks[len(f.tasks)-1])
-			anonymous.User = ""
-			anonymous.Request("GET", "http://origin.example/")
+			// Squid 5.7 seeds its nonces with the second of the first challenge
+			// (src/auth/digest/Config.cc; 6 has a better seed): tasks that begin to challenge in
+			// the same second hand out the same nonces.
+			anonymous(f.tasks[len(f.tasks)-1]).Request("GET", "http://origin.example/")
 			time.Sleep(1100 * time.Millisecond)
 		}
 	}
@@ -45,7 +43,7 @@ func startFleet(t *testing.T, digest string, tasks int) *fleet {
 
 func taskID(task *rig.Task) string { return task.Addr.String() }
 
-// add starts a task and returns when the load balancer sends to it.
+// add starts a task and waits until the load balancer sends to it.
 func (f *fleet) add(t *testing.T) {
 	t.Helper()
 	task := rig.StartTask(t, onPort(options(map[string]any{"digest": f.digest}), 35231+10*len(f.all)))
@@ -54,7 +52,8 @@ func (f *fleet) add(t *testing.T) {
 	f.tasks = append(f.tasks, task)
 }
 
-// replace does what a rotation does with the oldest task: a new one first, then the old one is deregistered, its connections have the deregistration delay, and it is told to stop.
+// replace does what a rotation does with the oldest task. A new task starts first. Then the old
+// one is deregistered, its connections have the deregistration delay, and it gets SIGTERM.
 func (f *fleet) replace(t *testing.T) {
 	t.Helper()
 	f.add(t)
@@ -72,7 +71,7 @@ func (f *fleet) replace(t *testing.T) {
 	}
 }
 
-// challenged counts the requests that any of the tasks answered with a challenge.
+// challenged counts the challenges in the logs of all tasks.
 func (f *fleet) challenged() (n int) {
 	for _, task := range f.all {
 		for _, line := range task.Log() {
@@ -84,7 +83,8 @@ func (f *fleet) challenged() (n int) {
 	return n
 }
 
-// hop starts a load balancer that tells the tasks of clients at one address, and returns where it listens.
+// hop starts a load balancer whose clients all seem to have the same address, and returns the
+// host:port it listens on.
 func hop(t *testing.T, as netip.Addr, tasks ...*rig.Task) (*nlb.Balancer, string) {
 	t.Helper()
 	c := nlb.Defaults()
@@ -127,6 +127,6 @@ func await(t *testing.T, balancer *nlb.Balancer, task *rig.Task, state nlb.State
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	if err := balancer.WaitState(ctx, taskID(task), state); err != nil {
-		t.Fatal(fmt.Errorf("task %s: %w", taskID(task), err))
+		t.Fatalf("task %s: %v", taskID(task), err)
 	}
 }

@@ -22,11 +22,16 @@ const (
 	workers   = 16
 )
 
-// usualConfiguration is a Squid as the usual recipe sets it up: default limits, Digest with Squid's default counters, whoever has a password allowed first, a plain log line.
+// usualConfiguration is that of the usual recipe: default limits, Digest with Squid's default
+// counters, users with a password allowed first, a plain log line.
 func usualConfiguration(conf string) string {
 	var kept []string
 	for line := range strings.Lines(conf) {
-		for _, prefix := range []string{"http_port 35", "acl load_balancer", "proxy_protocol_access allow load_balancer", "acl clients", "auth_param digest program", "auth_param digest realm", "error_directory", "pid_filename", "shutdown_lifetime"} {
+		for _, prefix := range []string{
+			"http_port 35", "acl load_balancer", "proxy_protocol_access allow load_balancer", "acl clients",
+			"auth_param digest program", "auth_param digest realm", "error_directory", "pid_filename",
+			"shutdown_lifetime",
+		} {
 			if strings.HasPrefix(line, prefix) {
 				kept = append(kept, line)
 			}
@@ -53,7 +58,7 @@ coredump_dir none
 `
 }
 
-// contender is a fleet under one configuration.
+// contender is tasks under one configuration.
 type contender struct {
 	name  string
 	edit  func(conf string) string
@@ -61,7 +66,9 @@ type contender struct {
 	tasks []*rig.Task
 }
 
-// BenchmarkThroughput compares Squid under our configuration with one under the usual one: the same Squid, clients and origins, in turns, medians of the rounds, one task and three. It writes a section of docs/benchmarks.md.
+// BenchmarkThroughput compares our configuration with the usual one: the same Squid, clients and
+// origins, in turns, medians of the rounds, one task and three. It writes a section of the
+// benchmarks document.
 func BenchmarkThroughput(b *testing.B) {
 	w := &world{names: rig.StartDNS(b), origins: rig.StartOrigins(b, []int{80}, nil)}
 	w.names.Set("origin.example", publicIPv4.String())
@@ -70,8 +77,12 @@ func BenchmarkThroughput(b *testing.B) {
 	startBulk(b)
 
 	var report strings.Builder
-	fmt.Fprintf(&report, "## Throughput\n\n`make bench` (BenchmarkThroughput): medians of %d interleaved rounds of %s, %d connections at a time, clients and origins on the same machine of %d cores. "+
-		"Usual: the same Squid, configured as the usual recipe does. CPU is that of Squid and its helpers. With three tasks, each new connection of a client goes to the next one.\n", rounds, roundTime, workers, runtime.NumCPU())
+	fmt.Fprintf(&report, "## Throughput\n\n"+
+		"`make bench` (BenchmarkThroughput): medians of %d interleaved rounds of %s, %d connections at a time, "+
+		"clients and origins on the same machine of %d cores. "+
+		"Usual: the same Squid, configured as the usual recipe does. CPU is that of Squid and its helpers. "+
+		"With three tasks, each new connection of a client goes to the next one.\n",
+		rounds, roundTime, workers, runtime.NumCPU())
 	workloads := []workload{
 		{"keep-alive GET of 1 KiB", "requests", keepAliveGets},
 		{"CONNECT each", "tunnels", newTunnels},
@@ -92,7 +103,9 @@ func BenchmarkThroughput(b *testing.B) {
 				port += 10
 			}
 		}
-		fmt.Fprintf(&report, "\n| %s | | a second | to usual | to digest=squid | CPU µs each | to usual | to digest=squid |\n|---|---|---|---|---|---|---|---|\n", map[int]string{1: "one task", 3: "three tasks"}[tasks])
+		fmt.Fprintf(&report, "\n| %s | | a second | to usual | to digest=squid "+
+			"| CPU µs each | to usual | to digest=squid |\n"+
+			"|---|---|---|---|---|---|---|---|\n", map[int]string{1: "one task", 3: "three tasks"}[tasks])
 		for _, load := range workloads {
 			if tasks > 1 && load.unit == "MB" {
 				continue // one tunnel has one task
@@ -111,7 +124,7 @@ func BenchmarkThroughput(b *testing.B) {
 	}
 }
 
-// The contenders that others are compared with.
+// The others are compared with these contenders.
 const (
 	usual  = "usual"
 	native = "digest=squid"
@@ -122,7 +135,7 @@ type workload struct {
 	run        func([]*rig.Task) (amount float64, err error)
 }
 
-// compare runs a workload on all contenders in turns and returns the lines of the report.
+// compare runs a workload on all contenders in turns and returns lines for the report.
 func compare(b *testing.B, load workload, contenders []*contender, tasks int) string {
 	b.Helper()
 	rate, cpu := map[string][]float64{}, map[string][]float64{}
@@ -138,27 +151,30 @@ func compare(b *testing.B, load workload, contenders []*contender, tasks int) st
 				continue // to warm up
 			}
 			rate[c.name] = append(rate[c.name], amount/time.Since(begin).Seconds())
-			cpu[c.name] = append(cpu[c.name], float64((cpuTime(b, c.tasks)-before).Microseconds())/amount)
+			used := cpuTime(b, c.tasks) - before
+			cpu[c.name] = append(cpu[c.name], float64(used.Microseconds())/amount)
 		}
 	}
 	var lines strings.Builder
 	for _, c := range contenders {
 		r, u := bench.Median(rate[c.name]), bench.Median(cpu[c.name])
-		fmt.Fprintf(&lines, "| %s (%s) | %s | %.0f | **%.2f** | **%.2f** | %.1f | **%.2f** | **%.2f** |\n", load.name, load.unit, c.name,
-			r, r/bench.Median(rate[usual]), r/bench.Median(rate[native]), u, u/bench.Median(cpu[usual]), u/bench.Median(cpu[native]))
-		b.ReportMetric(r/bench.Median(rate[usual]), fmt.Sprintf("%s-%s-%d", strings.Fields(load.name)[0], c.name, tasks))
+		toUsual := r / bench.Median(rate[usual])
+		fmt.Fprintf(&lines, "| %s (%s) | %s | %.0f | **%.2f** | **%.2f** | %.1f | **%.2f** | **%.2f** |\n",
+			load.name, load.unit, c.name, r, toUsual, r/bench.Median(rate[native]),
+			u, u/bench.Median(cpu[usual]), u/bench.Median(cpu[native]))
+		b.ReportMetric(toUsual, fmt.Sprintf("%s-%s-%d", strings.Fields(load.name)[0], c.name, tasks))
 	}
 	return lines.String()
 }
 
-// onPort is a task's options with another port; those that are given stay as they are.
+// onPort returns a copy of a task's options with another port.
 func onPort(o rig.TaskOptions, port int) rig.TaskOptions {
 	o.Context = maps.Clone(o.Context)
 	o.Context["listenerPort"] = port
 	return o
 }
 
-// cpuTime is the CPU time that the tasks' Squids and their helpers have used.
+// cpuTime is the CPU time of the tasks' Squids and their helpers.
 func cpuTime(b *testing.B, tasks []*rig.Task) time.Duration {
 	b.Helper()
 	var pids []int
@@ -168,7 +184,7 @@ func cpuTime(b *testing.B, tasks []*rig.Task) time.Duration {
 			b.Fatal(squids, err)
 		}
 		pids = append(pids, squids...)
-		for _, helper := range []string{"entrypoint", "digest_file_aut"} { // as long as the kernel keeps of a name
+		for _, helper := range []string{"entrypoint", "digest_file_aut"} { // the kernel cuts names
 			helpers, err := rig.ChildrenOf(squids[0], helper)
 			if err != nil {
 				b.Fatal(err)

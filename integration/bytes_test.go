@@ -10,7 +10,8 @@ import (
 	"squidfleet/internal/rig"
 )
 
-// Who is believed to be somebody else, or is served, because of bytes that no client sends: the first answer to each, and what is reached.
+// Bytes that no client sends must not get anybody served or taken for another client. The test
+// checks the first answer to each and the destinations reached.
 func TestBytesThatNoClientSendsGetNobodyIn(t *testing.T) {
 	inBothModes(t, bytesThatNoClientSends)
 }
@@ -18,37 +19,47 @@ func TestBytesThatNoClientSendsGetNobodyIn(t *testing.T) {
 func bytesThatNoClientSends(t *testing.T, mode map[string]any) {
 	w := newWorld(t)
 	task := rig.StartTask(t, options(mode))
-	// The header that a client sends by itself comes after the load balancer's.
+	// A client's own PROXY header comes after the load balancer's.
 	insiders, err := rig.ProxyHeader(insider).Format()
 	if err != nil {
 		t.Fatal(err)
 	}
 	allowed, outside := rig.ProxyHeader(insider), rig.ProxyHeader(outsider)
-	const headers = "Host: origin.example\r\n"
+	const (
+		headers  = "Host: origin.example\r\n"
+		within   = "GET http://10.9.8.7/ HTTP/"
+		version1 = "PROXY TCP4 198.51.100.7 192.0.2.80 40000 35201\r\n"
+	)
+	public := "GET http://origin.example/ HTTP/1.1\r\n" + headers
 	for name, c := range map[string]struct {
 		header  *proxyproto.Header
 		bytes   string
-		answers []int // any of them: versions of Squid differ
+		answers []int // versions of Squid differ
 	}{
-		"a second PROXY header, version 2":      {outside, string(insiders) + "GET http://origin.example/ HTTP/1.1\r\n" + headers, []int{cutOff, 400}},
-		"a second PROXY header, version 1":      {outside, "PROXY TCP4 198.51.100.7 192.0.2.80 40000 35201\r\nGET http://origin.example/ HTTP/1.1\r\n" + headers, []int{cutOff, 400}},
-		"a second PROXY header of who may":      {allowed, string(insiders) + "GET http://10.9.8.7/ HTTP/1.1\r\n" + headers, []int{400}},
-		"HTTP/0.9 from outside":                 {outside, "GET http://origin.example/\r\n", []int{cutOff, 400}},
-		"HTTP/0.9":                              {allowed, "GET http://origin.example/\r\n", []int{400, 407}},
-		"HTTP/0.9, written out":                 {allowed, "GET http://10.9.8.7/ HTTP/0.9\r\n" + headers, []int{400, 403, 407}},
-		"HTTP/1.0":                              {allowed, "GET http://10.9.8.7/ HTTP/1.0\r\n" + headers, []int{403}},
-		"HTTP/1.2":                              {allowed, "GET http://10.9.8.7/ HTTP/1.2\r\n" + headers, []int{403}},
-		"HTTP/2.0":                              {allowed, "GET http://10.9.8.7/ HTTP/2.0\r\n" + headers, []int{505}},
-		"HTTP/2's preface":                      {allowed, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", []int{400}},
-		"HTTP/2's preface from outside":         {outside, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", []int{cutOff, 400}},
-		"empty lines before a request":          {allowed, "\r\n\r\nGET http://10.9.8.7/ HTTP/1.1\r\n" + headers, []int{400, 403, 407}},
-		"Host of a public name, address within": {allowed, "GET http://10.9.8.7/ HTTP/1.1\r\n" + headers, []int{403}},
-		"two lines of Host":                     {allowed, "GET http://10.9.8.7/ HTTP/1.1\r\nHost: origin.example\r\nHost: 10.9.8.7\r\n", []int{400, 403}},
-		"a target on two lines":                 {allowed, "GET http://origin.example\r\n@10.9.8.7/ HTTP/1.1\r\n" + headers, []int{400, 407}},
+		"a second PROXY header, version 2": {outside, string(insiders) + public, []int{cutOff, 400}},
+		"a second PROXY header, version 1": {outside, version1 + public, []int{cutOff, 400}},
+		"a second PROXY header, allowed":   {allowed, string(insiders) + within + "1.1\r\n" + headers, []int{400}},
+
+		"HTTP/0.9 from outside":         {outside, "GET http://origin.example/\r\n", []int{cutOff, 400}},
+		"HTTP/0.9":                      {allowed, "GET http://origin.example/\r\n", []int{400, 407}},
+		"HTTP/0.9, written out":         {allowed, within + "0.9\r\n" + headers, []int{400, 403, 407}},
+		"HTTP/1.0":                      {allowed, within + "1.0\r\n" + headers, []int{403}},
+		"HTTP/1.2":                      {allowed, within + "1.2\r\n" + headers, []int{403}},
+		"HTTP/2.0":                      {allowed, within + "2.0\r\n" + headers, []int{505}},
+		"HTTP/2's preface":              {allowed, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", []int{400}},
+		"HTTP/2's preface from outside": {outside, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", []int{cutOff, 400}},
+
+		"empty lines before a request":  {allowed, "\r\n\r\n" + within + "1.1\r\n" + headers, []int{400, 403, 407}},
+		"a public Host, address within": {allowed, within + "1.1\r\n" + headers, []int{403}},
+		"two lines of Host": {allowed,
+			within + "1.1\r\n" + headers + "Host: 10.9.8.7\r\n", []int{400, 403}},
+		"a target on two lines": {allowed,
+			"GET http://origin.example\r\n@10.9.8.7/ HTTP/1.1\r\n" + headers, []int{400, 407}},
 	} {
 		who := client(task)
 		who.Header = c.header
-		// Credentials, where there is a line to have them on, for the way that Squid and most clients write the path.
+		// Credentials, if there is a line for them, with the path as Squid and most clients write
+		// it.
 		bytes := c.bytes
 		if strings.Contains(bytes, "Host: ") && c.header == allowed {
 			line, err := credentials(client(task), "GET", "http://origin.example/")

@@ -7,7 +7,8 @@ import (
 	"squidfleet/internal/rig"
 )
 
-// What the VPC and the operator add to the forbidden destinations, and what is opened, ends at the first and the last address of each block.
+// The blocks that the VPC and the operator forbid, or the operator opens, are exact to their first
+// and last address.
 func TestWhatIsAddedAndOpenedIsExact(t *testing.T) {
 	inBothModes(t, whatIsAddedAndOpened)
 }
@@ -19,7 +20,7 @@ func whatIsAddedAndOpened(t *testing.T, mode map[string]any) {
 		"blockedCidrs":        "151.101.1.69/32,2a00:1450:4001::/48,10.40.50.128/25",
 		"allowedPrivateCidrs": "172.20.30.0/24,192.168.7.7/32,10.40.0.0/16,fd12:3456:789a::/48,fc00:1::/32",
 	})
-	// A VPC may be numbered from anything that its owner has, public addresses among them.
+	// A VPC may have public addresses of its owner.
 	o.Network.VpcCidrs = prefixes("10.0.0.0/16", "54.10.0.0/16", "2600:1f16:1::/56")
 	task := rig.StartTask(t, o)
 	var all []cell
@@ -30,7 +31,8 @@ func whatIsAddedAndOpened(t *testing.T, mode map[string]any) {
 				w.opened = append(w.opened, a)
 			}
 		}
-		all = append(all, cell{alice, "GET", "http://" + host + "/", status}, cell{alice, "CONNECT", host + ":443", status})
+		all = append(all,
+			cell{alice, "GET", "http://" + host + "/", status}, cell{alice, "CONNECT", host + ":443", status})
 	}
 	for _, b := range []struct {
 		before, first, last, after string
@@ -38,17 +40,21 @@ func whatIsAddedAndOpened(t *testing.T, mode map[string]any) {
 	}{
 		// the VPC's
 		{"54.9.255.255", "54.10.0.0", "54.10.255.255", "54.11.0.0", refused, served},
-		{"2600:1f16:0:ffff:ffff:ffff:ffff:ffff", "2600:1f16:1::", "2600:1f16:1:ff:ffff:ffff:ffff:ffff", "2600:1f16:1:100::", refused, served},
+		{"2600:1f16:0:ffff:ffff:ffff:ffff:ffff", "2600:1f16:1::",
+			"2600:1f16:1:ff:ffff:ffff:ffff:ffff", "2600:1f16:1:100::", refused, served},
 		// blocked
 		{"151.101.1.68", "151.101.1.69", "151.101.1.69", "151.101.1.70", refused, served},
-		{"2a00:1450:4000:ffff:ffff:ffff:ffff:ffff", "2a00:1450:4001::", "2a00:1450:4001:ffff:ffff:ffff:ffff:ffff", "2a00:1450:4002::", refused, served},
-		{"10.40.50.127", "10.40.50.128", "10.40.50.255", "10.40.51.0", refused, served}, // in the middle of what is opened
+		{"2a00:1450:4000:ffff:ffff:ffff:ffff:ffff", "2a00:1450:4001::",
+			"2a00:1450:4001:ffff:ffff:ffff:ffff:ffff", "2a00:1450:4002::", refused, served},
+		{"10.40.50.127", "10.40.50.128", "10.40.50.255", "10.40.51.0", refused, served}, // inside an opened block
 		// opened
 		{"172.20.29.255", "172.20.30.0", "172.20.30.255", "172.20.31.0", served, refused},
 		{"192.168.7.6", "192.168.7.7", "192.168.7.7", "192.168.7.8", served, refused},
 		{"10.39.255.255", "10.40.0.0", "10.40.255.255", "10.41.0.0", served, refused},
-		{"fd12:3456:7899:ffff:ffff:ffff:ffff:ffff", "fd12:3456:789a::", "fd12:3456:789a:ffff:ffff:ffff:ffff:ffff", "fd12:3456:789b::", served, refused},
-		{"fc00:0:ffff:ffff:ffff:ffff:ffff:ffff", "fc00:1::", "fc00:1:ffff:ffff:ffff:ffff:ffff:ffff", "fc00:2::", served, refused},
+		{"fd12:3456:7899:ffff:ffff:ffff:ffff:ffff", "fd12:3456:789a::",
+			"fd12:3456:789a:ffff:ffff:ffff:ffff:ffff", "fd12:3456:789b::", served, refused},
+		{"fc00:0:ffff:ffff:ffff:ffff:ffff:ffff", "fc00:1::",
+			"fc00:1:ffff:ffff:ffff:ffff:ffff:ffff", "fc00:2::", served, refused},
 	} {
 		for _, host := range []string{b.first, b.last} {
 			add(host, b.inside)
@@ -57,14 +63,14 @@ func whatIsAddedAndOpened(t *testing.T, mode map[string]any) {
 			add(host, b.around)
 		}
 	}
-	// Other spellings of the same.
-	for host, status := range map[string]int{
-		"[::ffff:54.10.1.1]": refused, "0x360a0101": refused, "[::ffff:151.101.1.69]": refused, "151.101.325": refused,
-		"[::ffff:172.20.31.0]": refused, "[::172.20.30.1]": refused, "[64:ff9b::172.20.30.1]": refused, "[2002:ac14:1e01::]": refused,
+	// Other spellings of them.
+	for _, host := range []string{
+		"[::ffff:54.10.1.1]", "0x360a0101", "[::ffff:151.101.1.69]", "151.101.325",
+		"[::ffff:172.20.31.0]", "[::172.20.30.1]", "[64:ff9b::172.20.30.1]", "[2002:ac14:1e01::]",
 	} {
-		add(host, status)
+		add(host, refused)
 	}
-	// Names with several addresses: one that is forbidden is enough, whatever else is opened.
+	// One forbidden address of a name is enough, even if others are opened.
 	for name, d := range map[string]struct {
 		status    int
 		addresses []string
@@ -99,26 +105,30 @@ func whatIsAddedAndOpened(t *testing.T, mode map[string]any) {
 			t.Error(problem)
 		}
 	}
-	for _, problem := range w.everProblems(t) {
-		t.Error("after all cells: " + problem)
-	}
+	report(t, w.everProblems(t))
 }
 
-// Whole families, which Squid's own names for them do not hold (see squid.addresses).
+// Squid's own names for whole families do not hold all addresses (see squid.addresses).
 func TestAWholeFamilyIsAWholeFamily(t *testing.T) {
 	w := newWorld(t)
-	// In a VPC of its own a fleet has IPv4 only, so that the parameters do not let all of it be blocked.
+	// In its own VPC a fleet has IPv4 only: the parameters refuse to block all of it.
 	for blocked, want := range map[string]map[string]int{
-		"0.0.0.0/0":      {"http://origin.example/": refused, "http://v6.example/": served, "http://dual.example/": refused, "http://[::ffff:93.184.215.14]/": refused},
-		"::/0":           {"http://origin.example/": served, "http://v6.example/": refused, "http://dual.example/": refused, "http://[::ffff:93.184.215.14]/": served},
-		"0.0.0.0/1,::/0": {"http://origin.example/": refused, "http://v6.example/": refused, "http://dual.example/": refused, "http://151.101.1.69/": served, "http://[::ffff:151.101.1.69]/": served},
+		"0.0.0.0/0": {"origin.example": refused, "v6.example": served, "dual.example": refused,
+			"[::ffff:93.184.215.14]": refused},
+		"::/0": {"origin.example": served, "v6.example": refused, "dual.example": refused,
+			"[::ffff:93.184.215.14]": served},
+		"0.0.0.0/1,::/0": {"origin.example": refused, "v6.example": refused, "dual.example": refused,
+			"151.101.1.69": served, "[::ffff:151.101.1.69]": served},
 	} {
 		task := rig.StartTask(t, options(map[string]any{"blockedCidrs": blocked, "vpcId": "vpc-12345678"}))
-		for _, never := range []string{"127.0.0.1", "169.254.169.254", "10.9.8.7", "[::1]", "[::127.0.0.1]", "[::ffff:127.0.0.1]", "[64:ff9b::a9fe:a9fe]", "[fd00:ec2::254]", "[fec0::1]", "[ff02::1]", "[f000::1]"} {
-			want["http://"+never+"/"] = refused
+		for _, never := range []string{
+			"127.0.0.1", "169.254.169.254", "10.9.8.7", "[::1]", "[::127.0.0.1]", "[::ffff:127.0.0.1]",
+			"[64:ff9b::a9fe:a9fe]", "[fd00:ec2::254]", "[fec0::1]", "[ff02::1]", "[f000::1]",
+		} {
+			want[never] = refused
 		}
-		for target, status := range want {
-			if problem := w.run(task, cell{alice, "GET", target, status}); problem != "" {
+		for host, status := range want {
+			if problem := w.run(task, cell{alice, "GET", "http://" + host + "/", status}); problem != "" {
 				t.Errorf("with %s blocked: %s", blocked, problem)
 			}
 		}
@@ -138,7 +148,5 @@ func TestAWholeFamilyIsAWholeFamily(t *testing.T) {
 		}
 		task.Kill()
 	}
-	for _, problem := range w.everProblems(t) {
-		t.Error(problem)
-	}
+	report(t, w.everProblems(t))
 }

@@ -8,18 +8,15 @@ import (
 	"squidfleet/internal/rig"
 )
 
-// What an odd request or Proxy-Authorization comes to, and that none reaches the destination.
+// Odd requests and credentials are answered as the table says. No credentials reach the
+// destination.
 func TestOddCredentials(t *testing.T) {
 	w := newWorld(t)
 	task := rig.StartTask(t, options(nil))
-	nobody := client(task)
-	nobody.User = ""
-	challenge, err := nobody.Request("GET", "http://origin.example/")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nonce := nonceOf(challenge)
-	right, wrong := answer(nonce, "00000001", "GET", "/"), strings.Replace(answer(nonce, "00000001", "GET", "/"), `response="`, `response="0`, 1)
+	nobody := anonymous(task)
+	nonce := freshNonce(t, nobody)
+	right := answer(nonce, "00000001", "GET", "/")
+	wrong := strings.Replace(right, `response="`, `response="0`, 1)
 	for _, c := range []struct {
 		name    string
 		target  string
@@ -28,13 +25,17 @@ func TestOddCredentials(t *testing.T) {
 		reason  string
 	}{
 		{"a right header", "http://origin.example/", []string{right}, served, ""},
-		// Squid shows the helper the first of several, and passes on none.
+		// Squid gives the helper the first of several, and forwards none.
 		{"a right header before a wrong one", "http://origin.example/", []string{right, wrong}, served, ""},
-		{"a wrong header before a right one", "http://origin.example/", []string{wrong, right}, 407, "header-malformed"},
-		{"another scheme before a right one", "http://origin.example/", []string{"Proxy-Authorization: Basic YWxpY2U6eA==", right}, 407, "not-digest"},
-		// curl sends and hashes a backslash as it is; that is no guess.
-		{"a backslash in uri", `http://origin.example/a\b`, []string{answer(nonce, "00000001", "GET", `/a\b`)}, 407, "header-malformed"},
-		{"a space in the URL", "http://origin.example/a b?query=swordfish", []string{answer(nonce, "00000001", "GET", "/a b?query=swordfish")}, http.StatusBadRequest, ""},
+		{"a wrong header before a right one", "http://origin.example/",
+			[]string{wrong, right}, 407, "header-malformed"},
+		{"another scheme before a right one", "http://origin.example/",
+			[]string{"Proxy-Authorization: Basic YWxpY2U6eA==", right}, 407, "not-digest"},
+		// curl sends and hashes a backslash unchanged; that is no guess.
+		{"a backslash in uri", `http://origin.example/a\b`,
+			[]string{answer(nonce, "00000001", "GET", `/a\b`)}, 407, "header-malformed"},
+		{"a space in the URL", "http://origin.example/a b?query=swordfish",
+			[]string{answer(nonce, "00000001", "GET", "/a b?query=swordfish")}, http.StatusBadRequest, ""},
 	} {
 		response, err := nobody.Request("GET", c.target, c.headers...)
 		if err != nil || response.StatusCode != c.want {
@@ -45,7 +46,9 @@ func TestOddCredentials(t *testing.T) {
 			t.Errorf("%s: the destination got\n%s", c.name, head)
 		}
 		if c.reason != "" {
-			task.WaitForLog(t, c.name, func(line string) bool { return strings.Contains(line, `"auth":"`+c.reason+`"`) })
+			task.WaitForLog(t, c.name, func(line string) bool {
+				return strings.Contains(line, `"auth":"`+c.reason+`"`)
+			})
 		}
 	}
 	task.WaitForLog(t, "the last request's", func(line string) bool { return strings.Contains(line, `"status":400`) })

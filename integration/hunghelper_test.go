@@ -14,7 +14,7 @@ import (
 	"squidfleet/internal/rig"
 )
 
-// hang stops a task's Digest helper, as if it hung, until the returned function or the end of the test has it go on.
+// hang stops a task's Digest helper until resume or the end of the test.
 func hang(t *testing.T, task *rig.Task) (resume func()) {
 	t.Helper()
 	helper := helperOf(t, squidOf(t, task))
@@ -23,7 +23,7 @@ func hang(t *testing.T, task *rig.Task) (resume func()) {
 	}
 	resume = func() { syscall.Kill(helper, syscall.SIGCONT) }
 	t.Cleanup(resume)
-	// On a busy machine a process may run on for a moment after the signal.
+	// On a busy machine a process may run for a moment after the signal.
 	awaitState(t, helper, "T")
 	return resume
 }
@@ -36,13 +36,15 @@ func ask(t *testing.T, who rig.Client, method, target string, headers ...string)
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	if _, err := fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: origin.example\r\n%s\r\n", method, target, strings.Join(append(headers, ""), "\r\n")); err != nil {
+	lines := strings.Join(append(headers, ""), "\r\n")
+	const request = "%s %s HTTP/1.1\r\nHost: origin.example\r\n%s\r\n"
+	if _, err := fmt.Fprintf(conn, request, method, target, lines); err != nil {
 		t.Fatal(err)
 	}
 	return conn
 }
 
-// statusWithin reads the status of an answer; 0 if there is none in time.
+// statusWithin reads the status of an answer, or 0 if none comes in time.
 func statusWithin(t *testing.T, conn net.Conn, method string, d time.Duration) int {
 	t.Helper()
 	conn.SetReadDeadline(time.Now().Add(d))
@@ -57,20 +59,16 @@ func statusWithin(t *testing.T, conn net.Conn, method string, d time.Duration) i
 	return response.StatusCode
 }
 
-// While a helper hangs nobody is let in, whoever waits is answered when it goes on, and the health check notices.
+// While the helper hangs, nobody is let in and the health check fails. Waiting requests are
+// answered when it goes on.
 func TestAHungDigestHelperLetsNobodyInAndTurnsTheTaskUnhealthy(t *testing.T) {
 	w := newWorld(t)
 	task := rig.StartTask(t, options(nil))
 	if out, err := task.Health(); err != nil {
 		t.Fatalf("healthy at first: %v\n%s", err, out)
 	}
-	nobody := client(task)
-	nobody.User = ""
-	challenge, err := nobody.Request("GET", "http://origin.example/")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nonce := nonceOf(challenge)
+	nobody := anonymous(task)
+	nonce := freshNonce(t, nobody)
 	resume := hang(t, task)
 
 	requests := []struct {
@@ -107,10 +105,11 @@ func TestAHungDigestHelperLetsNobodyInAndTurnsTheTaskUnhealthy(t *testing.T) {
 	}
 }
 
-// roomForRequests says how many requests may be with the helper, and how many may wait for it.
+// roomForRequests is the number of requests that the helper may have, and that may wait for it.
 var roomForRequests = regexp.MustCompile(`concurrency=\d+ queue-size=\d+`)
 
-// When more requests wait for the helper than the configuration has room for, the others are refused with a 503, and nothing of what they said is in any log.
+// If more requests wait for the helper than the configuration allows, the others get a 503, and no
+// log holds their credentials or queries.
 func TestAnOverloadedDigestHelperLetsNobodyIn(t *testing.T) {
 	w := newWorld(t)
 	o := options(nil)
@@ -118,18 +117,13 @@ func TestAnOverloadedDigestHelperLetsNobodyIn(t *testing.T) {
 	o.Edit = func(conf string) string {
 		small := roomForRequests.ReplaceAllString(conf, "concurrency=4 queue-size=4")
 		if small == conf {
-			t.Error("the configuration tells of no room for requests")
+			t.Error("the configuration does not limit waiting requests")
 		}
 		return small
 	}
 	task := rig.StartTask(t, o)
-	nobody := client(task)
-	nobody.User = ""
-	challenge, err := nobody.Request("GET", "http://origin.example/")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nonce := nonceOf(challenge)
+	nobody := anonymous(task)
+	nonce := freshNonce(t, nobody)
 	resume := hang(t, task)
 
 	const target, uri = "http://origin.example/?query=swordfish", "/?query=swordfish"
@@ -162,7 +156,9 @@ func TestAnOverloadedDigestHelperLetsNobodyIn(t *testing.T) {
 	_, response, _ := strings.Cut(header, `response="`)
 	response = strings.TrimSuffix(response, `"`)
 	task.WaitForLog(t, "of a refused request", func(line string) bool { return strings.Contains(line, `"status":503`) })
-	for name, log := range map[string]string{"Squid's messages": task.Errors(), "the access log": strings.Join(task.Log(), "\n")} {
+	for name, log := range map[string]string{
+		"Squid's messages": task.Errors(), "the access log": strings.Join(task.Log(), "\n"),
+	} {
 		for what, secret := range map[string]string{"query": "swordfish", "nonce": nonce, "response": response} {
 			if secret == "" || strings.Contains(log, secret) {
 				t.Errorf("the %s is in %s:\n%.2000s", what, name, log)

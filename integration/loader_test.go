@@ -20,7 +20,7 @@ import (
 	"squidfleet/internal/rig"
 )
 
-// loader is a client that answers challenges itself and as cheaply as it can, so that it is the proxy that is measured.
+// loader is a client as cheap as possible, so that a benchmark measures the proxy.
 type loader struct {
 	client rig.Client
 	tasks  []*rig.Task // taken in turn
@@ -50,52 +50,51 @@ func sum(parts ...string) string {
 	return hex.EncodeToString(hash[:])
 }
 
-// request sends one request under the nonce at hand and answers a challenge with a new one; it returns with the answer's head read, and its body if it is not a tunnel's.
+// request sends one request under the current nonce, answers a challenge, and reads the answer.
+// The bytes of a tunnel are left unread.
 func (l *loader) request(method, target, uri string) error {
 	for range 3 {
 		head := method + " " + target + " HTTP/1.1\r\nHost: origin.example\r\n"
 		if l.nonce != "" {
 			l.count++
-			nc := fmt.Sprintf("%08x", l.count)
-			response := sum(sum("alice", "squidfleet", password), l.nonce, nc, "c", "auth", sum(method, uri))
-			head += `Proxy-Authorization: Digest username="alice", realm="squidfleet", nonce="` + l.nonce + `", uri="` + uri + `", qop=auth, nc=` + nc + `, cnonce="c", response="` + response + "\"\r\n"
+			head += answer(l.nonce, fmt.Sprintf("%08x", l.count), method, uri) + "\r\n"
 		}
 		if _, err := io.WriteString(l.conn, head+"\r\n"); err != nil {
 			return err
 		}
-		answer, err := http.ReadResponse(l.reader, &http.Request{Method: method})
+		response, err := http.ReadResponse(l.reader, &http.Request{Method: method})
 		if err != nil {
 			return err
 		}
-		if answer.StatusCode == http.StatusOK && method == http.MethodConnect {
+		if response.StatusCode == http.StatusOK && method == http.MethodConnect {
 			return nil
 		}
-		if _, err := io.Copy(io.Discard, answer.Body); err != nil {
+		if _, err := io.Copy(io.Discard, response.Body); err != nil {
 			return err
 		}
-		switch answer.StatusCode {
+		switch response.StatusCode {
 		case http.StatusOK:
 			return nil
 		case http.StatusProxyAuthRequired:
-			challenge, err := digest.ParseChallenge(answer.Header.Get("Proxy-Authenticate"))
+			challenge, err := digest.ParseChallenge(response.Header.Get("Proxy-Authenticate"))
 			if err != nil {
 				return err
 			}
 			l.nonce, l.count = challenge.Nonce, 0
-			if answer.Close {
+			if response.Close {
 				l.conn.Close()
 				if err := l.dial(); err != nil {
 					return err
 				}
 			}
 		default:
-			return fmt.Errorf("status %d", answer.StatusCode)
+			return fmt.Errorf("status %d", response.StatusCode)
 		}
 	}
 	return fmt.Errorf("challenged three times")
 }
 
-// together runs a job on all workers until the round's time is over, and adds up what they got done.
+// together runs a job on all workers for a round and adds up the amounts done.
 func together(tasks []*rig.Task, job func(l *loader, over func() bool) (float64, error)) (float64, error) {
 	end := time.Now().Add(roundTime)
 	var total, failed atomic.Int64
@@ -144,7 +143,7 @@ func newTunnels(tasks []*rig.Task) (float64, error) {
 			if err := l.request("CONNECT", "origin.example:443", "origin.example:443"); err != nil {
 				return done, err
 			}
-			if _, err := io.WriteString(l.conn, "0"); err != nil { // nothing, please
+			if _, err := io.WriteString(l.conn, "0"); err != nil { // send nothing
 				return done, err
 			}
 			io.Copy(io.Discard, l.reader)
@@ -164,7 +163,7 @@ func bulk(tasks []*rig.Task) (float64, error) {
 		if err := l.request("CONNECT", "origin.example:443", "origin.example:443"); err != nil {
 			return 0, err
 		}
-		if _, err := io.WriteString(l.conn, "1"); err != nil { // as much as there is, please
+		if _, err := io.WriteString(l.conn, "1"); err != nil { // send without an end
 			return 0, err
 		}
 		buffer := make([]byte, 256<<10)
@@ -180,7 +179,8 @@ func bulk(tasks []*rig.Task) (float64, error) {
 	})
 }
 
-// startBulk answers on port 443 of every address: to "0" with nothing, to anything else with bytes without an end.
+// startBulk listens on port 443 of every address. It answers "0" with nothing and all else with
+// endless bytes.
 func startBulk(b *testing.B) {
 	b.Helper()
 	listener, err := net.Listen("tcp", ":443")

@@ -14,13 +14,13 @@ import (
 	"squidfleet/proxyimage"
 )
 
-// The origin of a fleet on one machine, and the address from which a task goes there.
+// The origin of a fleet on one machine, and a task's address towards it.
 var (
 	localOrigin = netip.MustParseAddrPort("127.77.0.80:8080")
 	localEgress = netip.MustParseAddr("127.77.1.1")
 )
 
-// onOneMachine are the options of a task of a fleet on one machine, whose configuration is edited.
+// onOneMachine are the options of a task in a fleet on one machine, with an edited configuration.
 func onOneMachine(t *testing.T, edit func(string) string) rig.TaskOptions {
 	t.Helper()
 	o := options(nil)
@@ -38,7 +38,8 @@ func onOneMachine(t *testing.T, edit func(string) string) rig.TaskOptions {
 	return o
 }
 
-// localOriginProblems says whether the local origin is served, from the right address, and whether more than it is open.
+// localOriginProblems is not empty if the local origin is not served from the right address, or if
+// more than it is open.
 func localOriginProblems(w *world, task *rig.Task) (problems []string) {
 	var from string
 	w.origins.SetHandler(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -66,19 +67,22 @@ func localOriginProblems(w *world, task *rig.Task) (problems []string) {
 		{"GET", "http://localandpublic.example:8080/", refused, false},
 		{"CONNECT", "127.77.0.80:443", refused, false},
 	} {
+		wrong := func(format string, args ...any) {
+			problems = append(problems, c.method+" "+c.target+": "+fmt.Sprintf(format, args...))
+		}
 		w.origins.Forget()
 		from = ""
 		response, err := client(task).Request(c.method, c.target)
 		if err != nil || response.StatusCode != c.status {
-			problems = append(problems, fmt.Sprintf("%s %s: %+v, %v, want %d", c.method, c.target, response, err, c.status))
+			wrong("%+v, %v, want %d", response, err, c.status)
 		}
 		for to := range w.origins.Reached() {
 			if c.status != served || to != localOrigin && !isPublic(to) {
-				problems = append(problems, fmt.Sprintf("%s %s: %s was reached", c.method, c.target, to))
+				wrong("%s was reached", to)
 			}
 		}
 		if strings.HasPrefix(from, localEgress.String()+":") != c.from {
-			problems = append(problems, fmt.Sprintf("%s %s: came from %s", c.method, c.target, from))
+			wrong("came from %s", from)
 		}
 	}
 	return problems
@@ -87,11 +91,9 @@ func localOriginProblems(w *world, task *rig.Task) (problems []string) {
 func TestAFleetOnOneMachineOpensItsOriginAndNothingElse(t *testing.T) {
 	w := newWorld(t)
 	task := rig.StartTask(t, onOneMachine(t, asItIs))
-	for _, problem := range localOriginProblems(w, task) {
-		t.Error(problem)
-	}
+	report(t, localOriginProblems(w, task))
 	task.Kill()
-	// Each of the lines that such a fleet has more than any other is there for something.
+	// Each line that only such a fleet has is needed.
 	o := onOneMachine(t, asItIs)
 	others := linesOf(t, options(nil))
 	taken := 0

@@ -1,7 +1,9 @@
-// Package integration holds the tests with a real Squid: the staged files, the built entrypoint and Debian's Squid, in a network namespace of its own. They need root.
+// Package integration tests a real Squid: the staged files, the built entrypoint and Debian's
+// Squid, in a network namespace. The tests need root.
 package integration
 
 import (
+	"maps"
 	"net/netip"
 	"os"
 	"testing"
@@ -15,18 +17,22 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// The cast of all tests.
+// The addresses and names of all tests.
 var (
-	insider      = netip.MustParseAddr("198.51.100.7")         // a client whose address is allowed
-	insiderIPv6  = netip.MustParseAddr("2600:1700:1::7")       // another
-	outsider     = netip.MustParseAddr("198.51.101.7")         // a client whose address is not
-	loadBalancer = netip.MustParseAddr("10.0.0.5")             // one of the load balancer's addresses
-	neighbour    = netip.MustParseAddr("10.0.200.9")           // an address of the VPC that is not the load balancer's
-	password     = "correct horse battery staple"              //
+	insider      = netip.MustParseAddr("198.51.100.7")   // a client whose address is allowed
+	insiderIPv6  = netip.MustParseAddr("2600:1700:1::7") // another
+	outsider     = netip.MustParseAddr("198.51.101.7")   // a client whose address is not
+	loadBalancer = netip.MustParseAddr("10.0.0.5")       // one of the load balancer's addresses
+	neighbour    = netip.MustParseAddr("10.0.200.9")     // in the VPC, not the load balancer's
+	password     = "correct horse battery staple"
 	publicIPv4   = netip.MustParseAddr("93.184.215.14")        // a destination
 	publicIPv6   = netip.MustParseAddr("2606:2800:21f:cb07::") // another
 	otherPublic  = netip.MustParseAddr("151.101.1.69")         // a third
-	network      = proxyimage.Network{LoadBalancerCidrs: prefixes("10.0.0.0/28", "10.0.0.16/28"), VpcCidrs: prefixes("10.0.0.0/16")}
+	network      = proxyimage.Network{
+		LoadBalancerCidrs: prefixes("10.0.0.0/28", "10.0.0.16/28"), VpcCidrs: prefixes("10.0.0.0/16"),
+	}
+	// originOf is the target of a request to the usual destination, by method.
+	originOf = map[string]string{"GET": "http://origin.example/", "CONNECT": "origin.example:443"}
 )
 
 func prefixes(texts ...string) []netip.Prefix {
@@ -37,23 +43,40 @@ func prefixes(texts ...string) []netip.Prefix {
 	return out
 }
 
-// inBothModes runs a test for each that may check credentials.
+// inBothModes runs a test with each verifier of credentials.
 func inBothModes(t *testing.T, test func(t *testing.T, mode map[string]any)) {
 	for _, digest := range []string{"fleet", "squid"} {
 		t.Run("digest="+digest, func(t *testing.T) { test(t, map[string]any{"digest": digest}) })
 	}
 }
 
-// options are those of a task with the test's parameters on top of the defaults.
+// options are a task's, with the test's parameters on top of the defaults.
 func options(context map[string]any) rig.TaskOptions {
-	all := map[string]any{"clientCidrs": "198.51.100.0/24,2600:1700:1::/48", "users": "alice,bob", "fleetSize": 1}
-	for key, value := range context {
-		all[key] = value
+	all := map[string]any{
+		"clientCidrs": "198.51.100.0/24,2600:1700:1::/48", "users": "alice,bob", "fleetSize": 1,
 	}
-	return rig.TaskOptions{Context: all, Network: network, Passwords: map[string]string{"alice": password, "bob": "another password"}}
+	maps.Copy(all, context)
+	passwords := map[string]string{"alice": password, "bob": "another password"}
+	return rig.TaskOptions{Context: all, Network: network, Passwords: passwords}
 }
 
 // client is alice, at an allowed address, behind the load balancer.
 func client(task *rig.Task) rig.Client {
-	return rig.Client{Task: task.Addr, From: loadBalancer, Header: rig.ProxyHeader(insider), User: "alice", Password: password}
+	return rig.Client{
+		Task: task.Addr, From: loadBalancer, Header: rig.ProxyHeader(insider), User: "alice", Password: password,
+	}
+}
+
+func report(t *testing.T, problems []string) {
+	t.Helper()
+	for _, problem := range problems {
+		t.Error(problem)
+	}
+}
+
+// anonymous is a client without credentials.
+func anonymous(task *rig.Task) rig.Client {
+	c := client(task)
+	c.User = ""
+	return c
 }

@@ -19,52 +19,55 @@ import (
 	"squidfleet/squid"
 )
 
-// excused are the lines of squid.conf whose absence nothing below sees, by their beginning, and why they are there all the same. Every other line is a rule: without it something has to come out wrong.
+// excused are the beginnings of lines whose absence no check sees, and why they exist. Without any
+// other line a check must fail.
 var excused = map[string]string{
-	"http_port 35201 ":                     "nothing would listen; it is shortened instead",
-	"http_access deny all\n":               "behind an allow, what matches nothing is denied anyway; the reader need not know that",
-	"acl connect ":                         "Squid has one of that name itself, as it has manager and all",
-	"visible_hostname ":                    "where Squid would name its host, lines of their own hide it; this one spares Squid from asking the machine for a name that it may not have",
-	"cache_log ":                           "Squid falls back to standard error where it cannot write its usual file",
-	"logfile_rotate ":                      "for whoever tells Squid to rotate",
-	"debug_options ":                       "messages_test.go and hunghelper_test.go have Squid say what it keeps quiet",
+	"http_port 35201 ":                     "nothing would listen; it is shortened",
+	"http_access deny all\n":               "denied anyway behind an allow; the reader need not know that",
+	"acl connect ":                         "Squid defines it too, like manager and all",
+	"visible_hostname ":                    "other lines hide the host's name; a machine may have none",
+	"cache_log ":                           "Squid falls back to standard error if it cannot write its usual file",
+	"logfile_rotate ":                      "matters only to a rotation of logs",
+	"debug_options ":                       "messages_test.go and hunghelper_test.go check what Squid must not log",
 	"coredump_dir ":                        "for a core dump",
-	"eui_lookup ":                          "four system calls a connection, whose result nothing asks for",
+	"eui_lookup ":                          "saves four system calls a connection",
 	"netdb_filename ":                      "Squid writes that file once an hour",
-	"mime_table ":                          "the usual file is on this machine; in the image there is none, and Squid would not start",
-	"shutdown_lifetime ":                   "the entrypoint ends Squid with SIGINT, which does not wait for it; it is for whoever sends SIGTERM",
-	"auth_param digest children ":          "how many helpers there are, not what they say",
+	"mime_table ":                          "the image lacks the usual file, and Squid would not start",
+	"shutdown_lifetime ":                   "for SIGTERM; the entrypoint's SIGINT does not wait for it",
+	"auth_param digest children ":          "the number of helpers",
 	"auth_param digest nonce_garbage_":     "Squid's default",
 	"auth_param digest nonce_max_duration": "Squid's default",
-	// Each of the two does alone what both are for; see alternatives.
+	// One of the two is enough; see alternatives.
 	"cache deny all\n": "cache_mem 0 is enough",
 	"cache_mem 0\n":    "cache deny all is enough",
 }
 
 func init() {
 	for _, b := range bounds {
-		excused[b.line+"\n"] = "what it bounds takes a while to fill or to wait for, and is filled and waited for in bounds_test.go"
+		excused[b.line+"\n"] = "bounds_test.go takes its time to reach the bound"
 	}
 }
 
-// shortened are lines that lose some of their words besides.
+// shortened are lines that also lose some of their words.
 var shortened = map[string]string{
 	"http_port ":         " require-proxy-header",
 	"external_acl_type ": " ttl=0 negative_ttl=0 grace=0 cache=0", // any of them is enough
 }
 
-// alternatives are lines of which any one is enough.
+// alternatives are lines that can replace each other.
 var alternatives = [][]string{{"cache deny all\n", "cache_mem 0\n"}}
 
-// fatal are the lines without which a task does not start although Squid can read the configuration, and what it says then.
+// fatal are lines without which a task does not start although Squid can read the configuration,
+// and a part of its message.
 var fatal = map[string]string{
 	"pid_filename ": "/run/squid.pid",
 }
 
-// list is lines that do not depend on each other, because each is about destinations or a header of its own. They are known by their beginning and end.
+// list is lines that do not depend on each other, because each concerns other destinations or
+// another header. Their beginning and end identify them.
 type list struct {
 	beginning, end string
-	// missed says which of the lines a task without some of them turns out not to have.
+	// missed finds the lines that a task lacks.
 	missed func(t *testing.T, w *world, task *rig.Task) func(line string) bool
 }
 
@@ -78,7 +81,7 @@ var lists = []list{
 	{"reply_header_access ", " deny all\n", shownBy},
 }
 
-// reachedThrough says which blocks of destinations were reached.
+// reachedThrough finds the lines whose destinations were reached.
 func reachedThrough(t *testing.T, w *world, task *rig.Task) func(line string) bool {
 	var reached []netip.Addr
 	for _, c := range cells(t) {
@@ -92,34 +95,39 @@ func reachedThrough(t *testing.T, w *world, task *rig.Task) func(line string) bo
 	}
 }
 
-// shownBy says which headers were shown.
+// shownBy finds the lines whose headers were shown.
 func shownBy(t *testing.T, w *world, task *rig.Task) func(line string) bool {
 	problems := anonymityProblems(w, task)
 	return func(line string) bool {
 		header := strings.ToLower(strings.Fields(line)[1]) + ": "
 		return slices.ContainsFunc(problems, func(problem string) bool {
-			got, _, _ := strings.Cut(strings.ToLower(problem), ", want ") // of a request's lines, each in quotes
+			got, _, _ := strings.Cut(strings.ToLower(problem), ", want ") // quoted lines of a request
 			return strings.Contains(got, `"`+header) || strings.Contains(got, " has "+header)
 		})
 	}
 }
 
-// look is what the other tests look at in a task: the first thing that is wrong, if any.
+// look is a check of a task by another test. first returns the first problem, or nothing.
 type look struct {
 	name  string
 	first func(t *testing.T, w *world, task *rig.Task) (problem string)
 }
 
-// looks are those that suit the task, the quickest first; but before them the one that is about what the line names.
+// looks are the checks of a task, the quickest first. But a check that the line names comes first.
 func looks(task *rig.Task, line string) []look {
-	all := func(problems []string) string { return strings.Join(problems, "; ") }
+	in := func(problems func(*world, *rig.Task) []string) func(*testing.T, *world, *rig.Task) string {
+		return func(_ *testing.T, w *world, task *rig.Task) string { return strings.Join(problems(w, task), "; ") }
+	}
+	of := func(problems func(*rig.Task) []string) func(*testing.T, *world, *rig.Task) string {
+		return in(func(_ *world, task *rig.Task) []string { return problems(task) })
+	}
 	out := []look{
-		{"challenge", func(_ *testing.T, _ *world, task *rig.Task) string { return all(challengeProblems(task)) }},
-		{"health", func(_ *testing.T, _ *world, task *rig.Task) string { return all(healthProblems(task)) }},
-		{"anonymity", func(_ *testing.T, w *world, task *rig.Task) string { return all(anonymityProblems(w, task)) }},
-		{"log", func(_ *testing.T, w *world, task *rig.Task) string { return all(logProblems(w, task)) }},
-		{"parameters", func(_ *testing.T, _ *world, task *rig.Task) string { return all(parameterProblems(task)) }},
-		{"cache", func(_ *testing.T, w *world, task *rig.Task) string { return all(cacheProblems(w, task)) }},
+		{"challenge", of(challengeProblems)},
+		{"health", of(healthProblems)},
+		{"anonymity", in(anonymityProblems)},
+		{"log", in(logProblems)},
+		{"parameters", of(parameterProblems)},
+		{"cache", in(cacheProblems)},
 		{"pinger", pingerProblem},
 		{"matrix", func(t *testing.T, w *world, task *rig.Task) string {
 			for _, c := range cells(t) {
@@ -129,12 +137,12 @@ func looks(task *rig.Task, line string) []look {
 			}
 			return ""
 		}},
-		{"crowd", func(_ *testing.T, _ *world, task *rig.Task) string { return all(crowdProblems(task)) }},
+		{"crowd", of(crowdProblems)},
 	}
-	if task.Params.Digest == squid.DigestFleet {
-		out = append(out, look{"guessing", func(_ *testing.T, _ *world, task *rig.Task) string { return all(guessingProblems(task)) }})
+	if task.Params.Digest == params.DigestFleet {
+		out = append(out, look{"guessing", of(guessingProblems)})
 	} else {
-		out = append(out, look{"nonce", func(_ *testing.T, _ *world, task *rig.Task) string { return all(nonceProblems(task)) }})
+		out = append(out, look{"nonce", of(nonceProblems)})
 	}
 	slices.SortStableFunc(out, func(a, b look) int {
 		return cmp.Compare(strings.Count(line, b.name), strings.Count(line, a.name))
@@ -142,19 +150,20 @@ func looks(task *rig.Task, line string) []look {
 	return out
 }
 
-// parameterProblems says whether a client of each of clientCidrs is turned away.
+// parameterProblems is not empty if a client in one of clientCidrs is not served.
 func parameterProblems(task *rig.Task) (problems []string) {
 	for _, block := range task.Params.ClientCidrs {
 		c := client(task)
-		c.Header = rig.ProxyHeader(ranges.Last(block)) // the load balancer is among the first ones
-		if response, err := c.Request("GET", "http://origin.example/"); err != nil || response.StatusCode != served {
-			problems = append(problems, fmt.Sprintf("a client of %s: %+v, %v", block, response, err))
+		c.Header = rig.ProxyHeader(ranges.Last(block)) // the first addresses are the load balancer's
+		if got := statusOf(c); got != served {
+			problems = append(problems, fmt.Sprintf("a client of %s: %d", block, got))
 		}
 	}
 	return problems
 }
 
-// cacheProblems says whether a second request for what may be cached is answered without the destination.
+// cacheProblems is not empty if a second request for a cacheable object does not reach the
+// destination.
 func cacheProblems(w *world, task *rig.Task) (problems []string) {
 	var asked atomic.Int64
 	w.origins.SetHandler(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -164,17 +173,18 @@ func cacheProblems(w *world, task *rig.Task) (problems []string) {
 	}))
 	defer w.origins.SetHandler(http.HandlerFunc(w.answer))
 	for range 2 {
-		if response, err := client(task).Request("GET", "http://origin.example/cacheable"); err != nil || response.StatusCode != served {
-			problems = append(problems, fmt.Sprintf("%+v, %v", response, err))
+		if got := statusOf(client(task)); got != served {
+			problems = append(problems, fmt.Sprintf("a cacheable object: %d", got))
 		}
 	}
 	if asked.Load() != 2 {
-		problems = append(problems, fmt.Sprintf("of two requests %d came to the destination", asked.Load()))
+		problems = append(problems, fmt.Sprintf("%d of two requests reached the destination", asked.Load()))
 	}
 	return problems
 }
 
-// pingerProblem says whether Squid has tried to start a program that sends ICMP: without rights it comes to nothing, but Squid tells, sooner or later.
+// pingerProblem is Squid's message about its ICMP program. Squid cannot start it without
+// privileges, and logs that sooner or later.
 func pingerProblem(t *testing.T, _ *world, task *rig.Task) string {
 	conf, err := os.ReadFile(filepath.Join(task.Dir, "squid.conf"))
 	if err != nil {
@@ -192,9 +202,11 @@ func pingerProblem(t *testing.T, _ *world, task *rig.Task) string {
 	}
 }
 
-// nonceProblems says whether Squid's own Digest challenges a client anew that has a nonce already: after many requests, or because its other connection has used the same count.
+// nonceProblems is not empty if Squid's own Digest challenges a client again: after many requests,
+// or because another connection used the same count.
 func nonceProblems(task *rig.Task) (problems []string) {
-	first, second := &loader{client: client(task), tasks: []*rig.Task{task}}, &loader{client: client(task), tasks: []*rig.Task{task}}
+	newLoader := func() *loader { return &loader{client: client(task), tasks: []*rig.Task{task}} }
+	first, second := newLoader(), newLoader()
 	request := func(l *loader) {
 		if err := l.request("GET", "http://origin.example/", "/"); err != nil {
 			problems = append(problems, err.Error())
@@ -211,7 +223,7 @@ func nonceProblems(task *rig.Task) (problems []string) {
 	second.nonce = nonce
 	request(second)
 	if second.nonce != nonce {
-		problems = append(problems, "a second connection needs a nonce of its own")
+		problems = append(problems, "a second connection needs another nonce")
 	}
 	for range 100 {
 		request(first)

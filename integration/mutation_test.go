@@ -11,7 +11,7 @@ import (
 	"squidfleet/internal/rig"
 )
 
-// begins says whether one of the keys is the beginning of a line, and what stands beside it.
+// begins finds a key that is the beginning of the line, and returns its value.
 func begins(table map[string]string, line string) (value string, found bool) {
 	for key, value := range table {
 		if strings.HasPrefix(line, key) {
@@ -21,6 +21,7 @@ func begins(table map[string]string, line string) (value string, found bool) {
 	return "", false
 }
 
+// without is an edit that removes lines.
 func without(lines ...string) func(conf string) string {
 	return func(conf string) string {
 		all := strings.SplitAfter(conf, "\n")
@@ -32,13 +33,14 @@ func without(lines ...string) func(conf string) string {
 	}
 }
 
-// mutations looks at tasks without some of their lines.
+// mutations checks tasks without some lines of their configuration.
 type mutations struct {
 	w    *world
 	base rig.TaskOptions
 }
 
-// control fails the test if the task with all of its lines has a problem: then what is found in the others proves nothing.
+// control fails the test if the task with all lines has a problem. Then problems of the others
+// prove nothing.
 func (m *mutations) control(t *testing.T) {
 	t.Helper()
 	task := rig.StartTask(t, m.base)
@@ -50,14 +52,15 @@ func (m *mutations) control(t *testing.T) {
 	}
 }
 
-// found says what comes out wrong with an edit that takes a line away, or changes it.
+// found returns the problem of a task whose line an edit removes or changes.
 func (m *mutations) found(t *testing.T, line string, edit func(string) string) (problem string) {
 	t.Helper()
+	fleet := m.base.Context["digest"] == "fleet"
 	switch {
-	case strings.Contains(line, "ERR_UNAVAILABLE") || line == "http_access deny !authenticated\n" && m.base.Context["digest"] == "fleet":
-		// What these are for shows with a broken helper only.
+	case strings.Contains(line, "ERR_UNAVAILABLE"), line == "http_access deny !authenticated\n" && fleet:
+		// Only a broken helper shows what these are for.
 		return strings.Join(brokenHelperProblems(t, m.w, m.base, edit), "; ")
-	case line == "http_access deny health !authenticated\n" && m.base.Context["digest"] == "fleet":
+	case line == "http_access deny health !authenticated\n" && fleet:
 		return strings.Join(brokenHealthProblems(t, m.base, edit), "; ")
 	case strings.HasPrefix(line, "never_direct "):
 		task := rig.StartTask(t, slowStep(edit))
@@ -71,12 +74,13 @@ func (m *mutations) found(t *testing.T, line string, edit func(string) string) (
 	}
 	task, err := rig.TryTask(t, o)
 	if err != nil {
-		// That may be the test's own fault, such as a port that is taken; not if the next task starts, and if the failure is the one to expect.
+		// That may be the test's fault, such as a port in use. It is not if the next task starts
+		// and the message is the expected one.
 		m.control(t)
 		if says, found := begins(fatal, line); found && strings.Contains(err.Error(), says) {
 			return err.Error()
 		}
-		t.Errorf("without %q a task does not start, for no reason that is known: %v", line, err)
+		t.Errorf("without %q a task does not start, for no known reason: %v", line, err)
 		return err.Error()
 	}
 	defer task.Kill()
@@ -88,7 +92,7 @@ func (m *mutations) found(t *testing.T, line string, edit func(string) string) (
 	return ""
 }
 
-// unreadable is what `squid -k parse` says about a configuration that it refuses.
+// unreadable is the message of `squid -k parse` about a configuration that it refuses.
 func unreadable(t *testing.T, o rig.TaskOptions) string {
 	t.Helper()
 	dir, _ := rig.Stage(t, o)
@@ -106,15 +110,19 @@ func unreadable(t *testing.T, o rig.TaskOptions) string {
 	return string(out)
 }
 
-// Each line of the configuration is there for something: without it, and with all others, something comes out wrong. mutants_test.go tells which lines are excused.
+// Each line of the configuration is needed: without it a check fails. mutants_test.go lists the
+// excused lines.
 func TestNoRuleCanBeTakenAway(t *testing.T) {
 	inBothModes(t, noRuleCanBeTakenAway)
 }
 
 func noRuleCanBeTakenAway(t *testing.T, mode map[string]any) {
-	// The VPC is among the clients, as with an office that is connected to it: what keeps the load balancer's own connections out is then a rule of its own.
+	// The VPC is among the clients, as for an office connected to it. So the rule that keeps the
+	// load balancer's own connections out is needed.
 	base := func(digest any) rig.TaskOptions {
-		return options(map[string]any{"httpPorts": "80,81", "clientCidrs": "198.51.100.0/24,2600:1700:1::/48,10.0.0.0/16", "digest": digest})
+		return options(map[string]any{
+			"httpPorts": "80,81", "clientCidrs": "198.51.100.0/24,2600:1700:1::/48,10.0.0.0/16", "digest": digest,
+		})
 	}
 	m := &mutations{newWorld(t), base(mode["digest"])}
 	m.control(t)
@@ -130,9 +138,11 @@ func noRuleCanBeTakenAway(t *testing.T, mode map[string]any) {
 				t.Errorf("%q is excused, and no line begins with it", key)
 			}
 		}
-		// The other mode takes away what is the same there. Only what decides on a request may count for something else beside other rules.
+		// The other mode removes the lines that are the same there. Only the meaning of access
+		// rules depends on the mode.
 		lines = slices.DeleteFunc(lines, func(line string) bool {
-			return slices.Contains(others, line) && !strings.HasPrefix(line, "http_access ") && !strings.HasPrefix(line, "deny_info ")
+			return slices.Contains(others, line) &&
+				!strings.HasPrefix(line, "http_access ") && !strings.HasPrefix(line, "deny_info ")
 		})
 	}
 	for _, l := range lists {
@@ -146,7 +156,7 @@ func noRuleCanBeTakenAway(t *testing.T, mode map[string]any) {
 		begin := time.Now()
 		problem := m.found(t, first, edit)
 		if problem == "" {
-			t.Errorf("%s: nothing comes out wrong", what)
+			t.Errorf("%s: no check fails", what)
 		}
 		t.Logf("%s: %.200s (%s)", what, problem, time.Since(begin).Round(10*time.Millisecond))
 	}
@@ -156,7 +166,9 @@ func noRuleCanBeTakenAway(t *testing.T, mode map[string]any) {
 			if !strings.Contains(line, words) {
 				t.Errorf("%q does not hold %q", name, words)
 			}
-			try(name+" shortened", line, func(conf string) string { return strings.Replace(conf, line, strings.Replace(line, words, "", 1), 1) })
+			try(name+" shortened", line, func(conf string) string {
+				return strings.Replace(conf, line, strings.Replace(line, words, "", 1), 1)
+			})
 		}
 		if _, found := begins(excused, line); !found {
 			try("without "+name, line, without(line))
@@ -168,10 +180,11 @@ func noRuleCanBeTakenAway(t *testing.T, mode map[string]any) {
 		}
 	}
 	m.control(t)
-	t.Logf("%d lines taken away one at a time", taken)
+	t.Logf("%d lines removed one at a time", taken)
 }
 
-// takeFromList takes a list's lines away, every second one at a time, and returns the other lines.
+// takeFromList removes every second line of a list, then the others, and returns the lines that
+// are not in the list.
 func (m *mutations) takeFromList(t *testing.T, l list, lines []string) (others []string) {
 	t.Helper()
 	var halves [2][]string
@@ -194,15 +207,15 @@ func (m *mutations) takeFromList(t *testing.T, l list, lines []string) (others [
 		task.Kill()
 		for _, line := range half {
 			if !missed(line) {
-				t.Errorf("without %q nothing comes out wrong", line)
+				t.Errorf("without %q no check fails", line)
 			}
 		}
-		t.Logf("%d lines %q taken away at a time", len(half), l.beginning)
+		t.Logf("%d lines %q removed at a time", len(half), l.beginning)
 	}
 	return others
 }
 
-// linesOf are the lines of a configuration that are no comments.
+// linesOf are the lines of a configuration without comments.
 func linesOf(t *testing.T, o rig.TaskOptions) (lines []string) {
 	t.Helper()
 	edit := o.Edit
@@ -221,7 +234,7 @@ func linesOf(t *testing.T, o rig.TaskOptions) (lines []string) {
 	return lines
 }
 
-// The rule order of the usual recipe, in which whoever has a password is allowed before anything else is asked, fails the same matrix.
+// The usual recipe first allows every client with a password. The matrix finds its leaks.
 func TestTheMatrixFindsTheLeaksOfTheUsualRuleOrder(t *testing.T) {
 	w := newWorld(t)
 	o := options(map[string]any{"digest": "squid"})
@@ -232,13 +245,14 @@ func TestTheMatrixFindsTheLeaksOfTheUsualRuleOrder(t *testing.T) {
 				kept = append(kept, line)
 			}
 		}
-		return strings.Replace(strings.Join(kept, ""), "http_access deny load_balancer\n", "http_access allow authenticated\nhttp_access deny load_balancer\n", 1)
+		const first = "http_access deny load_balancer\n"
+		return strings.Replace(strings.Join(kept, ""), first, "http_access allow authenticated\n"+first, 1)
 	}
 	task := rig.StartTask(t, o)
 	leaks := map[string]int{}
 	for _, c := range cells(t) {
 		if scheme, _, isURL := strings.Cut(c.target, "://"); isURL && (scheme == "ftp" || scheme == "whois") {
-			continue // Squid would wait for what the origin does not say
+			continue // Squid would wait for the origin in vain
 		}
 		if problem := w.run(task, c); strings.Contains(problem, "was reached") {
 			leaks[c.who.name]++
@@ -246,7 +260,7 @@ func TestTheMatrixFindsTheLeaksOfTheUsualRuleOrder(t *testing.T) {
 	}
 	t.Logf("forbidden destinations reached, by client: %v", leaks)
 	if len(w.everProblems(t)) < 100 {
-		t.Error("the look at all cells together finds less than each of them")
+		t.Error("the check of all cells together finds less than each of them")
 	}
 	if leaks["alice"] < 100 {
 		t.Errorf("only %d forbidden destinations were reached: the matrix cannot tell", leaks["alice"])

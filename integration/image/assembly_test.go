@@ -21,10 +21,11 @@ import (
 // root is the project's directory.
 const root = "../.."
 
-// assembly is where the app writes that of a mode.
+// assembly is the directory of a mode's assembly.
 func assembly(store, mode string) string { return filepath.Join(store, "assembly-"+mode) }
 
-// synth builds the app and has it write the assembly of each mode, as the CDK's command line does.
+// synth builds the app, which writes the assembly of each mode as it does for the CDK's command
+// line.
 func synth(store string) error {
 	app := filepath.Join(store, "app")
 	build := exec.Command("go", "build", "-o", app, ".")
@@ -50,7 +51,7 @@ func runApp(app, directory string, changes map[string]any) error {
 		return err
 	}
 	maps.Copy(file.Context, changes)
-	// The image is built for this machine, which need not be able to run another's programs.
+	// The image is for this machine, which may not run programs of another architecture.
 	file.Context["architecture"] = map[string]string{"amd64": "x86_64", "arm64": "arm64"}[runtime.GOARCH]
 	context, err := json.Marshal(file.Context)
 	if err != nil {
@@ -60,22 +61,24 @@ func runApp(app, directory string, changes map[string]any) error {
 	if err != nil {
 		return err
 	}
-	// With the umask of a careful person: the image must not depend on it, although the CDK's copy of the build context does.
+	// The image must not depend on a strict umask, although the CDK's copy of the build context
+	// does.
 	command := exec.Command("sh", "-c", `umask 077; exec "$0"`, app)
 	command.Dir = root
-	command.Env = append(os.Environ(), "PATH="+node+string(os.PathListSeparator)+os.Getenv("PATH"), "CDK_OUTDIR="+directory, "CDK_CONTEXT_JSON="+string(context))
+	command.Env = append(os.Environ(), "PATH="+node+string(os.PathListSeparator)+os.Getenv("PATH"),
+		"CDK_OUTDIR="+directory, "CDK_CONTEXT_JSON="+string(context))
 	if changes["credentials"] == inImage {
 		for user, password := range passwords {
 			command.Env = append(command.Env, squid.PasswordVariable(user)+"="+password)
 		}
 	}
 	if output, err := command.CombinedOutput(); err != nil {
-		return fmt.Errorf("%w (is node_modules there? `make test` installs it)\n%s", err, output)
+		return fmt.Errorf("%w (`make test` installs node_modules, which synth needs)\n%s", err, output)
 	}
 	return nil
 }
 
-// taskDefinition is what of the synthesised task definition says how the container runs.
+// taskDefinition is the part of the synthesised task definition that says how the container runs.
 type taskDefinition struct {
 	Memory               string
 	ContainerDefinitions []struct {
@@ -97,7 +100,7 @@ type taskDefinition struct {
 	}
 }
 
-// published is what an assembly tells: the build context of its image, and the task definition.
+// published is the part of an assembly that the tests use.
 type published struct {
 	context string
 	task    taskDefinition
@@ -128,7 +131,7 @@ func load(store, mode string) (published, error) {
 	return published{}, fmt.Errorf("the assembly of credentials=%s has no task definition with an image", mode)
 }
 
-// options are the container engine's for what the task definition says, and for what Fargate adds of itself.
+// options make a container engine do what the task definition says and what Fargate adds.
 func (d taskDefinition) options() ([]string, error) {
 	c := d.ContainerDefinitions[0]
 	options := []string{
@@ -136,10 +139,12 @@ func (d taskDefinition) options() ([]string, error) {
 		"--memory=" + d.Memory + "m",
 		"--stop-timeout=" + strconv.Itoa(c.StopTimeout),
 		"--read-only=" + strconv.FormatBool(c.ReadonlyRootFilesystem),
-		// Nothing is writable but the mount points, which are volumes of the image, and /dev/shm, which Fargate has like any engine.
+		// Only the mount points (volumes of the image) and /dev/shm are writable. Fargate has
+		// /dev/shm like any engine.
 		"--tmpfs=/dev/shm:rw,nosuid,nodev,noexec,mode=1777,size=64m",
-		"--env=ECS_CONTAINER_METADATA_URI_V4=http://169.254.170.2/v4/0123456789abcdef", "--env=AWS_EXECUTION_ENV=AWS_ECS_FARGATE", "--env=AWS_REGION=eu-central-1",
-		// Whom it asks by default is not part of the tests' network.
+		"--env=ECS_CONTAINER_METADATA_URI_V4=http://169.254.170.2/v4/0123456789abcdef",
+		"--env=AWS_EXECUTION_ENV=AWS_ECS_FARGATE", "--env=AWS_REGION=eu-central-1",
+		// The tests' network lacks the default URL's server.
 		"--env=" + container.EnvEgressURL + "=" + container.EgressOff,
 	}
 	for _, capability := range c.LinuxParameters.Capabilities.Drop {
@@ -147,7 +152,7 @@ func (d taskDefinition) options() ([]string, error) {
 	}
 	for _, limit := range c.Ulimits {
 		if limit.Name != "nofile" || limit.SoftLimit != limit.HardLimit {
-			return nil, fmt.Errorf("ulimit %+v: is not a single one of nofile", limit)
+			return nil, fmt.Errorf("ulimit %+v: is not a single limit for nofile", limit)
 		}
 		permitted, err := engine.Ulimits(limit.HardLimit)
 		if err != nil {
@@ -167,14 +172,14 @@ func (d taskDefinition) options() ([]string, error) {
 	for _, secret := range c.Secrets {
 		value, known := values[secret.Name]
 		if !known {
-			return nil, fmt.Errorf("secret %s: is none of these tests'", secret.Name)
+			return nil, fmt.Errorf("secret %s: is unknown to these tests", secret.Name)
 		}
 		options = append(options, "--env="+secret.Name+"="+value)
 	}
 	return options, nil
 }
 
-// mountPoints are where the task definition mounts something that can be written to.
+// mountPoints are the paths of the task definition's writable mounts.
 func (d taskDefinition) mountPoints() string {
 	var paths []string
 	for _, mount := range d.ContainerDefinitions[0].MountPoints {

@@ -31,13 +31,14 @@ const (
 	buildsFile   = "builds.json"
 )
 
-// benching tells whether benchmarks are wanted, before the testing package reads its flags.
+// benching returns whether benchmarks are wanted, before the testing package reads its flags.
 func benching() bool {
 	flag.Parse()
 	return flag.Lookup("test.bench").Value.String() != ""
 }
 
-// benchBuilds builds both contenders without a cache, in turns, and leaves the seconds that each took in the store. It needs the machine's network.
+// benchBuilds builds both contenders without a cache, in turns, and writes each one's seconds to
+// the store. It needs the machine's network.
 func benchBuilds(e *engine.Engine, store, ours, base string) error {
 	usualOptions := []string{"--build-arg=USERNAME=alice", "--build-arg=PASSWORD=" + passwords["alice"]}
 	article, err := filepath.Abs(filepath.Join("testdata", usual))
@@ -51,7 +52,8 @@ func benchBuilds(e *engine.Engine, store, ours, base string) error {
 			options         []string
 		}{{usual, article, usualOptions}, {inSecrets, ours, nil}} {
 			begun := time.Now()
-			if err := e.Build(context.Background(), c.directory, base, tag(c.mode), append(c.options, "--no-cache")...); err != nil {
+			options := append(c.options, "--no-cache")
+			if err := e.Build(context.Background(), c.directory, base, tag(c.mode), options...); err != nil {
 				return err
 			}
 			seconds[c.mode] = append(seconds[c.mode], time.Since(begun).Seconds())
@@ -64,7 +66,8 @@ func benchBuilds(e *engine.Engine, store, ours, base string) error {
 	return os.WriteFile(filepath.Join(store, buildsFile), content, 0o600)
 }
 
-// BenchmarkImage compares the image with the one that the usual recipe gives, in turns, and writes a section of docs/benchmarks.md.
+// BenchmarkImage compares the image with that of the usual recipe, in turns, and writes a section
+// of the benchmarks document.
 func BenchmarkImage(b *testing.B) {
 	rig.StartOrigins(b, []int{80, 443}, nil)
 	var builds map[string][]float64
@@ -80,7 +83,8 @@ func BenchmarkImage(b *testing.B) {
 	measured := map[string]*measurement{usual: {}, inSecrets: {}}
 	for _, mode := range []string{usual, inSecrets} {
 		disk, compressed := save(b, mode).size(b)
-		measured[mode].disk, measured[mode].compressed = []float64{float64(disk) / megabyte}, []float64{float64(compressed) / megabyte}
+		measured[mode].disk = []float64{float64(disk) / megabyte}
+		measured[mode].compressed = []float64{float64(compressed) / megabyte}
 	}
 	for range benchRounds {
 		for _, mode := range []string{usual, inSecrets} {
@@ -106,14 +110,19 @@ func BenchmarkImage(b *testing.B) {
 	}
 
 	var report strings.Builder
-	fmt.Fprintf(&report, "## The image\n\n`make bench` (BenchmarkImage): medians of %d rounds in turns, on one machine of %d processors (%s). Usual: the same Debian and Squid as the usual recipe packs them, "+
-		"with the base that the tests have here instead of a slim one. A process's start is the kernel's time of it, to 10 ms, before the engine's runtime has become the container's program. "+
-		"The limits are what the image is to keep.\n\n| | usual | squidfleet | ratio | limit |\n|---|---|---|---|---|\n", benchRounds, runtime.NumCPU(), runtime.GOARCH)
+	fmt.Fprintf(&report, "## The image\n\n"+
+		"`make bench` (BenchmarkImage): medians of %d rounds in turns, on one machine of %d processors (%s). "+
+		"Usual: the same Debian and Squid as the usual recipe packs them, with the base of these tests "+
+		"instead of a slim one. The kernel's start time of a process, to 10 ms, is before the engine's "+
+		"runtime becomes the container's program. The limits are those that the image has to keep.\n\n"+
+		"| | usual | squidfleet | ratio | limit |\n|---|---|---|---|---|\n",
+		benchRounds, runtime.NumCPU(), runtime.GOARCH)
 	row := func(what, format string, limit float64, theirs, ours []float64) {
 		usual, ratio, kept := "", "", ""
 		value := bench.Median(ours)
 		if len(theirs) > 0 {
-			usual, ratio = fmt.Sprintf(format, bench.Median(theirs)), fmt.Sprintf("**%.3f**", value/bench.Median(theirs))
+			median := bench.Median(theirs)
+			usual, ratio = fmt.Sprintf(format, median), fmt.Sprintf("**%.3f**", value/median)
 		}
 		switch {
 		case limit == 0:
@@ -139,11 +148,12 @@ func BenchmarkImage(b *testing.B) {
 	}
 }
 
-// timedHealth runs the health check beside the container, in its network, since the engine takes longer to get into one than the check takes.
+// timedHealth runs the health check beside the container. The engine would take longer to enter
+// the container than the check takes.
 func (p *proxy) timedHealth() time.Duration {
 	p.t.Helper()
 	check := exec.Command(filepath.Join(p.fleet.context, container.Entrypoint), container.Health)
-	check.Env = []string{container.EnvDir + "=" + filepath.Join("/proc", strconv.Itoa(p.mainPid()), "root", container.Dir)}
+	check.Env = []string{fmt.Sprintf("%s=/proc/%d/root%s", container.EnvDir, p.mainPid(), container.Dir)}
 	begun := time.Now()
 	if output, err := check.CombinedOutput(); err != nil {
 		p.t.Fatalf("%v: %s", err, output)
@@ -151,7 +161,7 @@ func (p *proxy) timedHealth() time.Duration {
 	return time.Since(begun)
 }
 
-// timedStop sends SIGTERM to the first process and returns the time until it has ended.
+// timedStop sends SIGTERM to the first process and returns the time until its end.
 func (p *proxy) timedStop() time.Duration {
 	p.t.Helper()
 	pid := p.mainPid()
@@ -170,7 +180,7 @@ func (p *proxy) timedStop() time.Duration {
 	return 0
 }
 
-// memory is the proportional set size of all processes of the container, in MB.
+// memory is the proportional set size of all processes, in MB.
 func (p *proxy) memory() float64 {
 	p.t.Helper()
 	var total int

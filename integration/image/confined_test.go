@@ -17,7 +17,8 @@ import (
 	"squidfleet/proxyimage/container"
 )
 
-// Fargate takes no option against it, so the entrypoint renounces new privileges itself, for itself and whatever it starts.
+// Fargate has no option against it. So the entrypoint renounces new privileges, also for its
+// children.
 func TestNoProcessCanGainPrivileges(t *testing.T) {
 	p := start(t, inSecrets)
 	var seen int
@@ -28,7 +29,10 @@ func TestNoProcessCanGainPrivileges(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, want := range []string{"NoNewPrivs:\t1\n", "CapPrm:\t0000000000000000\n", "CapBnd:\t0000000000000000\n", "Uid:\t10001\t10001\t10001\t10001\n"} {
+			for _, want := range []string{
+				"NoNewPrivs:\t1\n", "CapPrm:\t0000000000000000\n", "CapBnd:\t0000000000000000\n",
+				"Uid:\t10001\t10001\t10001\t10001\n",
+			} {
 				if !bytes.Contains(status, []byte(want)) {
 					t.Errorf("%s: not %q:\n%s", name, want, status)
 				}
@@ -62,11 +66,11 @@ func TestWhatCanBeWrittenTo(t *testing.T) {
 		t.Errorf("%s cannot be written to", container.RunDir)
 	}
 	if options := writable["/dev/shm"]; !strings.Contains(options, "size=65536k") {
-		t.Errorf("/dev/shm: %q, want one that can be written to and has the 64 MB of Docker's", options)
+		t.Errorf("/dev/shm: %q, want a writable one of 64 MB, as Docker's", options)
 	}
 }
 
-// ECS runs the health check every ten seconds with all secrets in its environment, as Squid's user.
+// ECS runs the health check every ten seconds as Squid's user, with all secrets in its environment.
 func TestSecretsOfARunningHealthCheckAreHiddenFromSquidsUser(t *testing.T) {
 	p := start(t, inSecrets)
 	squid := p.squidPid()
@@ -100,7 +104,7 @@ func TestSecretsOfARunningHealthCheckAreHiddenFromSquidsUser(t *testing.T) {
 	}
 }
 
-// healthPid is the number of a health check that runs in the container, or 0.
+// healthPid is the process of a health check in the container, or 0.
 func (p *proxy) healthPid() int {
 	p.t.Helper()
 	namespace := func(pid int) string {

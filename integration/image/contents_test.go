@@ -19,7 +19,7 @@ import (
 	"squidfleet/proxyimage/container"
 )
 
-// saved is an image as an engine would push it.
+// saved is an image as an engine pushes it.
 type saved struct {
 	layers  [][]byte // tar archives, the lowest first
 	config  []byte
@@ -74,16 +74,16 @@ func save(t testing.TB, mode string) saved {
 	return image
 }
 
-// entry is a file of the image.
-type entry struct {
+// imageFile is a file of the image.
+type imageFile struct {
 	*tar.Header
 	content []byte
 }
 
-// files puts the layers on top of one another.
-func (i saved) files(t testing.TB) map[string]entry {
+// files are those of all layers.
+func (i saved) files(t testing.TB) map[string]imageFile {
 	t.Helper()
-	found := map[string]entry{}
+	found := map[string]imageFile{}
 	for _, layer := range i.layers {
 		for archive := tar.NewReader(bytes.NewReader(layer)); ; {
 			header, err := archive.Next()
@@ -101,7 +101,7 @@ func (i saved) files(t testing.TB) map[string]entry {
 			if strings.HasPrefix(path.Base(name), ".wh.") {
 				t.Errorf("%s: a layer removes what a lower one holds", name)
 			}
-			found[name] = entry{header, content}
+			found[name] = imageFile{header, content}
 		}
 	}
 	return found
@@ -109,10 +109,10 @@ func (i saved) files(t testing.TB) map[string]entry {
 
 const megabyte = 1_000_000
 
-// What the image may take, in megabytes, as it is and as a registry keeps it.
+// The image's limits in megabytes, as it is and as a registry keeps it.
 const diskLimit, compressedLimit = 30, 12
 
-// size is that of all layers, in bytes, as they are and as a registry keeps them.
+// size is the bytes of all layers, as they are and as a registry keeps them.
 func (i saved) size(t testing.TB) (disk, compressed int) {
 	t.Helper()
 	for _, layer := range i.layers {
@@ -157,7 +157,7 @@ func TestImageHoldsOnlyWhatSquidNeeds(t *testing.T) {
 			t.Errorf("%s: %v", name, mode)
 		}
 		if file.Typeflag != tar.TypeSymlink && mode.Perm()&0o022 != 0 {
-			t.Errorf("%s: %v can be written by others than its owner", name, mode)
+			t.Errorf("%s: %v is writable for others than its owner", name, mode)
 		}
 		owner := 0
 		if name == container.Dir+"/"+container.Passwords || name == container.RunDir {
@@ -166,11 +166,11 @@ func TestImageHoldsOnlyWhatSquidNeeds(t *testing.T) {
 		if file.Uid != owner || file.Gid != owner {
 			t.Errorf("%s belongs to %d:%d, want %d", name, file.Uid, file.Gid, owner)
 		}
-		// Whatever the umask of whoever deploys, which is 077 here.
+		// Modes do not depend on the umask of synth, which is 077 here.
 		if want, special := modes[name]; special && mode != want {
 			t.Errorf("%s has mode %v, want %v", name, mode, want)
 		} else if !special && (mode.Perm()&0o444 != 0o444 || mode.IsDir() && mode.Perm()&0o111 != 0o111) {
-			t.Errorf("%s: %v cannot be read by everybody", name, mode)
+			t.Errorf("%s: %v is not readable for everybody", name, mode)
 		}
 		if file.Typeflag == tar.TypeReg && mode.Perm()&0o111 != 0 && !strings.Contains(path.Base(name), ".so") {
 			programs = append(programs, name)
@@ -182,7 +182,10 @@ func TestImageHoldsOnlyWhatSquidNeeds(t *testing.T) {
 		}
 	}
 	slices.Sort(programs)
-	want := []string{container.EntrypointPath, "/usr/lib/squid/digest_file_auth", "/usr/lib/squid/unlinkd", container.SquidPath}
+	const libexec = "/usr/lib/squid/"
+	want := []string{
+		container.EntrypointPath, libexec + "digest_file_auth", libexec + "unlinkd", container.SquidPath,
+	}
 	if !slices.Equal(programs, want) {
 		t.Errorf("programs %q, want %q", programs, want)
 	}
@@ -196,10 +199,10 @@ func TestImageHoldsOnlyWhatSquidNeeds(t *testing.T) {
 	}
 }
 
-// Every library that a program or a library asks for is there, or it would not start; every one that is there is asked for.
+// The image has every library that its programs and libraries need, and no other.
 func TestImageIsClosedUnderItsLibraries(t *testing.T) {
 	files := save(t, inImage).files(t)
-	libraries := map[string]bool{} // → asked for
+	libraries := map[string]bool{} // → needed
 	needed := map[string][]string{}
 	for name, file := range files {
 		if file.Typeflag != tar.TypeReg || !bytes.HasPrefix(file.content, []byte(elf.ELFMAG)) {
@@ -219,7 +222,7 @@ func TestImageIsClosedUnderItsLibraries(t *testing.T) {
 	for name, asked := range needed {
 		for _, library := range asked {
 			if _, there := libraries[library]; !there {
-				t.Errorf("%s needs %s, which is not there", name, library)
+				t.Errorf("%s needs %s, which is missing", name, library)
 			}
 			libraries[library] = true
 		}
@@ -237,7 +240,8 @@ func TestImageIsClosedUnderItsLibraries(t *testing.T) {
 func TestImageNamesItsPackages(t *testing.T) {
 	files := save(t, inImage).files(t)
 	release := string(files["/usr/lib/os-release"].content)
-	if !strings.Contains(release, "ID=debian\n") || !strings.Contains(release, "VERSION_CODENAME=trixie\n") || files["/etc/os-release"].Linkname != "../usr/lib/os-release" {
+	if !strings.Contains(release, "ID=debian\n") || !strings.Contains(release, "VERSION_CODENAME=trixie\n") ||
+		files["/etc/os-release"].Linkname != "../usr/lib/os-release" {
 		t.Errorf("os-release: %q", release)
 	}
 	packages := map[string]string{} // name → version
@@ -248,7 +252,8 @@ func TestImageNamesItsPackages(t *testing.T) {
 				fields[key] = strings.TrimSpace(value)
 			}
 		}
-		if fields["Status"] != "install ok installed" || fields["Package"] == "" || fields["Version"] == "" || fields["Architecture"] == "" {
+		if fields["Status"] != "install ok installed" || fields["Package"] == "" ||
+			fields["Version"] == "" || fields["Architecture"] == "" {
 			t.Errorf("not a record of an installed package: %q", record)
 		}
 		packages[fields["Package"]] = fields["Version"]
@@ -286,15 +291,17 @@ func TestImageConfiguration(t *testing.T) {
 		}
 		c := image.Config
 		definition := fleets[mode].task
-		if c.User != definition.ContainerDefinitions[0].User || !slices.Equal(c.Entrypoint, []string{container.EntrypointPath}) || len(c.Cmd) != 0 || c.WorkingDir != container.Dir {
+		if c.User != definition.ContainerDefinitions[0].User || c.WorkingDir != container.Dir ||
+			!slices.Equal(c.Entrypoint, []string{container.EntrypointPath}) || len(c.Cmd) != 0 {
 			t.Errorf("%s: %+v", mode, c)
 		}
-		if volumes := strings.Join(slices.Sorted(maps.Keys(c.Volumes)), " "); volumes != definition.mountPoints() {
-			t.Errorf("%s: volumes %s, want the task definition's mount points %s", mode, volumes, definition.mountPoints())
+		volumes, mounts := strings.Join(slices.Sorted(maps.Keys(c.Volumes)), " "), definition.mountPoints()
+		if volumes != mounts {
+			t.Errorf("%s: volumes %s, want the task definition's mount points %s", mode, volumes, mounts)
 		}
-		for _, entry := range c.Env {
-			if strings.HasPrefix(entry, container.EnvPrefix) {
-				t.Errorf("%s: the image sets %s", mode, entry)
+		for _, variable := range c.Env {
+			if strings.HasPrefix(variable, container.EnvPrefix) {
+				t.Errorf("%s: the image sets %s", mode, variable)
 			}
 		}
 	}

@@ -1,6 +1,6 @@
-// Package image holds the tests of the container image: it is built from the directory that the CDK
-// publishes, and run as the synthesised task definition says. They need root, podman, and the
-// project's npm packages for the synth.
+// Package image tests the container image. The image is built from the directory that the CDK
+// publishes, and runs as the synthesised task definition says. The tests need root, a container
+// engine (see package engine), and the project's npm packages for synth.
 package image
 
 import (
@@ -18,19 +18,19 @@ import (
 	"squidfleet/internal/rig"
 )
 
-// storeVariable tells the copy inside the namespaces where the images are.
+// storeVariable is the directory of the images for the copy inside the namespaces.
 const storeVariable = "SQUIDFLEET_IMAGE_STORE"
 
-// containers has the images of both credential modes, see tag.
+// containers is the engine with the images of both credential modes, see tag.
 var containers *engine.Engine
 
-// fleets are what the assemblies of both modes tell.
+// fleets are the parts of the assemblies, by mode.
 var fleets = map[string]published{}
 
 func TestMain(m *testing.M) {
 	store := os.Getenv(storeVariable)
 	if store == "" {
-		// Building takes packages from Debian, and the namespaces that the tests run in have no way there.
+		// A build downloads packages from Debian. The tests' namespaces have no way there.
 		code, err := buildAndTest()
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "integration/image:", err)
@@ -60,11 +60,13 @@ func test(m *testing.M, store string) (code int, err error) {
 	return m.Run(), nil
 }
 
-// buildAndTest builds the images, has a copy of this program run the tests, and removes everything, however that copy ended.
+// buildAndTest builds the images, runs the tests in a copy of this program, and then removes
+// everything.
 func buildAndTest() (code int, err error) {
-	// An interrupt ends the copy, which shares the terminal, and what is left to do here is to clean up. It is caught rather than ignored, which the copy would inherit.
+	// An interrupt ends the copy, which shares the terminal. This process catches it, to clean up.
+	// The copy would inherit an ignored signal.
 	signal.Notify(make(chan os.Signal, 1), os.Interrupt)
-	// Not below TMPDIR, which may be a file system in memory that cannot hold an overlay.
+	// TMPDIR may be a file system in memory, which cannot hold an overlay.
 	store, err := os.MkdirTemp("/var/tmp", "squidfleet-image-")
 	if err != nil {
 		return 0, err
@@ -75,6 +77,10 @@ func buildAndTest() (code int, err error) {
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
 	if err := buildImages(e, store); err != nil {
+		return 0, err
+	}
+	// The copy starts an engine inside its namespaces.
+	if err := e.Stop(); err != nil {
 		return 0, err
 	}
 	self, err := os.Executable()
@@ -92,7 +98,7 @@ func buildAndTest() (code int, err error) {
 	return 0, err
 }
 
-// The cast of all tests.
+// The addresses and users of all tests.
 var (
 	insider      = netip.MustParseAddr("198.51.100.7")
 	loadBalancer = netip.MustParseAddr("10.0.0.5")
@@ -104,15 +110,17 @@ const (
 	inImage   = "image"
 )
 
-// contexts are what the stack parameters differ in from cdk.json's of the two images. Between them they have both choices of every parameter that the image depends on.
+// contexts are the differences from cdk.json's parameters, by image. Together they have both
+// choices of every parameter that the image depends on.
 var contexts = map[string]map[string]any{
 	inSecrets: {"clientCidrs": "198.51.100.0/24", "users": "alice,bob"},
-	inImage:   {"clientCidrs": "198.51.100.0/24", "users": "alice,bob", "credentials": "image", "digest": "squid", "timezone": "Asia/Tokyo"},
+	inImage: {"clientCidrs": "198.51.100.0/24", "users": "alice,bob",
+		"credentials": "image", "digest": "squid", "timezone": "Asia/Tokyo"},
 }
 
 func tag(mode string) string { return "localhost/squidfleet:" + mode }
 
-// buildImages puts both images into the store, from the directories that the CDK would build them from.
+// buildImages builds both images from the directories that the CDK would use.
 func buildImages(e *engine.Engine, store string) error {
 	ctx := context.Background()
 	if err := synth(store); err != nil {

@@ -7,7 +7,8 @@ import (
 	"squidfleet/internal/rig"
 )
 
-// The image's Squid is another version than a machine's: what it says of hostile requests holds no secret either, and nothing that passes for a line of the log.
+// The image's Squid is another version than the machine's. Its messages about hostile requests
+// hold no secret either, and nothing that passes for a line of the log.
 func TestMessagesHoldNoSecret(t *testing.T) {
 	rig.StartOrigins(t, []int{80}, nil)
 	p := start(t, inSecrets)
@@ -28,7 +29,7 @@ func TestMessagesHoldNoSecret(t *testing.T) {
 	}
 	for line := range strings.Lines(stderr) {
 		if !strings.HasPrefix(line, "squid: ") && !strings.HasPrefix(line, "entrypoint: ") {
-			t.Errorf("a message of nobody's: %s", line)
+			t.Errorf("a message without a prefix: %s", line)
 		}
 	}
 	for line := range strings.Lines(stdout + stderr) {

@@ -23,7 +23,7 @@ type proxy struct {
 	addr  netip.AddrPort
 }
 
-// prepare makes a container that is not started yet. It is removed when the test ends.
+// prepare creates a container. The end of the test removes it.
 func prepare(t testing.TB, mode string, options ...string) *proxy {
 	t.Helper()
 	fleet, ours := fleets[mode]
@@ -38,10 +38,11 @@ func prepare(t testing.TB, mode string, options ...string) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{t: t, id: id, fleet: fleet, addr: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), usualPort)}
+	var port uint16 = usualPort
 	if ours {
-		p.addr = netip.AddrPortFrom(p.addr.Addr(), fleet.task.ContainerDefinitions[0].PortMappings[0].ContainerPort)
+		port = fleet.task.ContainerDefinitions[0].PortMappings[0].ContainerPort
 	}
+	p := &proxy{t: t, id: id, fleet: fleet, addr: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port)}
 	t.Cleanup(func() {
 		if t.Failed() {
 			stdout, stderr := p.logs()
@@ -54,7 +55,7 @@ func prepare(t testing.TB, mode string, options ...string) *proxy {
 	return p
 }
 
-// create starts a container without waiting for anything.
+// create starts a container without waiting for its listener.
 func create(t testing.TB, mode string, options ...string) *proxy {
 	t.Helper()
 	p := prepare(t, mode, options...)
@@ -70,7 +71,8 @@ func start(t testing.TB, mode string, options ...string) *proxy {
 	return p
 }
 
-// awaitListener waits for the clients' port and, behind it, the health check's, which the usual recipe has not.
+// awaitListener waits for the clients' port and the next one, the health check's, which the usual
+// recipe lacks.
 func (p *proxy) awaitListener() {
 	p.t.Helper()
 	ports := []uint16{p.addr.Port()}
@@ -124,13 +126,13 @@ func (p *proxy) health() error {
 	p.t.Helper()
 	command := p.fleet.task.ContainerDefinitions[0].HealthCheck.Command
 	if command[0] != "CMD" {
-		p.t.Fatalf("health check %q: needs a shell, and there is none", command)
+		p.t.Fatalf("health check %q: needs a shell, which the image lacks", command)
 	}
 	_, err := containers.Run(context.Background(), append([]string{"exec", p.id}, command[1:]...)...)
 	return err
 }
 
-// wait returns the exit code of the container, which has been told to end or ends by itself.
+// wait waits for the container's end and returns its exit code.
 func (p *proxy) wait() int {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
@@ -178,7 +180,10 @@ func (p *proxy) awaitLog(words ...string) string {
 
 // client is alice behind the load balancer.
 func (p *proxy) client() rig.Client {
-	return rig.Client{Task: p.addr, From: loadBalancer, Header: rig.ProxyHeader(insider), User: "alice", Password: passwords["alice"]}
+	return rig.Client{
+		Task: p.addr, From: loadBalancer, Header: rig.ProxyHeader(insider),
+		User: "alice", Password: passwords["alice"],
+	}
 }
 
 func (p *proxy) get(target string) *rig.Response {
@@ -203,7 +208,7 @@ func (p *proxy) tunnel(target string) net.Conn {
 	return conn
 }
 
-// mainPid is the entrypoint's number outside the container.
+// mainPid is the entrypoint's process outside the container.
 func (p *proxy) mainPid() int {
 	p.t.Helper()
 	pid, err := strconv.Atoi(p.inspect("{{.State.Pid}}"))
@@ -213,7 +218,7 @@ func (p *proxy) mainPid() int {
 	return pid
 }
 
-// processes lists the numbers of the container's processes, by the name of their program.
+// processes lists the container's processes by program name.
 func (p *proxy) processes() map[string][]int {
 	p.t.Helper()
 	found := map[string][]int{}

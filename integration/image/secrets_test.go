@@ -10,7 +10,7 @@ import (
 	"squidfleet/internal/rig"
 )
 
-// spellings are the forms in which a password could be lying about: as it is, and as JSON has it.
+// spellings are the forms in which a password could appear: as it is, and in JSON.
 func spellings(password string) [][]byte {
 	return [][]byte{[]byte(password), bytes.ReplaceAll([]byte(password), []byte(`\`), []byte(`\\`))}
 }
@@ -26,7 +26,9 @@ func TestPasswordIsNowhereInTheImage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for what, content := range map[string][]byte{"archive": image.archive, "history": []byte(history), "inspect": []byte(inspected)} {
+		for what, content := range map[string][]byte{
+			"archive": image.archive, "history": []byte(history), "inspect": []byte(inspected),
+		} {
 			if len(content) == 0 {
 				t.Errorf("%s: %s is empty", mode, what)
 			}
@@ -41,7 +43,7 @@ func TestPasswordIsNowhereInTheImage(t *testing.T) {
 	}
 }
 
-// secrets are what a running container is given and nobody may find in it.
+// secrets are given to a running container, and nobody may find them there.
 func secrets() map[string]string {
 	found := map[string]string{"the key of the nonces": rig.DigestKey}
 	for user, password := range passwords {

@@ -11,7 +11,8 @@ import (
 	"squidfleet/internal/rig"
 )
 
-// timedStart starts a container and returns the time from the start of its first process to the first authenticated 200.
+// timedStart starts a container and returns the time from its first process's start to the first
+// authenticated 200.
 func timedStart(t testing.TB, mode string) (*proxy, time.Duration) {
 	t.Helper()
 	p := prepare(t, mode)
@@ -19,7 +20,8 @@ func timedStart(t testing.TB, mode string) (*proxy, time.Duration) {
 	go func() {
 		defer close(answered)
 		for range 20_000 {
-			if response, err := p.client().Request("GET", "http://151.101.1.69/"); err == nil && response.StatusCode == 200 {
+			response, err := p.client().Request("GET", "http://151.101.1.69/")
+			if err == nil && response.StatusCode == 200 {
 				answered <- uptime(t)
 				return
 			}
@@ -34,7 +36,7 @@ func timedStart(t testing.TB, mode string) (*proxy, time.Duration) {
 	return p, at - startedAt(t, p.mainPid())
 }
 
-// uptime is the time since the machine's start, to hundredths of a second.
+// uptime is the time since the machine's start, to 10 ms.
 func uptime(t testing.TB) time.Duration {
 	content, err := os.ReadFile("/proc/uptime")
 	if err != nil {
@@ -48,14 +50,15 @@ func uptime(t testing.TB) time.Duration {
 	return time.Duration(seconds * float64(time.Second))
 }
 
-// startedAt is the uptime at a process's start: when the engine's runtime made it, before that became the container's program.
+// startedAt is the uptime at a process's start: the engine's runtime makes the process before it
+// becomes the container's program.
 func startedAt(t testing.TB, pid int) time.Duration {
 	t.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		t.Fatal(err)
 	}
-	const ticks = 100 // a second, for all programs (USER_HZ)
+	const ticks = 100 // a second (USER_HZ)
 	_, rest, _ := strings.Cut(string(stat), ") ")
 	started, err := strconv.Atoi(strings.Fields(rest)[19])
 	if err != nil {
@@ -64,7 +67,8 @@ func startedAt(t testing.TB, pid int) time.Duration {
 	return time.Duration(started) * time.Second / ticks
 }
 
-// The benchmark's limit is 300 ms; this is for busy machines, and still less than what the usual recipe's sleep alone takes.
+// The benchmark's limit is 300 ms. This one is for busy machines, and less than the usual recipe's
+// sleep alone.
 func TestStartsWithoutWaiting(t *testing.T) {
 	rig.StartOrigins(t, []int{80}, nil)
 	if _, took := timedStart(t, inSecrets); took > 5*time.Second {
