@@ -181,8 +181,8 @@ func TestACapturedHeaderIsBoundToWhatItWasMadeFor(t *testing.T) {
 }
 
 // A key is replaced in three steps, each a rotation of the tasks: the new key behind the old one,
-// then in front of it, then alone. Tasks of two adjacent steps accept each other's nonces. Tasks
-// of steps further apart do not.
+// then in front of it, then alone. Tasks of two adjacent steps accept each other's nonces. Those
+// of steps further apart may not.
 func TestKeysAreRotated(t *testing.T) {
 	newWorld(t)
 	const newKey = "another-key-for-tests-0123456789-ABCDEFGHIJKLMNOPQRSTUVWXYZ"

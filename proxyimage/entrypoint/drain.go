@@ -10,6 +10,7 @@ const drainPoll = 250 * time.Millisecond
 //
 // A client may close one connection before it opens the next, for example to answer a Digest
 // challenge. And when Spot or a person stops a task, the load balancer still sends it new clients.
+// A load balancer's health probe that a poll happens to meet only begins the time again.
 func drainQuiet(timeout time.Duration) time.Duration {
 	return min(2*time.Second, max(timeout/50, 500*time.Millisecond))
 }

@@ -271,23 +271,20 @@ func TestOrphansAreReaped(t *testing.T) {
 	p.ends(0)
 }
 
-// Squid ends with the thread that started it, and a terminal's Ctrl-C must not reach Squid.
-func TestSquidIsTheMainThreadsChildInAGroupOfItsOwn(t *testing.T) {
+func TestSquidsProcess(t *testing.T) {
 	f := newFixture(t, script{}, credentialsInImage)
 	pid := f.serving().Process.Pid
 	squidPid := f.called(runFile).Pid
+	// Squid ends with the thread that started it.
 	if started := children(t, pid, strconv.Itoa(pid)); !slices.Contains(started, squidPid) {
 		t.Errorf("the main thread started %d, not Squid (%d)", started, squidPid)
 	}
+	// A terminal's Ctrl-C must not reach Squid.
 	if group, err := syscall.Getpgid(squidPid); err != nil || group != squidPid {
 		t.Errorf("Squid (%d) is in group %d, %v", squidPid, group, err)
 	}
-}
-
-func TestNoThreadCanGainPrivileges(t *testing.T) {
-	f := newFixture(t, script{}, credentialsInImage)
-	p := f.serving()
-	for _, pid := range []int{p.Process.Pid, f.called(runFile).Pid} {
+	// No thread can gain privileges.
+	for _, pid := range []int{pid, squidPid} {
 		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
 		if err != nil || len(threads) == 0 {
 			t.Fatal(threads, err)

@@ -52,23 +52,10 @@ const (
 	runFile     = "called-run"
 	signalsFile = "signals"
 	readyLine   = "fake squid is ready\n"
-	parentFlag  = "-parent"
-	orphanFlag  = "-orphan"
 )
 
 func fakeSquid(arguments []string) int {
 	syscall.Umask(0)
-	switch arguments[0] {
-	case parentFlag:
-		orphan := another(orphanFlag)
-		orphan.Stdout = os.NewFile(3, "Squid's stdout")
-		must(orphan.Start())
-		fmt.Println(orphan.Process.Pid)
-		return 0
-	case orphanFlag:
-		time.Sleep(20 * time.Second)
-		return 0
-	}
 	var todo script
 	content, err := os.ReadFile(scriptFile)
 	must(err)
@@ -88,7 +75,7 @@ func fakeSquid(arguments []string) int {
 		syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
 	var orphan int
 	if todo.Orphan {
-		parent := another(parentFlag)
+		parent := exec.Command("sh", "-c", "sleep 20 >&3 2>&3 3>&- & echo $!")
 		parent.ExtraFiles = []*os.File{os.Stdout}
 		output, err := parent.Output()
 		must(err)
@@ -176,11 +163,4 @@ func must(err error) {
 	if err != nil {
 		panic(err)
 	}
-}
-
-// another is this program again, with another role.
-func another(flag string) *exec.Cmd {
-	self, err := os.Executable()
-	must(err)
-	return &exec.Cmd{Path: self, Args: []string{fakeName, flag}}
 }
