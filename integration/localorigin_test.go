@@ -110,7 +110,7 @@ func TestAFleetOnOneMachineOpensItsOriginAndNothingElse(t *testing.T) {
 			task.Kill()
 		}
 		if problem == "" {
-			t.Errorf("without %q nothing comes out wrong", line)
+			t.Errorf("without %q no check fails", line)
 		}
 		t.Logf("without %q: %.200s", line, problem)
 	}

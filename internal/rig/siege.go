@@ -18,9 +18,6 @@ type Siege struct {
 	// Idle counts connections that sent nothing after a challenge, Tunnels those with a tunnel
 	// that is idle. Both count as requests, which the address's share bounds.
 	Idle, Tunnels int
-	// Silent, Half and Long count connections that sent no request, half of one, and headers
-	// almost as long as allowed.
-	Silent, Half, Long int
 
 	open []net.Conn
 }
@@ -76,11 +73,9 @@ func (s *Siege) lay(c Client, tunnelTo string, idle, total int) error {
 		sent := headersAboutToBeTooLong
 		switch len(s.open) % 20 {
 		case 0:
-			sent, s.Silent = "", s.Silent+1
+			sent = ""
 		case 1:
-			sent, s.Half = "GET http://orig", s.Half+1
-		default:
-			s.Long++
+			sent = "GET http://orig"
 		}
 		if _, err := io.WriteString(conn, sent); err != nil {
 			return err
@@ -134,6 +129,6 @@ func (s *Siege) Close() {
 }
 
 func (s *Siege) String() string {
-	return fmt.Sprintf("%d idle after a 407, %d tunnels, %d silent, %d with half a request, %d with long headers",
-		s.Idle, s.Tunnels, s.Silent, s.Half, s.Long)
+	return fmt.Sprintf("%d idle after a 407, %d tunnels, %d with no complete request",
+		s.Idle, s.Tunnels, len(s.open)-s.Idle-s.Tunnels)
 }

@@ -171,7 +171,7 @@ func TryTask(t testing.TB, o TaskOptions) (*Task, error) {
 // DigestKey is the key of the nonces that all tasks of the tests share.
 const DigestKey = "a-key-for-tests-only-0123456789-abcdefghijklmnopqrstuvwxyz"
 
-// environment is the one that the task definition gives to the entrypoint.
+// environment is what the task definition gives to the entrypoint.
 func environment(p *params.Params, passwords map[string]string) []string {
 	env := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin",
 		container.EnvDigest + "=" + string(p.Digest), container.EnvCredentials + "=" + string(p.Credentials)}

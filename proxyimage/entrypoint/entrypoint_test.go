@@ -51,7 +51,7 @@ func TestSecretsGoIntoFilesBeforeTheCheckAndLeaveTheProcess(t *testing.T) {
 		t.Run("umask "+umask, func(t *testing.T) {
 			f := newFixture(t, script{}, append(secrets, "KEPT=yes",
 				container.EnvDigest+"="+container.DigestFleet, container.EnvDigestKeys+"="+keys)...)
-			// Files of an earlier start, and drafts of one that was killed.
+			// Files of an earlier start, and drafts of a killed one.
 			for _, name := range []string{"passwords", "passwords.new", "keys", "keys.new"} {
 				f.write(filepath.Join(container.Run, name), "mallory:squidfleet:00000000000000000000000000000000\n")
 			}

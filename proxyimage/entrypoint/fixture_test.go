@@ -81,7 +81,7 @@ func newFixture(t *testing.T, todo script, environment ...string) *fixture {
 		container.EnvEgressURL + "=" + container.EgressOff,
 		container.EnvDigest + "=" + container.DigestSquid,
 	}, environment...)
-	// An address of its own on the loopback interface, so that the port is free.
+	// Each fixture has another loopback address, so that the port is free.
 	b := make([]byte, 3)
 	rand.Read(b)
 	address := netip.AddrFrom4([4]byte{127, 1 + b[0]%254, b[1], 1 + b[2]%254})
