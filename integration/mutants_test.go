@@ -139,7 +139,7 @@ func looks(task *rig.Task, line string) []look {
 		}},
 		{"crowd", of(crowdProblems)},
 	}
-	if task.Params.Digest == params.DigestFleet {
+	if task.Params.Digest == squid.DigestFleet {
 		out = append(out, look{"guessing", of(guessingProblems)})
 	} else {
 		out = append(out, look{"nonce", of(nonceProblems)})

@@ -1,6 +1,6 @@
 // Package image tests the container image. The image is built from the directory that the CDK
-// publishes, and runs as the synthesised task definition says. The tests need root, a container
-// engine (see package engine), and the project's npm packages for synth.
+// publishes, and runs as the synthesised task definition says. The tests need root, podman,
+// and the project's npm packages for synth.
 package image
 
 import (
@@ -77,10 +77,6 @@ func buildAndTest() (code int, err error) {
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
 	if err := buildImages(e, store); err != nil {
-		return 0, err
-	}
-	// The copy starts an engine inside its namespaces.
-	if err := e.Stop(); err != nil {
 		return 0, err
 	}
 	self, err := os.Executable()

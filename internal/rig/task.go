@@ -173,10 +173,9 @@ const DigestKey = "a-key-for-tests-only-0123456789-abcdefghijklmnopqrstuvwxyz"
 
 // environment is what the task definition gives to the entrypoint.
 func environment(p *params.Params, passwords map[string]string) []string {
-	env := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-		container.EnvDigest + "=" + string(p.Digest), container.EnvCredentials + "=" + string(p.Credentials)}
-	if p.Digest == params.DigestFleet {
-		env = append(env, container.EnvDigestKeys+"="+DigestKey)
+	var credentials []squid.Credential
+	for user, password := range passwords {
+		credentials = append(credentials, squid.Credential{User: user, Password: password})
 	}
 	return append(proxyimage.Environ(p, credentials, DigestKey), "PATH=/usr/sbin:/usr/bin:/sbin:/bin")
 }

@@ -50,7 +50,7 @@ func TestSecretsGoIntoFilesBeforeTheCheckAndLeaveTheProcess(t *testing.T) {
 	for _, umask := range []string{"0000", "0777"} {
 		t.Run("umask "+umask, func(t *testing.T) {
 			f := newFixture(t, script{}, append(secrets, "KEPT=yes",
-				container.EnvDigest+"="+container.DigestFleet, container.EnvDigestKeys+"="+keys)...)
+				container.EnvDigest+"="+string(squid.DigestFleet), container.EnvDigestKeys+"="+keys)...)
 			// Files of an earlier start, and drafts of a killed one.
 			for _, name := range []string{"passwords", "passwords.new", "keys", "keys.new"} {
 				f.write(filepath.Join(container.Run, name), "mallory:squidfleet:00000000000000000000000000000000\n")

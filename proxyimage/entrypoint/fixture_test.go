@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"squidfleet/proxyimage/container"
+	"squidfleet/squid"
 )
 
 // program is the built entrypoint.
@@ -49,14 +50,14 @@ func testMain(m *testing.M) int {
 }
 
 const (
-	credentialsInImage = container.EnvCredentials + "=" + container.CredentialsImage
+	credentialsInImage = container.EnvCredentials + "=" + string(container.CredentialsImage)
 	// nonceKey is a key of the nonces.
 	nonceKey = "0123456789abcdefghijklmnopqrstuvwxyz-key1"
 )
 
 // secrets is a complete environment of the other mode.
 var secrets = []string{
-	container.EnvCredentials + "=" + container.CredentialsSecretsManager,
+	container.EnvCredentials + "=" + string(container.CredentialsSecretsManager),
 	container.EnvRealm + "=squidfleet",
 	container.EnvUsers + "=alice,bob-2",
 	container.EnvPassword + "ALICE=open sesame",
@@ -79,7 +80,7 @@ func newFixture(t *testing.T, todo script, environment ...string) *fixture {
 		container.EnvDir + "=" + f.directory,
 		container.EnvSquid + "=" + f.path(fakeName),
 		container.EnvEgressURL + "=" + container.EgressOff,
-		container.EnvDigest + "=" + container.DigestSquid,
+		container.EnvDigest + "=" + string(squid.DigestSquid),
 	}, environment...)
 	// Each fixture has another loopback address, so that the port is free.
 	b := make([]byte, 3)

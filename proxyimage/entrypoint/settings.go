@@ -161,7 +161,7 @@ func (e *environment) readDigest(s *settings) {
 		if _, err := os.Stat(filepath.Join(s.dir, container.RunKeys)); err != nil {
 			e.problem(container.EnvDigestKeys,
 				"is missing; with %s=%s, set it to the secret that all tasks of the fleet share",
-				container.EnvDigest, container.DigestFleet)
+				container.EnvDigest, squid.DigestFleet)
 		}
 		return
 	}
@@ -262,5 +262,5 @@ func withoutSecrets(environ []string) []string {
 		name, _, _ := strings.Cut(variable, "=")
 		return slices.Contains(written, name) || strings.HasPrefix(name, container.EnvPassword)
 	})
-	return append(kept, container.EnvCredentials+"="+container.CredentialsImage)
+	return append(kept, container.EnvCredentials+"="+string(container.CredentialsImage))
 }

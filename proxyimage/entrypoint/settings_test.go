@@ -78,7 +78,7 @@ func TestBadSettings(t *testing.T) {
 			fmt.Sprint("PASSWORD_BOB: ", squid.CheckPassword("sword\nfish")),
 		}},
 	} {
-		environ := []string{container.EnvDir + "=/", container.EnvDigest + "=" + container.DigestSquid}
+		environ := []string{container.EnvDir + "=/", container.EnvDigest + "=" + string(squid.DigestSquid)}
 		for _, variable := range strings.Split(strings.TrimSpace(c.set), " ") {
 			environ = append(environ, container.EnvPrefix+variable)
 		}
