@@ -43,9 +43,10 @@ diff: go $(NODE_MODULES) ## show what a deployment would change
 	cdk diff $(ARGS)
 
 .PHONY: deploy
-deploy: go $(NODE_MODULES) ## deploy or update the fleet
+deploy: go $(NODE_MODULES) ## deploy or update the fleet, after a check (ASSEMBLY=cdk.out deploys one that is there)
 	@scripts/setup.sh engine
-	cdk deploy --all $(ARGS)
+	@$(MAKE) --no-print-directory check
+	cdk deploy --all --app "$(or $(ASSEMBLY),cdk.out)" $(ARGS)
 
 .PHONY: destroy
 destroy: go $(NODE_MODULES) ## remove the fleet
@@ -53,12 +54,11 @@ destroy: go $(NODE_MODULES) ## remove the fleet
 
 ASSEMBLY ?=
 CONTEXT ?= cdk.context.json
-EXCEPTIONS ?= internal/check/exceptions.json
 
 .PHONY: check
-check: go $(NODE_MODULES) ## judge an assembly before AWS does (ASSEMBLY=cdk.out, if need be with CONTEXT= and EXCEPTIONS=; without one, a fresh one of the parameters)
+check: go $(NODE_MODULES) ## judge an assembly before AWS does (ASSEMBLY=cdk.out CONTEXT=cdk.context.json; without one, a fresh one of the parameters)
 	@if [ -z "$(ASSEMBLY)" ]; then cdk synth --quiet $(ARGS); fi
-	go run ./internal/check/cmd -context "$(CONTEXT)" -exceptions "$(EXCEPTIONS)" "$(or $(ASSEMBLY),cdk.out)"
+	go run ./internal/check/cmd -context "$(CONTEXT)" "$(or $(ASSEMBLY),cdk.out)"
 
 .PHONY: local
 local: ## run a fleet on this machine, with addresses that change: no AWS, no container engine (ARGS="--rotate-every 20s")

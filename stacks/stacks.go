@@ -30,6 +30,9 @@ type Input struct {
 	// Account and Region are where vpcId is looked up and the fleet is deployed. Without vpcId
 	// they are not used, and the stacks fit any account and region.
 	Account, Region string
+	// Staged, unless it is nil, may change the image's build context in dir before the CDK takes it. internal/check
+	// puts files there that it cannot make itself.
+	Staged func(dir string) error
 }
 
 // Add stages the fleet's image and adds its stacks to the app. After an error the app must not be
@@ -57,6 +60,11 @@ func (in Input) Add(ctx context.Context, app *App) error {
 	trusted := proxyimage.Network{LoadBalancerCidrs: n.loadBalancerCidrs, VpcCidrs: n.vpcCidrs}
 	if err := proxyimage.Stage(ctx, dir, in.Params, trusted, in.Passwords); err != nil {
 		return err
+	}
+	if in.Staged != nil {
+		if err := in.Staged(dir); err != nil {
+			return err
+		}
 	}
 	in.proxy(n, dir)
 	return context.Cause(ctx)

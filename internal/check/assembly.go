@@ -2,267 +2,153 @@ package check
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"squidfleet/params"
 )
 
-// Assembly is a synthesised CDK app. What could not be read is missing from it; Load's findings tell.
+// ParametersKey is the type of the metadata entry of a fleet's proxy stack that holds its parameters: a params.Params
+// as encoding/json writes it.
+const ParametersKey = "squidfleet:parameters"
+
+// Assembly is a synthesised CDK app with one fleet.
 type Assembly struct {
-	// Stacks are the stacks, by name.
-	Stacks []*Stack
-	// ContextFile names the file that Lookups come from; findings about them carry it.
-	ContextFile string
-	// Lookups is what the CDK CLI has looked up and keeps, by its keys.
-	Lookups map[string]any
-}
-
-// Stack is one stack of an assembly.
-type Stack struct {
+	// Params are the fleet's parameters, as the assembly records them.
+	Params *params.Params
+	// Name is the proxy stack's.
 	Name string
-	// Account and Region are where the stack is bound to go, and empty if it fits anywhere.
-	Account, Region string
-	// Qualifier is part of the names of everything that "cdk bootstrap" made for the stack.
-	Qualifier string
-	// TemplateFile is the path of the template.
-	TemplateFile string
-	// Raw is the template as JSON has it.
-	Raw map[string]any
-	// After holds the names of the stacks that are deployed before this one.
-	After []string
-	// Parameters are those of the fleet if this is its proxy stack, and nil otherwise.
-	Parameters *params.Params
-	// Images are the container images that are built for the stack.
-	Images []Image
+
+	files           fs.FS
+	lookups         map[string]any // what the CDK CLI looked up and keeps, by its keys
+	pending         string         // a lookup that it is yet to make
+	account, region string         // where the proxy stack is bound to go; empty if it fits anywhere
+	qualifier       string         // is part of the names of everything that "cdk bootstrap" made
+	paths           bool           // templates tell the paths of constructs
+	before          []any          // what is deployed before the proxy stack
+	protected       any            // against cdk destroy
+	templates       []Template     // the proxy's is the first
+	raw             map[string]map[string]any
+	outputs         map[string]any // the proxy stack's, canonical
+	resources       []*resource
+	image           asset
+	images          int
+	conf            [][]string // squid.conf and the Dockerfile: words of lines
+	dockerfile      [][]string
+	program         []byte
 }
 
-// Image is a container image that the CDK CLI builds from the assembly and pushes.
-type Image struct {
-	Hash       string // names the asset
-	Directory  string // path of the build context
-	Platform   string // Docker's name, for example linux/amd64
-	Repository string // with the CDK's placeholders, ${AWS::AccountId} and others
-	Tag        string
-	Files      map[string][]byte // the build context by slash-separated paths; nil if it could not be read
-}
+// ImageDirectory is the build context of the fleet's image, as a path inside the assembly.
+func (a *Assembly) ImageDirectory() string { return a.image.Source.Directory }
 
-// loader collects what is wrong with an assembly while it is read.
-type loader struct {
-	dir      string
-	findings []Finding
-}
-
-func (l *loader) report(file, rule, format string, args ...any) {
-	l.findings = append(l.findings, Finding{file, none, rule, fmt.Sprintf(format, args...), Files})
-}
-
-// Load reads the assembly in dir and the file of the CLI's lookups, and returns what is wrong with the files: missing, unreadable, not what their hash says, or
-// at odds with one another.
-func Load(dir, contextFile string) (*Assembly, []Finding) {
-	l := &loader{dir: dir}
-	a := &Assembly{ContextFile: filepath.Base(contextFile)}
-	a.Lookups = l.lookups(contextFile)
-	var all manifest
-	if !l.json("manifest.json", &all) {
-		return a, l.findings
+// Properties returns the properties of each resource of a type, as the templates have them.
+func (a *Assembly) Properties(kind string) (all []map[string]any) {
+	for _, r := range a.all(kind) {
+		all = append(all, r.raw)
 	}
-	l.compare("manifest.json", "manifest", "version", all.Version, schemaVersion)
-	for _, missing := range all.Missing {
-		l.report("manifest.json", "pending-lookup", "missing: the assembly waits for the lookup %s; run cdk synth with credentials until nothing is missing", missing.Key)
+	return all
+}
+
+// Read reads the assembly in files, with what the CDK CLI has looked up. It is nil if the findings say that there is
+// nothing to judge.
+func Read(files fs.FS, lookups map[string]any) (*Assembly, []Finding) {
+	a := &Assembly{files: files, lookups: lookups, raw: map[string]map[string]any{}}
+	var m struct {
+		Artifacts map[string]map[string]any
+		Missing   []struct{ Key string }
 	}
-	for _, id := range slices.Sorted(maps.Keys(all.Artifacts)) {
-		artifact := all.Artifacts[id]
-		for i, dependency := range artifact.Dependencies {
-			if _, there := all.Artifacts[dependency]; !there {
-				l.report(id, "manifest", "dependencies[%d]: there is no artifact %q", i, dependency)
+	if err := readJSON(files, "manifest.json", &m); err != nil {
+		return nil, err
+	}
+	for _, missing := range m.Missing {
+		a.pending = missing.Key
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.Artifacts)) {
+		artifact := m.Artifacts[name]
+		if artifact["type"] != "aws:cloudformation:stack" {
+			continue
+		}
+		var raw map[string]any
+		var metadata map[string][]struct {
+			Type string
+			Data json.RawMessage
+		}
+		t := Template{Path: text(at(artifact, "properties.templateFile"))}
+		if err := readJSON(files, t.Path, &raw); err != nil {
+			return nil, err
+		}
+		if err := readJSON(files, text(artifact["additionalMetadataFile"]), &metadata); err != nil {
+			return nil, err
+		}
+		a.raw[name] = raw
+		environment := strings.NewReplacer("aws://", "", "unknown-account", "", "unknown-region", "")
+		t.Account, t.Region, _ = strings.Cut(environment.Replace(text(artifact["environment"])), "/")
+		a.templates = append(a.templates, t)
+		for _, entry := range slices.Concat(slices.Collect(maps.Values(metadata))...) {
+			if entry.Type != ParametersKey {
+				continue
 			}
-		}
-		switch artifact.Type {
-		case "aws:cloudformation:stack":
-			a.Stacks = append(a.Stacks, l.stack(id, artifact, all))
-		case "cdk:asset-manifest":
-			// What it publishes is read with the stack that depends on it.
-			if !slices.ContainsFunc(slices.Collect(maps.Values(all.Artifacts)), func(other manifestArtifact) bool { return slices.Contains(other.Dependencies, id) }) {
-				l.report(id, "manifest", "no stack depends on this asset manifest, so that its assets would not be published first")
+			a.Params = new(params.Params)
+			if err := json.Unmarshal(entry.Data, a.Params); err != nil {
+				return nil, []Finding{{text(artifact["additionalMetadataFile"]), "read", ParametersKey + ": " + err.Error()}}
 			}
-		case "cdk:tree":
-			l.exists(id, artifact.property("file"))
-		case "cdk:feature-flag-report":
-		default:
-			l.report(id, "manifest", "type: %q is not one that a fleet's assembly has", artifact.Type)
-		}
-	}
-	if len(a.Stacks) == 0 {
-		l.report("manifest.json", "manifest", "artifacts: there is no stack")
-	}
-	l.validationReport()
-	return a, append(l.findings, checkLookups(a)...)
-}
-
-type manifest struct {
-	Version   any
-	Artifacts map[string]manifestArtifact
-	Missing   []struct{ Key string }
-}
-
-// manifestArtifact holds what is of interest in an artifact of any type.
-type manifestArtifact struct {
-	Type                   string
-	Environment            string
-	Dependencies           []string
-	AdditionalMetadataFile string
-	Metadata               map[string][]metadataEntry
-	Properties             map[string]any
-}
-
-// property returns a property that is a text, and "" for any other.
-func (a manifestArtifact) property(name string) string {
-	text, _ := a.Properties[name].(string)
-	return text
-}
-
-type metadataEntry struct {
-	Type string
-	Data json.RawMessage
-}
-
-func (l *loader) stack(id string, artifact manifestArtifact, all manifest) *Stack {
-	s := &Stack{Name: id}
-	if name := artifact.property("stackName"); name != "" {
-		s.Name = name
-	}
-	account, region, found := strings.Cut(strings.TrimPrefix(artifact.Environment, "aws://"), "/")
-	if !found {
-		l.report(s.Name, "manifest", "environment: %q is not aws://account/region", artifact.Environment)
-	}
-	if account != "unknown-account" {
-		s.Account = account
-	}
-	if region != "unknown-region" {
-		s.Region = region
-	}
-	if artifact.Properties["terminationProtection"] == true {
-		l.report(s.Name, "removal", "terminationProtection: true; cdk destroy would leave the stack behind")
-	}
-	template := artifact.property("templateFile")
-	s.TemplateFile = filepath.Join(l.dir, filepath.Base(template))
-	var raw map[string]any
-	if l.json(template, &raw) {
-		s.Raw = raw
-	}
-	l.deployment(s, id, artifact)
-	l.metadata(s, artifact)
-	published := false
-	for _, dependency := range artifact.Dependencies {
-		switch other := all.Artifacts[dependency]; other.Type {
-		case "aws:cloudformation:stack":
-			s.After = append(s.After, dependency)
-		case "cdk:asset-manifest":
-			published = l.assets(s, dependency, other, artifact) || published
-		}
-	}
-	if !published {
-		l.report(s.Name, "asset", "no asset manifest that the stack depends on publishes its template %q", template)
-	}
-	return s
-}
-
-// metadata reads the fleet's parameters and looks for errors that constructs have left.
-func (l *loader) metadata(s *Stack, artifact manifestArtifact) {
-	entries := artifact.Metadata
-	if artifact.AdditionalMetadataFile != "" {
-		var more map[string][]metadataEntry
-		if !l.json(artifact.AdditionalMetadataFile, &more) {
-			return
-		}
-		entries = more
-	}
-	for _, path := range slices.Sorted(maps.Keys(entries)) {
-		for _, e := range entries[path] {
-			switch e.Type {
-			case "aws:cdk:error":
-				l.report(s.Name, "annotation", "%s: %s", path, e.Data)
-			case ParametersKey:
-				p := new(params.Params)
-				err := json.Unmarshal(e.Data, p)
-				if err == nil && (p.FleetSize < 1 || len(p.Users) == 0) {
-					err = errors.New("a fleet has a task and a user at least")
-				}
-				if err != nil {
-					l.report(s.Name, "parameters", "%s: %s: %v", path, ParametersKey, err)
-					continue
-				}
-				s.Parameters = p
+			last := len(a.templates) - 1
+			a.templates[0], a.templates[last] = a.templates[last], a.templates[0]
+			a.Name, a.account, a.region = name, t.Account, t.Region
+			a.before, a.protected = list(artifact["dependencies"]), at(artifact, "properties.terminationProtection")
+			if part := strings.Split(text(at(artifact, "properties.bootstrapStackVersionSsmParameter")), "/"); len(part) == 4 {
+				a.qualifier = part[2]
 			}
 		}
 	}
-}
-
-// validationReport looks at what the CDK itself found at synth.
-func (l *loader) validationReport() {
-	const name = "validation-report.json"
-	if _, err := os.Stat(filepath.Join(l.dir, name)); errors.Is(err, fs.ErrNotExist) {
-		return
+	if a.Params == nil {
+		return nil, []Finding{{"manifest.json", "read", "no stack's metadata holds a fleet's parameters as " + ParametersKey}}
 	}
-	var report struct {
-		PluginReports []struct{ PluginName, Conclusion string }
-	}
-	if !l.json(name, &report) {
-		return
-	}
-	for _, r := range report.PluginReports {
-		if r.Conclusion != "success" {
-			l.report(name, "annotation", "%s: %s; synthesise again and mend what it tells", r.PluginName, r.Conclusion)
+	for name, raw := range a.raw {
+		resources, _ := raw["Resources"].(map[string]any)
+		for id := range resources {
+			r := &resource{id: id, stack: name, file: a.file(name), whole: a.canonical(resources[id])}
+			r.raw, _ = at(resources[id], "Properties").(map[string]any)
+			r.kind, r.properties = text(at(r.whole, "Type")), at(r.whole, "Properties")
+			a.paths = a.paths || at(r.whole, "Metadata.aws:cdk:path") != nil
+			a.resources = append(a.resources, r)
 		}
 	}
+	slices.SortFunc(a.resources, func(x, y *resource) int { return strings.Compare(x.stack+x.id, y.stack+y.id) })
+	a.outputs, _ = a.canonical(a.raw[a.Name]["Outputs"]).(map[string]any)
+	published := assets(files, a.Name+".assets.json").DockerImages
+	a.images = len(published)
+	for _, a.image = range published {
+	}
+	a.conf, a.dockerfile = a.words("squid.conf"), a.words("Dockerfile")
+	a.program, _ = fs.ReadFile(files, a.ImageDirectory()+"/entrypoint") // the comparison tells
+	return a, nil
 }
 
-// lookups reads what the CDK CLI keeps between runs.
-func (l *loader) lookups(name string) map[string]any {
-	text, err := os.ReadFile(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	var values map[string]any
-	if err == nil {
-		err = json.Unmarshal(text, &values)
-	}
-	if err != nil {
-		l.report(filepath.Base(name), "context", "%v", err)
-	}
-	return values
-}
+// file returns the name of a stack's template.
+func (a *Assembly) file(stack string) string { return stack + ".template.json" }
 
-// json reads a file of the assembly. A name that leads out of the assembly is none.
-func (l *loader) json(name string, value any) bool {
-	if !l.exists("manifest.json", name) {
-		return false
-	}
-	text, err := os.ReadFile(filepath.Join(l.dir, name))
+func readJSON(files fs.FS, name string, value any) []Finding {
+	text, err := fs.ReadFile(files, name)
 	if err == nil {
 		err = json.Unmarshal(text, value)
 	}
 	if err != nil {
-		l.report(name, "manifest", "%v", err)
+		return []Finding{{name, "read", fmt.Sprintf("%v: synthesise again", err)}}
 	}
-	return err == nil
+	return nil
 }
 
-func (l *loader) exists(from, name string) bool {
-	if !filepath.IsLocal(name) {
-		l.report(from, "manifest", "%q is not a file of the assembly", name)
-		return false
+// words returns the words of each line of a file of the image that is no comment.
+func (a *Assembly) words(name string) (all [][]string) {
+	content, _ := fs.ReadFile(a.files, a.ImageDirectory()+"/"+name) // the comparison tells
+	for line := range strings.Lines(string(content)) {
+		if words := strings.Fields(line); len(words) > 0 && words[0][0] != '#' {
+			all = append(all, words)
+		}
 	}
-	if _, err := os.Stat(filepath.Join(l.dir, name)); err != nil {
-		l.report(from, "manifest", "%s is missing: synthesise again", name)
-		return false
-	}
-	return true
+	return all
 }

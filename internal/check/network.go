@@ -5,222 +5,255 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"go4.org/netipx"
 )
 
-// zones is how many availability zones a VPC of the fleet's own spans.
-const zones = 2
-
-func (f *fleet) ipv6() bool {
-	return slices.ContainsFunc(f.ClientCidrs, func(p netip.Prefix) bool { return p.Addr().Is6() })
-}
-
-// checkNetwork: every subnet has a default route to the internet gateway, no NAT, and the load balancer's subnets are in the same zones as the tasks' but hold nothing else.
-func (f *fleet) checkNetwork() {
-	if f.network == nil {
-		return // imported: nothing of it is in a template; see lookup
-	}
-	vpc := f.first(f.network, "AWS::EC2::VPC")
-	f.want(vpc, "network", "", object{
-		"CidrBlock": f.VpcCidr, "EnableDnsHostnames": true, "EnableDnsSupport": true, "InstanceTenancy": "default", "Tags": f.networkName(""),
-	})
-	gateway := f.first(f.network, "AWS::EC2::InternetGateway")
-	f.want(gateway, "network", "", object{"Tags": f.networkName("")})
-	attachment := f.first(f.network, "AWS::EC2::VPCGatewayAttachment")
-	f.want(attachment, "route", "without it nothing reaches the internet", object{"InternetGatewayId": gateway.ref(), "VpcId": vpc.ref()})
-	// The load balancer's subnets, and no others, have IPv6 addresses from the start: they could not be taken away again when the last client with such an address goes.
-	block := f.first(f.network, "AWS::EC2::VPCCidrBlock")
-	f.want(block, "network", "", object{"AmazonProvidedIpv6CidrBlock": true, "VpcId": vpc.ref()})
-
-	entry, tasks := f.subnets("LoadBalancer", f.loadBalancerSubnets(), vpc), f.subnets("Tasks", f.taskSubnets(), vpc)
-	f.checkCidrs(entry, tasks)
-	f.checkZones("load balancer", entry)
-	f.checkZones("tasks", tasks)
-	for i, subnet := range entry {
-		f.checkRoutes(subnet, subnetName("LoadBalancer", i), vpc, gateway, attachment, true)
-		cut := object{"Fn::Cidr": list{object{"Fn::Select": list{0, vpc.att("Ipv6CidrBlocks")}}, zones, 64}}
-		f.want(subnet, "network", "IPv6 clients reach the load balancer at an address of its subnet", object{"Ipv6CidrBlock": object{"Fn::Select": list{i, cut}}})
-		f.dependsOn(subnet, block, "network", "the subnet's IPv6 range is cut from the VPC's")
-	}
-	for i, subnet := range tasks {
-		f.checkRoutes(subnet, subnetName("Tasks", i), vpc, gateway, attachment, false)
-	}
-}
-
-func (f *fleet) loadBalancerSubnets() any { return f.loadBalancer.properties["Subnets"] }
-
-func (f *fleet) taskSubnets() any {
-	return at(f.service.properties, "NetworkConfiguration", "AwsvpcConfiguration", "Subnets")
-}
-
-// networkName is the label by which people find a part of the network among others in the console; the CDK makes it of the construct's path.
-func (f *fleet) networkName(part string) list {
-	return list{object{"Key": "Name", "Value": f.network.Name + "/Vpc" + part}}
-}
-
-func subnetName(group string, i int) string { return fmt.Sprintf("/%sSubnet%d", group, i+1) }
-
-// subnets returns those that a list refers to.
-func (f *fleet) subnets(group string, references any, vpc *resource) []*resource {
-	items, _ := references.([]any)
-	var found []*resource
-	for i, item := range items {
-		subnet := f.byReference(item, "AWS::EC2::Subnet")
-		if !subnet.there() || item != subnet.ref() {
-			continue // told where the list is looked at
+// groups returns the security groups of the load balancer, or of the services.
+func (a *Assembly) groups(kind, path string) (groups []*resource) {
+	for _, r := range a.all(kind) {
+		for _, v := range r.list(path) {
+			groups = append(groups, a.referred(v))
 		}
-		found = append(found, subnet)
-		f.want(subnet, "network", "", object{
-			"AvailabilityZone": object{"Fn::Select": list{i, object{"Fn::GetAZs": matcher(anyRegion)}}},
-			"CidrBlock":        matcher(isCidr),
-			// Tasks and load balancer ask for their addresses themselves.
-			"MapPublicIpOnLaunch": false,
-			// By the CDK's two a later lookup of the VPC tells the subnets apart.
-			"Tags": append(set{object{"Key": "aws-cdk:subnet-name", "Value": group}, object{"Key": "aws-cdk:subnet-type", "Value": "Public"}},
-				f.networkName(subnetName(group, i))...),
-			"VpcId": vpc.ref(),
-		})
+	}
+	return groups
+}
+
+func (a *Assembly) entryGroups() []*resource { return a.groups(balancer, "SecurityGroups") }
+func (a *Assembly) taskGroups() []*resource  { return a.groups(service, awsvpc+"SecurityGroups") }
+
+// flow is what a rule of a security group permits, for one port.
+func flow(protocol, port, peer any) string { return fmt.Sprintf("%v %v %v", protocol, port, peer) }
+
+// flows returns what a group permits in a direction, by its own rules and by those that stand apart, port by port: in
+// which ranges they come does not matter.
+func (a *Assembly) flows(group *resource, direction string) (flows []string) {
+	rules := group.list("SecurityGroup" + direction)
+	for _, r := range a.all("AWS::EC2::SecurityGroup" + direction) {
+		if a.referred(r.value("GroupId")) == group {
+			rules = append(rules, r.properties)
+		}
+	}
+	for _, rule := range rules {
+		peer := ""
+		for _, key := range []string{"CidrIp", "CidrIpv6", "SourceSecurityGroupId", "DestinationSecurityGroupId"} {
+			peer += text(at(rule, key))
+		}
+		low, high := number(at(rule, "FromPort")), number(at(rule, "ToPort"))
+		if peer == "" || low < 1 || high > 65535 {
+			low, high, peer = 0, 0, show(rule) // is wanted nowhere
+		}
+		for port := low; port <= high; port++ {
+			flows = append(flows, flow(at(rule, "IpProtocol"), port, peer))
+		}
+	}
+	return flows
+}
+
+// only wants groups to permit flows in a direction and nothing else.
+func (a *Assembly) only(groups []*resource, direction string, want []string) *Finding {
+	for _, g := range groups {
+		if d := unlike(a.flows(g, direction), want); d != "" {
+			return g.wrong("SecurityGroup%s: %s", direction, d)
+		}
+	}
+	return nil
+}
+
+func clientsOnly(a *Assembly) *Finding {
+	if len(a.entryGroups()) == 0 {
+		return a.template("the load balancer has no security group, and admits everybody")
+	}
+	var want []string
+	for _, block := range a.Params.ClientCidrs {
+		want = append(want, flow("tcp", a.Params.ListenerPort, block.Masked()))
+	}
+	return a.only(a.entryGroups(), "Ingress", want)
+}
+
+func tasksOnly(a *Assembly) *Finding {
+	if len(a.taskGroups()) == 0 {
+		return a.template("the tasks have no security group of their own")
+	}
+	var want []string
+	for _, g := range a.entryGroups() {
+		if slices.Contains(a.taskGroups(), g) {
+			return g.wrong("is the group of the load balancer and of the tasks: clients reach tasks directly")
+		}
+		want = append(want, flow("tcp", a.Params.ListenerPort, g.att("GroupId")))
+	}
+	if want == nil {
+		return nil // told already
+	}
+	return a.only(a.taskGroups(), "Ingress", want)
+}
+
+func egressPorts(a *Assembly) *Finding {
+	var toTasks []string
+	for _, g := range a.taskGroups() {
+		if slices.Contains(a.entryGroups(), g) {
+			return nil // told already
+		}
+		toTasks = append(toTasks, flow("tcp", a.Params.ListenerPort, g.att("GroupId")))
+	}
+	ports, ranges := map[int]bool{}, 0
+	for _, port := range slices.Concat(a.Params.HTTPPorts, a.Params.ConnectPorts, []int{80, 443}) {
+		ports[port] = true
+	}
+	for port := range ports {
+		if !ports[port-1] {
+			ranges++
+		}
+	}
+	for port := 1; port < 1<<16 && ranges > 50; port++ { // a group has no room for more
+		ports[port] = true
+	}
+	peers := []string{"0.0.0.0/0"}
+	var want []string
+	if a.Params.VpcID != "" { // its tasks may have IPv6 addresses, and a resolver that is not Amazon's
+		peers, ports[53] = append(peers, "::/0"), true
+		want = []string{flow("udp", 53, peers[0]), flow("udp", 53, peers[1])}
+	}
+	for port := range ports {
+		for _, peer := range peers {
+			want = append(want, flow("tcp", port, peer))
+		}
+	}
+	return all(func(a *Assembly) *Finding { return a.only(a.entryGroups(), "Egress", toTasks) },
+		func(a *Assembly) *Finding { return a.only(a.taskGroups(), "Egress", want) })(a)
+}
+
+// forwards: a listener sends to the tasks of each service.
+func forwards(a *Assembly) *Finding {
+	return each(service, func(a *Assembly, r *resource) *Finding {
+		group := r.value("LoadBalancers.0.TargetGroupArn")
+		for _, l := range a.all(listener) {
+			if l.value("DefaultActions.0.TargetGroupArn") == group && a.referred(group).kind == targets {
+				return nil
+			}
+		}
+		return r.wrong("LoadBalancers: no listener forwards to %s", show(group))
+	})(a)
+}
+
+// subnet is a subnet of the fleet's VPC.
+type subnet struct {
+	id, zone string
+	block    netip.Prefix
+}
+
+// subnets are those at a path of the resources of a type. What is not known of one is empty.
+func (a *Assembly) subnets(kind, path string) (found []subnet) {
+	for _, r := range a.all(kind) {
+		for _, v := range r.list(path) {
+			s := subnet{id: show(v)}
+			if r := a.referred(v); r.kind == "AWS::EC2::Subnet" {
+				block, _ := netip.ParsePrefix(r.text("CidrBlock"))
+				s = subnet{r.id, show(r.value("AvailabilityZone")), block}
+			}
+			for _, public := range a.lookedUp() {
+				if public.id == v {
+					s = public
+				}
+			}
+			found = append(found, s)
+		}
 	}
 	return found
 }
 
-func anyRegion(got any) string {
-	if got != "" && got != opening+"AWS::Region"+closing {
-		return fmt.Sprintf("is %s, want the stack's region", show(got))
-	}
-	return ""
-}
+func (a *Assembly) entrySubnets() []subnet { return a.subnets(balancer, "Subnets") }
+func (a *Assembly) taskSubnets() []subnet  { return a.subnets(service, awsvpc+"Subnets") }
 
-func isCidr(got any) string {
-	s, _ := got.(string)
-	if p, err := netip.ParsePrefix(s); err != nil || p != p.Masked() {
-		return fmt.Sprintf("is %s, want a CIDR block", show(got))
-	}
-	return ""
-}
-
-// cidr returns a subnet's range, and the zero Prefix if it has none.
-func cidr(subnet *resource) netip.Prefix {
-	s, _ := subnet.properties["CidrBlock"].(string)
-	p, _ := netip.ParsePrefix(s)
-	return p
-}
-
-// checkCidrs: no two subnets overlap, all lie in the VPC, and the tasks' have the room that vpcCidr promises.
-func (f *fleet) checkCidrs(entry, tasks []*resource) {
-	all := slices.Concat(entry, tasks)
-	for i, subnet := range all {
-		c := cidr(subnet)
-		if !c.IsValid() {
+// lookedUp returns the public subnets of an imported VPC, as the CDK CLI has found them.
+func (a *Assembly) lookedUp() (public []subnet) {
+	for key, value := range a.lookups {
+		if a.Params.VpcID == "" || !strings.HasPrefix(key, "vpc-provider:account="+a.account+":filter.vpc-id="+a.Params.VpcID+":") ||
+			!strings.Contains(key, ":region="+a.region+":") {
 			continue
 		}
-		if !f.VpcCidr.Contains(c.Addr()) || c.Bits() < f.VpcCidr.Bits() {
-			f.at(subnet, "network", "Properties.CidrBlock: %s is outside the VPC's %s", c, f.VpcCidr)
-		}
-		if i > 0 && c.Addr().Less(cidr(all[i-1]).Addr()) {
-			f.at(subnet, "network", "Properties.CidrBlock: %s comes before that of %s: subnets that change places in a VPC that is there cannot be replaced, for each holds the other's range", c, all[i-1].id)
-		}
-		for _, other := range all[:i] {
-			if other != subnet && cidr(other).Overlaps(c) {
-				f.at(subnet, "network", "Properties.CidrBlock: %s overlaps %s of %s: a task could pass for the load balancer", c, cidr(other), other.id)
-			} else if other == subnet {
-				f.at(subnet, "network", "is used twice: the load balancer and the tasks have subnets of their own, one a zone")
-			}
-		}
-	}
-	for _, subnet := range entry {
-		// AWS takes none smaller than /28 for a load balancer.
-		if c := cidr(subnet); c.IsValid() && c.Bits() > 28 {
-			f.at(subnet, "network", "Properties.CidrBlock: %s is too small for a load balancer, give /28", c)
-		}
-	}
-	for _, subnet := range tasks {
-		if c := cidr(subnet); c.IsValid() && c.Bits() != f.VpcCidr.Bits()+2 {
-			f.at(subnet, "network", "Properties.CidrBlock: %s is not a quarter of the VPC's %s, for which fleetSize was found to fit", c, f.VpcCidr)
-		}
-	}
-}
-
-// checkZones: one subnet in each zone; that the first is in the first one and so on is seen with their other properties.
-func (f *fleet) checkZones(whose string, subnets []*resource) {
-	if len(subnets) != zones {
-		f.report(f.network.Name, none, "network", "%s: %d subnets of the network's, want %d, one a zone", whose, len(subnets), zones)
-	}
-}
-
-// checkRoutes: the subnet's one route table leads to the internet gateway and nowhere else.
-func (f *fleet) checkRoutes(subnet *resource, name string, vpc, gateway, attachment *resource, ipv6 bool) {
-	var tables, associations []*resource
-	for _, association := range f.all("AWS::EC2::SubnetRouteTableAssociation") {
-		if association.properties["SubnetId"] != subnet.ref() {
-			continue
-		}
-		table := f.byReference(association.properties["RouteTableId"], "AWS::EC2::RouteTable")
-		f.want(association, "route", "", object{"SubnetId": subnet.ref(), "RouteTableId": table.ref()})
-		tables, associations = append(tables, table), append(associations, association)
-	}
-	if len(tables) != 1 || !tables[0].there() {
-		f.at(subnet, "route", "has %d route tables, want 1", len(tables))
-		return
-	}
-	table := tables[0]
-	f.want(table, "route", "", object{"VpcId": vpc.ref(), "Tags": f.networkName(name)})
-	var destinations []string
-	for _, route := range f.all("AWS::EC2::Route") {
-		if route.properties["RouteTableId"] != table.ref() {
-			continue
-		}
-		destination, everywhere := "DestinationCidrBlock", "0.0.0.0/0"
-		if _, six := route.properties["DestinationIpv6CidrBlock"]; six {
-			destination, everywhere = "DestinationIpv6CidrBlock", "::/0"
-		}
-		f.want(route, "route", "the one way out of the subnet is the internet gateway", object{"RouteTableId": table.ref(), destination: everywhere, "GatewayId": gateway.ref()})
-		f.dependsOn(route, attachment, "route", "EC2 takes no route to a gateway that is not attached")
-		for _, other := range f.all("AWS::EC2::Route") {
-			if everywhere == "::/0" && other.properties["DestinationCidrBlock"] != nil && other.properties["RouteTableId"] == table.ref() {
-				for _, first := range []*resource{other, associations[0]} {
-					f.dependsOn(route, first, "route", "IPv6 is added to a subnet that is on the internet already")
+		for _, group := range list(at(value, "subnetGroups")) {
+			for _, s := range list(at(group, "subnets")) {
+				if block, err := netip.ParsePrefix(text(at(s, "cidr"))); err == nil && at(group, "type") == "Public" {
+					public = append(public, subnet{text(at(s, "subnetId")), text(at(s, "availabilityZone")), block})
 				}
 			}
 		}
-		destinations = append(destinations, fmt.Sprint(route.properties[destination]))
 	}
-	want := []string{"0.0.0.0/0"}
-	if ipv6 {
-		want = append(want, "::/0")
-	}
-	slices.Sort(destinations)
-	slices.Sort(want)
-	if !slices.Equal(destinations, want) {
-		f.at(subnet, "route", "its routes lead to [%s], want [%s]", strings.Join(destinations, " "), strings.Join(want, " "))
-	}
+	return public
 }
 
-// vpc is the canonical value of every VpcId in the proxy's stack.
-func (f *fleet) vpc() any {
-	if f.network == nil {
-		return f.VpcID
+func sameZones(a *Assembly) *Finding {
+	zones := func(subnets []subnet) (all []string) {
+		for _, s := range subnets {
+			all = append(all, s.zone)
+		}
+		return slices.Sorted(slices.Values(all))
 	}
-	return f.first(f.network, "AWS::EC2::VPC").ref()
+	entry, tasks := zones(a.entrySubnets()), zones(a.taskSubnets())
+	if !slices.Equal(tasks, entry) || len(slices.Compact(tasks)) != len(entry) || len(entry) < 2 {
+		return a.template("the tasks' subnets are in the zones %v, the load balancer's in %v: want one in each of two", tasks, entry)
+	}
+	return nil
 }
 
-// subnetList is what a list of the load balancer's or the tasks' subnets may be.
-func (f *fleet) subnetList() matcher {
-	return func(got any) string {
-		items, ok := textsOf(got)
-		if !ok || len(items) < zones {
-			return fmt.Sprintf("is %s, want a subnet in each of at least %d zones", show(got), zones)
-		}
-		for i, item := range items {
-			if slices.Contains(items[:i], item) {
-				return fmt.Sprintf("has %s twice", show(item))
-			}
-			if f.network != nil && f.byReference(item, "AWS::EC2::Subnet").ref() != item {
-				return fmt.Sprintf("has %s, want a subnet of the stack %s", show(item), f.network.Name)
-			}
-		}
-		if f.network == nil {
-			return f.publicSubnets(items)
-		}
-		return ""
+func addresses(subnets []subnet) *netipx.IPSet {
+	var b netipx.IPSetBuilder
+	for _, s := range subnets {
+		b.AddPrefix(s.block)
 	}
+	set, _ := b.IPSet() // what is no block is left out, and found missing
+	return set
+}
+
+// subnetsApart: in a VPC of the fleet's own, no task has an address from which PROXY headers are believed. In an
+// imported one, all subnets are public. That none overlap is AWS's to find.
+func subnetsApart(a *Assembly) *Finding {
+	entry, tasks := a.entrySubnets(), a.taskSubnets()
+	for _, s := range append(slices.Clone(entry), tasks...) {
+		if !s.block.IsValid() {
+			return a.template("%s is no public subnet of the fleet's VPC", s.id)
+		}
+	}
+	for _, block := range a.believed() {
+		if a.Params.VpcID == "" && addresses(tasks).OverlapsPrefix(block) && !addresses(entry).OverlapsPrefix(block) {
+			return a.template("the load balancer's subnets and the tasks' have changed places: PROXY headers are believed from "+
+				"%s, which is %s of the tasks and nothing of the load balancer's", block, tasks[0].id)
+		}
+	}
+	for _, s := range entry {
+		if a.Params.VpcID == "" && slices.Contains(tasks, s) {
+			return a.template("%s is the load balancer's and the tasks': a task could pass for the load balancer", s.id)
+		}
+	}
+	return nil
+}
+
+// routed: each subnet has one table, whose default routes lead to the internet gateway and which has no others.
+func routed(a *Assembly) *Finding {
+	gateway := ""
+	for _, r := range a.all("AWS::EC2::VPCGatewayAttachment") {
+		gateway = r.text("InternetGatewayId")
+	}
+	return each("AWS::EC2::Subnet", func(a *Assembly, s *resource) *Finding {
+		var tables, got []string
+		for _, r := range a.all("AWS::EC2::SubnetRouteTableAssociation") {
+			if r.value("SubnetId") == s.ref() {
+				tables = append(tables, r.text("RouteTableId"))
+			}
+		}
+		for _, r := range a.all("AWS::EC2::Route") {
+			if slices.Contains(tables, r.text("RouteTableId")) {
+				got = append(got, r.text("DestinationCidrBlock")+r.text("DestinationIpv6CidrBlock")+" to "+r.text("GatewayId"))
+			}
+		}
+		want := []string{"0.0.0.0/0 to " + gateway}
+		if s.value("Ipv6CidrBlock") != nil {
+			want = append(want, "::/0 to "+gateway)
+		}
+		if len(tables) != 1 || unlike(got, want) != "" {
+			return s.wrong("has %d route tables with routes %v, want one with %v", len(tables), got, want)
+		}
+		return nil
+	})(a)
 }

@@ -2,113 +2,176 @@ package check
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
+	"time"
 
-	"squidfleet/proxyimage/container"
+	"squidfleet/params"
 )
 
-// containerName is that of the task's one container, and begins the names of its log streams.
-const containerName = "proxy"
-
-func (f *fleet) secretsManager() bool { return f.Credentials == container.CredentialsSecretsManager }
-
-// container returns the task's one container.
-func (f *fleet) container() map[string]any {
-	c, _ := at(f.task.properties, "ContainerDefinitions", 0).(map[string]any)
-	return c
-}
-
-// checkTask: a hardened container without a role, which agrees with the image and the load balancer on user, port, directory and time to stop.
-func (f *fleet) checkTask() {
-	architecture := strings.ToUpper(string(f.Architecture))
-	f.want(f.task, "task", "", object{
-		"RequiresCompatibilities": list{"FARGATE"}, "NetworkMode": "awsvpc", "Cpu": f.CPU, "Memory": f.Memory,
-		"RuntimePlatform": object{"OperatingSystemFamily": "LINUX", "CpuArchitecture": architecture},
-		// Ephemeral: nothing but a name, so that the disk goes with the task.
-		"Volumes": list{object{"Name": text}},
-	})
-	f.want(f.task, "role", "ECS prepares the task with it", object{"ExecutionRoleArn": f.executionRole.att("Arn")})
-	if role, has := f.task.properties["TaskRoleArn"]; has {
-		f.task.known["TaskRoleArn"] = true
-		f.at(f.task, "task-role", "Properties.TaskRoleArn: is %s, want it left out: a client that tricked the proxy into fetching the task's credentials would find some", show(role))
+// rolesReach compares what each role permits, and whom it trusts, with what its user needs.
+func rolesReach(a *Assembly) *Finding {
+	type need struct {
+		trust  map[string]any
+		grants []string // action and resource; one that ends in a repository's name has any beginning
 	}
-	c := object{
-		"Name": containerName, "Essential": true, "Image": matcher(f.imageURI),
-		"PortMappings": list{object{"ContainerPort": f.ListenerPort, "HostPort": optional{f.ListenerPort}, "Protocol": "tcp"}},
-		"Environment":  f.environment(),
-
-		"User":                   fmt.Sprintf("%d:%d", container.UID, container.GID),
-		"ReadonlyRootFilesystem": true,
-		"Privileged":             optional{false},
-		"LinuxParameters":        object{"Capabilities": object{"Drop": list{"ALL"}}},
-		"MountPoints":            list{object{"ContainerPath": container.RunDir, "ReadOnly": false, "SourceVolume": at(f.task.properties, "Volumes", 0, "Name")}},
-
-		"Ulimits":          list{object{"Name": "nofile", "SoftLimit": 65535, "HardLimit": 65535}},
-		"StopTimeout":      stopSeconds(),
-		"LogConfiguration": f.logging(),
-		"HealthCheck": object{
-			"Command": list{"CMD", container.EntrypointPath, container.Health},
-			// Longer than the check's own, whose message then tells the reason.
-			"Timeout":  int(container.HealthTimeout.Seconds()) + 2,
-			"Interval": 10, "Retries": 3, "StartPeriod": 15,
-		},
-	}
-	if secrets := f.handedOver(); len(secrets) > 0 {
-		want := map[string]any{}
-		for variable, secret := range secrets {
-			want[variable] = secret.ref()
+	trust := func(service string, condition any) map[string]any {
+		t := map[string]any{"Action": "sts:AssumeRole", "Effect": "Allow", "Principal": map[string]string{"Service": service}}
+		if condition != nil {
+			t["Condition"] = condition
 		}
-		c["Secrets"] = pairs("Name", "ValueFrom", want)
+		return t
 	}
-	f.want(f.task, "container", "", object{"ContainerDefinitions": list{c}})
-}
-
-// logging sends the log to the fleet's group, and never makes the proxy wait for it.
-func (f *fleet) logging() object {
-	return object{"LogDriver": "awslogs", "Options": object{
-		"awslogs-group": f.log.ref(), "awslogs-region": f.region(), "awslogs-stream-prefix": containerName, "mode": "non-blocking", "max-buffer-size": "10m",
-	}}
-}
-
-func (f *fleet) region() string {
-	return resolver{assembly: f.assembly, stack: f.proxy}.pseudo("AWS::Region")
-}
-
-// environment is what the entrypoint is told; no password is in it.
-func (f *fleet) environment() set {
-	want := map[string]any{container.EnvDigest: string(f.Digest), container.EnvCredentials: container.CredentialsImage}
-	if f.secretsManager() {
-		want[container.EnvCredentials] = container.CredentialsSecretsManager
-		want[container.EnvRealm] = f.Realm
-		want[container.EnvUsers] = strings.Join(f.Users, ",")
+	needs := map[string]need{}
+	for _, t := range a.all(task) {
+		log := a.referred(t.value(logs + "Options.awslogs-group")).att("Arn")
+		grants := []string{"ecr:GetAuthorizationToken *", "logs:CreateLogStream " + log, "logs:PutLogEvents " + log}
+		for _, action := range []string{"BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer"} {
+			grants = append(grants, "ecr:"+action+" "+a.repository())
+		}
+		for _, s := range a.all(secret) {
+			grants = append(grants, "secretsmanager:GetSecretValue "+s.ref())
+		}
+		needs[a.referred(t.value("ExecutionRoleArn")).id] = need{trust("ecs-tasks.amazonaws.com", nil), grants}
 	}
-	return pairs("Name", "Value", want)
+	for _, s := range a.all(schedule) {
+		grants := []string{"sqs:SendMessage " + s.text("Target.DeadLetterConfig.Arn")}
+		for _, r := range a.all(service) {
+			grants = append(grants, "ecs:UpdateService "+r.ref())
+		}
+		account := a.account
+		if account == "" {
+			account = "⟨AWS::AccountId⟩"
+		}
+		needs[a.referred(s.value("Target.RoleArn")).id] = need{trust("scheduler.amazonaws.com", map[string]any{"StringEquals": map[string]string{
+			"aws:SourceAccount": account, "aws:SourceArn": a.referred(s.value("GroupName")).att("Arn")}}), grants}
+	}
+	return all(none("AWS::IAM::Role", "", "ManagedPolicyArns", "PermissionsBoundary"), each("AWS::IAM::Role", func(a *Assembly, r *resource) *Finding {
+		if got, want := r.list("AssumeRolePolicyDocument.Statement"), []any{needs[r.id].trust}; show(got) != show(want) {
+			return r.wrong("AssumeRolePolicyDocument: trusts %s, want %s", show(got), show(want))
+		}
+		var got []string
+		for _, policy := range r.list("Policies") {
+			for _, s := range list(at(policy, "PolicyDocument.Statement")) {
+				if tree, _ := s.(map[string]any); len(tree) != 3 || at(s, "Effect") != "Allow" || at(s, "Resource") == nil {
+					return r.wrong("Policies: hold %s, want an action that is allowed on a resource", show(s))
+				}
+				for _, action := range texts(at(s, "Action")) {
+					for _, on := range texts(at(s, "Resource")) {
+						if strings.HasSuffix(on, a.repository()) {
+							on = a.repository()
+						}
+						got = append(got, action+" "+on)
+					}
+				}
+			}
+		}
+		if d := unlike(got, needs[r.id].grants); d != "" {
+			return r.wrong("Policies: %s", d)
+		}
+		return nil
+	}), each("AWS::SQS::QueuePolicy", func(_ *Assembly, r *resource) *Finding {
+		for _, s := range r.list("PolicyDocument.Statement") {
+			if at(s, "Effect") != "Deny" {
+				return r.wrong("PolicyDocument: permits %s, want a policy that denies", show(s))
+			}
+		}
+		return nil
+	}))(a)
 }
 
-// imageURI says what is wrong with the container's image: it has to be the one that the CDK CLI builds and pushes.
-func (f *fleet) imageURI(got any) string {
-	if len(f.proxy.Images) != 1 {
-		return fmt.Sprintf("is %s, but the assembly builds %d images, want 1", show(got), len(f.proxy.Images))
+// repository is the end of the ARN of the one that the image is pushed to.
+func (a *Assembly) repository() string {
+	for _, to := range a.image.Destinations {
+		return ":repository/" + sub(to.RepositoryName)
 	}
-	image := f.proxy.Images[0]
-	text, _ := got.(string)
-	registry := f.sub("${AWS::AccountId}.dkr.ecr.${AWS::Region}.${AWS::URLSuffix}/")
-	if want := registry + f.repository() + ":" + image.Tag; text != want {
-		return fmt.Sprintf("is %s, want what the asset manifest publishes, %s", show(got), show(want))
-	}
-	return ""
+	return "(none)"
 }
 
-// repository is where the image is pushed to, in canonical form.
-func (f *fleet) repository() string {
-	if len(f.proxy.Images) != 1 {
-		return "(none)"
+// ownSecrets: what is handed over as a user's password is described as that user's, and the nonces' key is nobody's.
+func ownSecrets(a *Assembly) *Finding {
+	described := map[any]string{}
+	for _, s := range a.all(secret) {
+		described[s.ref()] = s.text("Description")
 	}
-	return f.sub(f.proxy.Images[0].Repository)
+	return each(task, func(a *Assembly, r *resource) *Finding {
+		secrets, wanted := pairs(r.value(box+"Secrets")), 0
+		for _, user := range a.Params.Users {
+			if a.Params.Credentials == params.CredentialsImage {
+				break
+			}
+			wanted++
+			variable := "SQUIDFLEET_PASSWORD_" + regexp.MustCompile(`[^A-Z0-9]`).ReplaceAllString(strings.ToUpper(user), "_")
+			if got := described[secrets[variable]]; !strings.HasSuffix(got, " user "+user) {
+				return r.wrong("Secrets: %s is the secret %q, want that of user %s", variable, got, user)
+			}
+		}
+		if a.Params.Digest == params.DigestFleet {
+			wanted++
+			if got := described[secrets["SQUIDFLEET_DIGEST_KEYS"]]; got == "" || strings.Contains(got, " user ") {
+				return r.wrong("Secrets: SQUIDFLEET_DIGEST_KEYS is the secret %q, want one that is no password", got)
+			}
+		}
+		if len(secrets) != wanted || len(described) != wanted {
+			return r.wrong("Secrets: %d are handed over and %d are made, want %d", len(secrets), len(described), wanted)
+		}
+		return nil
+	})(a)
 }
 
-// sub resolves the placeholders of the CDK, which are those of Fn::Sub.
-func (f *fleet) sub(template string) string {
-	text, _ := resolver{assembly: f.assembly, stack: f.proxy, broken: func(string, ...any) {}}.function("Fn::Sub", template).(string)
-	return text
+func rightNumber(a *Assembly) *Finding {
+	tasks := 0
+	for _, r := range a.all(service) {
+		tasks += number(r.value("DesiredCount"))
+	}
+	if tasks != a.Params.FleetSize {
+		return a.template("DesiredCount: there are %d tasks in all, want %d", tasks, a.Params.FleetSize)
+	}
+	return nil
+}
+
+// spotTasks: the weights come to whole tasks, and a fraction of one stays on demand.
+func spotTasks(a *Assembly) *Finding {
+	return each(service, func(a *Assembly, r *resource) *Finding {
+		weights := map[string]int{}
+		for _, item := range r.list("CapacityProviderStrategy") {
+			weights[text(at(item, "CapacityProvider"))] += number(at(item, "Weight"))
+		}
+		spot, sum := weights["FARGATE_SPOT"], weights["FARGATE_SPOT"]+weights["FARGATE"]
+		if want := a.Params.FleetSize * a.Params.SpotShare / 100; sum == 0 || a.Params.FleetSize*spot != want*sum {
+			return r.wrong("CapacityProviderStrategy: has weights %v, want %d of %d tasks on Spot", weights, want, a.Params.FleetSize)
+		}
+		return nil
+	})(a)
+}
+
+// rotates: every rotateEvery the schedule has ECS deploy each service anew, and is done with that before the next time.
+func rotates(a *Assembly) *Finding {
+	every, schedules := a.Params.RotateEvery, len(a.all(schedule))
+	if (every == 0) != (schedules == 0) {
+		return a.template("there are %d schedules, and rotateEvery is %s", schedules, every)
+	}
+	return all(is(schedule, "Target.Arn", "arn:aws:scheduler:::aws-sdk:ecs:updateService"), is(schedule, "State", nil),
+		is(schedule, "FlexibleTimeWindow.Mode", "OFF"), refers(schedule, "Target.DeadLetterConfig.Arn", "AWS::SQS::Queue"),
+		each(schedule, func(a *Assembly, r *resource) *Finding {
+			var n time.Duration
+			var unit string
+			fmt.Sscanf(r.text("ScheduleExpression"), "rate(%d %s", &n, &unit) // what is no rate stays zero
+			units := map[string]time.Duration{"minute": time.Minute, "hour": time.Hour, "day": 24 * time.Hour}
+			if n*units[strings.TrimRight(unit, "s)")] != every {
+				return r.wrong("ScheduleExpression: is %s, want every %s", r.text("ScheduleExpression"), every)
+			}
+			for _, s := range a.all(service) {
+				want := fmt.Sprintf(`{"Cluster":"%s","ForceNewDeployment":true,"Service":"%s"}`, s.text("Cluster"), s.ref())
+				if got := r.text("Target.Input"); got != want {
+					return r.wrong("Target.Input: is %s, want %s", got, want)
+				}
+			}
+			// Tasks take five minutes to start and two to stop, and the load balancer two to notice.
+			age := time.Duration(number(r.value("Target.RetryPolicy.MaximumEventAgeInSeconds"))) * time.Second
+			if age <= 0 || age+a.Params.DrainTimeout+9*time.Minute > every {
+				return r.wrong("Target.RetryPolicy: a rotation that is begun %s late is not over before the next", age)
+			}
+			return nil
+		}))(a)
 }

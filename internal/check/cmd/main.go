@@ -1,9 +1,9 @@
-// Command cmd judges a synthesised CDK assembly; package check tells what it looks at.
+// Command cmd judges a synthesised CDK assembly; package check says by what.
 //
-//	go run ./internal/check/cmd [-context file] [-exceptions file] [assembly]
+//	go run ./internal/check/cmd [-context file] [assembly]
 //
-// Findings go to standard output, one a line: template: logical id: rule: message. Their number and the time that the check took go to standard error. The exit status is 0 without
-// findings, 1 with some, and 2 when the check could not be made.
+// It runs in the project's directory. Findings go to standard output, one a line: file: rule: message. Their number
+// and the time go to standard error. The exit status is 0 without findings, 1 with some, and 2 without a judgement.
 package main
 
 import (
@@ -15,15 +15,15 @@ import (
 	"time"
 
 	"squidfleet/internal/check"
+	"squidfleet/stacks"
 )
 
 func main() { os.Exit(run()) }
 
 func run() int {
 	lookups := flag.String("context", "cdk.context.json", "the `file` in which the CDK CLI keeps what it looked up")
-	accepted := flag.String("exceptions", "internal/check/exceptions.json", "the `file` with the exceptions that are accepted")
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "usage: check [-context file] [-exceptions file] [assembly, or cdk.out]")
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: check [-context file] [assembly, or cdk.out]")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -39,12 +39,10 @@ func run() int {
 	start := time.Now()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	exceptions, err := check.ReadExceptions(*accepted)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 2
-	}
-	findings, err := check.Run(ctx, check.Options{Assembly: assembly, Context: *lookups, Exceptions: exceptions, NodeModules: "."})
+	defer stacks.Close()
+	findings, err := check.Run(ctx, check.Options{
+		Assembly: assembly, Context: *lookups, Root: ".", Environment: os.Environ(),
+	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 2

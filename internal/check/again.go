@@ -1,0 +1,159 @@
+package check
+
+import (
+	"bytes"
+	"context"
+	"debug/buildinfo"
+	"debug/elf"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"squidfleet/params"
+	"squidfleet/proxyimage"
+	"squidfleet/squid"
+	"squidfleet/stacks"
+)
+
+// Again synthesises the fleet again into dir, from the parameters that the assembly records. It takes over what only
+// the machine of the first synth could make, after a look at its form: a program that another Go compiled, and hashes
+// of passwords that are not in the environment. The findings say what is wrong with these, or, about the stack's name,
+// why there is no synth.
+func (a *Assembly) Again(ctx context.Context, o Options, dir string) (findings []Finding, err error) {
+	var file struct{ Context map[string]any }
+	text, err := os.ReadFile(filepath.Join(o.Root, "cdk.json"))
+	if err == nil {
+		err = json.Unmarshal(text, &file)
+	}
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(file.Context, a.lookups)
+	// What the CDK CLI adds, what it was given, and that it shows the warnings of a synth, which were shown once.
+	file.Context["aws:cdk:enable-path-metadata"] = a.paths
+	file.Context["@aws-cdk/core:bootstrapQualifier"] = a.qualifier
+	file.Context["@aws-cdk/core:failSynthOnValidationErrors"] = false
+	app, err := stacks.NewApp(dir, file.Context)
+	if err != nil {
+		return nil, err
+	}
+	defer app.Discard()
+	impossible := func(reason any) []Finding {
+		reason = strings.SplitN(fmt.Sprint(reason), "\n", 2)[0]
+		return []Finding{{a.Name, "synth", fmt.Sprint("its parameters cannot be synthesised again: ", reason)}}
+	}
+	// What is recorded may never have been through params.Parse, on which stacks relies.
+	defer func() {
+		if problem := recover(); problem != nil {
+			findings = impossible(problem)
+		}
+	}()
+	fleet := stacks.Fleet{Params: a.Params, Account: a.account, Region: a.region}
+	real := true
+	if a.Params.Credentials == params.CredentialsImage {
+		if fleet.Passwords, err = proxyimage.Passwords(a.Params, o.Environment); err != nil {
+			real = false
+			for _, user := range a.Params.Users {
+				fleet.Passwords = append(fleet.Passwords, squid.Credential{User: user, Password: "any password"})
+			}
+		}
+	}
+	fleet.Staged = func(dir string) error {
+		judges := map[string]func(got, want []byte) string{}
+		program, err := os.ReadFile(filepath.Join(dir, "entrypoint"))
+		if err == nil && otherToolchain(a.program, program) {
+			// Each Go brings its own database of time zones.
+			judges["entrypoint"], judges["localtime"] = sameELF, sameClock
+		}
+		if !real {
+			judges["passwords"] = sameForm
+		}
+		for name, judge := range judges {
+			file := filepath.Join(dir, name)
+			theirs, err := fs.ReadFile(a.files, a.image.Source.Directory+"/"+name)
+			if err != nil {
+				continue // the comparison tells
+			}
+			ours, err := os.ReadFile(file)
+			if err != nil {
+				return err
+			}
+			if problem := judge(theirs, ours); problem != "" {
+				findings = append(findings, Finding{a.image.Source.Directory + "/" + name, "synth", problem})
+			}
+			if err := os.WriteFile(file, theirs, 0o600); err != nil {
+				return err
+			}
+		}
+		return err
+	}
+	if err = fleet.Add(ctx, app); err == nil {
+		err = app.Synth()
+	}
+	if err != nil {
+		return impossible(err), context.Cause(ctx)
+	}
+	if again, _ := Read(os.DirFS(dir), nil); again == nil || again.pending != "" {
+		return impossible(fmt.Sprintf("%s holds no lookup of %s in account %q and region %q",
+			o.Context, a.Params.VpcID, a.account, a.region)), nil
+	}
+	return findings, nil
+}
+
+// otherToolchain reports whether two versions of Go compiled two programs.
+func otherToolchain(got, want []byte) bool {
+	theirs, err := buildinfo.Read(bytes.NewReader(got))
+	if err != nil {
+		return false
+	}
+	ours, err := buildinfo.Read(bytes.NewReader(want))
+	return err == nil && theirs.GoVersion != ours.GoVersion && theirs.Path == ours.Path
+}
+
+// sameELF says how a program differs in where it runs and what it needs there.
+func sameELF(got, want []byte) string {
+	header := func(program []byte) string {
+		file, err := elf.NewFile(bytes.NewReader(program))
+		if err != nil {
+			return err.Error()
+		}
+		needs, _ := file.ImportedLibraries() // without a dynamic section there are none
+		return fmt.Sprint(file.Class, file.Machine, file.Type, needs)
+	}
+	return difference("ELF header", header(got), header(want))
+}
+
+// sameClock says where two time zones differ, in the years in which an image may be in use. Databases differ in the
+// past.
+func sameClock(got, want []byte) string {
+	theirs, err := time.LoadLocationFromTZData("", got)
+	if err != nil {
+		return err.Error()
+	}
+	ours, err := time.LoadLocationFromTZData("", want)
+	if err != nil {
+		return err.Error()
+	}
+	for at := time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC); at.Year() < 2035; at = at.AddDate(0, 0, 1) {
+		if d := difference("clock", at.In(theirs).Format(time.RFC1123Z), at.In(ours).Format(time.RFC1123Z)); d != "" {
+			return d
+		}
+	}
+	return ""
+}
+
+var hexadecimal = regexp.MustCompile(`(?m):[0-9a-f]*$`)
+
+// sameForm says where a password file has other users, other realms, or hashes of other lengths.
+func sameForm(got, want []byte) string {
+	form := func(file []byte) []any {
+		return lines(hexadecimal.ReplaceAllFunc(file, func(h []byte) []byte { return fmt.Appendf(nil, ":%d digits", len(h)-1) }))
+	}
+	return difference("line", form(got), form(want))
+}

@@ -1,0 +1,254 @@
+package gate
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"squidfleet/internal/check"
+)
+
+// TestEveryChangeOfAnAssemblyIsFound changes single values of JSON files and single lines of texts, some of them.
+func TestEveryChangeOfAnAssemblyIsFound(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	for _, set := range []string{"everything", "imported", "image"} {
+		right := assembly(t, set)
+		changed := func(name, what string, text []byte) {
+			files := maps.Clone(right)
+			files[name] = &fstest.MapFile{Data: text}
+			findings := check.Compare(files, right)
+			if len(findings) != 1 || findings[0].File != name {
+				t.Errorf("%s: %s: %s: %v, want one finding", set, name, what, findings)
+			}
+		}
+		number := 0
+		for _, name := range slices.Sorted(maps.Keys(right)) {
+			text := right[name].Data
+			var value any
+			switch {
+			case json.Unmarshal(text, &value) == nil && strings.HasSuffix(name, ".json"):
+				walk(value, "", func(path string, apply func() (undo func())) {
+					if random.IntN(20) > 0 {
+						return
+					}
+					undo := apply()
+					written, err := json.Marshal(value)
+					undo()
+					if err != nil {
+						t.Fatal(err)
+					}
+					changed(name, path, written)
+					number++
+				})
+			case bytes.IndexByte(text, 0) < 0:
+				lines := bytes.SplitAfter(text, []byte("\n"))
+				i := random.IntN(max(1, len(lines)-1))
+				changed(name, fmt.Sprintf("without line %d", i+1), bytes.Join(slices.Delete(lines, i, i+1), nil))
+				number++
+			default:
+				changed(name, "one bit", append(slices.Clone(text[:len(text)-1]), text[len(text)-1]^1))
+				number++
+			}
+			if files := maps.Clone(right); strings.Contains(name, "/") || random.IntN(2) > 0 {
+				delete(files, name)
+				if findings := check.Compare(files, right); len(findings) == 0 {
+					t.Errorf("%s: %s: is missing, and nothing is found", set, name)
+				}
+			}
+		}
+		more := maps.Clone(right)
+		added := load(t, right).ImageDirectory() + "/more"
+		more[added] = &fstest.MapFile{Data: []byte("x")}
+		if findings := check.Compare(more, right); len(findings) != 1 || findings[0].File != added {
+			t.Errorf("%s: a file more in the image: %v", set, findings)
+		}
+		more = maps.Clone(right)
+		more["Old-Proxy.template.json"] = &fstest.MapFile{Data: []byte("{}")}
+		if findings := check.Compare(more, right); len(findings) != 0 {
+			t.Errorf("%s: a file of an earlier synth: %v", set, findings)
+		}
+		if t.Logf("%s: %d changes", set, number); number < 100 {
+			t.Errorf("%s: only %d changes", set, number)
+		}
+	}
+}
+
+// walk makes each single change of a JSON value: a key taken out, another scalar.
+func walk(v any, path string, change func(path string, apply func() (undo func()))) {
+	each := func(at string, was any, put func(any)) {
+		other := any("x" + fmt.Sprint(was))
+		switch w := was.(type) {
+		case map[string]any, []any:
+			walk(w, at, change)
+			return
+		case bool:
+			other = !w
+		}
+		change(at, func() func() { put(other); return func() { put(was) } })
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			was := v[key]
+			change(path+"."+key+" left out", func() func() { delete(v, key); return func() { v[key] = was } })
+			each(path+"."+key, was, func(now any) { v[key] = now })
+		}
+	case []any:
+		for i, was := range v {
+			each(fmt.Sprintf("%s[%d]", path, i), was, func(now any) { v[i] = now })
+		}
+	}
+}
+
+// TestWhatOnlyAnotherMachineCanMake: programs of another Go and hashes of passwords pass by their form.
+func TestWhatOnlyAnotherMachineCanMake(t *testing.T) {
+	// A program says which Go it is of in its text.
+	other := []byte(strings.Repeat("x", len(runtime.Version())))
+	copy(other, "go1.9")
+	put := func(name string, change func(text []byte) []byte) func(dir string) error {
+		return func(dir string) error {
+			text, err := os.ReadFile(filepath.Join(dir, name))
+			if err != nil {
+				return err
+			}
+			return os.WriteFile(filepath.Join(dir, name), change(text), 0o755)
+		}
+	}
+	compiled := func(more func([]byte) []byte) func(dir string) error {
+		return put("entrypoint", func(text []byte) []byte { return more(bytes.ReplaceAll(text, []byte(runtime.Version()), other)) })
+	}
+	same := func(text []byte) []byte { return text }
+	for _, c := range []struct {
+		name   string
+		set    string
+		staged func(dir string) error
+		given  []string
+		want   string // in the one finding about this file
+		file   string
+	}{
+		{"of this Go", "default", nil, nil, "", ""},
+		{"of another Go", "default", compiled(same), nil, "", ""},
+		{"of another Go, for another machine", "default", compiled(func(text []byte) []byte { text[18] = 183; return text }), nil, "EM_AARCH64", "entrypoint"},
+		{"of this Go, and changed", "default", put("entrypoint", func(text []byte) []byte { text[len(text)-1] ^= 1; return text }), nil,
+			"is not what the sources", "entrypoint"},
+		{"another Go's time zone", "default", func(dir string) error {
+			if err := compiled(same)(dir); err != nil {
+				return err
+			}
+			return put("localtime", func(text []byte) []byte { return bytes.ReplaceAll(text, []byte("UTC"), []byte("CTU")) })(dir)
+		}, nil, "CTU", "localtime"},
+		{"hashes", "image", nil, nil, "", ""},
+		{"hashes of known passwords", "image", nil, environment, "", ""},
+		{"hashes of other passwords", "image", nil, []string{environment[0], environment[1] + "x"}, "line[3]", "passwords"},
+		{"a hash cut short", "image", put("passwords", func(text []byte) []byte { return append(text[:len(text)-2], '\n') }), nil, "63 digits", "passwords"},
+		{"another user", "image", put("passwords", func(text []byte) []byte { return bytes.Replace(text, []byte("bob:"), []byte("eve:"), 1) }), nil, "eve", "passwords"},
+	} {
+		files := synth(t, filepath.Join(t.TempDir(), "cdk.out"), sets[c.set], c.staged)
+		var found string
+		for _, f := range judge(t, files, c.given...) {
+			// What follows from it is found too: the file's hash is another.
+			if found = found + f.String() + "\n"; f.Rule != "synth" {
+				t.Errorf("%s: %s", c.name, f)
+			}
+		}
+		if (c.want == "") != (found == "") || !strings.Contains(found, c.want) || strings.Count(found, "/"+c.file+": ") != len(c.want)/max(1, len(c.want)) {
+			t.Errorf("%s: found %s", c.name, found)
+		}
+	}
+}
+
+// TestAProgramChangedAfterSynthIsFound although another Go compiled it: the hash is no longer its own.
+func TestAProgramChangedAfterSynthIsFound(t *testing.T) {
+	files := synth(t, filepath.Join(t.TempDir(), "cdk.out"), nil, func(dir string) error {
+		text, err := os.ReadFile(filepath.Join(dir, "entrypoint"))
+		if err != nil {
+			return err
+		}
+		other := strings.Replace(runtime.Version(), "go1", "go2", 1)
+		return os.WriteFile(filepath.Join(dir, "entrypoint"), bytes.ReplaceAll(text, []byte(runtime.Version()), []byte(other)), 0o755)
+	})
+	if findings := judge(t, files); len(findings) > 0 {
+		t.Fatal(findings)
+	}
+	name := load(t, files).ImageDirectory() + "/entrypoint"
+	text := slices.Clone(files[name].Data)
+	text[len(text)-1] ^= 1
+	files[name] = &fstest.MapFile{Data: text}
+	if findings := judge(t, files); len(findings) == 0 {
+		t.Error("nothing is found")
+	}
+}
+
+// TestParametersThatDoNotFit: what an assembly records is judged with the rest of it.
+func TestParametersThatDoNotFit(t *testing.T) {
+	for _, c := range []struct{ old, new, want string }{
+		{`"FleetSize": 2`, `"FleetSize": 3`, "DesiredCount: is 2, want 3"},
+		{`"FleetSize": 2`, `"FleetSize": "two"`, "cannot unmarshal"},
+		{`"FleetSize": 2`, `"FleetSize": 0`, "cannot be synthesised again"},
+		{`"Realm": "squidfleet"`, `"Realm": "squid\nfleet"`, "cannot be synthesised again"},
+		{`"Timezone": "UTC"`, `"Timezone": "Nowhere/City"`, "cannot be synthesised again"},
+		{`"VpcID": ""`, `"VpcID": "vpc-00000000000000000"`, "cannot be synthesised again"},
+		{`"Users": [
+          "proxy"
+        ]`, `"Users": []`, "cannot be synthesised again"},
+		{check.ParametersKey, "other", "no stack's metadata holds a fleet's parameters"},
+	} {
+		e := edited{t, assembly(t, "default")}
+		e.replace("Proxy.metadata.json", c.old, c.new)
+		if findings := fmt.Sprint(judge(t, e.files)); !strings.Contains(findings, c.want) {
+			t.Errorf("%s: %s", c.new, findings)
+		}
+	}
+	e := edited{t, assembly(t, "imported")}
+	e.replace("manifest.json", "aws://"+account+"/"+region, "aws://"+account+"/us-east-1")
+	e.replace("manifest.json", "aws://"+account+"/"+region, "aws://"+account+"/us-east-1")
+	if findings := fmt.Sprint(judge(t, e.files)); !strings.Contains(findings, `holds no lookup of `+vpc) {
+		t.Errorf("a lookup of another region: %s", findings)
+	}
+}
+
+// TestMakeCheck runs what people run, over an assembly of the CDK's command line.
+func TestMakeCheck(t *testing.T) {
+	parent := t.TempDir()
+	dir := filepath.Join(parent, "cdk.out")
+	command := func(want int, program string, arguments ...string) string {
+		t.Helper()
+		command := exec.CommandContext(t.Context(), program, arguments...)
+		command.Dir = root
+		output, err := command.CombinedOutput()
+		if got := command.ProcessState.ExitCode(); got != want {
+			t.Errorf("%s %q: status %d, want %d, %v\n%s", program, arguments, got, want, err, output)
+		}
+		return string(output)
+	}
+	command(0, "cdk", "synth", "--quiet", "--no-notices", "--output", dir, "-c", "clientCidrs=198.51.100.7/32,2001:db8::/32",
+		"-c", "users=alice,bob", "-c", "fleetSize=3", "-c", "@aws-cdk/core:bootstrapQualifier=other")
+	if output := command(0, "make", "check", "ASSEMBLY="+dir); !strings.Contains(output, ": 0 findings in ") {
+		t.Error(output)
+	}
+	e := edited{t, read(t, dir)}
+	e.set(network+"AssignPublicIp", "enabled")
+	name := e.file("Proxy.template.json")
+	if err := os.WriteFile(filepath.Join(dir, name), e.files[name].Data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	output := command(2, "make", "check", "ASSEMBLY="+dir) // make's own status
+	for _, want := range []string{": synth: Resources.Service.", ": public-address: Service: ", ": W3030: Service: "} {
+		if !strings.Contains(output, "\n"+name+want) {
+			t.Errorf("%s is not found: %s", want, output)
+		}
+	}
+	if output := command(2, "make", "check", "ASSEMBLY="+filepath.Join(parent, "none")); !strings.Contains(output, "manifest.json: read: ") {
+		t.Error(output)
+	}
+}

@@ -1,0 +1,345 @@
+package gate
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"squidfleet/internal/check"
+	"squidfleet/params"
+)
+
+// TestPromisesStandInTheDocuments: nobody takes a promise out of a document while the check still keeps it.
+func TestPromisesStandInTheDocuments(t *testing.T) {
+	for _, p := range check.Promises {
+		text, err := os.ReadFile(filepath.Join(root, p.Document))
+		if err != nil {
+			t.Error(err)
+		}
+		words := func(s string) string { return strings.Join(strings.Fields(s), " ") }
+		if !strings.Contains(words(string(text)), words(p.Sentence)) {
+			t.Errorf("promise %s: %s does not say %q", p.Name, p.Document, p.Sentence)
+		}
+	}
+}
+
+// variants are values of each parameter.
+var variants = map[string][]any{
+	"stackName": {"Squidfleet", "x", "A-Long-Name-2"}, "clientCidrs": {"203.0.113.0/24", "192.0.2.1/32,2001:db8::/32", "10.0.0.0/8"},
+	"allowAnyClient": {"false", "true"}, "users": {"proxy", "alice,b.o-b,c+d@e.f", "a1"}, "realm": {"squidfleet", "Two Words (x)"},
+	"digest": {"fleet", "squid"}, "credentials": {"secretsmanager", "image"}, "listenerPort": {"35201", "1024", "65535"},
+	"httpPorts": {"80", "", "80,81,8080"}, "connectPorts": {"443", "", "443,444,563,80"}, "blockedCidrs": {"", "8.8.8.0/24,2600::/16"},
+	"allowedPrivateCidrs": {"", "172.20.0.0/16", "192.168.7.0/24,fd00::/48"}, "fleetSize": {"1", "2", "7", "50"},
+	"cpu": {"256", "1024"}, "memory": {"512", "2048", "8192"}, "architecture": {"x86_64", "arm64"},
+	"spotShare": {"0", "33", "50", "100"}, "rotateEvery": {"off", "1h", "25m", "7d", "36h"}, "drainTimeout": {"0s", "2m", "14m", "95s"},
+	"vpcCidr": {"10.0.0.0/16", "172.31.0.0/20", "192.168.0.0/22"}, "vpcId": {"", "", vpc, wide}, "logRetentionDays": {"1", "30", "3653"},
+	"timezone": {"UTC", "America/New_York", "Asia/Kolkata"},
+}
+
+// TestParametersOfAllKinds: the whole check has nothing to say about what the app makes of whatever parameters.
+func TestParametersOfAllKinds(t *testing.T) {
+	for _, declared := range params.Declarations() {
+		if len(variants[declared.Key]) < 2 {
+			t.Errorf("parameter %s has no variants", declared.Key)
+		}
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	parent := t.TempDir()
+	written, err := json.Marshal(lookups)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(parent, "cdk.context.json"), written, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var templates []check.Template
+	for made, tried := 0, 0; made < 20 && tried < 10_000; tried++ {
+		changes := context{"aws:cdk:enable-path-metadata": made%2 == 0}
+		for _, key := range slices.Sorted(maps.Keys(variants)) {
+			changes[key] = variants[key][random.IntN(len(variants[key]))]
+		}
+		if changes["vpcId"] != "" {
+			changes["vpcCidr"] = "10.0.0.0/16"
+		}
+		p, err := params.Parse(settings(t, changes))
+		if err != nil || p.Credentials == params.CredentialsImage && !slices.Equal(p.Users, []string{"alice", "bob"}) && made%4 > 0 {
+			continue
+		}
+		if p.Credentials == params.CredentialsImage {
+			changes["users"] = "alice,bob"
+		}
+		dir := filepath.Join(parent, strconv.Itoa(made))
+		files := synth(t, dir, changes, nil)
+		for _, f := range judge(t, files) {
+			t.Errorf("%v: %s", changes, f)
+		}
+		for name := range files {
+			if strings.HasSuffix(name, ".template.json") {
+				templates = append(templates, check.Template{Path: filepath.Join(dir, name)})
+			}
+		}
+		if made++; made == 20 {
+			findings, err := check.Validate(t.Context(), root, templates...)
+			if err != nil || len(findings) > 0 {
+				t.Errorf("%v, %v", findings, err)
+			}
+			return
+		}
+	}
+	t.Error("too few sets of parameters are right")
+}
+
+// judge is what check.Run does but for AWS's validation.
+func judge(t *testing.T, files fstest.MapFS, given ...string) []check.Finding {
+	t.Helper()
+	a, findings := check.Read(files, lookups)
+	if len(findings) > 0 {
+		return findings
+	}
+	dir := filepath.Join(t.TempDir(), "again")
+	findings, err := a.Again(t.Context(), check.Options{Root: root, Context: "cdk.context.json", Environment: given}, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(findings) > 0 && findings[0].File == a.Name {
+		return findings
+	}
+	return slices.Concat(findings, check.Compare(files, os.DirFS(dir)), a.Broken())
+}
+
+// edited is an assembly in which a test makes a mistake.
+type edited struct {
+	t     *testing.T
+	files fstest.MapFS
+}
+
+// file returns the name of the one file with this ending.
+func (e edited) file(ending string) string {
+	e.t.Helper()
+	var found []string
+	for name := range e.files {
+		if strings.HasSuffix(name, ending) {
+			found = append(found, name)
+		}
+	}
+	if len(found) != 1 {
+		e.t.Fatalf("%d files end in %s", len(found), ending)
+	}
+	return found[0]
+}
+
+// replace changes a text of a file.
+func (e edited) replace(ending, old, new string) {
+	e.t.Helper()
+	name := e.file(ending)
+	text := string(e.files[name].Data)
+	if !strings.Contains(text, old) {
+		e.t.Fatalf("%s does not hold %q", name, old)
+	}
+	e.files[name] = &fstest.MapFile{Data: []byte(strings.Replace(text, old, new, 1)), Mode: 0o644}
+}
+
+// set changes a value of a template. The path begins with the stack's ending and a resource's id or its beginning;
+// a function gets what was there; nil takes it out.
+func (e edited) set(path string, value any) {
+	e.t.Helper()
+	steps := strings.Split(path, "/")
+	name := e.file(steps[0] + ".template.json")
+	var root any
+	if err := json.Unmarshal(e.files[name].Data, &root); err != nil {
+		e.t.Fatal(err)
+	}
+	v := root
+	for i, step := range steps[1:] {
+		last := i == len(steps)-2
+		switch tree := v.(type) {
+		case map[string]any:
+			for _, key := range slices.Sorted(maps.Keys(tree)) {
+				if _, whole := tree[step]; !whole && i == 1 && strings.HasPrefix(key, step) {
+					step = key
+				}
+			}
+			if change, ok := value.(func(any) any); ok && last {
+				value = change(tree[step])
+			}
+			if tree[step] == nil && value == nil {
+				e.t.Fatalf("there is no %s", path)
+			}
+			if v = tree[step]; last {
+				if tree[step] = value; value == nil {
+					delete(tree, step)
+				}
+			}
+		case []any:
+			n, err := strconv.Atoi(step)
+			if err != nil || n >= len(tree) {
+				e.t.Fatalf("there is no %s", path)
+			}
+			if v = tree[n]; last {
+				tree[n] = value
+			}
+		default:
+			e.t.Fatalf("there is no %s", path)
+		}
+	}
+	text, err := json.MarshalIndent(root, "", " ")
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.files[name] = &fstest.MapFile{Data: text, Mode: 0o644}
+}
+
+func add(item any) func(any) any { return func(was any) any { return append(was.([]any), item) } }
+
+func ref(id string) any               { return map[string]any{"Ref": id} }
+func getAtt(id, attribute string) any { return map[string]any{"Fn::GetAtt": []any{id, attribute}} }
+
+const (
+	service   = "Proxy/Resources/Service/Properties/"
+	task      = "Proxy/Resources/Task/Properties/"
+	container = task + "ContainerDefinitions/0/"
+	targets   = "Proxy/Resources/Targets/Properties/TargetGroupAttributes/"
+	network   = service + "NetworkConfiguration/AwsvpcConfiguration/"
+	entry     = "Proxy/Resources/LoadBalancer/Properties/Subnets"
+)
+
+// mistakes are each found by one promise alone: no other says a word, nor does AWS's validation. Mistakes in code that
+// both syntheses share are among them.
+var mistakes = []struct {
+	name, promise string
+	make          func(e edited)
+}{
+	{"a lookup that is pending", "lookups", func(e edited) {
+		e.replace("manifest.json", `"artifacts": {`, `"missing": [{"key": "vpc-provider:x"}], "artifacts": {`)
+	}},
+	{"everybody admitted", "clients", func(e edited) {
+		e.set("Proxy/Resources/LoadBalancerFirewall/Properties/SecurityGroupIngress/0/CidrIp", "0.0.0.0/0")
+	}},
+	{"a load balancer without a firewall", "clients", func(e edited) {
+		e.set("Proxy/Resources/LoadBalancerBE9EEC3A/Properties/SecurityGroups", nil)
+	}},
+	{"tasks reachable from the VPC", "tasks", func(e edited) {
+		e.set("Proxy/Resources/FromLoadBalancer/Properties/CidrIp", "10.0.0.0/16")
+		e.set("Proxy/Resources/FromLoadBalancer/Properties/SourceSecurityGroupId", nil)
+	}},
+	{"tasks in the load balancer's group", "tasks", func(e edited) {
+		e.set(network+"SecurityGroups/0", getAtt("LoadBalancerFirewall", "GroupId"))
+	}},
+	{"tasks that send mail", "egress", func(e edited) {
+		e.set("Proxy/Resources/TaskFirewall/Properties/SecurityGroupEgress", add(map[string]any{
+			"CidrIp": "0.0.0.0/0", "IpProtocol": "tcp", "FromPort": 25, "ToPort": 25}))
+	}},
+	{"a listener beside Squid's port", "port", func(e edited) { e.set("Proxy/Resources/Listener/Properties/Port", 35200) }},
+	{"no PROXY header", "proxy-header", func(e edited) { e.set(targets+"2/Value", "false") }},
+	{"addresses preserved", "proxy-header", func(e edited) { e.set(targets+"3/Value", "true") }},
+	{"zones apart", "zones", func(e edited) { e.set(targets+"1/Value", "false") }},
+	{"tasks in one zone", "zones", func(e edited) {
+		e.set("Network/Resources/VpcTasksSubnet2Subnet/Properties/AvailabilityZone/Fn::Select/0", 0)
+	}},
+	{"IPv6 for nobody", "entry", func(e edited) {
+		e.set("Proxy/Resources/LoadBalancerBE9EEC3A/Properties/IpAddressType", "dualstack")
+	}},
+	{"subnets that have changed places", "subnets", func(e edited) {
+		var entries, tasks any
+		e.set("Proxy/Resources/LoadBalancerBE9EEC3A/Properties/Subnets", func(was any) any { entries = was; return was })
+		e.set(network+"Subnets", func(was any) any { tasks = was; return entries })
+		e.set("Proxy/Resources/LoadBalancerBE9EEC3A/Properties/Subnets", func(any) any { return tasks })
+	}},
+	{"a subnet for both", "subnets", func(e edited) {
+		e.set(network+"Subnets/0/Fn::GetStackOutput/OutputName", "PublishOutputRefVpcLoadBalancerSubnet1Subnet17C2855B401D7907")
+	}},
+	{"a route to half of the internet", "routes", func(e edited) {
+		e.set("Network/Resources/VpcTasksSubnet1DefaultRoute/Properties/DestinationCidrBlock", "0.0.0.0/1")
+	}},
+	{"a PROXY header from anybody", "squid-entry", func(e edited) {
+		e.replace("squid.conf", "proxy_protocol_access allow load_balancer", "proxy_protocol_access allow all")
+	}},
+	{"an open port", "squid-entry", func(e edited) { e.replace("squid.conf", "http_port 35201 require-proxy-header", "http_port 35201") }},
+	{"no closing deny", "squid-access", func(e edited) { e.replace("squid.conf", "http_access deny all\n", "") }},
+	{"no password asked", "squid-access", func(e edited) {
+		e.replace("squid.conf", "http_access allow clients authenticated", "http_access allow clients")
+	}},
+	{"any port for tunnels", "squid-access", func(e edited) { e.replace("squid.conf", "http_access deny connect !connect_ports\n", "") }},
+	{"no address of its own", "public-address", func(e edited) { e.set(network+"AssignPublicIp", "DISABLED") }},
+	{"a task role", "task-role", func(e edited) { e.set(task+"TaskRoleArn", getAtt("ExecutionRole605A040B", "Arn")) }},
+	{"a writable root", "hardened", func(e edited) { e.set(container+"ReadonlyRootFilesystem", false) }},
+	{"root", "hardened", func(e edited) { e.set(container+"User", "0:0") }},
+	{"an image of root's", "image-user", func(e edited) { e.replace("/Dockerfile", "USER 10001:10001\n", "") }},
+	{"a role for any secret", "roles", func(e edited) {
+		e.set("Proxy/Resources/ExecutionRole/Properties/Policies/1/PolicyDocument/Statement/0/Resource", "*")
+	}},
+	{"a role for anybody's schedule", "roles", func(e edited) {
+		e.set("Proxy/Resources/RotationRole/Properties/AssumeRolePolicyDocument/Statement/0/Condition", nil)
+	}},
+	{"a password in the environment", "credentials", func(e edited) {
+		e.set(container+"Environment", add(map[string]any{"Name": "PASSWORD", "Value": "hunter2hunter2"}))
+	}},
+	{"a password in the Dockerfile", "credentials", func(e edited) { e.replace("/Dockerfile", "VOLUME", "ENV TOKEN=hunter2hunter2\nVOLUME") }},
+	{"a password as the nonces' key", "users", func(e edited) { e.set(container+"Secrets/1/ValueFrom", ref("PasswordsOfproxy77572FBF")) }},
+	{"a topic", "types", func(e edited) {
+		e.set("Proxy/Resources/Topic", map[string]any{"Type": "AWS::SNS::Topic", "Properties": map[string]any{}})
+	}},
+	{"a name", "names", func(e edited) { e.set(service+"ServiceName", "proxy") }},
+	{"a log that stays", "removal", func(e edited) { e.set("Proxy/Resources/Log/DeletionPolicy", "Retain") }},
+	{"fewer tasks while deploying", "capacity", func(e edited) { e.set(service+"DeploymentConfiguration/MinimumHealthyPercent", 50) }},
+	{"one task", "capacity", func(e edited) { e.set(service+"DesiredCount", 1) }},
+	{"all on Spot", "spot", func(e edited) { e.set(service+"CapacityProviderStrategy/0/CapacityProvider", "FARGATE_SPOT") }},
+	{"no time for the last connection", "drain", func(e edited) { e.set(targets+"0/Value", "120") }},
+	{"half as many rotations", "rotation", func(e edited) { e.set("Proxy/Resources/Rotation/Properties/ScheduleExpression", "rate(2 hours)") }},
+	{"rotations that overtake", "rotation", func(e edited) {
+		e.set("Proxy/Resources/Rotation/Properties/Target/RetryPolicy/MaximumEventAgeInSeconds", 3600)
+	}},
+	{"two architectures", "architecture", func(e edited) { e.set(task+"RuntimePlatform/CpuArchitecture", "ARM64") }},
+	{"somebody else's image", "image", func(e edited) { e.set(container+"Image", "docker.io/ubuntu/squid:latest") }},
+	{"half a minute to stop", "stop", func(e edited) { e.set(container+"StopTimeout", 30) }},
+	{"always healthy", "health", func(e edited) { e.set(container+"HealthCheck/Command", []any{"CMD-SHELL", "exit 0"}) }},
+	{"a log that blocks", "log", func(e edited) { e.set(container+"LogConfiguration/Options/mode", "blocking") }},
+	{"no endpoint", "outputs", func(e edited) { e.set("Proxy/Outputs/ServiceName", nil) }},
+	{"tasks before the listener", "order", func(e edited) { e.set("Proxy/Resources/Service/DependsOn", []any{"FromLoadBalancer"}) }},
+}
+
+func TestEachPromiseFindsWhatNothingElseFinds(t *testing.T) {
+	kept := map[string]bool{}
+	names := map[string]string{}
+	var templates []check.Template
+	for i, m := range mistakes {
+		e := edited{t, assembly(t, "default")}
+		before := maps.Clone(e.files)
+		m.make(e)
+		findings := load(t, e.files).Broken()
+		if len(findings) != 1 || findings[0].Rule != m.promise {
+			t.Errorf("%s: %v, want one finding of promise %s", m.name, findings, m.promise)
+		}
+		kept[m.promise] = true
+		for name := range e.files {
+			if strings.HasSuffix(name, ".template.json") && string(before[name].Data) != string(e.files[name].Data) {
+				path := filepath.Join(t.TempDir(), fmt.Sprintf("%d.template.json", i))
+				if err := os.WriteFile(path, e.files[name].Data, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				names[filepath.Base(path)] = m.name
+				templates = append(templates, check.Template{Path: path})
+			}
+		}
+	}
+	for _, p := range check.Promises {
+		if !kept[p.Name] {
+			t.Errorf("promise %s: no mistake shows what it is good for", p.Name)
+		}
+	}
+	findings, err := check.Validate(t.Context(), root, templates...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range findings {
+		t.Errorf("%s: AWS finds it too: %s", names[f.File], f)
+	}
+}
