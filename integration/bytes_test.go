@@ -62,7 +62,7 @@ func bytesThatNoClientSends(t *testing.T, mode map[string]any) {
 		// it.
 		bytes := c.bytes
 		if strings.Contains(bytes, "Host: ") && c.header == allowed {
-			line, err := credentials(client(task), "GET", "http://origin.example/")
+			line, err := client(task).Credentials("GET", "http://origin.example/")
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -97,7 +97,7 @@ func reachedThrough(t *testing.T, w *world, task *rig.Task) func(line string) bo
 
 // shownBy finds the lines whose headers were shown.
 func shownBy(t *testing.T, w *world, task *rig.Task) func(line string) bool {
-	problems := anonymityProblems(w, task)
+	problems := anonymityProblems(t, w, task)
 	return func(line string) bool {
 		header := strings.ToLower(strings.Fields(line)[1]) + ": "
 		return slices.ContainsFunc(problems, func(problem string) bool {
@@ -124,7 +124,12 @@ func looks(task *rig.Task, line string) []look {
 	out := []look{
 		{"challenge", of(challengeProblems)},
 		{"health", of(healthProblems)},
-		{"anonymity", in(anonymityProblems)},
+		{"anonymity", func(t *testing.T, w *world, task *rig.Task) string {
+			return strings.Join(anonymityProblems(t, w, task), "; ")
+		}},
+		{"persistent", func(t *testing.T, _ *world, task *rig.Task) string {
+			return strings.Join(sharingProblems(t, task), "; ")
+		}},
 		{"log", in(logProblems)},
 		{"parameters", of(parameterProblems)},
 		{"cache", in(cacheProblems)},

@@ -7,9 +7,9 @@ import "squidfleet/destination"
 func (c Config) entry(w *writer) {
 	w.section("Entry: the load balancer alone, with a PROXY header that tells the client's address")
 	if c.ListenAddress.IsValid() {
-		w.line("http_port %s require-proxy-header", netipPort(c.ListenAddress, c.ListenPort))
+		w.line("http_port %s require-proxy-header connection-auth=off", netipPort(c.ListenAddress, c.ListenPort))
 	} else {
-		w.line("http_port %d require-proxy-header", c.ListenPort)
+		w.line("http_port %d require-proxy-header connection-auth=off", c.ListenPort)
 	}
 	addresses(w, "load_balancer src", c.LoadBalancerCidrs)
 	w.line("proxy_protocol_access allow load_balancer")

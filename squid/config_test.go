@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -174,4 +175,65 @@ func TestMemoryBoundsDescriptorsAndWhatWaitsForTheHelper(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Squid deletes header fields while it walks over them, and fails an assertion when an ACL looks up
+// one that has just gone: no rule about headers may ask about a header of the same message. Rules for
+// requests may ask req_header, because Squid deletes from a copy of what it reads there.
+func TestNoHeaderRuleAsksAboutTheMessageThatItChanges(t *testing.T) {
+	rule := regexp.MustCompile(`^re(quest|ply)_header_(access|add|replace) `)
+	for name, conf := range configurations(t) {
+		kinds, rules := map[string]string{}, 0
+		for line := range strings.Lines(conf) {
+			if words := strings.Fields(line); len(words) > 2 && words[0] == "acl" {
+				kinds[words[1]] = words[2]
+			}
+		}
+		for line := range strings.Lines(conf) {
+			if !rule.MatchString(line) {
+				continue
+			}
+			rules++
+			for _, word := range strings.Fields(line)[2:] {
+				if kind := kinds[strings.TrimPrefix(word, "!")]; strings.HasPrefix(kind, "rep_") || strings.HasPrefix(kind, "any-of") || strings.HasPrefix(kind, "all-of") {
+					t.Errorf("%s: %q asks an ACL of kind %s", name, strings.TrimSpace(line), kind)
+				}
+			}
+		}
+		if rules < 40 {
+			t.Errorf("%s: only %d rules", name, rules)
+		}
+	}
+}
+
+// Squid 6.13 fails an assertion (comm.cc) when half of a client's connection is closed and this is on.
+func TestHalfClosedClientsAreNotKept(t *testing.T) {
+	for name, conf := range configurations(t) {
+		if strings.Contains(conf, "half_closed_clients") {
+			t.Errorf("%s: half_closed_clients, whose default is off", name)
+		}
+	}
+}
+
+// configurations are those of testdata, by their name.
+func configurations(t *testing.T) map[string]string {
+	t.Helper()
+	files, err := filepath.Glob("testdata/config/*.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]string{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, conf, _ := strings.Cut(string(text), dashes); !strings.HasPrefix(conf, "error:") {
+			found[filepath.Base(file)] = conf
+		}
+	}
+	if len(found) < 5 {
+		t.Fatalf("only %d configurations", len(found))
+	}
+	return found
 }

@@ -1,0 +1,97 @@
+package rig
+
+import (
+	"bufio"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Raw listens on a port of every address of the namespace until it is stopped or the test ends. It
+// hands each connection to serve, with a limit of time, and closes it afterwards.
+func Raw(t testing.TB, port int, serve func(net.Conn)) (stop func()) {
+	t.Helper()
+	listener, err := net.Listen("tcp", net.JoinHostPort("::", strconv.Itoa(port)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	open := map[net.Conn]bool{}
+	var done sync.WaitGroup
+	done.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			mu.Lock()
+			open[conn] = true
+			mu.Unlock()
+			done.Go(func() {
+				conn.SetDeadline(time.Now().Add(clientTimeout))
+				serve(conn)
+				mu.Lock()
+				delete(open, conn)
+				mu.Unlock()
+				conn.Close()
+			})
+		}
+	})
+	stop = func() {
+		listener.Close()
+		mu.Lock()
+		for conn := range open {
+			conn.SetDeadline(time.Unix(1, 0))
+		}
+		mu.Unlock()
+		done.Wait()
+	}
+	t.Cleanup(stop)
+	return stop
+}
+
+// ReadHead reads a message up to its empty line and returns its lines.
+func ReadHead(r *bufio.Reader) ([]string, error) {
+	var lines []string
+	for {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return lines, err
+		}
+		if line = strings.TrimRight(line, "\r\n"); line == "" {
+			return lines, nil
+		}
+		lines = append(lines, line)
+	}
+}
+
+// HeaderIn is the value of the first header of that name among a message's lines.
+func HeaderIn(lines []string, name string) string {
+	for _, line := range lines {
+		if key, value, _ := strings.Cut(line, ":"); strings.EqualFold(key, name) {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+// At is the same client at another address.
+func (c Client) At(address netip.Addr) Client {
+	c.Header = ProxyHeader(address)
+	return c
+}
+
+// Credentials is the header line with which the client sends its next request.
+func (c Client) Credentials(method, target string) (line string, err error) {
+	stranger := c
+	stranger.User = ""
+	challenge, err := stranger.Request(method, target)
+	if err != nil {
+		return "", err
+	}
+	return c.Authorization(challenge.Response, method, target)
+}
