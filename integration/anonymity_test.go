@@ -136,7 +136,7 @@ func anonymityProblems(t testing.TB, w *world, task *rig.Task) (problems []strin
 	}
 	problems = append(problems, bodyProblems(w, c)...)
 
-	problems = append(problems, answerProblems(t, task)...)
+	problems = append(problems, rig.AnswerProblems(t, c, scratchTarget)...)
 
 	// Squid's own answers.
 	anonymous := c
@@ -205,7 +205,7 @@ func TestNobodySeesThatThereIsAProxyOrWhoIsBehindIt(t *testing.T) {
 	inBothModes(t, func(t *testing.T, mode map[string]any) {
 		w := newWorld(t)
 		task := rig.StartTask(t, options(map[string]any{"httpPorts": "80,81,82,83", "connectPorts": "443,444", "digest": mode["digest"]}))
-		besideBob(t, task)
+		rig.Beside(t, bob(task), besideTarget)
 		for _, problem := range anonymityProblems(t, w, task) {
 			t.Error(problem)
 		}

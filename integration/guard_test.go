@@ -229,7 +229,7 @@ func TestEveryCellOfTheMatrix(t *testing.T) {
 func everyCellOfTheMatrix(t *testing.T, mode map[string]any) {
 	w := newWorld(t)
 	task := rig.StartTask(t, options(map[string]any{"httpPorts": "80,82", "digest": mode["digest"]}))
-	besideBob(t, task)
+	rig.Beside(t, bob(task), besideTarget)
 	all := cells(t)
 	if len(all) < 300 {
 		t.Fatalf("only %d cells", len(all))

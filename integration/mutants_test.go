@@ -128,7 +128,7 @@ func looks(task *rig.Task, line string) []look {
 			return strings.Join(anonymityProblems(t, w, task), "; ")
 		}},
 		{"persistent", func(t *testing.T, _ *world, task *rig.Task) string {
-			return strings.Join(sharingProblems(t, task), "; ")
+			return strings.Join(rig.SharingProblems(t, client(task), bob(task), scratchTarget), "; ")
 		}},
 		{"log", in(logProblems)},
 		{"parameters", of(parameterProblems)},

@@ -121,7 +121,7 @@ func noRuleCanBeTakenAway(t *testing.T, mode map[string]any) {
 	// load balancer's own connections out is needed.
 	base := func(digest any) rig.TaskOptions {
 		return options(map[string]any{
-			"httpPorts": "80,81,82,83", "connectPorts": "443,444", "digest": digest,
+			"httpPorts": "80,81,83", "connectPorts": "443,444", "digest": digest,
 			"clientCidrs": "198.51.100.0/24,2600:1700:1::/48,10.0.0.0/16",
 		})
 	}

@@ -35,10 +35,9 @@ func AnswersFor(conf string) Answers {
 // asksFor is the header that holds the number of the answer that a client wants.
 const asksFor = "X-Answer"
 
-// Serve has a port of the namespace answer with the bytes asked for, and close.
-func (a Answers) Serve(t testing.TB, port int) {
-	t.Helper()
-	Raw(t, port, func(conn net.Conn) {
+// serve has the target answer with the bytes asked for, and close.
+func (a Answers) serve(t testing.TB, target string) (stop func()) {
+	return Raw(t, portOf(target), func(conn net.Conn) {
 		lines, err := ReadHead(bufio.NewReader(conn))
 		if err != nil {
 			return
@@ -53,9 +52,10 @@ func (a Answers) Serve(t testing.TB, port int) {
 	})
 }
 
-// Ask has some clients at a time ask a task for the answers 0 to count-1 of what Serve serves at
-// the target. The numbers are those of the last answers before the task was gone.
-func (a Answers) Ask(c Client, target string, count int) (last []int, err error) {
+// Ask has some clients at a time ask a task for the answers 0 to count-1 of a target. With the error,
+// there are the numbers of the last answers before the task was gone.
+func (a Answers) Ask(t testing.TB, c Client, target string, count int) (last []int, err error) {
+	defer a.serve(t, target)()
 	heads := map[string]string{}
 	for _, method := range []string{"GET", "HEAD"} {
 		line, err := c.Credentials(method, target)

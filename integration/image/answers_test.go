@@ -1,0 +1,49 @@
+package image
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"squidfleet/internal/rig"
+)
+
+// The image's Squid is another version than a machine's: destinations and other users can do no more
+// to it. The answers are fewer here.
+func TestDestinationsAndUsersOfAContainer(t *testing.T) {
+	for _, mode := range []string{inSecrets, inImage} {
+		t.Run(mode, func(t *testing.T) {
+			const target = "http://151.101.1.69/"
+			p := start(t, mode)
+			alice := p.client()
+			bob := alice.At(netip.MustParseAddr("198.51.100.8"))
+			bob.User, bob.Password = "bob", passwords["bob"]
+			for _, problem := range rig.AnswerProblems(t, alice, target) {
+				t.Error(problem)
+			}
+			for _, problem := range rig.SharingProblems(t, alice, bob, target) {
+				t.Error(problem)
+			}
+			for _, problem := range rig.FramingProblems(t, alice, target) {
+				t.Error(problem)
+			}
+			conf, err := os.ReadFile(filepath.Join(p.fleet.context, "squid.conf"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			before, answers := p.squidPid(), rig.AnswersFor(string(conf))
+			if last, err := answers.Ask(t, alice, target, 3_000); err != nil {
+				t.Fatalf("%v, after these:\n%s", err, answers.Describe(last))
+			}
+			rig.StartOrigins(t, []int{80}, nil)
+			if response := p.get(target); response.StatusCode != 200 {
+				t.Errorf("a good request afterwards: %s", response.Status)
+			}
+			if _, stderr := p.logs(); p.squidPid() != before || strings.Contains(stderr, "assertion") {
+				t.Errorf("process %d is %d", before, p.squidPid())
+			}
+		})
+	}
+}
