@@ -133,24 +133,26 @@ var commonNames = []string{
 }
 
 var (
-	versions = []string{"HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.0", "HTTP/0.9", "HTTP/2.0",
-		"HTTP/1.2", "HTTP/11", "HTTP/1.1.1", "http/1.1", "ICY", "HTTP/"}
-	statuses = []string{"200", "200", "200", "200", "204", "206", "302", "304", "400", "401", "407", "416", "500",
-		"503", "000", "99", "100", "101", "600", "999", "1000", "-1", "abc", "20", ""}
-	interims = []string{"100", "101", "102", "103", "103", "199"}
-	reasons  = []string{" OK", " OK", "", " ", " \x00", "  two  words", " " + strings.Repeat("long ", 100)}
-	values   = []string{"x", "x", "", " ", ",", ",,", "close", "keep-alive", "Server, X-Squid-Error, Via", "upgrade",
+	versions    = []string{"HTTP/1.1", "HTTP/1.1", "HTTP/1.0"}
+	oddVersions = []string{"HTTP/0.9", "HTTP/2.0", "HTTP/1.2", "HTTP/11", "HTTP/1.1.1", "http/1.1", "ICY", "HTTP/"}
+	statuses    = []string{"200", "200", "204", "206", "302", "304", "400", "401", "407", "416", "500", "503"}
+	oddStatuses = []string{"000", "99", "100", "101", "600", "999", "1000", "-1", "abc", "20", ""}
+	interims    = []string{"100", "101", "102", "103", "103", "199"}
+	reasons     = []string{" OK", " OK", " OK", "", " ", " \x00", "  two  words", " " + strings.Repeat("long ", 100)}
+	values      = []string{"x", "x", "", " ", ",", ",,", "close", "keep-alive", "Server, X-Squid-Error, Via", "upgrade",
 		"h2c", "0", "-1", "99999999999999999999", "Thu, 01 Jan 1970 00:00:00 GMT", "NTLM", "Negotiate x", "Basic",
 		"Digest realm=\"squidfleet\", nonce=\"x\"", "*", "no-cache, private=\"a", "max-age=-1", "bytes 0-1/2",
-		"bytes */-1", "Accept, User-Agent, *", "max-age=1;x=\"", "a\x00b", "a\rb", "a\r\n folded", "\xff\xfe", "\"",
+		"bytes */-1", "Accept, User-Agent, *", "max-age=1;x=\"", "a\r\n folded", "\xff\xfe", "\"",
 		"http://[::1", "/", "text/html;charset=", strings.Repeat("v", 2000)}
-	framings = []string{"Content-Length: %[1]d", "Content-Length: %[1]d", "", "Content-Length: 0",
-		"Content-Length: %[1]d\r\nContent-Length: %[1]d", "Content-Length: %[1]d\r\nContent-Length: 1",
-		"Content-Length: 999999", "Content-Length: -1", "Content-Length: +%[1]d", "Content-Length: %[1]d, %[1]d",
+	// Squid refuses most answers with one of the odd ones.
+	oddValues = []string{"a\x00b", "a\rb", "a\n", "x\r\nno colon", "x\r\n: no name", "x\r\nA b: space in a name"}
+	framings  = []string{"Content-Length: %[1]d", "Content-Length: %[1]d", "", "Content-Length: 0", "Content-Length: 999999",
+		"Content-Length: %[1]d\r\nContent-Length: %[1]d"}
+	oddFramings = []string{"Content-Length: %[1]d\r\nContent-Length: 1", "Content-Length: -1", "Content-Length: +%[1]d", "Content-Length: %[1]d, %[1]d",
 		"Content-Length: 9223372036854775807", "Content-Length: 18446744073709551616", "Content-Length:",
 		"Content-Length: %[1]d x", "Content-Length : %[1]d"}
-	chunkings = []string{"Transfer-Encoding: chunked", "Transfer-Encoding: chunked", "transfer-encoding:  CHUNKED ",
-		"Transfer-Encoding: gzip, chunked", "Transfer-Encoding: chunked, chunked", "Transfer-Encoding: identity",
+	chunkings    = []string{"Transfer-Encoding: chunked", "transfer-encoding:  CHUNKED "}
+	oddChunkings = []string{"Transfer-Encoding: gzip, chunked", "Transfer-Encoding: chunked, chunked", "Transfer-Encoding: identity",
 		"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", "Transfer-Encoding: x", "Transfer-Encoding:",
 		"Transfer-Encoding: chunked\r\nContent-Length: 3", "Content-Length: 3\r\nTransfer-Encoding: chunked"}
 	chunks = []string{"%[1]x\r\n%[2]s\r\n0\r\n\r\n", "%[1]x\r\n%[2]s\r\n0\r\n\r\n", "%[1]x \r\n%[2]s\r\n0\r\n\r\n",
@@ -163,6 +165,12 @@ var (
 func (a Answers) Bytes(n int) []byte {
 	r := rand.New(rand.NewPCG(a.Seed, uint64(n)))
 	pick := func(from []string) string { return from[r.IntN(len(from))] }
+	mostly := func(from, odd []string, one int) string {
+		if r.IntN(one) == 0 {
+			return pick(odd)
+		}
+		return pick(from)
+	}
 	noise := func(most int) string {
 		out := make([]byte, r.IntN(most))
 		for i := range out {
@@ -177,7 +185,7 @@ func (a Answers) Bytes(n int) []byte {
 			if r.IntN(2) == 0 {
 				name = pick(a.Names)
 			}
-			switch r.IntN(24) {
+			switch r.IntN(100) {
 			case 0:
 				name = strings.ToLower(name)
 			case 1:
@@ -185,7 +193,7 @@ func (a Answers) Bytes(n int) []byte {
 			case 2:
 				name = noise(20)
 			}
-			out.WriteString(name + ": " + pick(values) + "\r\n")
+			out.WriteString(name + ": " + mostly(values, oddValues, 100) + "\r\n")
 		}
 	}
 	for r.IntN(4) == 0 {
@@ -198,7 +206,7 @@ func (a Answers) Bytes(n int) []byte {
 		out.WriteString(noise(3000))
 	case 1: // nothing, or an interim answer alone
 	default:
-		out.WriteString(pick(versions) + " " + pick(statuses) + pick(reasons) + "\r\n")
+		out.WriteString(mostly(versions, oddVersions, 10) + " " + mostly(statuses, oddStatuses, 10) + pick(reasons) + "\r\n")
 		headers(12)
 		if r.IntN(20) == 0 {
 			for range r.IntN(80) {
@@ -208,8 +216,8 @@ func (a Answers) Bytes(n int) []byte {
 		body := strings.Repeat("b", r.IntN(2000))
 		framing := ""
 		if r.IntN(3) == 0 {
-			framing, body = pick(chunkings), fmt.Sprintf(pick(chunks), len(body), body)
-		} else if framing = pick(framings); strings.Contains(framing, "%") {
+			framing, body = mostly(chunkings, oddChunkings, 3), fmt.Sprintf(pick(chunks), len(body), body)
+		} else if framing = mostly(framings, oddFramings, 5); strings.Contains(framing, "%") {
 			framing = fmt.Sprintf(framing, len(body))
 		}
 		if framing != "" {
