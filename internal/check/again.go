@@ -15,8 +15,8 @@ import (
 	"strings"
 	"time"
 
-	"squidfleet/params"
 	"squidfleet/proxyimage"
+	"squidfleet/proxyimage/container"
 	"squidfleet/squid"
 	"squidfleet/stacks"
 )
@@ -54,9 +54,9 @@ func (a *Assembly) Again(ctx context.Context, o Options, dir string) (findings [
 			findings = impossible(problem)
 		}
 	}()
-	fleet := stacks.Fleet{Params: a.Params, Account: a.account, Region: a.region}
+	fleet := stacks.Input{Params: a.Params, Account: a.account, Region: a.region}
 	real := true
-	if a.Params.Credentials == params.CredentialsImage {
+	if a.Params.Credentials == container.CredentialsImage {
 		if fleet.Passwords, err = proxyimage.Passwords(a.Params, o.Environment); err != nil {
 			real = false
 			for _, user := range a.Params.Users {

@@ -5,8 +5,6 @@ import (
 	"regexp"
 	"strings"
 	"time"
-
-	"squidfleet/params"
 )
 
 // rolesReach compares what each role permits, and whom it trusts, with what its user needs.
@@ -97,7 +95,7 @@ func ownSecrets(a *Assembly) *Finding {
 	return each(task, func(a *Assembly, r *resource) *Finding {
 		secrets, wanted := pairs(r.value(box+"Secrets")), 0
 		for _, user := range a.Params.Users {
-			if a.Params.Credentials == params.CredentialsImage {
+			if a.Params.Credentials == "image" {
 				break
 			}
 			wanted++
@@ -106,7 +104,7 @@ func ownSecrets(a *Assembly) *Finding {
 				return r.wrong("Secrets: %s is the secret %q, want that of user %s", variable, got, user)
 			}
 		}
-		if a.Params.Digest == params.DigestFleet {
+		if a.Params.Digest == "fleet" {
 			wanted++
 			if got := described[secrets["SQUIDFLEET_DIGEST_KEYS"]]; got == "" || strings.Contains(got, " user ") {
 				return r.wrong("Secrets: SQUIDFLEET_DIGEST_KEYS is the secret %q, want one that is no password", got)

@@ -140,7 +140,7 @@ func synth(t *testing.T, dir string, changes context, staged func(string) error)
 	if err != nil {
 		t.Fatal(err)
 	}
-	fleet := stacks.Fleet{Params: p, Account: account, Region: region, Staged: staged}
+	fleet := stacks.Input{Params: p, Account: account, Region: region, Staged: staged}
 	if p.StackName == "China" {
 		fleet.Region = china
 	}

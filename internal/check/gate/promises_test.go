@@ -70,10 +70,10 @@ func TestParametersOfAllKinds(t *testing.T) {
 			changes["vpcCidr"] = "10.0.0.0/16"
 		}
 		p, err := params.Parse(settings(t, changes))
-		if err != nil || p.Credentials == params.CredentialsImage && !slices.Equal(p.Users, []string{"alice", "bob"}) && made%4 > 0 {
+		if err != nil || p.Credentials == "image" && !slices.Equal(p.Users, []string{"alice", "bob"}) && made%4 > 0 {
 			continue
 		}
-		if p.Credentials == params.CredentialsImage {
+		if p.Credentials == "image" {
 			changes["users"] = "alice,bob"
 		}
 		dir := filepath.Join(parent, strconv.Itoa(made))
