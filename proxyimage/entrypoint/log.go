@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// egressField is the member that a line of the access log gets, ready to be copied: "egress":"203.0.113.9", with the comma.
+// egressField is the member that a line of the access log gets, ready to be copied:
+// "egress":"203.0.113.9", with the comma.
 type egressField struct{ text atomic.Pointer[[]byte] }
 
 // unknownEgress stands for an address that nobody has told yet.
@@ -27,13 +28,16 @@ func (f *egressField) set(address string) {
 }
 
 const (
-	// longestLine is beyond what Squid writes: it cuts lines at 8 KiB. What is longer is copied in pieces of this size, each as a line.
+	// longestLine is beyond what Squid writes: it cuts lines at 8 KiB. What is longer is copied in
+	// pieces of this size, each as a line.
 	longestLine = 64 << 10
-	// logPause lets lines gather after a read: being woken for each line costs a busy Squid a third of its throughput on two cores. The pipe holds more lines than Squid writes in this time.
+	// logPause lets lines gather after a read: being woken for each line costs a busy Squid a third of
+	// its throughput on two cores. The pipe holds more lines than Squid writes in this time.
 	logPause = 2 * time.Millisecond
 )
 
-// copyLines copies source line by line through a function that appends what a line becomes, with its end, to out. A last line without an end is one, too.
+// copyLines copies source line by line through a function that appends what a line becomes, with its
+// end, to out. A last line without an end is one, too.
 func copyLines(destination io.Writer, source io.Reader, become func(out, line []byte) []byte) error {
 	in := make([]byte, longestLine)
 	out := make([]byte, 0, 2*longestLine)
@@ -72,7 +76,8 @@ func copyLines(destination io.Writer, source io.Reader, become func(out, line []
 	}
 }
 
-// messagePrefix begins each line of Squid's own messages, so that none can pass for one of the access log: Squid puts bytes that clients sent into its messages, line ends included.
+// messagePrefix begins each line of Squid's own messages, so that none can pass for one of the access
+// log: Squid puts bytes that clients sent into its messages, line ends included.
 const messagePrefix = "squid: "
 
 // message appends a message of Squid's with whatever is not printable ASCII escaped.
@@ -88,30 +93,64 @@ func message(out, line []byte) []byte {
 	return append(out, '\n')
 }
 
-// The beginning of each line of the access log, and the member whose value may tell more than it should: see squid/log.go.
+// The beginnings of each line of the access log and of members that are read here: see squid/log.go.
+// Every string in a line is escaped, so that none of these can stand inside one.
 var (
 	accessBegin = []byte(`{"`)
+	timeBegin   = []byte(`"time":"`)
+	userBegin   = []byte(`,"user":"`)
+	authBegin   = []byte(`,"auth":"`)
 	urlBegin    = []byte(`,"url":"`)
+	statusBegin = []byte(`,"status":`)
+	resultBegin = []byte(`,"result":"`)
 )
 
-// access returns what a line of the access log becomes: the egress address is its first member, and its URL tells nothing that may be a secret. Every string in the line is escaped, so the first
-// quotation mark behind the URL's begin is its end.
-func access(egress *egressField) func(out, line []byte) []byte {
-	return func(out, line []byte) []byte {
-		if !bytes.HasPrefix(line, accessBegin) { // Squid writes nothing else there
-			return message(out, line)
-		}
-		out = append(append(out, '{'), *egress.text.Load()...)
-		line = line[1:]
-		if before, rest, found := bytes.Cut(line, urlBegin); found {
-			out = append(append(out, before...), urlBegin...)
-			end := bytes.IndexByte(rest, '"')
-			if end < 0 {
-				end = len(rest)
-			}
-			out = appendPublic(out, rest[:end])
-			line = rest[end:]
-		}
-		return append(append(out, line...), '\n')
+// member returns the value behind a member's beginning, up to a byte that ends it; nil if the line has
+// no such member.
+func member(line, begin []byte, end byte) []byte {
+	_, rest, _ := bytes.Cut(line, begin)
+	if i := bytes.IndexByte(rest, end); i >= 0 {
+		rest = rest[:i]
 	}
+	return rest
+}
+
+// accessLog turns what Squid writes into the access log.
+type accessLog struct {
+	egress  *egressField
+	refused refusals
+}
+
+// become appends what a line becomes: the egress address is its first member, and its URL tells
+// nothing that may be a secret. A refusal beyond the bound becomes nothing, or a count.
+func (l *accessLog) become(out, line []byte) []byte {
+	if !bytes.HasPrefix(line, accessBegin) { // Squid writes nothing else there
+		return message(out, line)
+	}
+	if l.refused.suppress(line) {
+		return out
+	}
+	out = append(append(out, '{'), *l.egress.text.Load()...)
+	line = line[1:]
+	if before, rest, found := bytes.Cut(line, urlBegin); found {
+		out = append(append(out, before...), urlBegin...)
+		end := bytes.IndexByte(rest, '"')
+		if end < 0 {
+			end = len(rest)
+		}
+		out = appendPublic(out, rest[:end])
+		line = rest[end:]
+	}
+	return append(append(out, line...), '\n')
+}
+
+// copyAccessLog copies the access log, and counts what it leaves out. The destination takes lines from
+// two goroutines, as a file does.
+func copyAccessLog(destination io.Writer, source io.Reader, egress *egressField) error {
+	log := &accessLog{egress: egress}
+	log.refused.count = func(rest []byte) {
+		destination.Write(append(append([]byte{'{'}, *egress.text.Load()...), rest...)) // an error shows at the next line
+	}
+	defer log.refused.close()
+	return copyLines(destination, source, log.become)
 }

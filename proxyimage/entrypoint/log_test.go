@@ -11,19 +11,22 @@ import (
 
 const field = `"egress":"203.0.113.9",`
 
-func known() *egressField {
+// accessLines is what becomes of a line of the access log, with an address that is known.
+func accessLines() func(out, line []byte) []byte {
 	f := newEgressField()
 	f.set("203.0.113.9")
-	return f
+	return (&accessLog{egress: f}).become
 }
 
 func TestAccessLines(t *testing.T) {
-	become := access(known())
+	become := accessLines()
 	for _, c := range []struct{ in, want string }{
-		{`{"time":"x","url":"http://example.com/a","status":200}`, `{` + field + `"time":"x","url":"http://example.com/a","status":200}`},
-		{`{"time":"x","url":"ftp://u:p@example.com/a","userAgent":"http://u:p@x"}`, `{` + field + `"time":"x","url":"ftp://example.com/a","userAgent":"http://u:p@x"}`},
+		{`{"time":"x","url":"http://example.com/a","status":200}`,
+			`{` + field + `"time":"x","url":"http://example.com/a","status":200}`},
+		{`{"time":"x","url":"ftp://u:p@example.com/a","userAgent":"http://u:p@x"}`,
+			`{` + field + `"time":"x","url":"withheld","userAgent":"http://u:p@x"}`},
 		{`{"time":"x"}`, `{` + field + `"time":"x"}`},
-		{`{"time":"x","url":"http://u:p@cut`, `{` + field + `"time":"x","url":"http://cut`},
+		{`{"time":"x","url":"http://u:p@cut`, `{` + field + `"time":"x","url":"withheld`},
 		{``, `squid: `},
 		{`{}`, `squid: {}`},
 		{` {"time":"x"}`, `squid:  {"time":"x"}`},
@@ -46,83 +49,41 @@ func TestMessagesAreOneLineOfPrintableASCII(t *testing.T) {
 	}
 }
 
-func TestPublicPartOfAURL(t *testing.T) {
-	for in, want := range map[string]string{
-		"-":                                    "-",
-		"http://example.com/":                  "http://example.com/",
-		"http://example.com/a?":                "http://example.com/a?",
-		"http://example.com/a?secret":          "http://example.com/a?",
-		"http://example.com/a%23secret":        "http://example.com/a",
-		"http://example.com/a%23b?secret":      "http://example.com/a",
-		"http://example.com/a?b%23secret":      "http://example.com/a?",
-		"http://user:secret@example.com/@path": "http://example.com/@path",
-		"http://user:se@cret@example.com":      "http://example.com",
-		"http://user:secret@a..b/":             "http://a..b/",
-		"http://user:secret@":                  "http://",
-		"http:///user:secret@example.com/":     "http:///example.com/",
-		"http:%5C%5Cuser:secret@host%5Cpath":   "http:%5C%5Chost%5Cpath",
-		"http:user:secret@host/":               "host/",
-		"foo://user:secret@host/p?secret":      "foo://host/p?",
-		"urn:x?secret":                         "urn:x?",
-		"//user:secret@host/":                  "//user:secret@host/", // no scheme: a path, and nobody's user information
-		"/path/with@sign?secret":               "/path/with@sign?",
-		"origin.example:443":                   "origin.example:443",
-		"[2606:2800::1]:443":                   "[2606:2800::1]:443",
-		"user:secret@origin.example:443":       "origin.example:443",
-		"origin.example:443/path?secret":       "origin.example:443/path?",
-		"origin.example:443%23secret":          "origin.example:443",
-	} {
-		if got := string(appendPublic(nil, []byte(in))); got != want {
-			t.Errorf("%q: %q, want %q", in, got, want)
-		}
-	}
-}
-
-// Whatever the URL, nothing of a query or of a fragment is left, and nothing is added.
-func FuzzPublicPartOfAURL(f *testing.F) {
-	f.Add("http://user:secret@host/path?query%23fragment")
-	f.Add("http:%5C%5Ca@b%5Cc@d?")
-	f.Fuzz(func(t *testing.T, url string) {
-		got := string(appendPublic(nil, []byte(url)))
-		if strings.Contains(got, "%23") || strings.Contains(strings.TrimSuffix(got, "?"), "?") {
-			t.Errorf("%q: %q", url, got)
-		}
-		for cut := range len(got) + 1 {
-			if strings.HasPrefix(url, got[:cut]) && strings.Contains(url[cut:], got[cut:]) {
-				return
-			}
-		}
-		t.Errorf("%q: %q is not what was in front of something cut out and what was behind it", url, got)
-	})
-}
-
 func TestLinesTakeNoMemory(t *testing.T) {
-	line := []byte(`{"time":"2026-01-02T03:04:05","client":"198.51.100.7","url":"http://user:secret@example.com/?x","status":200}`)
-	out := make([]byte, 0, 2*len(line))
-	become := access(known())
-	if n := testing.AllocsPerRun(10, func() { out = become(out[:0], line) }); n != 0 {
-		t.Errorf("%v allocations a line", n)
+	for _, line := range []string{
+		`{"time":"2026-01-02T03:04:05","client":"198.51.100.7","url":"http://example.com/?x","status":200}`,
+		`{"time":"2026-01-02T03:04:05","user":"-","auth":"no-credentials","status":407,"result":"TCP_DENIED"}`,
+	} {
+		in, out := []byte(line), make([]byte, 0, 2*len(line))
+		become := accessLines()
+		if n := testing.AllocsPerRun(10, func() { out = become(out[:0], in) }); n != 0 {
+			t.Errorf("%v allocations for %s", n, line)
+		}
 	}
 }
 
 func BenchmarkAccessLine(b *testing.B) {
-	line := []byte(`{"time":"2026-01-02T03:04:05","durationMs":12,"client":"198.51.100.7","user":"alice","method":"GET","url":"http://example.com/","status":200}`)
+	line := []byte(`{"time":"2026-01-02T03:04:05","durationMs":12,"client":"198.51.100.7","user":"alice","method":"GET",` +
+		`"url":"http://example.com/","status":200,"result":"TCP_MISS"}`)
 	out := make([]byte, 0, 2*len(line))
 	b.SetBytes(int64(len(line)))
-	become := access(known())
+	become := accessLines()
 	for b.Loop() {
 		out = become(out[:0], line)
 	}
 }
 
-// Lines longer than Squid writes, in reads of every size, a last one without an end, and the address changing on the way.
+// Lines longer than Squid writes, in reads of every size, a last one without an end, and the address
+// changing on the way.
 func TestCopyLines(t *testing.T) {
 	long := `{"time":"x","userAgent":"` + strings.Repeat("a", longestLine/2) + `"}`
 	for name, source := range map[string]func(io.Reader) io.Reader{
-		"whole": func(r io.Reader) io.Reader { return r }, "halves": iotest.HalfReader, "end with data": iotest.DataErrReader,
+		"whole":         func(r io.Reader) io.Reader { return r },
+		"halves":        iotest.HalfReader,
+		"end with data": iotest.DataErrReader,
 	} {
 		var got bytes.Buffer
-		if err := copyLines(&got, source(strings.NewReader(long+"\n"+long)), access(known())); err != nil {
+		if err := copyLines(&got, source(strings.NewReader(long+"\n"+long)), accessLines()); err != nil {
 			t.Fatal(err)
 		}
 		if want := strings.Repeat("{"+field+long[1:]+"\n", 2); got.String() != want {
@@ -142,7 +103,7 @@ func TestCopyLines(t *testing.T) {
 	read, write := io.Pipe()
 	got.Reset()
 	done := make(chan error)
-	go func() { done <- copyLines(&got, read, access(egress)) }()
+	go func() { done <- copyAccessLog(&got, read, egress) }()
 	io.WriteString(write, `{"time":1}`+"\n")
 	io.WriteString(write, "") // returns when the first one is copied
 	egress.set("2001:db8::9")

@@ -54,9 +54,11 @@
 // Squid's access log, one JSON object a line, goes to stdout. Each line gets a first member
 // "egress": the proxy's public address, as SQUIDFLEET_EGRESS_URL answers, or "-" while it is
 // unknown. The address is asked for in the background, a few times; Squid does not wait for it.
-// The member "url" loses user information, query and fragment where Squid has left them. Squid's
-// messages go to stderr behind "squid: ", with all but printable ASCII escaped, because they may
-// hold clients' bytes. This program's own messages follow "entrypoint: ".
+// The member "url" is http or https with host, port and path, or a host and a port, or
+// "withheld". Of refusals without right credentials 100 a second and kind are written; a line
+// with the member "suppressed" counts the others. Squid's messages go to stderr behind "squid: ",
+// with all but printable ASCII escaped, because they may hold clients' bytes. This program's own
+// messages follow "entrypoint: ".
 //
 // # Signals
 //

@@ -81,9 +81,7 @@ func runSquid(s settings, signals <-chan os.Signal) (int, error) {
 		return exitFailure, err
 	}
 	egress := newEgressField()
-	stdout.begin("access log", func(source io.Reader) error {
-		return copyLines(os.Stdout, source, access(egress))
-	})
+	stdout.begin("access log", func(source io.Reader) error { return copyAccessLog(os.Stdout, source, egress) })
 	stderr.begin("messages", func(source io.Reader) error { return copyLines(os.Stderr, source, message) })
 	if s.egressURL != "" {
 		go func() {

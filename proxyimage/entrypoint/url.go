@@ -2,54 +2,107 @@ package main
 
 import "bytes"
 
-// appendPublic appends a URL of the access log without user information, query and fragment. Squid strips them from what it understands to be a URL; what it does not understand it logs as it came: other schemes, a host that is
-// none, a CONNECT to something else than host and port. The text is URL-escaped: # and \ stand in it as %23 and %5C.
+// withheld stands in the log for a URL that is not written there. It is no URL, and no host and port.
+const withheld = "withheld"
+
+// maxHost is longer than any name in DNS. What is longer may be user information that Squid has cut
+// before its end.
+const maxHost = 255
+
+// appendPublic appends a URL of the access log without its query and fragment. It knows what may be
+// written, not what may not: http:// or https://, a host, perhaps a port, perhaps a path; or a host and
+// a port (CONNECT's). Anything else may hold user information, or a secret in a place that nobody has
+// thought of, and is withheld as a whole. So is a URL with user information that Squid understands.
+//
+// The text is URL-escaped, perhaps twice, because Squid escapes some of it before it writes the log.
 func appendPublic(out, url []byte) []byte {
-	end := len(url)
-	if i := bytes.IndexByte(url, '?'); i >= 0 {
-		end = i + 1 // Squid leaves the mark of a query, too
+	if len(url) == 1 && url[0] == '-' { // nothing
+		return append(out, url...)
 	}
-	if i := bytes.Index(url[:end], fragment); i >= 0 {
-		end = i
+	rest, isURL := bytes.CutPrefix(url, httpBegin)
+	if !isURL {
+		rest, isURL = bytes.CutPrefix(url, httpsBegin)
 	}
-	url = url[:end]
-	host := 0
-	if i := bytes.IndexByte(url, ':'); i >= 0 {
-		host = i + 1 + slashes(url[i+1:])
-		if host == i+1 {
-			host = 0 // no scheme: host and port, or something like it
+	rest, ok := afterHost(rest)
+	if !ok {
+		return append(out, withheld...)
+	}
+	if !isURL {
+		if rest, ok = afterPort(rest); !ok || len(rest) > 0 {
+			return append(out, withheld...)
+		}
+		return append(out, url...)
+	}
+	if len(rest) > 0 && rest[0] == ':' {
+		if rest, ok = afterPort(rest); !ok {
+			return append(out, withheld...)
 		}
 	}
-	authority := len(url)
-	for _, delimiter := range [][]byte{slash, backslash, query} {
-		if i := bytes.Index(url[host:authority], delimiter); i >= 0 {
-			authority = host + i
+	end := pathEnd(rest)
+	if end > 0 && rest[0] != '/' {
+		return append(out, withheld...)
+	}
+	if end < len(rest) && rest[end] == '?' {
+		end++ // the mark alone says that there was a query
+	}
+	return append(out, url[:len(url)-len(rest)+end]...)
+}
+
+var httpBegin, httpsBegin = []byte("http://"), []byte("https://")
+
+// afterHost returns what follows a name or an address at the text's begin; false if there is neither.
+func afterHost(text []byte) (rest []byte, ok bool) {
+	isAddress, n := bytes.HasPrefix(text, openingBracket), 0
+	if isAddress {
+		text = text[len(openingBracket):]
+	}
+	for n < len(text) && (isNameByte(text[n]) || isAddress && text[n] == ':') {
+		n++
+	}
+	rest, ok = text[n:], 0 < n && n <= maxHost
+	if ok && isAddress {
+		rest, ok = bytes.CutPrefix(rest, closingBracket)
+	}
+	return rest, ok
+}
+
+// afterPort returns what follows a colon and up to five digits at the text's begin.
+func afterPort(text []byte) (rest []byte, ok bool) {
+	n := 1
+	for n < len(text) && '0' <= text[n] && text[n] <= '9' {
+		n++
+	}
+	if len(text) == 0 || text[0] != ':' || n == 1 || n > 6 {
+		return nil, false
+	}
+	return text[n:], true
+}
+
+// pathEnd is where a query or a fragment begins: at ? or #, however often they are escaped.
+func pathEnd(text []byte) int {
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '?', '#':
+			return i
+		case '%':
+			code := text[i+1:]
+			for bytes.HasPrefix(code, escapedPercent) {
+				code = code[len(escapedPercent):]
+			}
+			if len(code) >= 2 && (code[0] == '2' && code[1] == '3' || code[0] == '3' && code[1]|0x20 == 'f') {
+				return i
+			}
 		}
 	}
-	if i := bytes.LastIndexByte(url[host:authority], '@'); i >= 0 {
-		out = append(out, url[:host]...)
-		url = url[host+i+1:]
-	}
-	return append(out, url...)
+	return len(text)
 }
 
 var (
-	fragment  = []byte("%23")
-	slash     = []byte("/")
-	backslash = []byte("%5C")
-	query     = []byte("?")
+	openingBracket = []byte("%5B") // of an IPv6 address
+	closingBracket = []byte("%5D")
+	escapedPercent = []byte("25")
 )
 
-// slashes counts the bytes that separate a scheme from a host, however many there are and whichever way they lean.
-func slashes(text []byte) (n int) {
-	for {
-		switch {
-		case bytes.HasPrefix(text[n:], slash):
-			n++
-		case bytes.HasPrefix(text[n:], backslash):
-			n += len(backslash)
-		default:
-			return n
-		}
-	}
+func isNameByte(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z' || c == '.' || c == '-' || c == '_'
 }
