@@ -1,12 +1,14 @@
 package integration
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -35,7 +37,8 @@ type entry struct {
 	Egress          string `json:"egress"`
 }
 
-// parse reads a line as strictly as JSON can be read: valid UTF-8, no unknown member, none missing, nothing behind the object.
+// parse reads a line as strictly as JSON can be read: valid UTF-8, no unknown member, none missing,
+// nothing behind the object.
 func parse(line string) (entry, error) {
 	var e entry
 	decoder := json.NewDecoder(strings.NewReader(line))
@@ -84,33 +87,50 @@ func logProblems(w *world, task *rig.Task) (problems []string) {
 	}
 
 	// What leaves no line: a connection without a request.
-	for _, silent := range []rig.Client{c, {Task: task.Addr, From: loadBalancer, Header: rig.LocalHeader()}, {Task: task.Addr, From: loadBalancer}} {
+	for _, silent := range []rig.Client{
+		c,
+		{Task: task.Addr, From: loadBalancer, Header: rig.LocalHeader()},
+		{Task: task.Addr, From: loadBalancer},
+	} {
 		if conn, err := silent.Dial(); err == nil {
 			conn.Close()
 		}
 	}
+	unproved := func(method, url string) entry {
+		return entry{User: "-", Method: method, URL: url, Status: 407, Result: "TCP_DENIED",
+			Error: "ERR_CACHE_ACCESS_DENIED", Destination: "-"}
+	}
+	of := func(e entry, user string) entry { e.User = user; return e }
 	requests := []struct {
 		who            rig.Client
 		method, target string
 		want           []entry
 	}{
-		{nobody, "GET", "http://origin.example/a?" + secret, []entry{{User: "-", Method: "GET", URL: "http://origin.example/a?", Status: 407, Result: "TCP_DENIED", Error: "ERR_CACHE_ACCESS_DENIED", Destination: "-"}}},
+		{nobody, "GET", "http://origin.example/a?" + secret, []entry{unproved("GET", "http://origin.example/a?")}},
 		{mistaken, "GET", "http://origin.example/b?" + secret, []entry{
-			{User: "-", Method: "GET", URL: "http://origin.example/b?", Status: 407, Result: "TCP_DENIED", Error: "ERR_CACHE_ACCESS_DENIED", Destination: "-"},
-			{User: "alice", Method: "GET", URL: "http://origin.example/b?", Status: 407, Result: "TCP_DENIED", Error: "ERR_CACHE_ACCESS_DENIED", Destination: "-"}}},
+			unproved("GET", "http://origin.example/b?"),
+			of(unproved("GET", "http://origin.example/b?"), "alice")}},
 		{c, "GET", "http://origin.example/c?" + secret, []entry{
-			{User: "-", Method: "GET", URL: "http://origin.example/c?", Status: 407, Result: "TCP_DENIED", Error: "ERR_CACHE_ACCESS_DENIED", Destination: "-"},
-			{User: "alice", Method: "GET", URL: "http://origin.example/c?", Status: 200, Result: "TCP_MISS", Error: "-", Destination: publicIPv4.String()}}},
+			unproved("GET", "http://origin.example/c?"),
+			{User: "alice", Method: "GET", URL: "http://origin.example/c?", Status: 200, Result: "TCP_MISS",
+				Error: "-", Destination: publicIPv4.String()}}},
 		{c, "CONNECT", "10.9.8.7:443", []entry{
-			{User: "-", Method: "CONNECT", URL: "10.9.8.7:443", Status: 407, Result: "TCP_DENIED", Error: "ERR_CACHE_ACCESS_DENIED", Destination: "-"},
-			{User: "alice", Method: "CONNECT", URL: "10.9.8.7:443", Status: 403, Result: "TCP_DENIED", Error: "ERR_ACCESS_DENIED", Destination: "-"}}},
+			unproved("CONNECT", "10.9.8.7:443"),
+			{User: "alice", Method: "CONNECT", URL: "10.9.8.7:443", Status: 403, Result: "TCP_DENIED",
+				Error: "ERR_ACCESS_DENIED", Destination: "-"}}},
+		{c, "CONNECT", "[2001:db8::1]:443", []entry{
+			unproved("CONNECT", "%5B2001:db8::1%5D:443"),
+			{User: "alice", Method: "CONNECT", URL: "%5B2001:db8::1%5D:443", Status: 403, Result: "TCP_DENIED",
+				Error: "ERR_ACCESS_DENIED", Destination: "-"}}},
 		{c, "GET", "http://nowhere.example/", []entry{
-			{User: "-", Method: "GET", URL: "http://nowhere.example/", Status: 407, Result: "TCP_DENIED", Error: "ERR_CACHE_ACCESS_DENIED", Destination: "-"},
-			{User: "alice", Method: "GET", URL: "http://nowhere.example/", Status: 503, Result: "TCP_DENIED", Error: "ERR_DNS_FAIL", Destination: "-"}}},
+			unproved("GET", "http://nowhere.example/"),
+			{User: "alice", Method: "GET", URL: "http://nowhere.example/", Status: 503, Result: "TCP_DENIED",
+				Error: "ERR_DNS_FAIL", Destination: "-"}}},
 	}
 	var want []entry
 	for _, r := range requests {
-		if _, err := r.who.Request(r.method, r.target, "User-Agent: agent \"with\" \\quotes\\ and \xff\xfe"); err != nil {
+		agent := "User-Agent: agent \"with\" \\quotes\\ and \xff\xfe"
+		if _, err := r.who.Request(r.method, r.target, agent); err != nil {
 			wrong("%s %s: %v", r.method, r.target, err)
 		}
 		want = append(want, r.want...)
@@ -129,7 +149,8 @@ func logProblems(w *world, task *rig.Task) (problems []string) {
 			wrong("%v: %s", err, line)
 			continue
 		}
-		if e.Client != insider.String() || e.BytesFromClient == 0 || e.BytesToClient == 0 || e.Egress == "" || !strings.HasPrefix(e.UserAgent, "agent%20%22with%22") {
+		if e.Client != insider.String() || e.Egress == "" || e.BytesFromClient == 0 || e.BytesToClient == 0 ||
+			!strings.HasPrefix(e.UserAgent, "agent%20%22with%22") {
 			wrong("%s", line)
 		}
 		if _, err := time.Parse("2006-01-02T15:04:05.000-0700", e.Time); err != nil {
@@ -140,7 +161,8 @@ func logProblems(w *world, task *rig.Task) (problems []string) {
 				wrong("%q is in the log: %s", leak, line)
 			}
 		}
-		e.Time, e.Client, e.Egress, e.UserAgent, e.ErrorDetail, e.DurationMs, e.BytesFromClient, e.BytesToClient = "", "", "", "", "", 0, 0, 0
+		e.Time, e.Client, e.Egress, e.UserAgent, e.ErrorDetail = "", "", "", "", ""
+		e.DurationMs, e.BytesFromClient, e.BytesToClient = 0, 0, 0
 		// Where a rule names status and page, Squid writes both.
 		e.Error = strings.TrimPrefix(strings.TrimPrefix(e.Error, "407:"), "503:")
 		// Squid knows whom a wrong password is said to belong to; the fleet's helper says what is wrong.
@@ -153,7 +175,8 @@ func logProblems(w *world, task *rig.Task) (problems []string) {
 	if !slices.Equal(got, want) {
 		for i := range max(len(got), len(want)) {
 			if i >= len(got) || i >= len(want) || got[i] != want[i] {
-				wrong("from line %d on the log holds %+v instead of %+v", i+1, got[min(i, len(got)):], want[min(i, len(want)):])
+				wrong("from line %d on the log holds %+v instead of %+v",
+					i+1, got[min(i, len(got)):], want[min(i, len(want)):])
 				break
 			}
 		}
@@ -191,17 +214,101 @@ func TestATunnelsBytesAreInTheLog(t *testing.T) {
 	}
 }
 
-// Whatever bytes a client sends, the log stays one JSON object a line. The bytes are random, but the same in each run.
+// suppressed reads a line that counts refusals which were not written.
+func suppressed(line string) (n int) {
+	var count struct {
+		Egress, Time, User, Auth string
+		Status, Suppressed       int
+	}
+	decoder := json.NewDecoder(strings.NewReader(line))
+	decoder.DisallowUnknownFields()
+	if decoder.Decode(&count) != nil || decoder.More() {
+		return 0
+	}
+	return count.Suppressed
+}
+
+// Challenges are free. A flood of them fills no log, hides nobody who guesses, and drops no line of a
+// user's; and each of them is counted.
+func TestAFloodOfRefusalsLeavesTheOtherLines(t *testing.T) {
+	newWorld(t)
+	task := rig.StartTask(t, options(nil))
+	c := client(task)
+	const challenges, requests, guesses = 3000, 200, 3
+	conn := dial(t, c, "")
+	reader := bufio.NewReader(conn)
+	for i := range challenges {
+		if _, err := io.WriteString(conn, "GET http://flood.example/ HTTP/1.1\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.ReadResponse(reader, nil)
+		if err != nil || response.StatusCode != 407 {
+			t.Fatalf("%+v, %v", response, err)
+		}
+		io.Copy(io.Discard, response.Body)
+		if i%(challenges/requests) == 0 { // challenged first, and forbidden then
+			if response, err := c.Request("GET", "http://10.9.8.7/"); err != nil || response.StatusCode != 403 {
+				t.Fatalf("%+v, %v", response, err)
+			}
+		}
+		if i%(challenges/guesses) == 500 {
+			guesser := c
+			guesser.Header, guesser.Password = elsewhere(), "wrong password"
+			response, err := guesser.Request("GET", "http://guess.example/")
+			if err != nil || response.StatusCode != 407 {
+				t.Fatalf("%+v, %v", response, err)
+			}
+		}
+	}
+	conn.Close()
+	task.Stop(t) // which has it count what is left
+	written, counted, ofAlice, ofGuesser := 0, 0, 0, 0
+	for _, line := range task.Log() {
+		e, err := parse(line)
+		n := suppressed(line)
+		counted += n
+		switch {
+		case n > 0:
+		case err != nil:
+			t.Fatalf("%v: %s", err, line)
+		case e.Status == 403 && e.User == "alice":
+			ofAlice++
+		case e.Auth == "wrong-password":
+			ofGuesser++
+		case e.Auth == "no-credentials":
+			written++
+		default:
+			t.Fatalf("whose is it? %s", line)
+		}
+	}
+	t.Logf("%d challenges written, %d counted", written, counted)
+	if written+counted != challenges+requests+guesses || counted < challenges/4 {
+		t.Errorf("%d challenges written and %d counted, of %d", written, counted, challenges+requests+guesses)
+	}
+	if ofAlice != requests || ofGuesser != guesses {
+		t.Errorf("%d lines of %d requests, %d of %d guesses", ofAlice, requests, ofGuesser, guesses)
+	}
+}
+
+// Whatever bytes a client sends, the log stays one JSON object a line. The bytes are random, but the
+// same in each run.
 func TestNothingAClientSendsBreaksTheLog(t *testing.T) {
 	w := newWorld(t)
 	_ = w
 	task := rig.StartTask(t, options(nil))
 	random := rand.New(rand.NewPCG(1, 2))
-	pieces := []string{"GET ", "CONNECT ", "POST ", "http://", "origin.example", "/", "?", "#", " HTTP/1.1", " HTTP/1.0", " HTTP/0.9", "\r\n", "\n", "\r", "\x00", "\"", "\\", "\\u0000", "}", "{", "\n{\"x\":1}\n",
-		"User-Agent: ", "Host: ", "Proxy-Authorization: Digest ", "username=\"a\\\"b\"", "Digest username=\"alice\", realm=\"squidfleet\", nonce=\"x\", uri=\"/\", response=\"y\"", "Content-Length: 5", "Transfer-Encoding: chunked",
-		"\xff\xfe", "\xed\xa0\x80", "\u2028", "ünï", "%00", "%22", "%0a", "%", "\t", "\x1b[31m", "\x7f", strings.Repeat("A", 9000), "<script>", "${service_name}", "%>a", "%{User-Agent}>h"}
+	pieces := []string{"GET ", "CONNECT ", "POST ", "http://", "origin.example", "/", "?", "#",
+		" HTTP/1.1", " HTTP/1.0", " HTTP/0.9", "\r\n", "\n", "\r", "\x00", "\"", "\\", "\\u0000",
+		"}", "{", "\n{\"x\":1}\n",
+		"User-Agent: ", "Host: ", "Proxy-Authorization: Digest ", "username=\"a\\\"b\"",
+		"Digest username=\"alice\", realm=\"squidfleet\", nonce=\"x\", uri=\"/\", response=\"y\"",
+		"Content-Length: 5", "Transfer-Encoding: chunked",
+		"\xff\xfe", "\xed\xa0\x80", "\u2028", "ünï", "%00", "%22", "%0a", "%", "\t", "\x1b[31m", "\x7f",
+		strings.Repeat("A", 9000), "<script>", "${service_name}", "%>a", "%{User-Agent}>h"}
 	authorization := func(method, target string) string {
-		challenge, err := rig.Client{Task: task.Addr, From: loadBalancer, Header: rig.ProxyHeader(insider)}.Request(method, "http://origin.example/")
+		nobody := client(task)
+		nobody.User = ""
+		challenge, err := nobody.Request(method, "http://origin.example/")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -247,22 +354,31 @@ func TestNothingAClientSendsBreaksTheLog(t *testing.T) {
 		for j := range noise {
 			noise[j] = byte(random.IntN(256))
 		}
-		noise = slices.DeleteFunc(noise, func(b byte) bool { return b < ' ' || b == 0x7f }) // which the origin would refuse
+		// The origin would refuse some.
+		noise = slices.DeleteFunc(noise, func(b byte) bool { return b < ' ' || b == 0x7f })
 		target := "http://origin.example/" + fmt.Sprint(i)
-		send("GET "+target+" HTTP/1.1\r\nHost: origin.example\r\nConnection: close\r\n"+authorization("GET", target)+"\r\nUser-Agent: "+string(noise)+"\r\nX: "+string(noise)+"\r\n\r\n", false)
+		send("GET "+target+" HTTP/1.1\r\nHost: origin.example\r\nConnection: close\r\n"+authorization("GET", target)+
+			"\r\nUser-Agent: "+string(noise)+"\r\nX: "+string(noise)+"\r\n\r\n", false)
 	}
-	task.WaitForLog(t, "the last request's", func(line string) bool { return strings.Contains(line, "origin.example/299") })
+	task.WaitForLog(t, "the last request's", func(line string) bool {
+		return strings.Contains(line, "origin.example/299") && strings.Contains(line, `"status":200`)
+	})
+	task.Stop(t) // which has it count the refusals that were not written
 	lines := task.Log()
-	if len(lines) < 1000 {
-		t.Errorf("only %d lines", len(lines))
-	}
-	statuses := map[int]int{}
+	statuses, counted := map[int]int{}, 0
 	for i, line := range lines {
+		if n := suppressed(line); n > 0 {
+			counted += n
+			continue
+		}
 		e, err := parse(line)
 		if err != nil {
 			t.Errorf("line %d: %v: %.300q", i+1, err, line)
 		}
 		statuses[e.Status]++
+	}
+	if len(lines)+counted < 1000 {
+		t.Errorf("only %d lines and %d not written", len(lines), counted)
 	}
 	if statuses[200] < 250 || statuses[400] == 0 || statuses[407] == 0 {
 		t.Errorf("the requests did not get far enough: %v", statuses)

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -15,10 +16,16 @@ func secretProblems(w *world, task *rig.Task) (problems []string) {
 	if err := client(task).SendHostile(); err != nil {
 		return []string{err.Error()}
 	}
-	// Somebody with a password gets further: to an origin that talks nonsense, and with headers that look like a loop.
-	for _, headers := range [][]string{nil, {"Via: 1.1 proxy.invalid (squid/5.7), 1.1 proxy.invalid (squid)", "Cookie: " + rig.HostileSecret}, {"Max-Forwards: 0"}} {
+	// Somebody with a password gets further: to an origin that talks nonsense, and with headers that
+	// look like a loop.
+	for _, headers := range [][]string{
+		nil,
+		{"Via: 1.1 proxy.invalid (squid/5.7), 1.1 proxy.invalid (squid)", "Cookie: " + rig.HostileSecret},
+		{"Max-Forwards: 0"},
+	} {
 		for _, host := range []string{"garbage.example", "closing.example", "origin.example"} {
-			if _, err := client(task).Request("GET", "http://"+host+"/?"+rig.HostileSecret, headers...); err != nil {
+			url := "http://" + host + "/?" + rig.HostileSecret
+			if _, err := client(task).Request("GET", url, headers...); err != nil {
 				problems = append(problems, err.Error())
 			}
 		}
@@ -28,7 +35,9 @@ func secretProblems(w *world, task *rig.Task) (problems []string) {
 		problems = append(problems, err.Error())
 	}
 	for range 200 {
-		if slices.ContainsFunc(task.Log(), func(line string) bool { return strings.Contains(line, last) && strings.Contains(line, `"status":200`) }) {
+		if slices.ContainsFunc(task.Log(), func(line string) bool {
+			return strings.Contains(line, last) && strings.Contains(line, `"status":200`)
+		}) {
 			break
 		}
 		time.Sleep(10 * time.Millisecond)
@@ -36,7 +45,8 @@ func secretProblems(w *world, task *rig.Task) (problems []string) {
 	return append(problems, openSecrets(task)...)
 }
 
-// Whatever clients send, nothing that may be a secret gets into the log or among Squid's messages, and no message passes for a line of the log.
+// Whatever clients send, nothing that may be a secret gets into the log or among Squid's messages, and
+// no message passes for a line of the log.
 func TestNoSecretAndNoForgedLineIsWritten(t *testing.T) {
 	inBothModes(t, func(t *testing.T, mode map[string]any) {
 		w := newWorld(t)
@@ -53,6 +63,68 @@ func TestSquidWouldTellSecretsOtherwise(t *testing.T) {
 	o.Edit = func(conf string) string { return strings.Replace(conf, "\ndebug_options ", "\n#", 1) }
 	if problems := secretProblems(w, rig.StartTask(t, o)); len(problems) == 0 {
 		t.Error("nothing is said")
+	}
+}
+
+// secretTargets are targets of requests with a secret as user information, query or fragment, in many
+// spellings of what stands around it. A dollar sign stands for it here.
+func secretTargets() (targets []string) {
+	add := func(target string) {
+		targets = append(targets, strings.ReplaceAll(target, "$", rig.HostileSecret))
+	}
+	for _, begin := range []string{"http://", "http:///", "http:/", "http:", "http;//", "http//",
+		`http:\\`, `http:/\`, "HTTP://", "hTTp://", "https://", "ftp://", "foo://", "1x://", "urn:",
+		"//", "/", `\\`, ":", "://", ""} {
+		for _, user := range []string{"u:$@", "$@", "u%3A$%40", "u:$%40", "u:$@@", "@$@", "u:$@x@", "u:/$@",
+			"u:\t$@", `u\$@`, "u?$@", "u#$@", "u;$@", "http://u:$@"} {
+			for _, host := range []string{"origin.example", "10.9.8.7", "[::1]", "[::1", "a..b"} {
+				add(begin + user + host + "/p")
+			}
+		}
+		for _, host := range []string{"origin.example", "[::1]", "[::1", "a..b", "a%2eb", "a:80", "a:x", ""} {
+			for _, path := range []string{"?", "#", "/?", "/#", "/p?", "/p#", "/p?#", "/p#?", "/p;?",
+				"/\t?", "/\t#", `/\?`, "?/", "#/"} {
+				add(begin + host + path + "$")
+			}
+		}
+	}
+	for _, target := range []string{
+		"h:443?$", "h:443#$", "h:443/#$", "h:443/?$", "u:$@h:443", "$@h:443", "u:$@h",
+		"h:443 u:$@h", "h?$:443", "h#$:443", "*?$", "*#$",
+		// Cut by Squid in the middle.
+		strings.Repeat("u", 5000) + ":$@h:443", "http://" + strings.Repeat("a", 4060) + "$@h/",
+		"http://h/" + strings.Repeat("a", 4060) + "?$", "http://h/" + strings.Repeat("%", 1361) + "#$",
+	} {
+		add(target)
+	}
+	return targets
+}
+
+// However a URL is spelled, what may be a secret in it is neither in the log nor among the messages.
+func TestNoSpellingOfAURLBringsItsSecretIntoTheLog(t *testing.T) {
+	newWorld(t)
+	o := options(nil)
+	o.Edit = func(conf string) string { // no line is a refusal, so that each is written
+		return strings.Replace(conf, `"result":"%Ss"`, `"result":"-"`, 1)
+	}
+	task := rig.StartTask(t, o)
+	targets := secretTargets()
+	for i, target := range targets {
+		method := []string{"GET", "CONNECT", "POST"}[i%3]
+		conn, err := client(task).Dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(conn, method+" "+target+" HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+		io.Copy(io.Discard, conn)
+		conn.Close()
+	}
+	task.Stop(t)
+	if n := len(task.Log()); n < len(targets) {
+		t.Errorf("%d lines for %d requests", n, len(targets))
+	}
+	for _, problem := range openSecrets(task) {
+		t.Error(problem)
 	}
 }
 

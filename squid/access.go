@@ -2,8 +2,9 @@ package squid
 
 import "squidfleet/destination"
 
-// entry writes who may speak to the port at all. Whoever may send a PROXY header may claim any client address, so it is the load balancer alone.
-// The load balancer's health checks send the header's LOCAL command, which names no client; the connection then counts as the load balancer's own.
+// entry writes who may speak to the port at all: the load balancer alone, because the sender of a
+// PROXY header may claim any client address. The load balancer's health checks send the header's LOCAL
+// command, which names no client; the connection then counts as the load balancer's own.
 func (c Config) entry(w *writer) {
 	w.section("Entry: the load balancer alone, with a PROXY header that tells the client's address")
 	if c.ListenAddress.IsValid() {
@@ -16,13 +17,21 @@ func (c Config) entry(w *writer) {
 	c.healthEntry(w)
 }
 
-// methods are the ones that the proxy passes on. TRACE would echo the client's headers, PURGE is Squid's own.
+// methods are the ones that the proxy passes on. TRACE would echo the client's headers, PURGE is
+// Squid's own.
 const methods = "GET HEAD POST PUT PATCH DELETE OPTIONS CONNECT"
 
-// access writes the rules that a request has to pass, in the order in which they may reveal something: first the client's address, then the user, and
-// only then what the request asks for. In particular no name is looked up for somebody who has no password.
+// access writes the rules that a request has to pass, in the order in which they may reveal something:
+// first the client's address, then the user, and only then what the request asks for. In particular no
+// name is looked up for somebody who has no password.
 //
-// The closing "deny all" is there for the reader: Squid's default is the opposite of the last rule, so that behind an allow what matches nothing is denied anyway.
+// Squid answers some requests before it asks any of these rules: those that it cannot read, and those
+// with an Expect, a Transfer-Encoding or a length that it does not take. A rule about answers
+// (http_reply_access) would turn these errors into 403s, for allowed clients as well, but cannot cut
+// off (tried with 5.7 and 6.13).
+//
+// The closing "deny all" is there for the reader: Squid's default is the opposite of the last rule, so
+// that behind an allow what matches nothing is denied anyway.
 func (c Config) access(w *writer) {
 	w.section("Access: client address AND user AND method AND port AND a public destination")
 	addresses(w, "clients src", c.ClientCidrs)
@@ -66,7 +75,8 @@ func (c Config) access(w *writer) {
 	w.line("http_access allow clients authenticated")
 	w.line("http_access deny all")
 
-	w.line("# Again at the moment when Squid picks the address to connect to: a name whose address has changed since the rules above goes nowhere.")
+	w.line("# Again at the moment when Squid picks the address to connect to: a name whose address has changed")
+	w.line("# since the rules above goes nowhere.")
 	c.originDirect(w)
 	w.line("never_direct allow !resolved")
 	w.line("never_direct allow forbidden")

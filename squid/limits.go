@@ -3,45 +3,69 @@ package squid
 // MinMemory is the smallest task that Fargate offers, in MiB.
 const MinMemory = 512
 
-// descriptorsPerMiB bounds the open descriptors by the task's memory, such that it lasts when each of the connections completes headers of maxHeader at the same moment: 80 kB each (measured, Squid 5.7; 31 kB with
-// short headers). No other rule helps then, because Squid reads all of them before it has cut off the first. In a task of 512 MiB, 5,120 of them are 410 MB, beside 50 MB of processes and 20 MB of the kernel's for
-// the sockets. A tunnel takes two descriptors and 33 kB.
+// descriptorsPerMiB bounds the open descriptors by the task's memory. It lasts when each of the
+// connections completes headers of maxHeader at the same moment: 80 kB each (measured, Squid 5.7;
+// 31 kB with short headers). No other rule helps then, because Squid reads all of them before it has
+// cut off the first. In a task of 512 MiB, 5,120 of them are 410 MB, beside 50 MB of processes and
+// 20 MB of the kernel's for the sockets. A tunnel takes two descriptors and 33 kB.
 const descriptorsPerMiB = 10
 
-// Fargate's own limit of a task's open descriptors, which larger tasks reach before their memory's.
+// maxDescriptors is Fargate's own limit, which larger tasks reach before their memory's.
 const maxDescriptors = 65535
 
 func (c Config) descriptors() int { return min(c.Memory*descriptorsPerMiB, maxDescriptors) }
 
-// connectionsPerClient is how many connections one client address may have to one task: with a tunnel on each of them, which takes a descriptor on either side,
-// that is two fifths of the task's descriptors. Squid asks for it at each request: a connection that has not sent one counts, but is not stopped.
+// connectionsPerClient is how many connections one client address may have to one task. With a
+// tunnel on each, which takes two descriptors, that is two fifths of the task's descriptors. Squid
+// asks for it at each request: a connection that has not sent one counts, but is not stopped.
 func (c Config) connectionsPerClient() int { return c.descriptors() / 5 }
 
-// maxHeader is how long the headers of a request may be, in KB: a request line of 8,000 octets, which every recipient ought to take (RFC 9110, section 4.1), the same once more as the uri of Digest credentials, and the
-// rest. Squid holds as much of a request that is not complete, in a buffer which has to be larger than that; the buffer also takes what a client sends while its last request is being answered.
+// maxHeader is how long the headers of a request may be, in KB: a request line of 8,000 octets, which
+// every recipient ought to take (RFC 9110, section 4.1), the same once more as the uri of Digest
+// credentials, and the rest. Squid holds as much of an incomplete request. Its buffer has to be larger
+// than that, and also takes what a client sends while its last request is being answered.
 const (
 	maxHeader  = 17
 	maxRequest = maxHeader + 3
 )
 
-// requestTimeout is how long a connection may take for the headers of its first request, in seconds: enough for a packet that is lost twice (1 and 2 s), and short because until then a connection is in nobody's share.
+// requestTimeout is how long a connection may take for the headers of its first request, in seconds:
+// enough for a packet that is lost twice (1 and 2 s), and short because until then a connection is in
+// nobody's share.
 const requestTimeout = 6
 
-// idleTimeout is how long an exchange under way may be silent, in seconds. The load balancer forgets a connection that is silent for 350 s, and tells neither side; a little earlier, a client still learns how it ended: from a
-// 504, or from the end of its tunnel.
+// idleTimeout is how long an exchange under way may be silent, in seconds. The load balancer forgets a
+// connection that is silent for 350 s, and tells neither side. A little earlier, a client still learns
+// how it ended: from a 504, or from the end of its tunnel.
 const idleTimeout = 345
 
-// limits writes the bounds on what one client, one request and all of them together may hold. There is none on a response's headers, because Squid's own default, 64 KB, will do, and none on transfers whose client has
-// gone: they end, because nothing is cached.
+// nameRepeat and nameTimeout are for questions to the name server, in milliseconds. Squid waits for
+// the answers about both families before it uses either, so that a name server which never answers
+// about IPv6 delays the first request for each name until Squid gives up. Squid asks again after
+// nameRepeat, then after twice and four times as long, but gives up instead once nameTimeout is over:
+// it asks at 0, 0.75 and 2.25 s and gives up at 5.25 s. An answer to any of these questions counts, so
+// that a name server may take 5 s or lose two packets.
+const (
+	nameRepeat  = 750
+	nameTimeout = 4500
+)
+
+// limits writes the bounds on what one client, one request and all of them together may hold. There is
+// none on a response's headers, because Squid's default, 64 KB, will do, and none on transfers whose
+// client has gone: they end, because nothing is cached.
 func (c Config) limits(w *writer) {
 	w.section("Limits: no client can use up the task")
 	w.line("max_filedescriptors %d", c.descriptors())
 	w.line("request_header_max_size %d KB", maxHeader)
 	w.line("client_request_buffer_max_size %d KB", maxRequest)
-	w.line("# From a connection's start to its PROXY header, from there to the end of the first request's headers, and from an answer to the end of the next one's.")
+	w.line("# From a connection's start to its PROXY header, from there to the end of the first request's")
+	w.line("# headers, and from an answer to the end of the next one's.")
 	w.line("request_start_timeout 5 seconds")
 	w.line("request_timeout %d seconds", requestTimeout)
 	w.line("client_idle_pconn_timeout 60 seconds")
+	w.line("# Asking a name server again, and giving up.")
+	w.line("dns_retransmit_interval %d milliseconds", nameRepeat)
+	w.line("dns_timeout %d milliseconds", nameTimeout)
 	w.line("# Connecting to one address of a destination, and to all of them.")
 	w.line("connect_timeout 15 seconds")
 	w.line("forward_timeout 60 seconds")
@@ -63,5 +87,9 @@ func (c Config) process(w *writer) {
 	w.line("# No look at the machine's ARP table for each connection.")
 	w.line("eui_lookup off")
 	w.line("hosts_file none")
+	w.line("# No question to the name server about each client: the defaults hold the client's name, which")
+	w.line("# Squid 5.7 looks up although it runs neither helper.")
+	w.line("url_rewrite_extras -")
+	w.line("store_id_extras -")
 	w.line("shutdown_lifetime 0 seconds")
 }

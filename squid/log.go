@@ -2,8 +2,13 @@ package squid
 
 import "strings"
 
-// logFields are the members of a log line's JSON object, in their order. Strings are URL-escaped (the format's %#), the only one of Squid's encodings that
-// a strict JSON parser reads whatever bytes a client sends; "-" stands for nothing. Squid cuts a line at 8 KiB, so each string has a limit (after escaping) and all of them together stay below.
+// logFields are the members of a log line's JSON object, in their order. Strings are URL-escaped (the
+// format's %#), the only one of Squid's encodings that a strict JSON parser reads whatever bytes a
+// client sends; "-" stands for nothing. Squid cuts a line at 8 KiB, so each string has a limit, after
+// escaping, and all of them together stay below.
+//
+// The entrypoint rewrites "url" and counts some lines instead of writing them. It finds "user",
+// "auth", "url", "status" and "result" by their names.
 var logFields = []struct{ name, format string }{
 	{"time", `"%{%Y-%m-%dT%H:%M:%S}tl.%03tu%{%z}tl"`},
 	{"durationMs", `%tr`},
@@ -23,7 +28,7 @@ var logFields = []struct{ name, format string }{
 }
 
 func (c Config) log(w *writer) {
-	w.section("Log: one JSON object a request on standard output, without query strings; nothing for a connection without a request")
+	w.section("Log: one JSON object a request on standard output; nothing for a connection without a request")
 	members := make([]string, 0, len(logFields))
 	for _, f := range logFields {
 		members = append(members, `"`+f.name+`":`+f.format)
@@ -36,7 +41,9 @@ func (c Config) log(w *writer) {
 	}
 	w.line("access_log stdio:/dev/stdout logformat=squidfleet %s", logged)
 	w.line("cache_log /dev/stderr")
-	w.line("# Warnings of these sections hold what a client sent, headers with credentials and URLs with their query included: HTTP (11), URLs (23), authentication (29), the client's side (33), headers (55), external ACLs (82), requests (85).")
+	w.line("# Warnings of these sections hold what a client sent, headers with credentials and URLs with their")
+	w.line("# query included: HTTP (11), URLs (23), authentication (29), the client's side (33), headers (55),")
+	w.line("# external ACLs (82), requests (85).")
 	w.line("debug_options ALL,1 11,0 23,0 29,0 33,0 55,0 82,0 85,0")
 	w.line("logfile_rotate 0")
 }

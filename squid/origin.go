@@ -1,7 +1,8 @@
 package squid
 
-// originAccess opens one address and port of this machine. The request has to name the address itself: a host name goes by the rules below, whatever its addresses are, because a rule
-// that matches one of a name's addresses would let it through to the others as well.
+// originAccess opens one address and port of this machine. The request has to name the address itself.
+// A host name goes by the rules below, whatever its addresses are, because a rule that matches one of a
+// name's addresses would let it through to the others as well.
 func (c Config) originAccess(w *writer) {
 	if !c.LocalOrigin.IsValid() {
 		return
@@ -19,7 +20,8 @@ func (c Config) originDirect(w *writer) {
 	}
 }
 
-// outgoing writes the source address. A loopback address reaches nothing but this machine, so that everything but the origin leaves from the address that the system chooses.
+// outgoing writes the source address. A loopback address reaches nothing but this machine, so that
+// everything but the origin leaves from the address that the system chooses.
 func (c Config) outgoing(w *writer) {
 	switch {
 	case !c.OutgoingAddress.IsValid():

@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"maps"
 	"net"
 	"net/netip"
 	"strings"
@@ -11,25 +12,29 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Answer is what the DNS server says to one query: addresses (those of the other family than asked for are left out), a chain of canonical names before them, or an error.
+// Answer is what the DNS server says to one question about a name.
 type Answer struct {
-	CNAMEs    []string
+	// CNAMEs is a chain of canonical names before the addresses.
+	CNAMEs []string
+	// Addresses of the other family than asked for are left out.
 	Addresses []netip.Addr
 	TTL       uint32 // seconds
 	Rcode     int    // dns.RcodeSuccess by default
 	Delay     time.Duration
+	// Lost says that there is no answer at all.
+	Lost bool
 }
 
 // ServerFailure is the Rcode of a server that could not find an answer.
 const ServerFailure = dns.RcodeServerFailure
 
-// Question is one query for a name's addresses.
+// Question is one question about a name's addresses.
 type Question struct {
 	Name string
 	IPv6 bool // for AAAA records instead of A
 }
 
-// DNS is a DNS server on 127.0.0.1:53 of the namespace.
+// DNS is a DNS server on 127.0.0.1:53 of the namespace, over UDP and TCP.
 type DNS struct {
 	mu      sync.Mutex
 	answers map[string]func(Question) Answer
@@ -69,21 +74,29 @@ func (d *DNS) Set(name string, addresses ...string) {
 	d.SetFunc(name, func(Question) Answer { return answer })
 }
 
-// SetFunc has a function answer each query for a name.
+// SetFunc has a function answer each question about a name.
 func (d *DNS) SetFunc(name string, answer func(Question) Answer) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.answers[dns.CanonicalName(name)] = answer
 }
 
-// Queries counts the queries for a name.
+// Queries counts the questions about a name, of any type.
 func (d *DNS) Queries(name string) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.queries[dns.CanonicalName(name)]
 }
 
-// ServeDNS answers one query.
+// Asked returns every name that was asked about, and how often, whatever the type of the question.
+// Names are in lower case and end with a dot.
+func (d *DNS) Asked() map[string]int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return maps.Clone(d.queries)
+}
+
+// ServeDNS answers one question.
 func (d *DNS) ServeDNS(w dns.ResponseWriter, query *dns.Msg) {
 	reply := new(dns.Msg).SetReply(query)
 	question := query.Question[0]
@@ -98,6 +111,9 @@ func (d *DNS) ServeDNS(w dns.ResponseWriter, query *dns.Msg) {
 		return
 	}
 	said := answer(Question{Name: name, IPv6: question.Qtype == dns.TypeAAAA})
+	if said.Lost {
+		return
+	}
 	time.Sleep(said.Delay)
 	reply.Rcode = said.Rcode
 	owner := question.Name
@@ -113,6 +129,9 @@ func (d *DNS) ServeDNS(w dns.ResponseWriter, query *dns.Msg) {
 		case question.Qtype == dns.TypeAAAA && a.Is6():
 			reply.Answer = append(reply.Answer, &dns.AAAA{Hdr: header(owner, dns.TypeAAAA, said.TTL), AAAA: a.AsSlice()})
 		}
+	}
+	if _, overTCP := w.RemoteAddr().(*net.TCPAddr); !overTCP {
+		reply.Truncate(dns.MinMsgSize) // which has the client ask again over TCP
 	}
 	w.WriteMsg(reply)
 }

@@ -1,0 +1,94 @@
+package integration
+
+import (
+	"fmt"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"squidfleet/internal/rig"
+)
+
+// setBadNames has the name server be slow, lose packets, or never answer about IPv6 for some names.
+func setBadNames(d *rig.DNS) {
+	lost := func(a *rig.Answer, question int64, _ bool) { a.Lost = question <= 2 }
+	for name, change := range map[string]func(a *rig.Answer, question int64, ipv6 bool){
+		"slow.example":       func(a *rig.Answer, _ int64, _ bool) { a.Delay = 3 * time.Second },
+		"lost.example":       lost,
+		"lost-again.example": lost,
+		"no-ipv6.example":    func(a *rig.Answer, _ int64, ipv6 bool) { a.Lost = ipv6 },
+	} {
+		asked := map[bool]*atomic.Int64{true: new(atomic.Int64), false: new(atomic.Int64)}
+		d.SetFunc(name, func(q rig.Question) rig.Answer {
+			answer := rig.Answer{TTL: 60, Addresses: []netip.Addr{publicIPv4}}
+			change(&answer, asked[q.IPv6].Add(1), q.IPv6)
+			return answer
+		})
+	}
+}
+
+// A client that waits for no more than 20 s gets through although the name server never answers about
+// IPv6, is slow, or loses two packets.
+func TestAPoorNameServerIsGoodEnough(t *testing.T) {
+	w := newWorld(t)
+	setBadNames(w.names)
+	task := rig.StartTask(t, options(nil))
+	var all sync.WaitGroup
+	for _, name := range []string{"slow.example", "lost.example", "no-ipv6.example"} {
+		all.Go(func() {
+			response, err := client(task).Request("GET", "http://"+name+"/")
+			if err != nil || response.StatusCode != served {
+				t.Errorf("%s: %+v, %v", name, response, err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// nameIsServed asks for one of the names within what a bound is given, each time for the next one.
+func nameIsServed(names ...string) func(*testing.T, *rig.Task) string {
+	next := -1
+	return func(t *testing.T, task *rig.Task) string {
+		next++
+		name := names[next%len(names)]
+		conn := authenticated(t, task, "http://"+name+"/")
+		conn.SetReadDeadline(time.Now().Add(soon))
+		status := make([]byte, len("HTTP/1.1 200"))
+		if _, err := conn.Read(status); err != nil || string(status) != "HTTP/1.1 200" {
+			return fmt.Sprintf("%s: %q, %v", name, status, err)
+		}
+		return ""
+	}
+}
+
+// Of a name's addresses Squid knows the first 255. The others decide nothing, and nothing is connected
+// to them.
+func TestOfANamesAddressesTheFirst255Count(t *testing.T) {
+	w := newWorld(t)
+	addresses := func(private int) (out []string) {
+		for i := range 300 {
+			out = append(out, fmt.Sprintf("93.184.%d.%d", 200+i/250, 1+i%250))
+		}
+		out[0], out[private-1] = publicIPv4.String(), "10.9.8.7"
+		return out
+	}
+	for _, number := range []int{2, 255, 256, 300} {
+		w.names.Set(fmt.Sprintf("private-%d.example", number), addresses(number)...)
+	}
+	task := rig.StartTask(t, options(nil))
+	for number, want := range map[int]int{2: refused, 255: refused, 256: served, 300: served} {
+		name := fmt.Sprintf("private-%d.example", number)
+		response, err := client(task).Request("GET", "http://"+name+"/")
+		if err != nil || response.StatusCode != want {
+			t.Errorf("%s: %+v, %v, want %d", name, response, err, want)
+		}
+		if n := w.names.Queries(name); n < 3 {
+			t.Errorf("%s: %d questions: the answer was not too long for one packet", name, n)
+		}
+	}
+	for _, problem := range w.everProblems(t) {
+		t.Error(problem)
+	}
+}
