@@ -17,7 +17,8 @@ import (
 
 // A bound is one line of the configuration that bounds what somebody may hold.
 type bound struct {
-	// line is the line with the value that a fleet has, short the one that the test can wait for or fill.
+	// line is the line with the value that a fleet has, short the one that the test can wait for or
+	// fill.
 	line, short string
 	// also are further lines that have to be short, line to replacement.
 	also map[string]string
@@ -89,8 +90,8 @@ var bounds = []bound{
 	},
 }
 
-// soon is within what the short values give, with time to spare. Without its line, each bound is Squid's
-// default: half a minute or more.
+// soon is within what the short values give, with time to spare. Without its line, each bound is
+// Squid's default: half a minute or more.
 const soon = 8 * time.Second
 
 // Each bound is kept, and by its own line: without that, it is not.
@@ -230,7 +231,8 @@ func exchange(t *testing.T, conn net.Conn, request string) *http.Response {
 	return response
 }
 
-// authenticated is a connection that has sent a request with credentials, of which nothing has been read.
+// authenticated is a connection that has sent a request with credentials, of which nothing has been
+// read.
 func authenticated(t *testing.T, task *rig.Task, target string) net.Conn {
 	t.Helper()
 	c := client(task)
@@ -369,14 +371,16 @@ func silenceIsWaitedFor(t *testing.T, task *rig.Task) string {
 	if err != nil {
 		return err.Error()
 	}
-	if body, err := io.ReadAll(response504.Body); response504.StatusCode != 504 || string(body) != "The destination did not answer in time.\n" {
+	const page = "The destination did not answer in time.\n"
+	if body, err := io.ReadAll(response504.Body); response504.StatusCode != 504 || string(body) != page {
 		return fmt.Sprintf("%s: %q, %v", response504.Status, body, err)
 	}
 	if !closes(tunnel) {
 		return "a silent tunnel stays open"
 	}
 	// What takes longer than that altogether is no silence.
-	if response, err := client(task).Request("GET", "http://origin.example/slowly"); err != nil || response.Text != "xxxx" {
+	response, err = client(task).Request("GET", "http://origin.example/slowly")
+	if err != nil || response.Text != "xxxx" {
 		return fmt.Sprintf("a slow answer: %+v, %v", response, err)
 	}
 	return ""

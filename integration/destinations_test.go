@@ -11,7 +11,8 @@ import (
 	"squidfleet/internal/rig"
 )
 
-// destination is one way to name a place, and what comes of it for a client that is allowed and authenticated.
+// destination is one way to name a place, and what comes of it for a client that is allowed and
+// authenticated.
 type destination struct {
 	host   string // as it stands in the URL or in CONNECT's target, with brackets where IPv6 needs them
 	status int    // 200: served; anything else: refused, and no connection made
@@ -23,48 +24,72 @@ const (
 	badRequest = 400 // not a URL for Squid
 	refused    = 403
 	noAddress  = 503 // the name has no address
-	publicOnly = -2  // hardly a target: whether it is served depends on who checks credentials, and what is reached is public in any case
-	notServed  = -1  // any error: which one depends on how a version of Squid reads what is hardly a URL, and writes it in the form that the credentials are held against
+	// publicOnly is for what is hardly a target. Whether it is served depends on who checks
+	// credentials, and what is reached is public in any case.
+	publicOnly = -2
+	// notServed is any error. Which one depends on how a version of Squid reads what is hardly a
+	// URL, and writes it in the form that the credentials are held against.
+	notServed = -1
 )
 
-// literals spells single addresses in every way that some resolver or parser has been known to read.
+// literals spells single addresses in every way that some resolver or parser is known to read.
 var literals = []destination{
 	{publicIPv4.String(), served},
 	{"[" + publicIPv6.String() + "]", served},
 	{"[::ffff:93.184.215.14]", served},
 
 	// 127.0.0.1
-	{"127.0.0.1", refused}, {"127.1", refused}, {"127.0.1", refused}, {"2130706433", refused}, {"0x7f000001", refused}, {"0x7f.0.0.1", refused}, {"0X7F.1", refused},
-	{"0177.0.0.1", refused}, {"017700000001", refused}, {"0177.0x0.0.1", refused}, {"127.255.255.254", refused}, {"0", refused}, {"0.0.0.0", refused}, {"0x0", refused},
+	{"127.0.0.1", refused}, {"127.1", refused}, {"127.0.1", refused}, {"2130706433", refused},
+	{"0x7f000001", refused}, {"0x7f.0.0.1", refused}, {"0X7F.1", refused},
+	{"0177.0.0.1", refused}, {"017700000001", refused}, {"0177.0x0.0.1", refused}, {"127.255.255.254", refused},
+	{"0", refused}, {"0.0.0.0", refused}, {"0x0", refused},
 	{"00000177.0.0.1", refused},
-	{"[::1]", refused}, {"[0:0:0:0:0:0:0:1]", refused}, {"[0000::0001]", refused}, {"[::]", refused}, {"[::ffff:127.0.0.1]", refused}, {"[::ffff:7f00:1]", refused}, {"[::127.0.0.1]", refused},
+	{"[::1]", refused}, {"[0:0:0:0:0:0:0:1]", refused}, {"[0000::0001]", refused}, {"[::]", refused},
+	{"[::ffff:127.0.0.1]", refused}, {"[::ffff:7f00:1]", refused}, {"[::127.0.0.1]", refused},
 	// the credentials endpoint of ECS and the metadata endpoint of EC2
-	{"169.254.170.2", refused}, {"169.254.169.254", refused}, {"2852039166", refused}, {"0xa9fea9fe", refused}, {"0xA9.0xFE.0xA9.0xFE", refused}, {"0251.0376.0251.0376", refused},
+	{"169.254.170.2", refused}, {"169.254.169.254", refused}, {"2852039166", refused}, {"0xa9fea9fe", refused},
+	{"0xA9.0xFE.0xA9.0xFE", refused}, {"0251.0376.0251.0376", refused},
 	{"025177524776", refused}, {"169.16689662", refused}, {"169.254.43518", refused}, {"169.0376.0xa9.254", refused},
-	{"[::ffff:169.254.169.254]", refused}, {"[::ffff:a9fe:a9fe]", refused}, {"[::FFFF:A9FE:A9FE]", refused}, {"[0:0:0:0:0:ffff:a9fe:a9fe]", refused}, {"[::169.254.169.254]", refused},
-	{"[64:ff9b::169.254.169.254]", refused}, {"[64:ff9b:1::a9fe:a9fe]", refused}, {"[2002:a9fe:a9fe::1]", refused}, {"[2001:0:a9fe:a9fe::1]", refused}, {"[2001::5601:5601]", refused},
+	{"[::ffff:169.254.169.254]", refused}, {"[::ffff:a9fe:a9fe]", refused}, {"[::FFFF:A9FE:A9FE]", refused},
+	{"[0:0:0:0:0:ffff:a9fe:a9fe]", refused}, {"[::169.254.169.254]", refused},
+	{"[64:ff9b::169.254.169.254]", refused}, {"[64:ff9b:1::a9fe:a9fe]", refused},
+	{"[2002:a9fe:a9fe::1]", refused}, {"[2001:0:a9fe:a9fe::1]", refused}, {"[2001::5601:5601]", refused},
 	{"[fd00:ec2::254]", refused}, {"[FD00:EC2::23]", refused},
-	{"[::ffff:0:a9fe:a9fe]", refused}, {"[::ffff:0:169.254.169.254]", refused}, {"[64:ff9b:0:1::a9fe:a9fe]", refused}, {"[fd00:ec2::254", notServed}, {"[::ffff:169.254.169.254", notServed},
-	{"[::ffff:0:7f00:1]", refused}, {"[::1", notServed}, {"[::", notServed}, {"::1", notServed}, {"[127.0.0.1]", notServed},
+	{"[::ffff:0:a9fe:a9fe]", refused}, {"[::ffff:0:169.254.169.254]", refused},
+	{"[64:ff9b:0:1::a9fe:a9fe]", refused}, {"[fd00:ec2::254", notServed}, {"[::ffff:169.254.169.254", notServed},
+	{"[::ffff:0:7f00:1]", refused}, {"[::1", notServed}, {"[::", notServed}, {"::1", notServed},
+	{"[127.0.0.1]", notServed},
 	// what nobody has been given
-	{"[::fffe:ffff:ffff]", refused}, {"[::1:0:0:0]", refused}, {"[1::1]", refused}, {"[64::1]", refused}, {"[100:0:0:2::1]", refused}, {"[200::1]", refused}, {"[400::1]", refused}, {"[800::1]", refused}, {"[1000::1]", refused},
-	{"[4000::1]", refused}, {"[5f00::1]", refused}, {"[8000::1]", refused}, {"[e000::1]", refused}, {"[fe00::1]", refused},
+	{"[::fffe:ffff:ffff]", refused}, {"[::1:0:0:0]", refused}, {"[1::1]", refused}, {"[64::1]", refused},
+	{"[100:0:0:2::1]", refused}, {"[200::1]", refused}, {"[400::1]", refused}, {"[800::1]", refused},
+	{"[1000::1]", refused},
+	{"[4000::1]", refused}, {"[5f00::1]", refused}, {"[8000::1]", refused}, {"[e000::1]", refused},
+	{"[fe00::1]", refused},
 	// the VPC and other private networks
-	{"10.0.0.1", refused}, {"10.0.0.2", refused}, {"10.0.255.254", refused}, {"0xa.1", refused}, {"012.0.0.1", refused}, {"167772161", refused}, {"192.168.1", refused}, {"172.31.255.255", refused}, {"100.64.0.1", refused},
-	{"[::ffff:10.0.0.1]", refused}, {"[0:0:0:0:ffff:0:a09:807]", refused}, {"[0:0:0:ffff:0:0:a09:807]", refused}, {"[fd12:3456::1]", refused}, {"[fe80::1]", refused}, {"[fec0::1]", refused}, {"[ff02::1]", refused},
+	{"10.0.0.1", refused}, {"10.0.0.2", refused}, {"10.0.255.254", refused}, {"0xa.1", refused},
+	{"012.0.0.1", refused}, {"167772161", refused}, {"192.168.1", refused}, {"172.31.255.255", refused},
+	{"100.64.0.1", refused},
+	{"[::ffff:10.0.0.1]", refused}, {"[0:0:0:0:ffff:0:a09:807]", refused}, {"[0:0:0:ffff:0:0:a09:807]", refused},
+	{"[fd12:3456::1]", refused}, {"[fe80::1]", refused}, {"[fec0::1]", refused}, {"[ff02::1]", refused},
 	// the proxy itself and the load balancer
 	{loadBalancer.String(), refused}, {neighbour.String(), refused},
 }
 
 // names are what the DNS server of the test answers for; see setNames.
 var names = []destination{
-	{"origin.example", served}, {"ORIGIN.Example", served}, {"origin.example.", served}, {"v6.example", served}, {"dual.example", served}, {"alias.example", served}, {"xn--bcher-kva.example", served},
+	{"origin.example", served}, {"ORIGIN.Example", served}, {"origin.example.", served}, {"v6.example", served},
+	{"dual.example", served}, {"alias.example", served}, {"xn--bcher-kva.example", served},
 
-	{"localhost", noAddress}, {"LOCALHOST", noAddress}, {"localhost.", noAddress}, {"ip6-localhost", noAddress}, {"nowhere.example", noAddress}, {"servfail.example", noAddress}, {"empty.example", noAddress},
-	{"loop.example", refused}, {"LOOP.Example.", refused}, {"metadata.example", refused}, {"private.example", refused}, {"vpc.example", refused}, {"unspecified.example", refused},
-	{"private6.example", refused}, {"linklocal6.example", refused}, {"mapped.example", refused}, {"mappedloop.example", refused}, {"compatible.example", refused}, {"nat64.example", refused}, {"sixtofour.example", refused}, {"teredo.example", refused},
+	{"localhost", noAddress}, {"LOCALHOST", noAddress}, {"localhost.", noAddress}, {"ip6-localhost", noAddress},
+	{"nowhere.example", noAddress}, {"servfail.example", noAddress}, {"empty.example", noAddress},
+	{"loop.example", refused}, {"LOOP.Example.", refused}, {"metadata.example", refused},
+	{"private.example", refused}, {"vpc.example", refused}, {"unspecified.example", refused},
+	{"private6.example", refused}, {"linklocal6.example", refused}, {"mapped.example", refused},
+	{"mappedloop.example", refused}, {"compatible.example", refused}, {"nat64.example", refused},
+	{"sixtofour.example", refused}, {"teredo.example", refused},
 	{"translated.example", refused}, {"reserved6.example", refused}, {"nobodys6.example", refused},
-	{"mixed.example", refused}, {"mixed-last.example", refused}, {"mixed6.example", refused}, {"mixed46.example", refused}, {"late6.example", refused},
+	{"mixed.example", refused}, {"mixed-last.example", refused}, {"mixed6.example", refused},
+	{"mixed46.example", refused}, {"late6.example", refused},
 	{"alias-private.example", refused}, {"alias-chain.example", refused}, {"xn--intern-kva.example", refused},
 	// Squid does not turn names into the form that DNS has for them: it asks for the bytes.
 	{"bücher.example", noAddress}, {"BÜCHER.example", noAddress}, {"straße.example", refused},
@@ -111,11 +136,13 @@ func setNames(d *rig.DNS) {
 	})
 	for name, target := range map[string]string{"alias.example": public, "alias-private.example": private} {
 		d.SetFunc(name, func(rig.Question) rig.Answer {
-			return rig.Answer{TTL: 60, CNAMEs: []string{"target.example"}, Addresses: []netip.Addr{netip.MustParseAddr(target)}}
+			return rig.Answer{TTL: 60, CNAMEs: []string{"target.example"},
+				Addresses: []netip.Addr{netip.MustParseAddr(target)}}
 		})
 	}
 	d.SetFunc("alias-chain.example", func(rig.Question) rig.Answer {
-		return rig.Answer{TTL: 60, CNAMEs: []string{"a.example", "origin.example.net", "b.example"}, Addresses: []netip.Addr{netip.MustParseAddr("169.254.170.2")}}
+		return rig.Answer{TTL: 60, CNAMEs: []string{"a.example", "origin.example.net", "b.example"},
+			Addresses: []netip.Addr{netip.MustParseAddr("169.254.170.2")}}
 	})
 }
 
@@ -145,7 +172,8 @@ func registryAddresses(t *testing.T) []destination {
 	return out
 }
 
-// aroundMapped are the first and the last address of each block that lies next to the IPv4-mapped addresses, from the neighbour of the same size to half of ::/8. All of them are reserved.
+// aroundMapped are the first and the last address of each block that lies next to the IPv4-mapped
+// addresses, from the neighbour of the same size to half of ::/8. All of them are reserved.
 func aroundMapped() []destination {
 	mapped := netip.MustParseAddr("::ffff:0:0").As16()
 	var out []destination
@@ -153,7 +181,9 @@ func aroundMapped() []destination {
 		next := mapped
 		next[(length-1)/8] ^= 1 << (7 - (length-1)%8)
 		block := netip.PrefixFrom(netip.AddrFrom16(next), length).Masked()
-		out = append(out, destination{bracketed(block.Addr()), refused}, destination{bracketed(ranges.Last(block)), refused})
+		out = append(out,
+			destination{bracketed(block.Addr()), refused},
+			destination{bracketed(ranges.Last(block)), refused})
 	}
 	return out
 }
@@ -212,7 +242,8 @@ var requests = []struct {
 	{"CONNECT", "origin.example:35201", refused},
 	{"CONNECT", "10.9.8.7:443:443", notServed},
 	{"CONNECT", "origin.example:65979", badRequest}, // 443 and 65536
-	// CONNECT to what is hardly a host and a port: Squid takes 443 for a port that is missing, and leaves out what is behind one
+	// CONNECT to what is hardly a host and a port: Squid takes 443 for a port that is missing, and
+	// leaves out what is behind one
 	{"CONNECT", "origin.example", publicOnly},
 	{"CONNECT", "origin.example:", publicOnly},
 	{"CONNECT", "10.9.8.7", notServed},

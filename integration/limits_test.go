@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,13 +13,15 @@ import (
 	"squidfleet/internal/rig"
 )
 
-// descriptors is how many Squid may have open in a task of 512 MiB, and perClient how many connections one address may have to it.
+// descriptors is how many Squid may have open in a task of 512 MiB, and perClient how many
+// connections one address may have to it.
 const (
 	descriptors = 5120
 	perClient   = 1024
 )
 
-// crowdProblems says whether one address may open more connections than its share, or whether another one suffers from it.
+// crowdProblems says whether one address may open more connections than its share, or whether
+// another one suffers from it.
 func crowdProblems(task *rig.Task) (problems []string) {
 	crowd, other := client(task), client(task)
 	crowd.Header = rig.ProxyHeader(netip.MustParseAddr("198.51.100.99"))
@@ -42,16 +43,22 @@ func crowdProblems(task *rig.Task) (problems []string) {
 	}
 	response, err := other.Request("GET", "http://origin.example/")
 	if err != nil || response.StatusCode != 200 {
-		problems = append(problems, fmt.Sprintf("another address next to %d connections: %+v, %v", perClient, response, err))
+		problems = append(problems,
+			fmt.Sprintf("another address next to %d connections: %+v, %v", perClient, response, err))
 	}
 	for _, conn := range open {
 		conn.Close()
 	}
 	open = nil
-	if served := func() bool {
+	served := false
+	for range 100 {
+		time.Sleep(10 * time.Millisecond)
 		response, err := crowd.Request("GET", "http://origin.example/")
-		return err == nil && response.StatusCode == 200
-	}; !slices.ContainsFunc(make([]struct{}, 100), func(struct{}) bool { time.Sleep(10 * time.Millisecond); return served() }) {
+		if served = err == nil && response.StatusCode == 200; served {
+			break
+		}
+	}
+	if !served {
 		problems = append(problems, "the address is not served when its connections are closed")
 	}
 	return problems
@@ -83,7 +90,8 @@ func squidOf(t *testing.T, task *rig.Task) int {
 	return pids[0]
 }
 
-// A task of 512 MiB holds thousands of idle tunnels and hostile connections at a time, and serves the next client.
+// A task of 512 MiB holds thousands of idle tunnels and hostile connections at a time, and serves
+// the next client.
 func TestThousandsOfIdleAndHostileConnectionsLeaveRoomForTheNextClient(t *testing.T) {
 	newWorld(t)
 	task := rig.StartTask(t, options(nil))
@@ -107,8 +115,10 @@ func TestThousandsOfIdleAndHostileConnectionsLeaveRoomForTheNextClient(t *testin
 		open = append(open, tunnel)
 	}
 	withTunnels := rss(t, squid)
-	// Connections that send nothing, half a request line, headers without an end, or headers that are too long.
-	hostile := []string{"", "GET http://origin.exa", "GET http://origin.example/ HTTP/1.1\r\nX: y\r\n", "GET http://origin.example/ HTTP/1.1\r\nX: " + strings.Repeat("y", 16<<10)}
+	// Connections that send nothing, half a request line, headers without an end, or headers that
+	// are too long.
+	const line = "GET http://origin.example/ HTTP/1.1\r\n"
+	hostile := []string{"", "GET http://origin.exa", line + "X: y\r\n", line + "X: " + strings.Repeat("y", 16<<10)}
 	const each = 250
 	for i := range each * len(hostile) {
 		c := client(task)
@@ -128,15 +138,20 @@ func TestThousandsOfIdleAndHostileConnectionsLeaveRoomForTheNextClient(t *testin
 			t.Errorf("%s next to them: %+v, %v", method, response, err)
 		}
 	}
-	t.Logf("Squid's memory: %d MiB idle, %d with %d tunnels (%d kB each), %d with %d hostile connections on top (%d kB each)", idle>>20, withTunnels>>20, tunnels, (withTunnels-idle)/tunnels/1000,
+	t.Logf("Squid's memory: %d MiB idle, %d with %d tunnels (%d kB each)",
+		idle>>20, withTunnels>>20, tunnels, (withTunnels-idle)/tunnels/1000)
+	t.Logf("%d MiB with %d hostile connections on top (%d kB each)",
 		full>>20, each*len(hostile), (full-withTunnels)/(each*len(hostile))/1000)
 	if full > 400<<20 {
 		t.Errorf("%d MiB, of the 512 of the smallest task", full>>20)
 	}
 }
 
-// One address opens everything that it can: what a request needs, up to its share, and what needs none, until Squid has no descriptor left. Another address is served, at the latest when the first unfinished requests
-// have had their time, and the memory is that of the smallest task, of which 112 MiB are left for the other processes and the kernel's side of the connections.
+// One address opens everything that it can: what a request needs, up to its share, and what needs
+// none, until Squid has no descriptor left. Another address is served, at the latest when the first
+// unfinished requests
+// have had their time, and the memory is that of the smallest task, of which 112 MiB are left for
+// the other processes and the kernel's side of the connections.
 func TestOneAddressCannotUseUpATask(t *testing.T) {
 	newWorld(t)
 	task := rig.StartTask(t, options(nil))
@@ -167,7 +182,8 @@ func TestOneAddressCannotUseUpATask(t *testing.T) {
 		}
 	}
 	memory = max(memory, rss(t, squid))
-	t.Logf("%d descriptors at most, %d MiB; another address is served after %s", most, memory>>20, time.Since(begin).Round(time.Second))
+	t.Logf("%d descriptors at most, %d MiB; another address is served after %s",
+		most, memory>>20, time.Since(begin).Round(time.Second))
 	if most < descriptors-200 {
 		t.Errorf("only %d of %d descriptors were used: this is no siege", most, descriptors)
 	}
@@ -176,7 +192,9 @@ func TestOneAddressCannotUseUpATask(t *testing.T) {
 	}
 }
 
-// One address completes long headers on as many connections as Squid can have open, at the same moment: no share helps then, because Squid reads all of them before it cuts off the first. The memory is that of the
+// One address completes long headers on as many connections as Squid can have open, at the same
+// moment: no share helps then, because Squid reads all of them before it cuts off the first. The
+// memory is that of the
 // smallest task all the same, and another address is served at once.
 func TestABurstOfLongHeadersDoesNotUseUpATask(t *testing.T) {
 	newWorld(t)
@@ -187,7 +205,8 @@ func TestABurstOfLongHeadersDoesNotUseUpATask(t *testing.T) {
 	if err := rig.Burst(attacker, squid, descriptors-200); err != nil {
 		t.Fatal(err)
 	}
-	if response, err := client(task).Request("GET", "http://origin.example/"); err != nil || response.StatusCode != 200 {
+	response, err := client(task).Request("GET", "http://origin.example/")
+	if err != nil || response.StatusCode != 200 {
 		t.Errorf("another address: %+v, %v", response, err)
 	}
 	peak := memoryOf(t, squid, "status", "VmHWM") >> 10

@@ -71,7 +71,8 @@ func logProblems(w *world, task *rig.Task) (problems []string) {
 	nobody.User = ""
 	mistaken.Password = "wrong password"
 	secret := "s3cr3t-in-the-query"
-	// Lines come a little after the answers: those of the requests before this one are not to be mixed up with these.
+	// Lines come a little after the answers: those of the requests before this one are not to be
+	// mixed up with these.
 	marker := fmt.Sprintf("http://origin.example/marker-%d", time.Now().UnixNano())
 	if _, err := c.Request("GET", marker); err != nil {
 		wrong("marker: %v", err)
@@ -165,7 +166,8 @@ func logProblems(w *world, task *rig.Task) (problems []string) {
 		e.DurationMs, e.BytesFromClient, e.BytesToClient = 0, 0, 0
 		// Where a rule names status and page, Squid writes both.
 		e.Error = strings.TrimPrefix(strings.TrimPrefix(e.Error, "407:"), "503:")
-		// Squid knows whom a wrong password is said to belong to; the fleet's helper says what is wrong.
+		// Squid knows whom a wrong password is said to belong to; the fleet's helper says what is
+		// wrong.
 		if e.Auth == "wrong-password" {
 			e.User = mistaken.User
 		}
@@ -228,8 +230,8 @@ func suppressed(line string) (n int) {
 	return count.Suppressed
 }
 
-// Challenges are free. A flood of them fills no log, hides nobody who guesses, and drops no line of a
-// user's; and each of them is counted.
+// Challenges are free. A flood of them fills no log, hides nobody who guesses, and drops no line of
+// a user's; and each of them is counted.
 func TestAFloodOfRefusalsLeavesTheOtherLines(t *testing.T) {
 	newWorld(t)
 	task := rig.StartTask(t, options(nil))
@@ -290,8 +292,8 @@ func TestAFloodOfRefusalsLeavesTheOtherLines(t *testing.T) {
 	}
 }
 
-// Whatever bytes a client sends, the log stays one JSON object a line. The bytes are random, but the
-// same in each run.
+// Whatever bytes a client sends, the log stays one JSON object a line. The bytes are random, but
+// the same in each run.
 func TestNothingAClientSendsBreaksTheLog(t *testing.T) {
 	w := newWorld(t)
 	_ = w

@@ -11,13 +11,14 @@ import (
 	"squidfleet/internal/rig"
 )
 
-// secretProblems says what hostile requests bring into the log and among Squid's messages that must not be there.
+// secretProblems says what hostile requests bring into the log and among Squid's messages that must
+// not be there.
 func secretProblems(w *world, task *rig.Task) (problems []string) {
 	if err := client(task).SendHostile(); err != nil {
 		return []string{err.Error()}
 	}
-	// Somebody with a password gets further: to an origin that talks nonsense, and with headers that
-	// look like a loop.
+	// Somebody with a password gets further: to an origin that talks nonsense, and with headers
+	// that look like a loop.
 	for _, headers := range [][]string{
 		nil,
 		{"Via: 1.1 proxy.invalid (squid/5.7), 1.1 proxy.invalid (squid)", "Cookie: " + rig.HostileSecret},
@@ -45,8 +46,8 @@ func secretProblems(w *world, task *rig.Task) (problems []string) {
 	return append(problems, openSecrets(task)...)
 }
 
-// Whatever clients send, nothing that may be a secret gets into the log or among Squid's messages, and
-// no message passes for a line of the log.
+// Whatever clients send, nothing that may be a secret gets into the log or among Squid's messages,
+// and no message passes for a line of the log.
 func TestNoSecretAndNoForgedLineIsWritten(t *testing.T) {
 	inBothModes(t, func(t *testing.T, mode map[string]any) {
 		w := newWorld(t)
@@ -66,8 +67,8 @@ func TestSquidWouldTellSecretsOtherwise(t *testing.T) {
 	}
 }
 
-// secretTargets are targets of requests with a secret as user information, query or fragment, in many
-// spellings of what stands around it. A dollar sign stands for it here.
+// secretTargets are targets of requests with a secret as user information, query or fragment, in
+// many spellings of what stands around it. A dollar sign stands for it here.
 func secretTargets() (targets []string) {
 	add := func(target string) {
 		targets = append(targets, strings.ReplaceAll(target, "$", rig.HostileSecret))
@@ -100,7 +101,8 @@ func secretTargets() (targets []string) {
 	return targets
 }
 
-// However a URL is spelled, what may be a secret in it is neither in the log nor among the messages.
+// However a URL is spelled, what may be a secret in it is neither in the log nor among the
+// messages.
 func TestNoSpellingOfAURLBringsItsSecretIntoTheLog(t *testing.T) {
 	newWorld(t)
 	o := options(nil)

@@ -29,8 +29,8 @@ func setBadNames(d *rig.DNS) {
 	}
 }
 
-// A client that waits for no more than 20 s gets through although the name server never answers about
-// IPv6, is slow, or loses two packets.
+// A client that waits for no more than 20 s gets through although the name server never answers
+// about IPv6, is slow, or loses two packets.
 func TestAPoorNameServerIsGoodEnough(t *testing.T) {
 	w := newWorld(t)
 	setBadNames(w.names)
@@ -63,8 +63,8 @@ func nameIsServed(names ...string) func(*testing.T, *rig.Task) string {
 	}
 }
 
-// Of a name's addresses Squid knows the first 255. The others decide nothing, and nothing is connected
-// to them.
+// Of a name's addresses Squid knows the first 255. The others decide nothing, and nothing is
+// connected to them.
 func TestOfANamesAddressesTheFirst255Count(t *testing.T) {
 	w := newWorld(t)
 	addresses := func(private int) (out []string) {

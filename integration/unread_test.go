@@ -13,8 +13,8 @@ import (
 	"squidfleet/internal/rig"
 )
 
-// unread are requests that Squid answers before it asks the access rules: those that it cannot read, or
-// of which it does not take a header. The statuses are those of Squid 5.7 and of 6.13.
+// unread are requests that Squid answers before it asks the access rules: those that it cannot
+// read, or of which it does not take a header. The statuses are those of Squid 5.7 and of 6.13.
 var unread = map[string][]int{
 	"what\r\n\r\n": {400},
 	"GET / HTTP/1.1\r\nHost: origin.example\r\n\r\n":                                                {400},
@@ -37,8 +37,9 @@ var unread = map[string][]int{
 	"POST http://origin.example/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n": {cutOff},
 }
 
-// Who may not use the proxy, and a health check, gets no answer to a request that Squid can read; and
-// to any other an error of one line, for which no name is looked up and nothing is connected to.
+// Who may not use the proxy, and a health check, gets no answer to a request that Squid can read;
+// and to any other an error of one line, for which no name is looked up and nothing is connected
+// to.
 func TestWhatOutsidersAreAnswered(t *testing.T) {
 	w := newWorld(t)
 	task := rig.StartTask(t, options(nil))

@@ -3,8 +3,8 @@ package squid
 import "squidfleet/destination"
 
 // entry writes who may speak to the port at all: the load balancer alone, because the sender of a
-// PROXY header may claim any client address. The load balancer's health checks send the header's LOCAL
-// command, which names no client; the connection then counts as the load balancer's own.
+// PROXY header may claim any client address. The load balancer's health checks send the header's
+// LOCAL command, which names no client; the connection then counts as the load balancer's own.
 func (c Config) entry(w *writer) {
 	w.section("Entry: the load balancer alone, with a PROXY header that tells the client's address")
 	if c.ListenAddress.IsValid() {
@@ -21,17 +21,17 @@ func (c Config) entry(w *writer) {
 // Squid's own.
 const methods = "GET HEAD POST PUT PATCH DELETE OPTIONS CONNECT"
 
-// access writes the rules that a request has to pass, in the order in which they may reveal something:
-// first the client's address, then the user, and only then what the request asks for. In particular no
-// name is looked up for somebody who has no password.
+// access writes the rules that a request has to pass, in the order in which they may reveal
+// something: first the client's address, then the user, and only then what the request asks for. In
+// particular no name is looked up for somebody who has no password.
 //
-// Squid answers some requests before it asks any of these rules: those that it cannot read, and those
-// with an Expect, a Transfer-Encoding or a length that it does not take. A rule about answers
-// (http_reply_access) would turn these errors into 403s, for allowed clients as well, but cannot cut
-// off (tried with 5.7 and 6.13).
+// Squid answers some requests before it asks any of these rules: those that it cannot read, and
+// those with an Expect, a Transfer-Encoding or a length that it does not take. A rule about answers
+// (http_reply_access) would turn these errors into 403s, for allowed clients as well, but cannot
+// cut off (tried with 5.7 and 6.13).
 //
-// The closing "deny all" is there for the reader: Squid's default is the opposite of the last rule, so
-// that behind an allow what matches nothing is denied anyway.
+// The closing "deny all" is there for the reader: Squid's default is the opposite of the last rule,
+// so that behind an allow what matches nothing is denied anyway.
 func (c Config) access(w *writer) {
 	w.section("Access: client address AND user AND method AND port AND a public destination")
 	addresses(w, "clients src", c.ClientCidrs)

@@ -2,12 +2,13 @@ package squid
 
 import "net/netip"
 
-// HealthPort is the name of the port for the container's own health check, as it stands in squid.conf.
+// HealthPort is the name of the port for the container's own health check, as it stands in
+// squid.conf.
 const HealthPort = "health"
 
-// healthEntry writes a port that only the machine itself reaches. A health check comes in as a client
-// does, with a PROXY header, and must not be able to claim a client's address at the clients' port for
-// it. The header is believed there from the loopback address alone.
+// healthEntry writes a port that only the machine itself reaches. A health check comes in as a
+// client does, with a PROXY header, and must not be able to claim a client's address at the
+// clients' port for it. The header is believed there from the loopback address alone.
 func (c Config) healthEntry(w *writer) {
 	if c.HealthPort == 0 {
 		return
@@ -22,10 +23,10 @@ func (c Config) healthEntry(w *writer) {
 	w.line("proxy_protocol_access allow health loopback")
 }
 
-// healthAccess writes the first of the access rules: what comes in at the health port is asked for a
-// password and then refused, whatever it asks for. The port opens nothing to anybody, and yet an answer
-// shows that the Digest helper and the rules are alive. Only a request with a right password gets as
-// far as the 403, so that the 403 cannot come of a helper that refuses everybody.
+// healthAccess writes the first of the access rules: what comes in at the health port is asked for
+// a password and then refused, whatever it asks for. The port opens nothing to anybody, and yet an
+// answer shows that the Digest helper and the rules are alive. Only a request with a right password
+// gets as far as the 403, so that the 403 cannot come of a helper that refuses everybody.
 func (c Config) healthAccess(w *writer) {
 	if c.HealthPort == 0 {
 		return

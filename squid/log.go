@@ -2,10 +2,10 @@ package squid
 
 import "strings"
 
-// logFields are the members of a log line's JSON object, in their order. Strings are URL-escaped (the
-// format's %#), the only one of Squid's encodings that a strict JSON parser reads whatever bytes a
-// client sends; "-" stands for nothing. Squid cuts a line at 8 KiB, so each string has a limit, after
-// escaping, and all of them together stay below.
+// logFields are the members of a log line's JSON object, in their order. Strings are URL-escaped
+// (the format's %#), the only one of Squid's encodings that a strict JSON parser reads whatever
+// bytes a client sends; "-" stands for nothing. Squid cuts a line at 8 KiB, so each string has a
+// limit, after escaping, and all of them together stay below.
 //
 // The entrypoint rewrites "url" and counts some lines instead of writing them. It finds "user",
 // "auth", "url", "status" and "result" by their names.

@@ -1,8 +1,8 @@
 package squid
 
-// originAccess opens one address and port of this machine. The request has to name the address itself.
-// A host name goes by the rules below, whatever its addresses are, because a rule that matches one of a
-// name's addresses would let it through to the others as well.
+// originAccess opens one address and port of this machine. The request has to name the address
+// itself. A host name goes by the rules below, whatever its addresses are, because a rule that
+// matches one of a name's addresses would let it through to the others as well.
 func (c Config) originAccess(w *writer) {
 	if !c.LocalOrigin.IsValid() {
 		return

@@ -127,7 +127,8 @@ func (d *DNS) ServeDNS(w dns.ResponseWriter, query *dns.Msg) {
 		case question.Qtype == dns.TypeA && a.Is4():
 			reply.Answer = append(reply.Answer, &dns.A{Hdr: header(owner, dns.TypeA, said.TTL), A: a.AsSlice()})
 		case question.Qtype == dns.TypeAAAA && a.Is6():
-			reply.Answer = append(reply.Answer, &dns.AAAA{Hdr: header(owner, dns.TypeAAAA, said.TTL), AAAA: a.AsSlice()})
+			h := header(owner, dns.TypeAAAA, said.TTL)
+			reply.Answer = append(reply.Answer, &dns.AAAA{Hdr: h, AAAA: a.AsSlice()})
 		}
 	}
 	if _, overTCP := w.RemoteAddr().(*net.TCPAddr); !overTCP {

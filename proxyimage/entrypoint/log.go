@@ -31,13 +31,13 @@ const (
 	// longestLine is beyond what Squid writes: it cuts lines at 8 KiB. What is longer is copied in
 	// pieces of this size, each as a line.
 	longestLine = 64 << 10
-	// logPause lets lines gather after a read: being woken for each line costs a busy Squid a third of
-	// its throughput on two cores. The pipe holds more lines than Squid writes in this time.
+	// logPause lets lines gather after a read: being woken for each line costs a busy Squid a third
+	// of its throughput on two cores. The pipe holds more lines than Squid writes in this time.
 	logPause = 2 * time.Millisecond
 )
 
-// copyLines copies source line by line through a function that appends what a line becomes, with its
-// end, to out. A last line without an end is one, too.
+// copyLines copies source line by line through a function that appends what a line becomes, with
+// its end, to out. A last line without an end is one, too.
 func copyLines(destination io.Writer, source io.Reader, become func(out, line []byte) []byte) error {
 	in := make([]byte, longestLine)
 	out := make([]byte, 0, 2*longestLine)
@@ -76,8 +76,8 @@ func copyLines(destination io.Writer, source io.Reader, become func(out, line []
 	}
 }
 
-// messagePrefix begins each line of Squid's own messages, so that none can pass for one of the access
-// log: Squid puts bytes that clients sent into its messages, line ends included.
+// messagePrefix begins each line of Squid's own messages, so that none can pass for one of the
+// access log: Squid puts bytes that clients sent into its messages, line ends included.
 const messagePrefix = "squid: "
 
 // message appends a message of Squid's with whatever is not printable ASCII escaped.
@@ -93,8 +93,8 @@ func message(out, line []byte) []byte {
 	return append(out, '\n')
 }
 
-// The beginnings of each line of the access log and of members that are read here: see squid/log.go.
-// Every string in a line is escaped, so that none of these can stand inside one.
+// The beginnings of each line of the access log and of members that are read here: see
+// squid/log.go. Every string in a line is escaped, so that none of these can stand inside one.
 var (
 	accessBegin = []byte(`{"`)
 	timeBegin   = []byte(`"time":"`)
@@ -105,8 +105,8 @@ var (
 	resultBegin = []byte(`,"result":"`)
 )
 
-// member returns the value behind a member's beginning, up to a byte that ends it; nil if the line has
-// no such member.
+// member returns the value behind a member's beginning, up to a byte that ends it; nil if the line
+// has no such member.
 func member(line, begin []byte, end byte) []byte {
 	_, rest, _ := bytes.Cut(line, begin)
 	if i := bytes.IndexByte(rest, end); i >= 0 {
@@ -144,12 +144,13 @@ func (l *accessLog) become(out, line []byte) []byte {
 	return append(append(out, line...), '\n')
 }
 
-// copyAccessLog copies the access log, and counts what it leaves out. The destination takes lines from
-// two goroutines, as a file does.
+// copyAccessLog copies the access log, and counts what it leaves out. The destination takes lines
+// from two goroutines, as a file does.
 func copyAccessLog(destination io.Writer, source io.Reader, egress *egressField) error {
 	log := &accessLog{egress: egress}
 	log.refused.count = func(rest []byte) {
-		destination.Write(append(append([]byte{'{'}, *egress.text.Load()...), rest...)) // an error shows at the next line
+		line := append([]byte{'{'}, *egress.text.Load()...)
+		destination.Write(append(line, rest...)) // an error shows at the next line of the log
 	}
 	defer log.refused.close()
 	return copyLines(destination, source, log.become)

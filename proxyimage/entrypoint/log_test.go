@@ -63,8 +63,8 @@ func TestLinesTakeNoMemory(t *testing.T) {
 }
 
 func BenchmarkAccessLine(b *testing.B) {
-	line := []byte(`{"time":"2026-01-02T03:04:05","durationMs":12,"client":"198.51.100.7","user":"alice","method":"GET",` +
-		`"url":"http://example.com/","status":200,"result":"TCP_MISS"}`)
+	line := []byte(`{"time":"2026-01-02T03:04:05","durationMs":12,"client":"198.51.100.7","user":"alice",` +
+		`"method":"GET","url":"http://example.com/","status":200,"result":"TCP_MISS"}`)
 	out := make([]byte, 0, 2*len(line))
 	b.SetBytes(int64(len(line)))
 	become := accessLines()
@@ -73,8 +73,8 @@ func BenchmarkAccessLine(b *testing.B) {
 	}
 }
 
-// Lines longer than Squid writes, in reads of every size, a last one without an end, and the address
-// changing on the way.
+// Lines longer than Squid writes, in reads of every size, a last one without an end, and the
+// address changing on the way.
 func TestCopyLines(t *testing.T) {
 	long := `{"time":"x","userAgent":"` + strings.Repeat("a", longestLine/2) + `"}`
 	for name, source := range map[string]func(io.Reader) io.Reader{

@@ -9,10 +9,12 @@ import (
 
 // A refusal costs its client nothing, and its line costs the log as much as any other. What the log
 // takes is limited: beyond that, lines are dropped, those of users among them. So of each kind of
-// refusal only so many lines a second are written, and the others are counted in a line of their own.
+// refusal only so many lines a second are written, and the others are counted in a line of their
+// own.
 //
-// A kind is the status, why credentials were refused ("auth"), and whether a user was named. There are a
-// few dozen. Each has its own bound, so that challenges, which anybody can collect, hide no guess.
+// A kind is the status, why credentials were refused ("auth"), and whether a user was named. There
+// are a few dozen. Each has its own bound, so that challenges, which anybody can collect, hide no
+// guess.
 const refusalsASecond = 100
 
 // refusals bounds the lines of refused strangers. The zero value needs a count.
@@ -41,9 +43,9 @@ var (
 // anyone stands for all users in a line that counts refusals.
 const anyone = "*"
 
-// suppress says whether a line is not to be written, and counts it then. It looks at requests that were
-// refused before they showed right credentials, or because they did not. An authenticated request has a
-// user and neither 407 nor 429: its line is always written.
+// suppress says whether a line is not to be written, and counts it then. It looks at requests that
+// were refused before they showed right credentials, or because they did not. An authenticated
+// request has a user and neither 407 nor 429: its line is always written.
 func (r *refusals) suppress(line []byte) bool {
 	result := member(line, resultBegin, '"')
 	if !bytes.HasPrefix(result, deniedBegin) && !bytes.HasPrefix(result, unreadBegin) {

@@ -11,10 +11,12 @@ import (
 	"time"
 )
 
+const squidTime = "2026-01-02T03:04:05.678+0000"
+
 // refusalLine is a line as Squid writes it.
 func refusalLine(user, auth string, status int, result string) string {
-	return fmt.Sprintf(`{"time":"2026-01-02T03:04:05.678+0000","client":"198.51.100.7","user":"%s","auth":"%s",`+
-		`"method":"GET","url":"http://example.com/","status":%d,"result":"%s","error":"-"}`+"\n", user, auth, status, result)
+	return fmt.Sprintf(`{"time":"`+squidTime+`","client":"198.51.100.7","user":"%s","auth":"%s","method":"GET",`+
+		`"url":"http://example.com/","status":%d,"result":"%s","error":"-"}`+"\n", user, auth, status, result)
 }
 
 // Of each kind of refusal so many lines a second are written, and all others are counted. Lines of
@@ -25,7 +27,8 @@ func TestRefusalsAreWrittenAtABoundedRateAndCountedAll(t *testing.T) {
 		status     int
 		result     string
 	}
-	// How many of each come in the first and in the third second, and how many of all are to be written.
+	// How many of each come in the first and in the third second, and how many of all are to be
+	// written.
 	const flood, written = 1234, 2 * refusalsASecond
 	cases := map[kind]struct{ first, third, written int }{
 		{"-", "no-credentials", 407, "TCP_DENIED"}:    {flood, flood, written},
@@ -72,7 +75,7 @@ func TestRefusalsAreWrittenAtABoundedRateAndCountedAll(t *testing.T) {
 				Egress, Time, User, Auth, Result string
 				Status, Suppressed               int
 			}
-			if err := json.Unmarshal([]byte(line), &l); err != nil || l.Egress != "-" || l.Time != "2026-01-02T03:04:05.678+0000" {
+			if err := json.Unmarshal([]byte(line), &l); err != nil || l.Egress != "-" || l.Time != squidTime {
 				t.Fatalf("%v: %s", err, line)
 			}
 			if l.Suppressed > 0 {

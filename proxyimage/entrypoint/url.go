@@ -2,7 +2,8 @@ package main
 
 import "bytes"
 
-// withheld stands in the log for a URL that is not written there. It is no URL, and no host and port.
+// withheld stands in the log for a URL that is not written there. It is no URL, and no host and
+// port.
 const withheld = "withheld"
 
 // maxHost is longer than any name in DNS. What is longer may be user information that Squid has cut
@@ -10,11 +11,13 @@ const withheld = "withheld"
 const maxHost = 255
 
 // appendPublic appends a URL of the access log without its query and fragment. It knows what may be
-// written, not what may not: http:// or https://, a host, perhaps a port, perhaps a path; or a host and
-// a port (CONNECT's). Anything else may hold user information, or a secret in a place that nobody has
-// thought of, and is withheld as a whole. So is a URL with user information that Squid understands.
+// written, not what may not: http:// or https://, a host, perhaps a port, perhaps a path; or a host
+// and a port (CONNECT's). Anything else may hold user information, or a secret in a place that
+// nobody has thought of, and is withheld as a whole. So is a URL with user information that Squid
+// understands.
 //
-// The text is URL-escaped, perhaps twice, because Squid escapes some of it before it writes the log.
+// The text is URL-escaped, perhaps twice, because Squid escapes some of it before it writes the
+// log.
 func appendPublic(out, url []byte) []byte {
 	if len(url) == 1 && url[0] == '-' { // nothing
 		return append(out, url...)
@@ -50,7 +53,8 @@ func appendPublic(out, url []byte) []byte {
 
 var httpBegin, httpsBegin = []byte("http://"), []byte("https://")
 
-// afterHost returns what follows a name or an address at the text's begin; false if there is neither.
+// afterHost returns what follows a name or an address at the text's begin; false if there is
+// neither.
 func afterHost(text []byte) (rest []byte, ok bool) {
 	isAddress, n := bytes.HasPrefix(text, openingBracket), 0
 	if isAddress {
