@@ -14,7 +14,7 @@ func FuzzHeader(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		original := bytes.Clone(b)
 		var h header
-		if h.parse(b) != Accepted {
+		if h.parse(b, &target{}) != Accepted {
 			return
 		}
 		if alg, reason := h.check(string(h.realm), true); reason == Accepted && len(h.response) != len(alg.zero()) {
@@ -41,12 +41,61 @@ func FuzzHeader(f *testing.F) {
 			",uri=" + quoted(h.uri) + ",response=" + quoted(h.response) + ",algorithm=" + quoted(h.algorithm) + ",cnonce=" + quoted(h.cnonce) +
 			",qop=" + quoted(h.qop) + ",nc=" + quoted(h.nc))
 		var h2 header
-		if reason := h2.parse(again); reason != Accepted && reason != HeaderTooLong {
+		if reason := h2.parse(again, &target{}); reason != Accepted && reason != HeaderTooLong {
 			t.Fatalf("%v: %q", reason, again)
 		} else if reason == Accepted && (!bytes.Equal(h.username, h2.username) || !bytes.Equal(h.uri, h2.uri) || !bytes.Equal(h.realm, h2.realm) || !bytes.Equal(h.response, h2.response)) {
 			t.Errorf("%q is read as %q", original, again)
 		}
 	})
+}
+
+// No reading of a header lets a response in for a target that its client did not sign. The client
+// signs one uri and writes it in one of two ways; then anything is changed in the header, and it
+// is sent for another target.
+func FuzzNoHeaderNamesAnotherTarget(f *testing.F) {
+	for _, s := range []string{`/a`, `/a\b`, `/a\\b`, `/a"b`, `/a",b="c`, `/a", uri="/b`, `/?x`, ``, `/a\`} {
+		for _, other := range []string{`/b`, `/a\\b`, `/a`, `/a\b`, `/a",b="c`, `/`} {
+			f.Add(s, other, true, "", 0)
+			f.Add(s, other, false, `\`, 90)
+		}
+	}
+	v, _ := newVerifier(f, nil)
+	nonce := nonceFor(f, v, testClient)
+	f.Fuzz(func(t *testing.T, signed, asked string, escape bool, insert string, at int) {
+		if signed != "" && signed[0] != '/' && signed[0] != '?' || asked == "" || asked[0] != '/' {
+			return // It would go on with the host, or is not what Squid writes.
+		}
+		for _, absolute := range []string{"", "http://origin.example"} {
+			v.guesses = newGuesses(guessWays) // Nobody is throttled.
+			a := newAttempt(nonce)
+			a.uri, a.target = absolute+signed, "http://origin.example"+asked
+			a.rewrite = func(header string) string {
+				written := a.uri
+				if escape {
+					written = strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(written)
+				}
+				header = strings.Replace(header, `uri="`+a.uri+`"`, `uri="`+written+`"`, 1)
+				if at >= 0 && at <= len(header) {
+					header = header[:at] + insert + header[at:]
+				}
+				return header
+			}
+			same := signed == asked
+			if absolute != "" && !strings.HasPrefix(signed, "/") { // http://host, http://host?query
+				same = "/"+signed == asked
+			}
+			if r := v.Verify(a.request()); r.Reason == Accepted && !same {
+				t.Errorf("%q, signed for %q, is accepted for %q", a.header(), a.uri, a.target)
+			} else if r.Reason != Accepted && same && insert == "" && !hasControl(asked) && len(asked) < 1000 {
+				t.Errorf("%q is refused for what it was signed for: %v", a.header(), r.Reason)
+			}
+		}
+	})
+}
+
+// hasControl tells whether Squid would refuse a URL with these bytes.
+func hasControl(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
 }
 
 func FuzzLine(f *testing.F) {

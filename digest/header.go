@@ -36,11 +36,11 @@ const (
 	paramsNeeded = paramRealm | paramNonce | paramURI | paramResponse | paramCnonce | paramQop | paramNc
 )
 
-// parse reads a header value. The values point into b, which is overwritten
-// where something was escaped. It is strict: the grammar of RFC 9110, section
-// 11.4, nothing after it, no parameter twice, whatever its name. Parameters that it does not
-// know are ignored, as the RFC wants; so is opaque, since none is given out.
-func (h *header) parse(b []byte) Reason {
+// parse reads the header value of a request for t. The values point into b, which is overwritten
+// where something was escaped. It follows the grammar of RFC 9110, section 11.4, with nothing
+// after it and no parameter twice. Only a uri may also name the target without escapes.
+// Unknown parameters are ignored, as the RFC wants; so is opaque, since none is given out.
+func (h *header) parse(b []byte, t *target) Reason {
 	*h = header{}
 	if len(b) == 0 {
 		return NoCredentials
@@ -82,11 +82,11 @@ func (h *header) parse(b []byte) Reason {
 		if len(name) == 0 || len(rest) == 0 || rest[0] != '=' {
 			return HeaderMalformed
 		}
-		value, rest, quoted, escaped, ok := cutValue(skipBlank(rest[1:]))
+		bit, field := h.field(name)
+		value, rest, quoted, ok := cutValue(skipBlank(rest[1:]), bit == paramURI, t)
 		if !ok {
 			return HeaderMalformed
 		}
-		bit, field := h.field(name)
 		switch {
 		case bit == 0:
 			for _, other := range strange[:unknown] {
@@ -102,8 +102,6 @@ func (h *header) parse(b []byte) Reason {
 			if value, ok = decodeExt(value); !ok || quoted {
 				return HeaderMalformed
 			}
-		case bit == paramURI && escaped:
-			return HeaderMalformed // no URI has a quote or a backslash in it; clients hash a raw backslash as it is
 		}
 		seen |= bit
 		if field != nil {
@@ -248,18 +246,24 @@ func cutToken(b []byte) (token, rest []byte) {
 	return b[:i], b[i:]
 }
 
-// cutValue cuts a token or a quoted string, whose escapes it resolves in place.
-func cutValue(b []byte) (value, rest []byte, quoted, escaped, ok bool) {
+// cutValue cuts a token or a quoted string, whose escapes it resolves in place, or a uri that
+// names the target without them.
+func cutValue(b []byte, uri bool, t *target) (value, rest []byte, quoted, ok bool) {
 	if len(b) == 0 || b[0] != '"' {
 		value, rest = cutToken(b)
-		return value, rest, false, false, len(value) > 0
+		return value, rest, false, len(value) > 0
 	}
 	b = b[1:]
+	if uri {
+		if n := t.literal(b); n > 0 {
+			return b[:n], b[n+1:], true, true
+		}
+	}
 	n := 0 // bytes of the value so far
 	for i := 0; i < len(b); i++ {
 		c := b[i]
 		if c == '"' {
-			return b[:n], b[i+1:], true, n != i, true
+			return b[:n], b[i+1:], true, true
 		}
 		if c == '\\' {
 			if i++; i == len(b) {
@@ -273,7 +277,7 @@ func cutValue(b []byte) (value, rest []byte, quoted, escaped, ok bool) {
 		b[n] = c
 		n++
 	}
-	return nil, nil, true, false, false
+	return nil, nil, true, false
 }
 
 // decodeExt decodes an extended value of RFC 8187 in place: UTF-8, a language

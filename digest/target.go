@@ -5,44 +5,85 @@ import (
 	"net/netip"
 )
 
-// targetMatches tells whether uri, from a header, names the requested target.
-// The target is what Squid makes of the request line: host:port for CONNECT, an
-// absolute URL with a lower-case host and no default port for all else. Path and
-// query are the client's, byte for byte: Squid encodes nothing in them.
-//
-// Clients fill uri in three ways, and each is held to what it says:
+// target is what a request asks for, as Squid writes it: host:port for CONNECT, otherwise an
+// absolute URL with a lower-case host and without a default port. Squid leaves path and query
+// as the client sent them, byte for byte.
+type target struct {
+	connect                 []byte // host:port
+	scheme, authority, path []byte // of a URL; the path includes the query
+}
+
+func (t *target) set(method, text []byte) {
+	*t = target{}
+	if string(method) == "CONNECT" {
+		t.connect = text
+	} else {
+		t.scheme, t.authority, t.path, _ = splitURL(text)
+		t.authority = withoutDefaultPort(t.scheme, t.authority)
+	}
+}
+
+// namedBy tells whether uri, from a header, names the target. Clients write three forms:
 //
 //	/path?query             curl, Chromium, Firefox, requests: any host
-//	http://host/path?query  urllib, Apache HttpClient, whoever follows the RFC to the letter
-//	host:port               CONNECT, all of them
-func targetMatches(method, target, uri []byte) bool {
-	if string(method) == "CONNECT" {
-		return sameAuthority(target, uri)
+//	http://host/path?query  Java, urllib, Apache HttpClient: the host counts
+//	host:port               CONNECT, all of them but .NET, which writes /
+//
+// CONNECT with / is refused: such a header would open a tunnel to any host.
+func (t *target) namedBy(uri []byte) bool {
+	if t.connect != nil {
+		return sameAuthority(t.connect, uri)
 	}
-	scheme, authority, path, ok := splitURL(target)
-	if !ok || len(uri) == 0 {
-		return false
+	path, want := t.paths(uri)
+	return want != nil && bytes.Equal(path, want)
+}
+
+// literal returns the length of the uri at the start of b, if it names the target as it stands
+// and a closing quote and the end of the parameter follow. Java, curl and urllib write
+// backslashes and quotes of a URL without escapes. They mean what they write, and the target
+// tells where it ends.
+func (t *target) literal(b []byte) int {
+	path, want := t.paths(b)
+	if want == nil || !bytes.HasPrefix(path, want) {
+		return 0
+	}
+	n := len(b) - len(path) + len(want)
+	if n == len(b) || b[n] != '"' {
+		return 0
+	}
+	if rest := skipBlank(b[n+1:]); len(rest) > 0 && rest[0] != ',' {
+		return 0
+	}
+	return n
+}
+
+// paths returns what follows scheme and host in uri, and what has to be there. The latter is nil
+// if uri begins with another scheme or host, or the request is a CONNECT.
+func (t *target) paths(uri []byte) (path, want []byte) {
+	if len(t.scheme) == 0 || len(uri) == 0 {
+		return nil, nil
 	}
 	if uri[0] == '/' {
-		return bytes.Equal(path, uri)
+		return uri, t.path
 	}
-	uriScheme, uriAuthority, uriPath, ok := splitURL(uri)
-	if !ok || !bytes.EqualFold(scheme, uriScheme) {
-		return false
+	scheme, authority, path, ok := splitURL(uri)
+	if !ok || !bytes.EqualFold(t.scheme, scheme) {
+		return nil, nil
 	}
-	if i := bytes.LastIndexByte(uriAuthority, '@'); i >= 0 {
-		uriAuthority = uriAuthority[i+1:] // Squid drops user information
+	if i := bytes.LastIndexByte(authority, '@'); i >= 0 {
+		authority = authority[i+1:] // Squid drops user information.
 	}
-	if !sameAuthority(withoutDefaultPort(scheme, authority), withoutDefaultPort(scheme, uriAuthority)) {
-		return false
+	if !sameAuthority(t.authority, withoutDefaultPort(t.scheme, authority)) {
+		return nil, nil
 	}
-	if len(uriPath) == 0 || uriPath[0] != '/' { // http://host, http://host?query
-		if len(path) == 0 || path[0] != '/' {
-			return false
+	want = t.path
+	if len(path) == 0 || path[0] != '/' { // http://host, http://host?query
+		if len(want) == 0 || want[0] != '/' {
+			return nil, nil
 		}
-		path = path[1:]
+		want = want[1:]
 	}
-	return bytes.Equal(path, uriPath)
+	return path, want
 }
 
 // splitURL cuts scheme://authority from the rest, which begins with "/", "?" or is empty.

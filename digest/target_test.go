@@ -68,7 +68,9 @@ func TestTargetForms(t *testing.T) {
 		{"GET", "", "/", false},
 		{"GET", "http://origin.example", "http://origin.example", false},
 	} {
-		if got := targetMatches([]byte(c.method), []byte(c.target), []byte(c.uri)); got != c.want {
+		var asked target
+		asked.set([]byte(c.method), []byte(c.target))
+		if got := asked.namedBy([]byte(c.uri)); got != c.want {
 			t.Errorf("%s %s with uri %q: %v", c.method, c.target, c.uri, got)
 		}
 	}

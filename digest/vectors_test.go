@@ -21,7 +21,7 @@ func TestVectorsOfTheRFCs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var h header
-			if reason := h.parse([]byte(c.header)); reason != Accepted {
+			if reason := h.parse([]byte(c.header), &target{}); reason != Accepted {
 				t.Fatal(reason)
 			}
 			alg, reason := h.check(string(h.realm), true)

@@ -58,6 +58,7 @@ func (v *Verifier) Verify(r *Request) Result {
 type checker struct {
 	v      *Verifier
 	macs   []hash.Hash
+	target target
 	header header
 	raw    [nonceRaw]byte
 	buf    []byte
@@ -84,7 +85,8 @@ func (c *checker) check(r *Request, result *Result) {
 	*result = Result{}
 
 	h := &c.header
-	reason := h.parse(r.Header)
+	c.target.set(r.Method, r.Target)
+	reason := h.parse(r.Header, &c.target)
 	var alg Algorithm
 	if reason == Accepted {
 		alg, reason = h.check(v.realm, v.sha256)
@@ -127,7 +129,7 @@ func (c *checker) check(r *Request, result *Result) {
 	}
 
 	switch {
-	case !targetMatches(r.Method, r.Target, h.uri):
+	case !c.target.namedBy(h.uri):
 		c.refuse(result, TargetMismatch, client, seconds)
 	case state != nonceValid:
 		c.refuseStale(result, [...]Reason{nonceForeign: NonceForeign, nonceFuture: NonceFuture, nonceOld: NonceExpired, nonceExpired: NonceExpired}[state], state, client, user, seconds)

@@ -123,48 +123,50 @@ func browser(t *testing.T) string {
 	return ""
 }
 
-// Chromium asks its user for the credentials once, and goes on with them on every task, old and new, for plain requests and for tunnels.
-func TestChromiumAsksOnceWhileTasksAreReplaced(t *testing.T) {
-	w := newWorld(t)
-	w.origins.SetHandler(http.HandlerFunc(echoingOrigin))
-	f := startFleet(t, "fleet", 3)
+// startChromium starts one behind the proxy. It asks its user, who answers it once and gives up
+// when asked again; asked counts.
+func startChromium(t *testing.T, proxy string) (ctx context.Context, asked *atomic.Int64) {
+	t.Helper()
 	profile, err := os.MkdirTemp("", "squidfleet-chromium-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(profile)
+	t.Cleanup(func() { os.RemoveAll(profile) })
 	allocator, stop := chromedp.NewExecAllocator(t.Context(), append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(browser(t)), chromedp.UserDataDir(filepath.Join(profile, "profile")), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.IgnoreCertErrors,
-		chromedp.ProxyServer("http://"+f.proxy), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-quic", true))...)
-	defer stop()
-	ctx, stop := chromedp.NewContext(allocator)
-	defer stop()
+		chromedp.ExecPath(browser(t)), chromedp.UserDataDir(filepath.Join(profile, "profile")),
+		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.IgnoreCertErrors, chromedp.ProxyServer("http://"+proxy),
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-quic", true))...)
+	t.Cleanup(stop)
+	ctx, stop = chromedp.NewContext(allocator)
+	t.Cleanup(stop)
 	ctx, stop = context.WithTimeout(ctx, 3*time.Minute)
-	defer stop()
-	var asked atomic.Int64
+	t.Cleanup(stop)
+	asked = new(atomic.Int64)
+	call := func(err error) {
+		if err != nil && ctx.Err() == nil {
+			t.Error(err)
+		}
+	}
 	err = chromedp.Listen(ctx, func(event any) {
-		var answer func() error
 		switch event := event.(type) {
 		case *fetch.EventAuthRequired:
-			asked.Add(1)
-			answer = func() error {
-				_, err := chromedp.Call(ctx, fetch.ContinueWithAuth, fetch.ContinueWithAuthParams{RequestID: event.RequestID, AuthChallengeResponse: &fetch.AuthChallengeResponse{
-					Response: fetch.AuthChallengeResponseResponseProvideCredentials, Username: "alice", Password: password}})
-				return err
+			answer := &fetch.AuthChallengeResponse{
+				Response: fetch.AuthChallengeResponseResponseProvideCredentials, Username: "alice", Password: password,
 			}
+			if asked.Add(1) > 1 {
+				answer = &fetch.AuthChallengeResponse{Response: fetch.AuthChallengeResponseResponseCancelAuth}
+			}
+			go func() {
+				_, err := chromedp.Call(ctx, fetch.ContinueWithAuth,
+					fetch.ContinueWithAuthParams{RequestID: event.RequestID, AuthChallengeResponse: answer})
+				call(err)
+			}()
 		case *fetch.EventRequestPaused:
-			answer = func() error {
+			go func() {
 				_, err := chromedp.Call(ctx, fetch.ContinueRequest, fetch.ContinueRequestParams{RequestID: event.RequestID})
-				return err
-			}
-		default:
-			return
+				call(err)
+			}()
 		}
-		go func() {
-			if err := answer(); err != nil && ctx.Err() == nil {
-				t.Error(err)
-			}
-		}()
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -176,6 +178,16 @@ func TestChromiumAsksOnceWhileTasksAreReplaced(t *testing.T) {
 	if err := chromedp.Do(ctx, chromedp.Navigate("http://origin.example/")); err != nil {
 		t.Fatal(err)
 	}
+	return ctx, asked
+}
+
+// Chromium asks its user for the credentials once, and goes on with them on every task, old and
+// new, for plain requests and for tunnels.
+func TestChromiumAsksOnceWhileTasksAreReplaced(t *testing.T) {
+	w := newWorld(t)
+	w.origins.SetHandler(http.HandlerFunc(echoingOrigin))
+	f := startFleet(t, "fleet", 3)
+	ctx, asked := startChromium(t, f.proxy)
 	fetched := 0
 	whileTasksAreReplaced(t, f, func() error {
 		// A query of its own keeps each fetch from being joined with another.

@@ -187,3 +187,18 @@ func TestPasswordsStayOutOfSquidsEnvironmentAndOfOthersSight(t *testing.T) {
 		t.Errorf("the password file: %v, %v", info, err)
 	}
 }
+
+// .NET signs every CONNECT with "/". Such a header, once captured, would open tunnels to any host
+// from the same client address, so that it is refused as one for another target.
+func TestCONNECTSignedWithASlashIsRefused(t *testing.T) {
+	newWorld(t)
+	task := rig.StartTask(t, options(nil))
+	c := client(task)
+	for uri, want := range map[string]int{"/": 407, "origin.example:443": 200} {
+		c.URI = uri
+		if response, err := c.Request("CONNECT", "origin.example:443"); err != nil || response.StatusCode != want {
+			t.Errorf("uri=%q: %+v, %v, want %d", uri, response, err, want)
+		}
+	}
+	task.WaitForLog(t, "the reason", func(line string) bool { return strings.Contains(line, `"auth":"target-mismatch"`) })
+}

@@ -1,0 +1,290 @@
+package integration
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	icholy "github.com/icholy/digest"
+
+	"squidfleet/internal/rig"
+)
+
+var capture = flag.Bool("capture", false, "write what the clients sent to digest/testdata/captures.json; needs Java, too")
+
+// oddURLs are those that clients and proxies write differently. The first ones are for clients
+// that take any text for a URL.
+var oddURLs = []string{
+	`http://origin.example/a?x\y`,
+	`http://origin.example/a\b`,
+	`http://origin.example/"q"`,
+	`http://origin.example/a?"q",b="c",d="\"`,
+	"http://origin.example/a|b^c{d}`e`<f>?|^{}`<>",
+	"http://origin.example/a%20b?c%22d%5Ce",
+	"http://origin.example/%2f%2F%c3%BC?%7e",
+	"http://origin.example//a//b",
+	"http://origin.example/a;b?c;d",
+	"http://origin.example/a'b,c=d(e)*f!$&+:@",
+	"http://origin.example/[x]?[y]",
+	"http://origin.example/a/../b/./c",
+	"http://origin.example",
+	"http://origin.example?",
+	"http://origin.example?q",
+	"http://origin.example/a#fragment",
+	"http://origin.example./dot",
+	"http://ORIGIN.Example:80/port",
+	"http://origin.example:8080/port",
+	"http://[2606:2800:21F:cb07::0]/v6",
+	"http://[2606:2800:21f:cb07::]:8080/v6",
+	"http://user:secret@origin.example/user",
+	"http://xn--bcher-kva.example/",
+}
+
+// urlClient is a real client that asks for URLs through a proxy as alice and tells the statuses.
+type urlClient struct {
+	name string
+	ask  func(t *testing.T, proxy string, urls []string) (statuses []string)
+	// https are URLs for this client beside oddURLs.
+	https []string
+	// except are the URLs that are not answered with 200, and what comes of them.
+	except map[string]string
+}
+
+// lines runs a program that prints a line for each URL.
+func lines(t *testing.T, urls []string, name string, arguments ...string) []string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	command := exec.CommandContext(ctx, name, append(arguments, urls...)...)
+	command.Env = []string{"PATH=" + os.Getenv("PATH")}
+	out, err := command.Output()
+	got := strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
+	if len(got) != len(urls) {
+		t.Fatalf("%s: %d lines for %d URLs: %v\n%s", name, len(got), len(urls), err, out)
+	}
+	return got
+}
+
+var urlClients = []urlClient{
+	{name: "curl", https: []string{"https://origin.example/", "https://ORIGIN.example./a"}, ask: func(t *testing.T, proxy string, urls []string) []string {
+		var statuses []string
+		for _, url := range urls { // Its own connection and challenge for each.
+			statuses = append(statuses, lines(t, []string{url}, "curl", "--silent", "--noproxy", "", "--globoff", "--path-as-is", "--insecure",
+				"--proxy", "http://"+proxy, "--proxy-digest", "--proxy-user", "alice:"+password,
+				"--output", "/dev/null", "--write-out", `%{http_code}\n`)...)
+		}
+		return statuses
+	}},
+	{name: "requests", except: map[string]string{
+		"http://origin.example/a;b?c;d": "407", // It signs /a?c;d, another target: psf/requests drops what follows the ";".
+	}, ask: func(t *testing.T, proxy string, urls []string) []string {
+		return lines(t, urls, "/usr/bin/python3", "testdata/requests_urls.py", "http://"+proxy, "alice", password)
+	}},
+	{name: "urllib", https: []string{"https://origin.example/"}, except: map[string]string{
+		"https://origin.example/": "<urlopen error Tunnel connection failed: 407 Proxy Authentication Required>",
+	}, ask: func(t *testing.T, proxy string, urls []string) []string {
+		return lines(t, urls, "/usr/bin/python3", "testdata/urllib_urls.py", "last", "http://"+proxy, "alice", password)
+	}},
+	{name: "Go", ask: func(t *testing.T, proxy string, urls []string) (statuses []string) {
+		for _, text := range urls {
+			u, err := url.Parse(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := through(proxy)
+			c.URI = u.RequestURI()
+			// The target as net/http writes it.
+			response, err := c.Request("GET", "http://"+u.Host+u.RequestURI())
+			if err != nil {
+				t.Fatal(err)
+			}
+			statuses = append(statuses, fmt.Sprint(response.StatusCode))
+		}
+		return statuses
+	}},
+	{name: "Chromium", https: []string{"https://origin.example/"}, except: map[string]string{
+		"http://user:secret@origin.example/user": "TypeError: Failed to execute 'fetch' on 'Window': " +
+			"Request cannot be constructed from a URL that includes credentials: http://user:secret@origin.example/user",
+	}, ask: func(t *testing.T, proxy string, urls []string) []string {
+		ctx, asked := startChromium(t, proxy)
+		text, err := json.Marshal(urls)
+		if err != nil {
+			t.Fatal(err)
+		}
+		script := `(async () => {
+			const statuses = [];
+			for (const url of ` + string(text) + `)
+				statuses.push(await fetch(url).then(r => String(r.status), String));
+			return statuses;
+		})()`
+		statuses, err := chromedp.Run(ctx, chromedp.Evaluate[[]string](script, chromedp.EvalAwaitPromise))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := asked.Load(); n != 1 {
+			t.Errorf("Chromium asked its user %d times, want once", n)
+		}
+		return statuses
+	}},
+}
+
+// java does not know the test's certificates; its CONNECT is captured all the same.
+var java = urlClient{name: "Java", https: []string{"https://origin.example/"}, except: map[string]string{
+	"https://origin.example/": "PKIX path building failed: sun.security.provider.certpath.SunCertPathBuilderException: " +
+		"unable to find valid certification path to requested target",
+}, ask: func(t *testing.T, proxy string, urls []string) []string {
+	host, port, err := net.SplitHostPort(proxy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lines(t, urls, "java", "testdata/Urls.java", host, port, "alice", password)
+}}
+
+// urllib reads the first challenge only and does not know SHA-256. MD5 first would let it in for
+// plain requests, and make curl, Chromium and Go use MD5.
+func TestTheOrderOfTheChallengesIsNotForUrllib(t *testing.T) {
+	newWorld(t)
+	_, proxy := hop(t, insider, rig.StartTask(t, options(nil)))
+	got := lines(t, []string{"http://origin.example/"}, "/usr/bin/python3", "testdata/urllib_urls.py", "first", "http://"+proxy, "alice", password)
+	if want := "Unsupported digest authentication algorithm 'SHA-256'"; got[0] != want {
+		t.Errorf("urllib: %s, want %s", got[0], want)
+	}
+	for _, c := range urlClients {
+		if c.name == "urllib" {
+			continue
+		}
+		t.Run(c.name, func(t *testing.T) {
+			want := [2]string{"SHA-256", "MD5"} // They take the first one.
+			if c.name == "requests" {
+				want = [2]string{"MD5", "SHA-256"} // It takes all for one, of which the last counts.
+			}
+			got := [2]string{algorithmFor(t, c, "SHA-256", "MD5"), algorithmFor(t, c, "MD5", "SHA-256")}
+			if got != want {
+				t.Errorf("%q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// algorithmFor returns the algorithm of a client's answer to challenges in an order.
+func algorithmFor(t *testing.T, c urlClient, offers ...string) string {
+	t.Helper()
+	answers := make(chan string, 100)
+	proxy := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if header := r.Header.Get("Proxy-Authorization"); header != "" {
+			answers <- header
+			return
+		}
+		for _, algorithm := range offers {
+			rw.Header().Add("Proxy-Authenticate", `Digest realm="r", nonce="n", qop="auth", algorithm=`+algorithm)
+		}
+		rw.WriteHeader(http.StatusProxyAuthRequired)
+	}))
+	defer proxy.Close()
+	c.ask(t, strings.TrimPrefix(proxy.URL, "http://"), []string{"http://origin.example/"})
+	close(answers)
+	credentials, err := icholy.ParseCredentials(<-answers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return credentials.Algorithm
+}
+
+// Whatever URL a client asks for, the way in which it writes it into its credentials is understood.
+func TestClientsGetThroughWithOddURLs(t *testing.T) {
+	w := newWorld(t)
+	w.names.Set("xn--bcher-kva.example", publicIPv4.String())
+	w.origins.SetHandler(http.HandlerFunc(echoingOrigin))
+	o := options(map[string]any{"httpPorts": "80,8080"})
+	clients := slices.Clone(urlClients)
+	if *capture {
+		recordLines(&o)
+		clients = append(clients, java)
+	}
+	task := rig.StartTask(t, o)
+	_, proxy := hop(t, insider, task)
+	var captures []captured
+	for _, c := range clients {
+		t.Run(c.name, func(t *testing.T) {
+			urls := slices.Concat(oddURLs, c.https)
+			for i, status := range c.ask(t, proxy, urls) {
+				if want := cmp.Or(c.except[urls[i]], "200"); status != want {
+					t.Errorf("%s: %s, want %s", urls[i], status, want)
+				}
+			}
+			if *capture {
+				captures = append(captures, capturedLines(t, task, c.name)...)
+			}
+		})
+	}
+	if *capture {
+		writeCaptures(t, captures)
+	}
+}
+
+// captured is what Squid told the Digest helper of a request with credentials.
+type captured struct {
+	Client string
+	Time   int64 // Unix seconds
+	Line   string
+}
+
+const helperLines = "run/helper-lines"
+
+// recordLines has Squid's lines to the helper recorded. The helper must not have Squid's socket
+// as its own output: it would make it non-blocking, for tee as well.
+func recordLines(o *rig.TaskOptions) {
+	o.Edit = func(conf string) string { return strings.Replace(conf, "./entrypoint digest ", "./record ", 1) }
+	o.Prepare = func(dir string) error {
+		script := "#!/bin/sh\ntee -a " + helperLines + " | ./entrypoint digest \"$@\" | cat\n"
+		return os.WriteFile(filepath.Join(dir, "record"), []byte(script), 0o755)
+	}
+}
+
+// capturedLines takes the lines since the last time that have credentials.
+func capturedLines(t *testing.T, task *rig.Task, client string) (all []captured) {
+	t.Helper()
+	path := filepath.Join(task.Dir, helperLines)
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = os.Truncate(path, 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if strings.Contains(line, " Digest ") {
+			all = append(all, captured{client, time.Now().Unix(), strings.TrimSpace(line)})
+		}
+	}
+	return all
+}
+
+func writeCaptures(t *testing.T, captures []captured) {
+	t.Helper()
+	file := struct {
+		Key, User, Password string
+		Captures            []captured
+	}{rig.DigestKey, "alice", password, captures}
+	text, err := json.MarshalIndent(file, "", "\t")
+	if err == nil {
+		err = os.WriteFile("../digest/testdata/captures.json", append(text, '\n'), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
