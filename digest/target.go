@@ -39,9 +39,8 @@ func (t *target) namedBy(uri []byte) bool {
 }
 
 // literal returns the length of the uri at the start of b, if it names the target as it stands
-// and a closing quote and the end of the parameter follow. Java, curl and urllib write
-// backslashes and quotes of a URL without escapes. They mean what they write, and the target
-// tells where it ends.
+// and a quote follows. Java, curl and urllib write backslashes and quotes of a URL without
+// escapes. They mean what they write, and the target tells where it ends.
 func (t *target) literal(b []byte) int {
 	path, want := t.paths(b)
 	if want == nil || !bytes.HasPrefix(path, want) {
@@ -49,9 +48,6 @@ func (t *target) literal(b []byte) int {
 	}
 	n := len(b) - len(path) + len(want)
 	if n == len(b) || b[n] != '"' {
-		return 0
-	}
-	if rest := skipBlank(b[n+1:]); len(rest) > 0 && rest[0] != ',' {
 		return 0
 	}
 	return n

@@ -16,7 +16,9 @@ import (
 	"testing"
 	"time"
 
+	"squidfleet/internal/paste"
 	"squidfleet/internal/rig"
+	"squidfleet/squid"
 )
 
 func curl(t *testing.T, arguments ...string) (body string, err error) {
@@ -201,4 +203,26 @@ func TestCONNECTSignedWithASlashIsRefused(t *testing.T) {
 		}
 	}
 	task.WaitForLog(t, "the reason", func(line string) bool { return strings.Contains(line, `"auth":"target-mismatch"`) })
+}
+
+// The whole way of a password that means something to shells, curl and URLs: it is configured, a
+// command with it is pasted into a shell, and Squid's helper sees the same.
+func TestPastedCommandsGetThrough(t *testing.T) {
+	w := newWorld(t)
+	w.origins.SetHandler(http.HandlerFunc(echoingOrigin))
+	o := options(nil)
+	o.Passwords = map[string]string{"alice": "-50%41%2541:@/\\'\"$HOME`id`!#?&;", "bob": " grüße %zz "}
+	_, proxy := hop(t, insider, rig.StartTask(t, o))
+	for user, password := range o.Passwords {
+		if err := squid.CheckPassword(password); err != nil {
+			t.Fatal(err)
+		}
+		for _, via := range []paste.Via{paste.WithPassword(proxy, user, password), paste.WithVariable(proxy, user, "PASSWORD")} {
+			shell := exec.CommandContext(t.Context(), "sh", "-c", paste.Curl(via, "http://origin.example/", "-sS", "--noproxy", "''"))
+			shell.Env = []string{"PATH=" + os.Getenv("PATH"), "PASSWORD=" + password}
+			if out, err := shell.Output(); err != nil || string(out) != "0 bytes" {
+				t.Errorf("%s: %q, %v", via, out, err)
+			}
+		}
+	}
 }

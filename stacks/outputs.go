@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/jsii-runtime-go"
 
+	"squidfleet/internal/paste"
 	"squidfleet/params"
 )
 
@@ -26,7 +27,7 @@ func addOutputs(stack awscdk.Stack, p *params.Params, e endpoint, s service, log
 	output("Endpoint", "Host and port of the proxy", "%s", address)
 	if url := tryURL(p); url != "" {
 		output("TryIt", "Asks for the password and shows an egress address",
-			"curl --proxy http://%s --proxy-digest --proxy-user %s %s", address, p.Users[0], url)
+			"%s", paste.Curl(paste.Asking(address, p.Users[0]), url))
 	}
 	var ids []string
 	for _, s := range secrets {

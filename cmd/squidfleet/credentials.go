@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"squidfleet/internal/operator"
+	"squidfleet/internal/paste"
 	"squidfleet/proxyimage/container"
 	"squidfleet/squid"
 )
@@ -72,10 +73,13 @@ func (s *streams) credentials(c *operator.Credentials) {
 			fmt.Fprintln(s.out, "# password, environment variables: --show-password")
 		}
 		if u.Curl != "" {
+			if u.Password == "" {
+				fmt.Fprintln(s.out, "# curl asks for the password, and mistakes one with % and two hex digits in it")
+			}
 			fmt.Fprintln(s.out, u.Curl)
 		}
 		for _, name := range slices.Sorted(maps.Keys(u.Environment)) {
-			fmt.Fprintf(s.out, "export %s=%s\n", name, operator.Quote(u.Environment[name]))
+			fmt.Fprintln(s.out, paste.Export(name, u.Environment[name]))
 		}
 	}
 }

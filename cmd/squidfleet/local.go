@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"squidfleet/internal/local"
+	"squidfleet/internal/paste"
 	"squidfleet/params"
 	"squidfleet/proxyimage"
 	"squidfleet/proxyimage/container"
@@ -237,12 +237,12 @@ func localUsers(p *params.Params, passwords []squid.Credential, lookup func(stri
 	return all
 }
 
-// word is what a shell makes user:password of.
-func (u localUser) word() string {
+// via is how curl goes through the proxy as this user.
+func (u localUser) via(endpoint string) paste.Via {
 	if u.variable != "" {
-		return `"` + u.name + ":$" + u.variable + `"` // A user's name has nothing that a shell would obey.
+		return paste.WithVariable(endpoint, u.name, u.variable)
 	}
-	return shellWord(u.name + ":" + u.password)
+	return paste.WithPassword(endpoint, u.name, u.password)
 }
 
 // localWelcome is what a user needs.
@@ -282,16 +282,6 @@ func welcome(fleet *local.Fleet, origin *local.Origin, plan localPlan) localWelc
 		}
 	}
 	// Without --noproxy, a NO_PROXY that names 127.0.0.0/8 would have curl go around the proxy.
-	w.Curl = fmt.Sprintf("curl -sS --noproxy '' --proxy http://%s --proxy-digest --proxy-user %s %s", w.Endpoint, w.users[0].word(), w.Origin)
+	w.Curl = paste.Curl(w.users[0].via(w.Endpoint), w.Origin, "-sS", "--noproxy", "''")
 	return w
-}
-
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9_:./-]+$`)
-
-// shellWord quotes a word for a shell where it needs it.
-func shellWord(word string) string {
-	if plainWord.MatchString(word) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

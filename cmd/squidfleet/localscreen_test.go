@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"squidfleet/internal/local"
+	"squidfleet/internal/paste"
 	"squidfleet/params"
 	"squidfleet/proxyimage/container"
 	"squidfleet/squid"
@@ -156,6 +157,7 @@ func TestLocalEndsWhenTheFleetCannotGoOn(t *testing.T) {
 
 // Those are real passwords, which nobody asked for.
 func TestLocalDoesNotWriteThePasswordsOfAnImage(t *testing.T) {
+	const endpoint = "127.0.0.1:35201"
 	passwords := []squid.Credential{{User: "alice", Password: "open sesame"}, {User: "bob", Password: "s3cret&c"}}
 	only := func(names ...string) func(string) (string, bool) {
 		return func(name string) (string, bool) { return "", slices.Contains(names, name) }
@@ -163,24 +165,26 @@ func TestLocalDoesNotWriteThePasswordsOfAnImage(t *testing.T) {
 	for _, c := range []struct {
 		context map[string]any
 		lookup  func(string) (string, bool)
-		want    []string
+		want    []paste.Via
 	}{
-		{map[string]any{"users": "alice", "credentials": "image"}, only("SQUIDFLEET_PASSWORD"), []string{`"alice:$SQUIDFLEET_PASSWORD"`}},
-		{map[string]any{"users": "alice", "credentials": "image"}, only("SQUIDFLEET_PASSWORD_ALICE"), []string{`"alice:$SQUIDFLEET_PASSWORD_ALICE"`}},
-		{map[string]any{"users": "alice,bob", "credentials": "image"}, only("SQUIDFLEET_PASSWORD_ALICE", "SQUIDFLEET_PASSWORD_BOB"), []string{`"alice:$SQUIDFLEET_PASSWORD_ALICE"`, `"bob:$SQUIDFLEET_PASSWORD_BOB"`}},
-		{map[string]any{"users": "alice,bob"}, only(), []string{"'alice:open sesame'", "'bob:s3cret&c'"}},
+		{map[string]any{"users": "alice", "credentials": "image"}, only("SQUIDFLEET_PASSWORD"), []paste.Via{paste.WithVariable(endpoint, "alice", "SQUIDFLEET_PASSWORD")}},
+		{map[string]any{"users": "alice", "credentials": "image"}, only("SQUIDFLEET_PASSWORD_ALICE"), []paste.Via{paste.WithVariable(endpoint, "alice", "SQUIDFLEET_PASSWORD_ALICE")}},
+		{map[string]any{"users": "alice,bob", "credentials": "image"}, only("SQUIDFLEET_PASSWORD_ALICE", "SQUIDFLEET_PASSWORD_BOB"), []paste.Via{
+			paste.WithVariable(endpoint, "alice", "SQUIDFLEET_PASSWORD_ALICE"), paste.WithVariable(endpoint, "bob", "SQUIDFLEET_PASSWORD_BOB")}},
+		{map[string]any{"users": "alice,bob"}, only(), []paste.Via{
+			paste.WithPassword(endpoint, "alice", "open sesame"), paste.WithPassword(endpoint, "bob", "s3cret&c")}},
 	} {
 		p, err := params.Parse(c.context)
 		if err != nil {
 			t.Fatal(err)
 		}
 		plan := localPlan{users: localUsers(p, passwords[:len(c.want)], c.lookup)}
-		w := welcome(&local.Fleet{}, &local.Origin{}, plan)
-		var got []string
+		w := welcome(&local.Fleet{Endpoint: netip.MustParseAddrPort(endpoint)}, &local.Origin{}, plan)
+		var got []paste.Via
 		for _, u := range w.users {
-			got = append(got, u.word())
+			got = append(got, u.via(endpoint))
 		}
-		if !slices.Equal(got, c.want) || !strings.Contains(w.Curl, " --proxy-user "+c.want[0]+" ") {
+		if !slices.Equal(got, c.want) || !strings.Contains(w.Curl, string(c.want[0])) {
 			t.Errorf("%v: %q in %s, want %q", c.context, got, w.Curl, c.want)
 		}
 		for _, json := range []bool{false, true} {
@@ -191,14 +195,6 @@ func TestLocalDoesNotWriteThePasswordsOfAnImage(t *testing.T) {
 			if told := strings.Contains(out.String(), "sesame"); told != (p.Credentials != container.CredentialsImage) {
 				t.Errorf("%v: %s", c.context, out.String())
 			}
-		}
-	}
-}
-
-func TestCommandsToPasteAreQuoted(t *testing.T) {
-	for word, want := range map[string]string{"proxy:ABC": "proxy:ABC", "a b": "'a b'", "it's": `'it'\''s'`, "$x": "'$x'", "": "''"} {
-		if got := shellWord(word); got != want {
-			t.Errorf("%q: %s, want %s", word, got, want)
 		}
 	}
 }

@@ -3,7 +3,6 @@ package operator
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
+	"squidfleet/internal/paste"
 	"squidfleet/proxyimage/container"
 	"squidfleet/squid"
 )
@@ -62,7 +62,7 @@ func (f *Fleet) Credentials(ctx context.Context, user string, showPassword bool)
 		if showPassword {
 			return nil, refuse("%s has its passwords in the image (credentials=image), as hashes: only whoever built it knows them", f.Name)
 		}
-		c.Users = append(c.Users, c.user(user, ""))
+		c.Users = append(c.Users, c.Login(user, ""))
 		return c, nil
 	}
 	users := strings.Split(environment[container.EnvUsers], ",")
@@ -79,7 +79,7 @@ func (f *Fleet) Credentials(ctx context.Context, user string, showPassword bool)
 				return nil, err
 			}
 		}
-		c.Users = append(c.Users, c.user(name, password))
+		c.Users = append(c.Users, c.Login(name, password))
 	}
 	return c, nil
 }
@@ -106,17 +106,17 @@ func (f *Fleet) password(ctx context.Context, user string, secrets map[string]st
 	return aws.ToString(answer.SecretString), nil
 }
 
-// user puts together how one of them uses the proxy.
-func (c *Credentials) user(name, password string) User {
+// Login puts together how one of them uses the proxy.
+func (c *Credentials) Login(name, password string) User {
 	u := User{Name: name, Password: password}
-	login := name
+	via := paste.Asking(c.Endpoint, name)
 	if password != "" {
-		login += ":" + password
-		proxy := (&url.URL{Scheme: "http", User: url.UserPassword(name, password), Host: c.Endpoint}).String()
+		via = paste.WithPassword(c.Endpoint, name, password)
+		proxy := paste.Proxy(c.Endpoint, name, password)
 		u.Environment = map[string]string{"http_proxy": proxy, "https_proxy": proxy}
 	}
 	if c.Try != "" {
-		u.Curl = fmt.Sprintf("curl --proxy http://%s --proxy-digest --proxy-user %s %s", c.Endpoint, Quote(login), c.Try)
+		u.Curl = paste.Curl(via, c.Try)
 	}
 	return u
 }
@@ -128,15 +128,4 @@ func tryURL(command string) string {
 		return last
 	}
 	return ""
-}
-
-// Quote writes a word for a POSIX shell.
-func Quote(word string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-@+:/", r)
-	}
-	if word != "" && strings.IndexFunc(word, func(r rune) bool { return !plain(r) }) < 0 {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
