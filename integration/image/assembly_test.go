@@ -108,27 +108,20 @@ type published struct {
 
 // load reads the assembly of a mode.
 func load(store, mode string) (published, error) {
-	loaded, findings := check.Load(assembly(store, mode), filepath.Join(root, "cdk.context.json"))
+	loaded, findings := check.Read(os.DirFS(assembly(store, mode)), nil)
 	if len(findings) > 0 {
 		return published{}, fmt.Errorf("the assembly of credentials=%s: %v", mode, findings)
 	}
-	for _, stack := range loaded.Stacks {
-		if len(stack.Images) != 1 {
-			continue
-		}
-		resources, _ := stack.Raw["Resources"].(map[string]any)
-		for _, resource := range resources {
-			if resource, _ := resource.(map[string]any); resource["Type"] == "AWS::ECS::TaskDefinition" {
-				text, err := json.Marshal(resource["Properties"])
-				if err != nil {
-					return published{}, err
-				}
-				fleet := published{context: stack.Images[0].Directory}
-				return fleet, json.Unmarshal(text, &fleet.task)
-			}
-		}
+	tasks := loaded.Properties("AWS::ECS::TaskDefinition")
+	if len(tasks) != 1 {
+		return published{}, fmt.Errorf("the assembly of credentials=%s has %d task definitions", mode, len(tasks))
 	}
-	return published{}, fmt.Errorf("the assembly of credentials=%s has no task definition with an image", mode)
+	text, err := json.Marshal(tasks[0])
+	if err != nil {
+		return published{}, err
+	}
+	fleet := published{context: filepath.Join(assembly(store, mode), loaded.ImageDirectory())}
+	return fleet, json.Unmarshal(text, &fleet.task)
 }
 
 // options make a container engine do what the task definition says and what Fargate adds.

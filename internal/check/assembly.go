@@ -119,7 +119,7 @@ func Read(files fs.FS, lookups map[string]any) (*Assembly, []Finding) {
 	}
 	slices.SortFunc(a.resources, func(x, y *resource) int { return strings.Compare(x.stack+x.id, y.stack+y.id) })
 	a.outputs, _ = a.canonical(a.raw[a.Name]["Outputs"]).(map[string]any)
-	published := assets(files, a.Name+".assets.json").DockerImages
+	published := readAssets(files, a.Name+".assets.json").DockerImages
 	a.images = len(published)
 	for _, a.image = range published {
 	}

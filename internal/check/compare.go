@@ -20,30 +20,24 @@ func Compare(got, want fs.FS) []Finding {
 	// A hash follows from the content that it is of. Contents come first: where one differs, its hash is not told too.
 	for _, name := range names {
 		if strings.HasSuffix(name, ".assets.json") {
-			for hash, ours := range assets(want, name).DockerImages {
-				theirs := assets(got, name).DockerImages
-				if len(theirs) != 1 {
-					theirs = map[string]asset{hash: ours}
+			ours, theirs := readAssets(want, name).DockerImages, readAssets(got, name).DockerImages
+			for _, image := range ours {
+				directory := image.Source.Directory // unless the comparison of the manifests tells another
+				for _, other := range theirs {
+					if info, err := fs.Stat(got, other.Source.Directory); err == nil && info.IsDir() {
+						directory = other.Source.Directory
+					}
 				}
-				for other, asset := range theirs {
-					directory := asset.Source.Directory
-					if info, err := fs.Stat(got, directory); err != nil || !info.IsDir() {
-						directory = ours.Source.Directory // the comparison of the manifests tells
-					}
-					if c.directory(directory, ours.Source.Directory) {
-						c.renames = append(c.renames, hash, other)
-					}
+				if c.directory(directory, image.Source.Directory) {
+					c.rename(ours, theirs, "")
 				}
 			}
 		}
 	}
 	for _, name := range names {
 		stack, isTemplate := strings.CutSuffix(name, ".template.json")
-		if isTemplate && c.file(name, name) {
-			ours, theirs := assets(want, stack+".assets.json").hash(name), assets(got, stack+".assets.json").hash(name)
-			if ours != "" && theirs != "" {
-				c.renames = append(c.renames, ours, theirs)
-			}
+		if isTemplate && (c.file(name, name) || len(c.renames) > 0) {
+			c.rename(readAssets(want, stack+".assets.json").Files, readAssets(got, stack+".assets.json").Files, name)
 		}
 	}
 	for _, name := range names {
@@ -60,30 +54,37 @@ type comparison struct {
 	findings  []Finding
 }
 
-// manifest is what an asset manifest publishes, by hashes.
-type manifest struct{ Files, DockerImages map[string]asset }
+// assets is what an asset manifest publishes, by hashes.
+type assets struct{ Files, DockerImages map[string]asset }
 
 type asset struct {
 	Source       struct{ Path, Directory, Platform string }
 	Destinations map[string]struct{ RepositoryName, ImageTag string }
 }
 
-// assets reads an asset manifest. One that cannot be read is empty, and the comparison of its file tells.
-func assets(files fs.FS, name string) (m manifest) {
+// readAssets reads an asset manifest. One that cannot be read is empty, and the comparison of its file tells.
+func readAssets(files fs.FS, name string) (a assets) {
 	if text, err := fs.ReadFile(files, name); err == nil {
-		_ = json.Unmarshal(text, &m)
+		_ = json.Unmarshal(text, &a)
 	}
-	return m
+	return a
 }
 
-// hash returns the one under which a template is published.
-func (m manifest) hash(template string) string {
-	for hash, file := range m.Files {
-		if file.Source.Path == template {
-			return hash
+// rename has the hashes of two assets of one source count as the same, and the names of destinations that they make.
+func (c *comparison) rename(ours, theirs map[string]asset, path string) {
+	for hash, asset := range ours {
+		for other, their := range theirs {
+			if asset.Source.Path != path || their.Source.Path != path {
+				continue
+			}
+			c.renames = append(c.renames, hash, other)
+			for name := range asset.Destinations {
+				for other := range their.Destinations {
+					c.renames = append(c.renames, name, other)
+				}
+			}
 		}
 	}
-	return ""
 }
 
 func (c *comparison) report(name, message string) bool {

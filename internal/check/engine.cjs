@@ -7,14 +7,17 @@ const plugins = [new CloudFormationValidatePlugin()]
 // Preflight registers its plugin for the synthesis of an app; here it judges files.
 Validations.prototype.addPlugins = (...more) => { plugins.push(...more) }
 Preflight.apply(app)
+const templates = JSON.parse(require('fs').readFileSync(0, 'utf8'))
 const found = []
-for (const { path, account, region } of JSON.parse(require('fs').readFileSync(0, 'utf8'))) {
-  const place = { accountId: account || undefined, region: region || undefined }
-  const stackTemplates = [{ stackConstructPath: path, templatePath: path, ...place }]
+// Some rules ask where a template goes. All that go to one place are judged at once, since engines start slowly.
+for (const there of Map.groupBy(templates, t => `${t.account} ${t.region}`).values()) {
+  const place = { accountId: there[0].account || undefined, region: there[0].region || undefined }
+  const templatePaths = there.map(t => t.path)
+  const stackTemplates = templatePaths.map(path => ({ stackConstructPath: path, templatePath: path, ...place }))
   for (const plugin of plugins) {
-    for (const v of plugin.validate({ templatePaths: [path], stackTemplates, appConstruct: app, ...place }).violations) {
+    for (const v of plugin.validate({ templatePaths, stackTemplates, appConstruct: app, ...place }).violations) {
       for (const r of v.violatingResources) {
-        found.push({ path, rule: v.ruleName, resource: r.resourceLogicalId ?? '-', message: v.description })
+        found.push({ path: r.templatePath, rule: v.ruleName, resource: r.resourceLogicalId ?? '-', message: v.description })
       }
     }
   }

@@ -49,8 +49,6 @@ var Promises = []Promise{
 	{"zones", "docs/security.md", "each client reaches every task, whichever zone it comes in by",
 		all(is(balancer, "LoadBalancerAttributes.load_balancing.cross_zone.enabled", "true"),
 			is(targets, attr+"load_balancing.cross_zone.enabled", "true"), sameZones)},
-	{"entry", "docs/security.md", "the load balancer has an address for each kind of client", all(
-		is(balancer, "Scheme", "internet-facing"), is(balancer, "IpAddressType", addressType))},
 	{"subnets", "docs/security.md", "believes that header from the load balancer's subnets only", subnetsApart},
 	{"routes", "README.md", "has public subnets in two zones and nothing else", routed},
 	{"squid-entry", "docs/security.md", "a header from anything but the load balancer", squidEntry},
@@ -73,7 +71,6 @@ var Promises = []Promise{
 	{"capacity", "docs/operations.md", "never fewer than `fleetSize` tasks in service", all(rightNumber,
 		is(service, deploy+"MinimumHealthyPercent", "100"), is(service, deploy+"MaximumPercent", "200"),
 		is(service, deploy+"DeploymentCircuitBreaker", map[string]string{"Enable": "true", "Rollback": "true"}))},
-	{"spot", "README.md", "percent of the fleet on Fargate Spot", spotTasks},
 	{"drain", "docs/operations.md", "`drainTimeout` for the last connection that it brings", all(
 		is(targets, attr+"deregistration_delay.timeout_seconds", delay),
 		is(targets, attr+"deregistration_delay.connection_termination.enabled", "true"))},
@@ -82,9 +79,6 @@ var Promises = []Promise{
 	{"image", "docs/deploying.md", "The first deployment pushes the image", imagePublished},
 	{"stop", "docs/operations.md", "the most that Fargate gives", is(task, box+"StopTimeout", "120")},
 	{"health", "docs/image.md", "`entrypoint health` makes two requests through Squid", healthCommand},
-	{"log", "README.md", "how long the log is kept", all(is("AWS::Logs::LogGroup", "RetentionInDays", retention),
-		is(task, logs+"LogDriver", "awslogs"), is(task, logs+"Options.mode", "non-blocking"),
-		refers(task, logs+"Options.awslogs-group", "AWS::Logs::LogGroup"))},
 	{"outputs", "docs/squidfleet.md", "in the outputs of the stack", outputsTell},
 	{"order", "docs/security.md", "A task starts when the load balancer can reach it", waits},
 }
@@ -175,20 +169,10 @@ func refers(kind, path, to string) judge {
 
 // What parameters say in other words.
 
-func port(p *params.Params) any      { return p.ListenerPort }
-func retention(p *params.Params) any { return p.LogRetentionDays }
+func port(p *params.Params) any { return p.ListenerPort }
 
 // The load balancer sends connections to an old task for two minutes more, and the last of them has drainTimeout too.
 func delay(p *params.Params) any { return p.DrainTimeout.Seconds() + 120 }
-
-func addressType(p *params.Params) any {
-	for _, block := range p.ClientCidrs {
-		if block.Addr().Is6() {
-			return "dualstack"
-		}
-	}
-	return "ipv4"
-}
 
 // unlike says what one list has and another lacks, in whatever order they are.
 func unlike(got, want []string) string {

@@ -128,21 +128,6 @@ func rightNumber(a *Assembly) *Finding {
 	return nil
 }
 
-// spotTasks: the weights come to whole tasks, and a fraction of one stays on demand.
-func spotTasks(a *Assembly) *Finding {
-	return each(service, func(a *Assembly, r *resource) *Finding {
-		weights := map[string]int{}
-		for _, item := range r.list("CapacityProviderStrategy") {
-			weights[text(at(item, "CapacityProvider"))] += number(at(item, "Weight"))
-		}
-		spot, sum := weights["FARGATE_SPOT"], weights["FARGATE_SPOT"]+weights["FARGATE"]
-		if want := a.Params.FleetSize * a.Params.SpotShare / 100; sum == 0 || a.Params.FleetSize*spot != want*sum {
-			return r.wrong("CapacityProviderStrategy: has weights %v, want %d of %d tasks on Spot", weights, want, a.Params.FleetSize)
-		}
-		return nil
-	})(a)
-}
-
 // rotates: every rotateEvery the schedule has ECS deploy each service anew, and is done with that before the next time.
 func rotates(a *Assembly) *Finding {
 	every, schedules := a.Params.RotateEvery, len(a.all(schedule))

@@ -69,6 +69,9 @@ func TestParametersOfAllKinds(t *testing.T) {
 		if changes["vpcId"] != "" {
 			changes["vpcCidr"] = "10.0.0.0/16"
 		}
+		if changes["vpcId"] == wide { // which has no IPv6 addresses
+			changes["clientCidrs"] = "198.51.100.0/24"
+		}
 		p, err := params.Parse(settings(t, changes))
 		if err != nil || p.Credentials == "image" && !slices.Equal(p.Users, []string{"alice", "bob"}) && made%4 > 0 {
 			continue
@@ -78,7 +81,11 @@ func TestParametersOfAllKinds(t *testing.T) {
 		}
 		dir := filepath.Join(parent, strconv.Itoa(made))
 		files := synth(t, dir, changes, nil)
-		for _, f := range judge(t, files) {
+		findings := load(t, files).Broken()
+		if made%4 == 0 {
+			findings = judge(t, files)
+		}
+		for _, f := range findings {
 			t.Errorf("%v: %s", changes, f)
 		}
 		for name := range files {
@@ -244,9 +251,6 @@ var mistakes = []struct {
 	{"tasks in one zone", "zones", func(e edited) {
 		e.set("Network/Resources/VpcTasksSubnet2Subnet/Properties/AvailabilityZone/Fn::Select/0", 0)
 	}},
-	{"IPv6 for nobody", "entry", func(e edited) {
-		e.set("Proxy/Resources/LoadBalancerBE9EEC3A/Properties/IpAddressType", "dualstack")
-	}},
 	{"subnets that have changed places", "subnets", func(e edited) {
 		var entries, tasks any
 		e.set("Proxy/Resources/LoadBalancerBE9EEC3A/Properties/Subnets", func(was any) any { entries = was; return was })
@@ -291,7 +295,6 @@ var mistakes = []struct {
 	{"a log that stays", "removal", func(e edited) { e.set("Proxy/Resources/Log/DeletionPolicy", "Retain") }},
 	{"fewer tasks while deploying", "capacity", func(e edited) { e.set(service+"DeploymentConfiguration/MinimumHealthyPercent", 50) }},
 	{"one task", "capacity", func(e edited) { e.set(service+"DesiredCount", 1) }},
-	{"all on Spot", "spot", func(e edited) { e.set(service+"CapacityProviderStrategy/0/CapacityProvider", "FARGATE_SPOT") }},
 	{"no time for the last connection", "drain", func(e edited) { e.set(targets+"0/Value", "120") }},
 	{"half as many rotations", "rotation", func(e edited) { e.set("Proxy/Resources/Rotation/Properties/ScheduleExpression", "rate(2 hours)") }},
 	{"rotations that overtake", "rotation", func(e edited) {
@@ -301,7 +304,6 @@ var mistakes = []struct {
 	{"somebody else's image", "image", func(e edited) { e.set(container+"Image", "docker.io/ubuntu/squid:latest") }},
 	{"half a minute to stop", "stop", func(e edited) { e.set(container+"StopTimeout", 30) }},
 	{"always healthy", "health", func(e edited) { e.set(container+"HealthCheck/Command", []any{"CMD-SHELL", "exit 0"}) }},
-	{"a log that blocks", "log", func(e edited) { e.set(container+"LogConfiguration/Options/mode", "blocking") }},
 	{"no endpoint", "outputs", func(e edited) { e.set("Proxy/Outputs/ServiceName", nil) }},
 	{"tasks before the listener", "order", func(e edited) { e.set("Proxy/Resources/Service/DependsOn", []any{"FromLoadBalancer"}) }},
 }
