@@ -199,17 +199,24 @@ func awaitState(t *testing.T, pid int, state string) {
 	t.Fatalf("process %d is not in state %s", pid, state)
 }
 
-// Squid restarts a killed helper, or ends, and lets nobody in meanwhile.
-func TestAKilledDigestHelperComesBack(t *testing.T) {
+// Squid restarts a killed helper, or ends, and lets nobody in meanwhile. Other signals do not end
+// the helper.
+func TestTheDigestHelperOutlivesSignalsAndComesBackWhenKilled(t *testing.T) {
 	newWorld(t)
 	task := rig.StartTask(t, options(nil))
 	squid := squidOf(t, task)
-	if got := statusOf(client(task)); got != served {
-		t.Fatalf("status %d", got)
-	}
 	helper := helperOf(t, squid)
-	if err := syscall.Kill(helper, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
+	// A signal to the whole process group, such as Ctrl-C, leaves the helper to a Squid that drains.
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGKILL} {
+		if got := statusOf(client(task)); got != served {
+			t.Errorf("status %d before %v", got, signal)
+		}
+		if after := helperOf(t, squid); after != helper {
+			t.Fatalf("helper %d before %v, earlier %d", after, signal, helper)
+		}
+		if err := syscall.Kill(helper, signal); err != nil {
+			t.Fatal(err)
+		}
 	}
 	// A request that was with the helper may wait as long as its client does.
 	for deadline := time.Now().Add(90 * time.Second); ; {
@@ -260,26 +267,4 @@ func guessingProblems(task *rig.Task) (problems []string) {
 		problems = append(problems, fmt.Sprintf("100 guesses from one address were answered %v", statuses))
 	}
 	return problems
-}
-
-// A signal to the whole process group, such as Ctrl-C, leaves the helper to a Squid that drains.
-func TestTheDigestHelperEndsWithSquidAlone(t *testing.T) {
-	newWorld(t)
-	task := rig.StartTask(t, options(nil))
-	squid := squidOf(t, task)
-	helper := helperOf(t, squid)
-	if got := statusOf(client(task)); got != served {
-		t.Fatalf("status %d", got)
-	}
-	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
-		if err := syscall.Kill(helper, signal); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got := statusOf(client(task)); got != served {
-		t.Errorf("status %d after signals", got)
-	}
-	if after, err := rig.ChildrenOf(squid, "entrypoint"); err != nil || len(after) != 1 || after[0] != helper {
-		t.Errorf("helpers: %v, before %d, %v", after, helper, err)
-	}
 }
