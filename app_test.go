@@ -18,7 +18,7 @@ import (
 
 	"squidfleet/internal/awsstandin"
 	"squidfleet/internal/cfnspec"
-	"squidfleet/params"
+	"squidfleet/internal/synthtest"
 )
 
 // app is the built program.
@@ -27,10 +27,6 @@ var app string
 func TestMain(m *testing.M) { os.Exit(runTests(m)) }
 
 func runTests(m *testing.M) int {
-	if _, err := os.Stat("node_modules/.bin/cdk"); err != nil {
-		fmt.Fprintln(os.Stderr, "the npm packages are missing: run npm ci:", err)
-		return 1
-	}
 	dir, err := os.MkdirTemp("", "squidfleet-app-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -45,270 +41,188 @@ func runTests(m *testing.M) int {
 	return m.Run()
 }
 
-// file is what the tests read of cdk.json.
-type file struct {
-	App     string
-	Context map[string]any
-}
-
-func cdkJSON(t *testing.T) file {
+func check(t *testing.T, err error) {
 	t.Helper()
-	text, err := os.ReadFile("cdk.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var f file
-	if err := json.Unmarshal(text, &f); err != nil {
-		t.Fatal(err)
-	}
-	return f
 }
 
-// isCDKs tells the feature flags from the parameters.
-func isCDKs(key string) bool { return strings.HasPrefix(key, "@aws-cdk") }
-
-// runApp runs the program as the CDK CLI does.
-func runApp(t *testing.T, outdir string, changes map[string]any, environment ...string) (code int, stdout, stderr string) {
+// environment returns this process's environment without what the app reads in it, and with the
+// project's Node.js.
+func environment(t *testing.T) []string {
 	t.Helper()
-	command, out, errs := appCommand(t, outdir, changes, environment...)
-	if err := command.Run(); err != nil && command.ProcessState == nil {
-		t.Fatal(err)
-	}
-	return command.ProcessState.ExitCode(), out.String(), errs.String()
-}
-
-// baseEnvironment returns this process's without what the app reads in it.
-func baseEnvironment() []string {
-	return slices.DeleteFunc(os.Environ(), func(entry string) bool {
+	path, err := synthtest.NodePath()
+	check(t, err)
+	rest := slices.DeleteFunc(os.Environ(), func(entry string) bool {
 		return strings.HasPrefix(entry, "SQUIDFLEET_") || strings.HasPrefix(entry, "CDK_")
 	})
+	return append(rest, "PATH="+path, "CDK_DISABLE_CLI_TELEMETRY=true", "AWS_EC2_METADATA_DISABLED=true")
 }
 
-func appCommand(t *testing.T, outdir string, changes map[string]any, environment ...string) (command *exec.Cmd, stdout, stderr *bytes.Buffer) {
+// appCommand returns the app as the CDK CLI runs it, and its stderr.
+func appCommand(t *testing.T, outdir string, changes map[string]any, more ...string) (*exec.Cmd, *bytes.Buffer) {
 	t.Helper()
-	context := cdkJSON(t).Context
-	maps.Copy(context, changes)
+	context, err := synthtest.Case{Changes: changes}.Context()
+	check(t, err)
 	text, err := json.Marshal(context)
-	if err != nil {
-		t.Fatal(err)
-	}
-	bin, err := filepath.Abs("node_modules/.bin")
-	if err != nil {
-		t.Fatal(err)
-	}
-	command = exec.Command(app)
-	command.Env = append(baseEnvironment(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "CDK_OUTDIR="+outdir, "CDK_CONTEXT_JSON="+string(text), "JSII_DEPRECATED=fail")
-	command.Env = append(command.Env, environment...)
-	stdout, stderr = new(bytes.Buffer), new(bytes.Buffer)
-	command.Stdout, command.Stderr = stdout, stderr
-	return command, stdout, stderr
+	check(t, err)
+	command, stderr := exec.Command(app), new(bytes.Buffer)
+	command.Env = append(environment(t), "CDK_OUTDIR="+outdir, "CDK_CONTEXT_JSON="+string(text), "JSII_DEPRECATED=fail")
+	command.Env = append(command.Env, more...)
+	command.Stderr = stderr
+	return command, stderr
 }
 
-func TestErrorsAreToldOneALineAndTheLastAssemblyStaysAsItWas(t *testing.T) {
-	const vpc = "vpc-0123456789abcdef0"
+// runApp runs the app. It writes nothing on stdout.
+func runApp(t *testing.T, outdir string, changes map[string]any, more ...string) (code int, stderr string) {
+	t.Helper()
+	command, errors := appCommand(t, outdir, changes, more...)
+	stdout, err := command.Output()
+	if command.ProcessState == nil {
+		t.Fatal(err)
+	}
+	if len(stdout) > 0 {
+		t.Errorf("stdout %q", stdout)
+	}
+	return command.ProcessState.ExitCode(), errors.String()
+}
+
+// cdk runs the CDK CLI in the project's directory. It returns what the CLI prints, without npm's
+// lines.
+func cdk(t *testing.T, more []string, arguments ...string) (string, error) {
+	t.Helper()
+	command := exec.Command("npx", append([]string{"--no-install", "cdk"}, arguments...)...)
+	command.Env = append(environment(t), more...)
+	output, err := command.CombinedOutput()
+	return regexp.MustCompile(`(?m)^npm .*\n`).ReplaceAllString(string(output), ""), err
+}
+
+func TestErrorsAreToldOneALineAndTheLastAssemblyStays(t *testing.T) {
+	noSuchVPC := map[string]any{
+		"vpcId": synthtest.VPC,
+		synthtest.VPCKey(synthtest.Region, synthtest.VPC): map[string]any{"$providerError": "Could not find any VPCs"},
+	}
+	account, region := "CDK_DEFAULT_ACCOUNT="+synthtest.Account, "CDK_DEFAULT_REGION="+synthtest.Region
+	vpc := map[string]any{"vpcId": synthtest.VPC}
+	file := filepath.Join(t.TempDir(), "file")
+	check(t, os.WriteFile(file, nil, 0o644))
 	for _, c := range []struct {
-		name        string
-		changes     map[string]any
-		want        []string
-		environment []string
+		name    string
+		changes map[string]any
+		more    []string
+		want    []string
 	}{
-		{"parameters", map[string]any{"clientCidrs": "192.5.6.0/24,10.0.0.0/33", "fleetSze": "3", "users": []any{"a:b"}}, []string{
-			`^clientCidrs\[1\]: .*10\.0\.0\.0/33`, `^users\[0\]: .*a:b`, `^fleetSze: .*fleetSize`,
-		}, nil},
-		{"passwords", map[string]any{"credentials": "image", "users": "alice,bob"}, []string{`^SQUIDFLEET_PASSWORD_ALICE: `, `^SQUIDFLEET_PASSWORD_BOB: `}, nil},
-		{"VPC", map[string]any{"vpcId": vpc}, []string{`^vpcId: .* needs an account and a region`}, nil},
-		{"lookup", map[string]any{"vpcId": vpc, "vpc-provider:account=123456789012:filter.vpc-id=" + vpc + ":region=eu-west-1:returnAsymmetricSubnets=true:returnVpnGateways=false": map[string]any{
-			"$providerError": "Could not find any VPCs"}}, []string{`^vpcId: .* failed: Could not find any VPCs; `}, []string{"CDK_DEFAULT_ACCOUNT=123456789012", "CDK_DEFAULT_REGION=eu-west-1"}},
+		{"parameters", map[string]any{
+			"clientCidrs": "192.5.6.0/24,10.0.0.0/33", "fleetSze": "3", "users": []any{"a:b"},
+		}, nil, []string{`clientCidrs\[1\]: .*10\.0\.0\.0/33`, `users\[0\]: .*a:b`, `fleetSze: .*fleetSize`}},
+		{"passwords", map[string]any{"credentials": "image", "users": "alice,bob"}, nil,
+			[]string{`SQUIDFLEET_PASSWORD_ALICE: `, `SQUIDFLEET_PASSWORD_BOB: `}},
+		{"no account", vpc, []string{region}, []string{`vpcId: .* needs an account and a region`}},
+		{"no region", vpc, []string{account}, []string{`vpcId: .* needs an account and a region`}},
+		{"lookup", noSuchVPC, []string{account, region}, []string{`vpcId: .* failed: Could not find any VPCs; `}},
+		{"no Node.js", nil, []string{"PATH=" + t.TempDir()},
+			[]string{`Node\.js, which the CDK runs on, is not there: .*; start the CDK with make or npx`}},
+		{"the directory is a file", nil, []string{"CDK_OUTDIR=" + file},
+			[]string{`the directory for the assembly: .*file: not a directory; give another one`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			outdir := filepath.Join(t.TempDir(), "cdk.out")
-			if err := os.Mkdir(outdir, 0o755); err != nil {
-				t.Fatal(err)
-			}
-			last := filepath.Join(outdir, "manifest.json")
-			if err := os.WriteFile(last, []byte("of the last synth"), 0o644); err != nil {
-				t.Fatal(err)
-			}
-			code, stdout, stderr := runApp(t, outdir, c.changes, c.environment...)
-			if code != 1 || stdout != "" {
-				t.Errorf("exit code %d, stdout %q", code, stdout)
-			}
-			lines := strings.Split(strings.TrimSuffix(stderr, "\n"), "\n")
-			if len(lines) != len(c.want) {
-				t.Fatalf("%d lines, want %d:\n%s", len(lines), len(c.want), stderr)
-			}
-			for i, want := range c.want {
-				if !regexp.MustCompile(want).MatchString(lines[i]) {
-					t.Errorf("line %q, want %s", lines[i], want)
-				}
+			outdir := t.TempDir()
+			check(t, os.WriteFile(filepath.Join(outdir, "manifest.json"), []byte("the last one"), 0o644))
+			code, stderr := runApp(t, outdir, c.changes, c.more...)
+			want := regexp.MustCompile("^" + strings.Join(c.want, ".*\n") + ".*\n$")
+			if code != 1 || !want.MatchString(stderr) {
+				t.Errorf("exit code %d, stderr does not match %s:\n%s", code, want, stderr)
 			}
 			entries, err := os.ReadDir(outdir)
-			if err != nil || len(entries) != 1 {
-				t.Errorf("the directory now holds %v, %v", entries, err)
-			}
-			if text, err := os.ReadFile(last); string(text) != "of the last synth" {
-				t.Errorf("the last assembly became %q, %v", text, err)
+			check(t, err)
+			if len(entries) != 1 || synthtest.Files(t, outdir)["manifest.json"] != "the last one" {
+				t.Errorf("the directory now holds %v", entries)
 			}
 		})
 	}
 }
 
-func TestTheReportIsWhereTheCDKSaysItIs(t *testing.T) {
-	outdir := filepath.Join(t.TempDir(), "cdk.out")
-	code, _, stderr := runApp(t, outdir, nil)
-	want := "A copy of this report can be found in: " + filepath.Join(outdir, "validation-report.json") + "\n"
-	if _, err := os.Stat(filepath.Join(outdir, "validation-report.json")); code != 0 || err != nil || !strings.Contains(stderr, want) {
-		t.Errorf("exit code %d, %v:\n%s", code, err, stderr)
-	}
-	if strings.Contains(stderr, "abnormal") {
-		t.Errorf("an end in order is told as abnormal:\n%s", stderr)
-	}
-}
-
-func TestErrorsLeaveNoNewDirectoryBehind(t *testing.T) {
-	outdir := filepath.Join(t.TempDir(), "cdk.out")
-	if code, _, stderr := runApp(t, outdir, map[string]any{"fleetSize": 0}); code != 1 {
-		t.Errorf("exit code %d: %s", code, stderr)
-	}
-	if _, err := os.Stat(outdir); !os.IsNotExist(err) {
-		t.Errorf("%s is there: %v", outdir, err)
-	}
-}
-
-func TestFaultsOfTheMachineAreToldInOneLine(t *testing.T) {
-	dir := t.TempDir()
-	file := filepath.Join(dir, "file")
-	if err := os.WriteFile(file, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct{ name, outdir, environment, want string }{
-		{"the directory is a file", file, "", `^the directory for the assembly: .*file: not a directory; give another one`},
-		{"no Node.js", filepath.Join(dir, "cdk.out"), "PATH=" + dir, `^Node\.js, which the CDK runs on, is not there: .*; start the CDK with make or npx`},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			code, stdout, stderr := runApp(t, c.outdir, nil, c.environment)
-			if code != 1 || stdout != "" || strings.Count(stderr, "\n") != 1 || !regexp.MustCompile(c.want).MatchString(stderr) {
-				t.Errorf("exit code %d, stdout %q, stderr:\n%s", code, stdout, stderr)
-			}
-		})
-	}
-}
-
-// The CLI runs the app twice here: to learn what to look up, and with the answer, which is that the lookup failed.
-func TestAWrongVpcIdLeavesTheLastAssemblyAsItWas(t *testing.T) {
+// The CLI runs the app twice here: to learn what to look up, and with the answer, which is that
+// the lookup failed.
+func TestAWrongVPCLeavesTheLastAssemblyAsItWas(t *testing.T) {
 	spec, err := cfnspec.Load(".")
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	aws, err := awsstandin.Start(spec)
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	defer aws.Close()
+	// What the CLI needs of the machine is in the environment already.
+	variables := slices.DeleteFunc(aws.Environment(t.TempDir()), func(entry string) bool {
+		return !strings.HasPrefix(entry, "AWS_")
+	})
 	outdir := filepath.Join(t.TempDir(), "cdk.out")
-	synth := func(arguments ...string) (string, error) {
-		command := cdkCommand(append([]string{"synth", "--quiet", "--app", app, "--output", outdir}, arguments...)...)
-		for _, entry := range aws.Environment(t.TempDir()) {
-			// What the CLI needs of the machine is in the environment already.
-			if strings.HasPrefix(entry, "AWS_") {
-				command.Env = append(command.Env, entry)
-			}
-		}
-		output, err := command.CombinedOutput()
-		return string(output), err
-	}
-	if output, err := synth(); err != nil {
+	synth := []string{"synth", "--quiet", "--app", app, "--output", outdir}
+	if output, err := cdk(t, variables, synth...); err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
-	before := snapshot(t, outdir)
-	output, err := synth("-c", "vpcId=vpc-0123456789abcdef0")
-	if err == nil || !regexp.MustCompile(`(?m)^vpcId: looking up "vpc-0123456789abcdef0" in account `+awsstandin.Account+` .* failed: `).MatchString(output) {
+	before := synthtest.Files(t, outdir)
+	output, err := cdk(t, variables, append(synth, "-c", "vpcId="+synthtest.VPC)...)
+	told := regexp.MustCompile(`(?m)^vpcId: looking up "` + synthtest.VPC + `" in account ` + awsstandin.Account +
+		` .* failed: `)
+	if err == nil || !told.MatchString(output) {
 		t.Errorf("%v\n%s", err, output)
 	}
-	if after := snapshot(t, outdir); len(before) < 10 || !maps.Equal(after, before) {
-		t.Errorf("the assembly of\n%q\nbecame\n%q", slices.Sorted(maps.Keys(before)), slices.Sorted(maps.Keys(after)))
+	if after := synthtest.Files(t, outdir); len(before) < 10 || !maps.Equal(after, before) {
+		t.Errorf("of %q\nbecame %q", slices.Sorted(maps.Keys(before)), slices.Sorted(maps.Keys(after)))
 	}
-}
-
-// snapshot returns the content of every file below dir, by path.
-func snapshot(t *testing.T, dir string) map[string]string {
-	t.Helper()
-	files := map[string]string{}
-	err := filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			files[path] = "a directory"
-			return err
-		}
-		text, err := os.ReadFile(path)
-		files[path] = string(text)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return files
 }
 
 func TestPasswordsInTheEnvironmentStayThere(t *testing.T) {
-	const common, own = "never-to-be-written-anywhere", "nor-is-this-one-ever-written"
+	const password = "never-to-be-written-anywhere"
 	for _, c := range []struct {
-		credentials string
-		environment []string
-		hashes      int
-		want        string
+		credentials, variable, want string
+		hashes                      int
 	}{
-		{"image", []string{"SQUIDFLEET_PASSWORD=" + common}, 1, ""},
-		{"image", []string{"SQUIDFLEET_PASSWORD_PROXY=" + own}, 1, ""},
-		// Somebody forgot credentials=image, or has the variables set for another fleet.
-		{"secretsmanager", []string{"SQUIDFLEET_PASSWORD=" + common, "SQUIDFLEET_PASSWORD_PROXY=" + own}, 0, "warning: SQUIDFLEET_PASSWORD: is not used, "},
+		{"image", "SQUIDFLEET_PASSWORD", "", 1},
+		// Somebody forgot credentials=image, or has the variable set for another fleet.
+		{"secretsmanager", "SQUIDFLEET_PASSWORD_PROXY", "warning: SQUIDFLEET_PASSWORD_PROXY: is not used, ", 0},
 	} {
-		t.Run(c.credentials, func(t *testing.T) {
-			outdir := filepath.Join(t.TempDir(), "cdk.out")
-			code, stdout, stderr := runApp(t, outdir, map[string]any{"credentials": c.credentials}, c.environment...)
-			if code != 0 || !strings.HasPrefix(stderr, c.want) {
-				t.Fatalf("exit code %d: %s", code, stderr)
+		outdir := t.TempDir()
+		code, stderr := runApp(t, outdir, map[string]any{"credentials": c.credentials}, c.variable+"="+password)
+		if code != 0 || !strings.HasPrefix(stderr, c.want) {
+			t.Fatalf("%s: exit code %d: %s", c.credentials, code, stderr)
+		}
+		written := synthtest.Files(t, outdir)
+		written["stderr"] = stderr
+		hashes := 0
+		for name, text := range written {
+			if strings.Contains(text, password) {
+				t.Errorf("%s: %s holds the password", c.credentials, name)
 			}
-			written := snapshot(t, outdir)
-			written["stdout"], written["stderr"] = stdout, stderr
-			hashes := 0
-			for name, text := range written {
-				if strings.Contains(text, common) || strings.Contains(text, own) {
-					t.Errorf("%s holds the password", name)
-				}
-				if filepath.Base(name) == "passwords" && strings.HasPrefix(text, "proxy:squidfleet:") {
-					hashes++
-				}
+			if filepath.Base(name) == "passwords" && strings.HasPrefix(text, "proxy:squidfleet:") {
+				hashes++
 			}
-			if hashes != c.hashes || len(written) < 10 {
-				t.Errorf("%d password files among %d", hashes, len(written))
-			}
-		})
+		}
+		if hashes != c.hashes || len(written) < 10 {
+			t.Errorf("%s: %d password files among %d", c.credentials, hashes, len(written))
+		}
 	}
 }
 
 func TestInterruptedSynthLeavesNothingBehind(t *testing.T) {
 	for _, c := range []struct {
-		name  string
-		send  func(pid int) error
-		wants int
+		name   string
+		signal syscall.Signal
+		to     int // the app, or its process group
+		want   int
 	}{
-		// As a terminal does on Ctrl-C: Node.js and the Go compiler have it, too.
-		{"Ctrl-C", func(pid int) error { return syscall.Kill(-pid, syscall.SIGINT) }, 130},
-		{"SIGTERM to all", func(pid int) error { return syscall.Kill(-pid, syscall.SIGTERM) }, 143},
-		{"SIGTERM to the app", func(pid int) error { return syscall.Kill(pid, syscall.SIGTERM) }, 143},
+		// As a terminal does on Ctrl-C: Node.js and the Go compiler get it too.
+		{"Ctrl-C", syscall.SIGINT, -1, 130},
+		{"SIGTERM to all", syscall.SIGTERM, -1, 143},
+		{"SIGTERM to the app", syscall.SIGTERM, 1, 143},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			temporary, outdir := t.TempDir(), filepath.Join(t.TempDir(), "cdk.out")
-			command, _, stderr := appCommand(t, outdir, nil, "TMPDIR="+temporary)
+			command, stderr := appCommand(t, outdir, nil, "TMPDIR="+temporary)
 			command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-			if err := command.Start(); err != nil {
-				t.Fatal(err)
-			}
+			check(t, command.Start())
 			staged := func() []string {
-				found, err := filepath.Glob(filepath.Join(temporary, "squidfleet-image-*"))
-				if err != nil {
-					t.Fatal(err)
-				}
+				found, _ := filepath.Glob(filepath.Join(temporary, "squidfleet-image-*"))
 				return found
 			}
 			for deadline := time.Now().Add(time.Minute); len(staged()) == 0; time.Sleep(5 * time.Millisecond) {
@@ -317,188 +231,91 @@ func TestInterruptedSynthLeavesNothingBehind(t *testing.T) {
 					t.Fatal("nothing was ever staged")
 				}
 			}
-			if err := c.send(command.Process.Pid); err != nil {
-				t.Error(err)
-			}
+			check(t, syscall.Kill(c.to*command.Process.Pid, c.signal))
 			command.Wait()
-			if code := command.ProcessState.ExitCode(); code != c.wants {
-				t.Errorf("exit code %d, want %d", code, c.wants)
+			code := command.ProcessState.ExitCode()
+			if code != c.want || strings.Contains(stderr.String(), "goroutine") {
+				t.Errorf("exit code %d, want %d; stderr:\n%s", code, c.want, stderr)
 			}
-			if strings.Contains(stderr.String(), "goroutine") {
-				t.Errorf("stack trace:\n%s", stderr)
-			}
-			if left := staged(); len(left) != 0 {
-				t.Errorf("left behind: %v", left)
-			}
-			if _, err := os.Stat(outdir); !os.IsNotExist(err) {
-				t.Errorf("%s is there: %v", outdir, err)
+			if _, err := os.Stat(outdir); !os.IsNotExist(err) || len(staged()) != 0 {
+				t.Errorf("left behind: %v, %s: %v", staged(), outdir, err)
 			}
 		})
 	}
 }
 
-// cdk runs the CDK CLI as a person does, in the project's directory.
-func cdk(t *testing.T, arguments ...string) string {
-	t.Helper()
-	output, err := cdkCommand(arguments...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("cdk %q: %v\n%s", arguments, err, output)
-	}
-	return string(output)
-}
-
-func cdkCommand(arguments ...string) *exec.Cmd {
-	command := exec.Command("npx", append([]string{"--no-install", "cdk"}, arguments...)...)
-	command.Env = append(baseEnvironment(), "CDK_DISABLE_CLI_TELEMETRY=true", "AWS_EC2_METADATA_DISABLED=true")
-	return command
-}
-
-func TestSynthWithTheCLIShowsTheParametersInTemplateAndImage(t *testing.T) {
+func TestSynthWithTheCLI(t *testing.T) {
 	outdir := filepath.Join(t.TempDir(), "cdk.out")
-	output := cdk(t, "synth", "--quiet", "--output", outdir, "-c", "clientCidrs=192.5.6.7/32", "-c", "fleetSize=3", "-c", "users=alice,bob")
-	for line := range strings.Lines(output) {
-		if !strings.HasPrefix(line, "npm ") && regexp.MustCompile(`(?i)warn|error|deprecat|abnormal|!!`).MatchString(line) {
-			t.Errorf("synth prints %s", line)
-		}
-	}
-	template, err := os.ReadFile(filepath.Join(outdir, "Squidfleet-Proxy.template.json"))
+	output, err := cdk(t, nil, "synth", "--quiet", "--output", outdir, "-c", "fleetSize=3", "-c", "users=alice,bob")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v\n%s", err, output)
 	}
-	for _, want := range []string{`"192.5.6.7/32"`, `"DesiredCount": 3`, `"alice,bob"`} {
-		if !bytes.Contains(template, []byte(want)) {
+	bad := regexp.MustCompile(`(?i).*(warn|error|deprecat|abnormal|!!).*`).FindAllString(output, -1)
+	// The default clientCidrs are a documentation range.
+	if len(bad) != 1 || !strings.Contains(bad[0], "clientCidrs") || !strings.Contains(bad[0], "203.0.113.0/24") {
+		t.Errorf("synth prints %q", bad)
+	}
+	// The CDK writes the report elsewhere, and the app corrects its message.
+	report := filepath.Join(outdir, "validation-report.json")
+	_, err = os.Stat(report)
+	if err != nil || !strings.Contains(output, "A copy of this report can be found in: "+report+"\n") {
+		t.Errorf("%v:\n%s", err, output)
+	}
+	template := synthtest.Files(t, outdir)["Squidfleet-Proxy.template.json"]
+	for _, want := range []string{`"DesiredCount": 3`, `"alice,bob"`} {
+		if !strings.Contains(template, want) {
 			t.Errorf("the template does not show %s", want)
 		}
-	}
-	for name, want := range map[string]string{"squid.conf": "acl clients src 192.5.6.7/32\n", "Dockerfile": "FROM ", "entrypoint": "\x7fELF"} {
-		found, _ := filepath.Glob(filepath.Join(outdir, "asset.*", name))
-		if len(found) != 1 {
-			t.Errorf("%s is there %d times", name, len(found))
-			continue
-		}
-		if text, err := os.ReadFile(found[0]); !bytes.Contains(text, []byte(want)) {
-			t.Errorf("%s does not hold %q, %v", name, want, err)
-		}
-	}
-}
-
-func TestSynthWithTheCLIWarnsOfTheDocumentationRangeOnce(t *testing.T) {
-	output := cdk(t, "synth", "--quiet", "--output", filepath.Join(t.TempDir(), "cdk.out"))
-	warnings := 0
-	for line := range strings.Lines(output) {
-		if !strings.HasPrefix(line, "npm ") && strings.Contains(strings.ToLower(line), "warning") {
-			warnings++
-			if !strings.Contains(line, "clientCidrs") || !strings.Contains(line, "203.0.113.0/24") {
-				t.Errorf("synth warns: %s", line)
-			}
-		}
-	}
-	if warnings != 1 {
-		t.Errorf("%d warnings:\n%s", warnings, output)
 	}
 }
 
 // The example of mistakes in the README is what the CLI really says.
 func TestTheREADMEsMistakes(t *testing.T) {
 	text, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, example, ok := strings.Cut(string(text), "    $ npx cdk synth ")
-	example, _, ok2 := strings.Cut(example, "\n\n")
-	if !ok || !ok2 {
+	check(t, err)
+	example := regexp.MustCompile(`    \$ npx cdk (synth -c .*)\n((?:    .*\n)+)`).FindStringSubmatch(string(text))
+	if example == nil {
 		t.Fatal("the README has no example of mistakes")
 	}
-	arguments, want, _ := strings.Cut(example, "\n")
-	output, err := cdkCommand(append([]string{"synth"}, strings.Fields(arguments)...)...).CombinedOutput()
-	if err == nil {
-		t.Fatal("the example is no mistake")
-	}
-	var said []string
-	for line := range strings.Lines(string(output)) {
-		if !strings.HasPrefix(line, "npm ") {
-			said = append(said, "    "+strings.TrimSuffix(line, "\n"))
-		}
-	}
-	if got := strings.Join(said, "\n"); got != want {
-		t.Errorf("the README shows\n%s\ninstead of\n%s", want, got)
-	}
-}
-
-func TestCdkJSONListsEveryParameterWithItsDefault(t *testing.T) {
-	given := map[string]any{}
-	for key, value := range cdkJSON(t).Context {
-		if !isCDKs(key) {
-			given[key] = value
-		}
-	}
-	fromFile, err := params.Parse(given)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defaults, err := params.Parse(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !reflect.DeepEqual(fromFile, defaults) {
-		t.Errorf("cdk.json means %+v, the defaults are %+v", fromFile, defaults)
-	}
-	rows := regexp.MustCompile("(?m)^\\| `([A-Za-z]+)` \\|").FindAllStringSubmatch(params.Table(), -1)
-	if len(rows) != len(given) {
-		t.Errorf("cdk.json lists %d parameters of %d", len(given), len(rows))
-	}
-	for _, row := range rows {
-		if _, listed := given[row[1]]; !listed {
-			t.Errorf("cdk.json does not list %s", row[1])
-		}
+	output, err := cdk(t, nil, strings.Fields(example[1])...)
+	got := regexp.MustCompile(`(?m)^`).ReplaceAllString(strings.TrimSuffix(output, "\n"), "    ") + "\n"
+	if err == nil || got != example[2] {
+		t.Errorf("%v: the README shows\n%s\ninstead of\n%s", err, example[2], got)
 	}
 }
 
 func TestCdkJSONHasTheFeatureFlagsThatTheCLIRecommends(t *testing.T) {
-	text, err := os.ReadFile("node_modules/aws-cdk/lib/init-templates/.recommended-feature-flags.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	flags, err := synthtest.Case{}.Context()
+	check(t, err)
+	maps.DeleteFunc(flags, func(key string, _ any) bool { return !strings.HasPrefix(key, "@aws-cdk") })
 	var want map[string]any
-	if err := json.Unmarshal(text, &want); err != nil {
-		t.Fatal(err)
+	text, err := os.ReadFile("node_modules/aws-cdk/lib/init-templates/.recommended-feature-flags.json")
+	check(t, err)
+	check(t, json.Unmarshal(text, &want))
+	if len(want) < 50 || !reflect.DeepEqual(flags, want) {
+		t.Errorf("cdk.json has %v, recommended are %v", flags, want)
 	}
-	got := cdkJSON(t).Context
-	maps.DeleteFunc(got, func(key string, _ any) bool { return !isCDKs(key) })
-	if len(want) < 50 || !reflect.DeepEqual(got, want) {
-		t.Errorf("cdk.json has %v, recommended are %v", got, want)
-	}
-	if got["@aws-cdk/core:validateAgainstDefaultRules"] != true {
-		t.Error("what AWS would refuse is a warning only")
+	if flags["@aws-cdk/core:validateAgainstDefaultRules"] != true {
+		t.Error("what AWS would refuse is only a warning")
 	}
 }
 
 func TestToolsArePinned(t *testing.T) {
-	text, err := os.ReadFile("package.json")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var manifest struct{ Dependencies, DevDependencies, OptionalDependencies map[string]string }
-	if err := json.Unmarshal(text, &manifest); err != nil {
-		t.Fatal(err)
-	}
-	pinned := 0
-	for _, list := range []map[string]string{manifest.Dependencies, manifest.DevDependencies, manifest.OptionalDependencies} {
-		for name, version := range list {
-			pinned++
-			if !regexp.MustCompile(`^\d+\.\d+\.\d+$`).MatchString(version) {
-				t.Errorf("%s: %s is not an exact version", name, version)
-			}
+	text, err := os.ReadFile("package.json")
+	check(t, err)
+	check(t, json.Unmarshal(text, &manifest))
+	all := manifest.DevDependencies
+	maps.Copy(all, manifest.Dependencies)
+	maps.Copy(all, manifest.OptionalDependencies)
+	for name, version := range all {
+		if !regexp.MustCompile(`^\d+\.\d+\.\d+$`).MatchString(version) {
+			t.Errorf("%s: %s is not an exact version", name, version)
 		}
 	}
-	if pinned == 0 {
-		t.Error("nothing is pinned")
-	}
 	lock, err := os.ReadFile("package-lock.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if bytes.Contains(lock, []byte(`"resolved"`)) || !bytes.Contains(lock, []byte(`"integrity"`)) {
-		t.Error("the lock file names a registry, or has no hashes")
+	check(t, err)
+	if len(all) == 0 || bytes.Contains(lock, []byte(`"resolved"`)) || !bytes.Contains(lock, []byte(`"integrity"`)) {
+		t.Errorf("%d packages are pinned; the lock file names a registry, or has no hashes", len(all))
 	}
 }

@@ -18,7 +18,7 @@ func Declarations() []Declaration {
 	return list
 }
 
-// parameter is a declaration together with the way its value takes into Params.
+// parameter is a declaration, and how a value gets into Params.
 type parameter struct {
 	Declaration
 	store func(p *Params, value any) Errors // reads and checks the value

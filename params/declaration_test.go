@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// TestEveryFieldHasOneDeclaration: no field of Params is forgotten, and no two parameters overwrite one another.
+// TestEveryFieldHasOneDeclaration: no field of Params is forgotten, and no two parameters
+// overwrite one another.
 func TestEveryFieldHasOneDeclaration(t *testing.T) {
 	var p Params
 	fields := reflect.ValueOf(&p).Elem()
@@ -31,7 +32,8 @@ func TestEveryFieldHasOneDeclaration(t *testing.T) {
 	}
 }
 
-// TestDefaultsAreWrittenTheWayTheyAreRead: each default gives the same field in all three forms it may come in.
+// TestDefaultsAreWrittenTheWayTheyAreRead: each default gives the same field in all three forms
+// it may come in.
 func TestDefaultsAreWrittenTheWayTheyAreRead(t *testing.T) {
 	for _, parameter := range parameters {
 		var want, fromJSON, fromText Params
@@ -81,7 +83,8 @@ func TestDeclarationsAreComplete(t *testing.T) {
 	}
 }
 
-// TestCdkJSONHoldsTheDefaults: cdk.json lists every parameter, so that people see what there is to set, with the defaults of this package.
+// TestCdkJSONHoldsTheDefaults: cdk.json lists every parameter, so that people see what there is
+// to set, with the defaults of this package.
 func TestCdkJSONHoldsTheDefaults(t *testing.T) {
 	file, err := os.ReadFile("../cdk.json")
 	if err != nil {
@@ -107,17 +110,6 @@ func TestTable(t *testing.T) {
 	lines := strings.Split(strings.TrimSuffix(Table(), "\n"), "\n")
 	if len(lines) != 2+len(parameters) {
 		t.Fatalf("%d lines", len(lines))
-	}
-	for i, want := range map[int]string{
-		0: "| key | type | default | limits | meaning |",
-		1: "|---|---|---|---|---|",
-		// fleetSize, which has nothing special, and blockedCidrs, which has no default
-		14: "| `fleetSize` | integer | `2` | 1 to 100 | tasks, each with an egress address of its own |",
-		12: "| `blockedCidrs` | list of CIDR blocks | none | at most 1000 blocks, IPv4 or IPv6 | destinations to refuse in addition to private and special-purpose ones |",
-	} {
-		if lines[i] != want {
-			t.Errorf("line %d:\n%s\nwant\n%s", i, lines[i], want)
-		}
 	}
 	for i, line := range lines {
 		if n := strings.Count(line, "|") - strings.Count(line, `\|`); n != 6 {

@@ -1,7 +1,6 @@
 package params
 
 import (
-	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,36 +8,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"squidfleet/internal/doctest"
 )
 
-var update = flag.Bool("update", false, "write the table of parameters into the README")
-
-const (
-	tableBegin = "<!-- parameters -->\n"
-	tableEnd   = "<!-- /parameters -->\n"
-)
-
-func TestTheREADMEHoldsTheTable(t *testing.T) {
-	const path = "../README.md"
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, ok := strings.Cut(string(text), tableBegin)
-	table, after, ok2 := strings.Cut(rest, tableEnd)
-	if !ok || !ok2 {
-		t.Fatal("the README lacks the marks around the table of parameters")
-	}
-	if *update {
-		if err := os.WriteFile(path, []byte(before+tableBegin+Table()+tableEnd+after), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if table != Table() {
-		t.Error("the README's table of parameters is not the declarations' (go test ./params -update writes it anew)")
-	}
-}
+func TestTheDocumentsHoldTheTable(t *testing.T) { doctest.Section(t, "..", "parameters", Table()) }
 
 // The README names no make target that does not exist.
 func TestTheREADMEsMakeTargetsExist(t *testing.T) {
@@ -48,8 +22,7 @@ func TestTheREADMEsMakeTargetsExist(t *testing.T) {
 	}
 	targets := map[string]bool{}
 	for _, chunk := range strings.Split(string(text), "make ")[1:] {
-		target, _, _ := strings.Cut(strings.FieldsFunc(chunk, func(r rune) bool { return r == ' ' || r == '\n' || r == '`' || r == ',' || r == ';' })[0], " ")
-		targets[target] = true
+		targets[strings.FieldsFunc(chunk, func(r rune) bool { return strings.ContainsRune(" \n`,;", r) })[0]] = true
 	}
 	if len(targets) < 4 {
 		t.Fatalf("only %v", targets)
@@ -64,13 +37,9 @@ func TestTheREADMEsMakeTargetsExist(t *testing.T) {
 
 // Links from the documents lead to files of the project, and to headings in them.
 func TestTheDocumentsLinksLeadSomewhere(t *testing.T) {
-	documents, err := filepath.Glob("../docs/*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	link := regexp.MustCompile(`\]\(([^)#:]*)(?:#([^)]*))?\)`)
 	links, anchors := 0, 0
-	for _, document := range append(documents, "../README.md", "../CHANGELOG.md") {
+	for _, document := range doctest.Documents(t, "..") {
 		text, err := os.ReadFile(document)
 		if err != nil {
 			t.Fatal(err)

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// off is how rotateEvery says never. In JSON it is a string too: false would look like a switch that true could turn on.
+// off stands for never in rotateEvery. In JSON it is a string too: false would look like a switch
+// with a true.
 const off = "off"
 
 // span limits a duration: from least to most, a multiple of step.
@@ -34,7 +35,7 @@ func duration(s span) kind[time.Duration] {
 		}
 		d, ok := parseDuration(word)
 		if !ok {
-			return 0, fmt.Errorf("%s is not a duration such as \"90s\", \"1h30m\" or \"7d\"; give %s", show(value), limits)
+			return 0, fmt.Errorf(`%s is not a duration such as "90s", "1h30m" or "7d"; give %s`, show(value), limits)
 		}
 		if d < s.least || d > s.most || d%s.step != 0 {
 			return 0, fmt.Errorf("%s is not within limits; give %s", word, limits)
@@ -43,11 +44,11 @@ func duration(s span) kind[time.Duration] {
 	})
 }
 
-// durationForm admits so few digits that their sum always fits into a time.Duration.
+// durationForm allows so few digits that the sum always fits into a time.Duration.
 var durationForm = regexp.MustCompile(`^(?:(\d{1,4})d)?(?:(\d{1,6})h)?(?:(\d{1,7})m)?(?:(\d{1,9})s)?$`)
 
-// parseDuration reads days, hours, minutes and seconds, in this order and each at most once. Unlike time.ParseDuration it knows days, and no
-// fractions, signs or shorter units, which no parameter has a use for.
+// parseDuration reads days, hours, minutes and seconds, in this order and each at most once.
+// Unlike time.ParseDuration it reads days, and no fractions, signs or shorter units.
 func parseDuration(s string) (time.Duration, bool) {
 	parts := durationForm.FindStringSubmatch(s)
 	if parts == nil || s == "" {

@@ -29,7 +29,8 @@ func (e Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// printable escapes what would break a line or deceive its reader: control bytes, invalid UTF-8, invisible and direction-changing characters.
+// printable escapes what breaks a line or deceives its reader: control bytes, invalid UTF-8,
+// invisible and direction-changing characters.
 func printable(s string) string {
 	var b strings.Builder
 	for _, r := range s {

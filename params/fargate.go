@@ -5,10 +5,11 @@ import (
 	"strconv"
 )
 
-// fargateSizes are the task sizes that Fargate offers to Linux: for each cpu (units, 1024 to a vCPU) the memory (MiB) from least to most in steps.
+// fargateSizes are the task sizes that Fargate offers for Linux: for each cpu (units, 1024 to a
+// vCPU) the memory (MiB) from least to most in steps.
 //
-// Source: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-cpu-memory-error.html and the property Memory of
-// AWS::ECS::TaskDefinition.
+// Source: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-cpu-memory-error.html
+// and the property Memory of AWS::ECS::TaskDefinition.
 var fargateSizes = []struct{ cpu, least, most, step int }{
 	{256, 512, 2048, 0}, // 512, 1024 and 2048: each the double of the one before
 	{512, 1024, 4096, 1024},
@@ -27,7 +28,8 @@ func fargateCPUs() []int {
 	return cpus
 }
 
-// fargateMemory returns the memory sizes that go with a cpu, smallest first; none if Fargate has no such cpu.
+// fargateMemory returns the memory sizes that go with a cpu, smallest first; none if Fargate has
+// no such cpu.
 func fargateMemory(cpu int) []int {
 	var sizes []int
 	for _, s := range fargateSizes {
@@ -46,7 +48,7 @@ func fargateMemory(cpu int) []int {
 	return sizes
 }
 
-// fargateMemoryText names the memory sizes that go with a cpu: all of them when they are few.
+// fargateMemoryText names the memory sizes that go with a cpu, all of them if they are few.
 func fargateMemoryText(cpu int) string {
 	sizes := fargateMemory(cpu)
 	if len(sizes) > 8 {

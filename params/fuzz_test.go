@@ -8,7 +8,8 @@ import (
 	"unicode"
 )
 
-// FuzzParse: no context makes Parse panic, no error message spans lines, and whatever is accepted can be written on a line of a file.
+// FuzzParse: no context makes Parse panic, no error message spans lines, and whatever is accepted
+// can be written on a line of a file.
 func FuzzParse(f *testing.F) {
 	for _, d := range Declarations() {
 		f.Add(d.Key, inText(d.Default), false)

@@ -10,12 +10,12 @@ import (
 	"strings"
 )
 
-// kind is a type of value: what it is called, which values it takes, and how one is read.
+// kind is a type of value: its name, its limits, and how a value is read.
 type kind[T any] struct {
 	name   string
 	limits string // also the end of messages: "…; give <limits>"
 	number bool   // whether JSON writes it as a number
-	// read returns an error for everything that is wrong. In a list, items that are wrong are then zero.
+	// read returns an error for everything that is wrong. Wrong items of a list are then zero.
 	read func(path string, value any) (T, Errors)
 }
 
@@ -30,7 +30,7 @@ func scalar[T any](name, limits string, convert func(value any) (T, error)) kind
 	}}
 }
 
-// text is a string for which check finds nothing wrong.
+// text is a string that check accepts.
 func text(limits string, check func(string) error) kind[string] {
 	return scalar("string", limits, func(value any) (string, error) {
 		s, ok := value.(string)
@@ -75,7 +75,8 @@ func boolean() kind[bool] {
 	})
 }
 
-// integer is a whole number from least to most. The reason, which may be empty, says why not more or less.
+// integer is a whole number from least to most. The reason, which may be empty, says why not more
+// or less.
 func integer(least, most int, reason string) kind[int] {
 	limits := fmt.Sprintf("%d to %d", least, most)
 	if reason != "" {
@@ -95,7 +96,7 @@ func integer(least, most int, reason string) kind[int] {
 	return k
 }
 
-// integerOf is one of a few numbers: those that offers names.
+// integerOf is one of a few numbers. The text offers describes them.
 func integerOf(offers string, values ...int) kind[int] {
 	var words []string
 	for _, v := range values {
@@ -116,7 +117,8 @@ func integerOf(offers string, values ...int) kind[int] {
 	return k
 }
 
-// whole reads a whole number: a JSON number without a fraction, or a string of plain digits as the command line gives it.
+// whole reads a whole number: a JSON number without a fraction, or a string of plain digits as
+// from the command line.
 func whole(value any) (int, bool) {
 	switch v := value.(type) {
 	case int:
@@ -143,10 +145,12 @@ type size struct {
 	reason      string
 }
 
-// clash says why two items cannot stand in one list, or "". The earlier one is item i of the list at the path.
+// clash says why two items cannot stand in one list, or "". The earlier one is item i of the list
+// at the path.
 type clash[E any] func(earlier, later E, path string, i int) string
 
-// list is a list of items, from a JSON list or from a string with commas between the items. Items that are equal always clash; clash may be nil.
+// list is a list of items, from a JSON list or from a string with commas between the items. Equal
+// items always clash. clash may be nil.
 func list[E comparable](item kind[E], limits string, n size, clash clash[E]) kind[[]E] {
 	read := func(path string, value any) ([]E, Errors) {
 		elements, typed, err := split(value, item.number)
@@ -164,7 +168,7 @@ func list[E comparable](item kind[E], limits string, n size, clash clash[E]) kin
 			return nil, Errors{{path, message}}
 		}
 		var errs Errors
-		items := make([]E, len(elements)) // an item that is wrong stays zero, so that the others keep their places
+		items := make([]E, len(elements)) // a wrong item stays zero, so that the others keep their places
 		right := make([]int, 0, len(elements))
 		for i, element := range elements {
 			v, err := readItem(item, fmt.Sprintf("%s[%d]", path, i), element, typed)
@@ -179,7 +183,8 @@ func list[E comparable](item kind[E], limits string, n size, clash clash[E]) kin
 	return kind[[]E]{name: "list of " + item.name + "s", limits: limits, read: read}
 }
 
-// readItem reads one item of a list. Numbers are strings only where the whole list was typed as one.
+// readItem reads one item of a list. Numbers are strings only where the whole list was typed as
+// one.
 func readItem[E any](item kind[E], path string, element any, typed bool) (v E, errs Errors) {
 	s, ok := element.(string)
 	if ok && typed && s == "" {
@@ -191,7 +196,7 @@ func readItem[E any](item kind[E], path string, element any, typed bool) (v E, e
 	return item.read(path, element)
 }
 
-// clashes says why item i, of value v, cannot stand in one list with the earlier items that are right.
+// clashes says why item i, of value v, cannot stand in one list with the earlier right items.
 func clashes[E comparable](path string, items []E, right []int, i int, v E, clash clash[E]) Errors {
 	for _, j := range right {
 		var message string
@@ -207,8 +212,8 @@ func clashes[E comparable](path string, items []E, right []int, i int, v E, clas
 	return nil
 }
 
-// split takes a list's value apart without reading the items. Typed says that it was one string, as somebody types it on a command line. A lone
-// number stands for a list of one where items are numbers.
+// split takes a list's value apart without reading the items. It returns typed if the value was
+// one string, as from the command line. Where items are numbers, a lone number is a list of one.
 func split(value any, numbers bool) (elements []any, typed bool, err error) {
 	switch v := value.(type) {
 	case []any:
@@ -219,7 +224,8 @@ func split(value any, numbers bool) (elements []any, typed bool, err error) {
 			return nil, true, nil
 		}
 		if strings.HasPrefix(v, "[") {
-			return nil, true, fmt.Errorf("%s is a JSON list inside a string; write the items with commas between them, without brackets and quotes", show(v))
+			return nil, true, fmt.Errorf("%s is a JSON list inside a string; "+
+				"write the items with commas between them, without brackets and quotes", show(v))
 		}
 		for element := range strings.SplitSeq(v, ",") {
 			elements = append(elements, strings.TrimSpace(element))
@@ -230,7 +236,8 @@ func split(value any, numbers bool) (elements []any, typed bool, err error) {
 			return []any{v}, false, nil
 		}
 	}
-	return nil, false, fmt.Errorf("%s is not a list; give a JSON list, or one string with commas between the items", show(value))
+	return nil, false, fmt.Errorf("%s is not a list; give a JSON list, or one string with commas between the items",
+		show(value))
 }
 
 // show returns a value as a message shows it: as JSON, cut when it is long.

@@ -2,8 +2,9 @@ package params
 
 import "strings"
 
-// nearest returns the known name that someone who wrote name most likely meant, or "" when none is close: one that differs in case only, else one
-// that contains name or is contained in it, else the one the fewest edits away. Of three letters or fewer too many words are too near.
+// nearest returns the known name that was most likely meant, or "" if none is close. It prefers a
+// name that differs in case only, then one that contains the other, then the one the fewest edits
+// away. A name of three letters or fewer is close to too many words.
 func nearest(name string, known []string) string {
 	const (
 		longest = 64 // of names worth comparing
@@ -33,7 +34,8 @@ func nearest(name string, known []string) string {
 	return best
 }
 
-// distance returns how many bytes must be inserted, dropped or replaced to make b of a (Levenshtein).
+// distance returns how many bytes have to be inserted, dropped or replaced to turn a into b
+// (Levenshtein).
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

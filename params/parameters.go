@@ -13,33 +13,43 @@ import (
 
 const names = squid.UserLimits + ", at most 64 characters"
 
+const stackNames = "a letter, then letters, digits and hyphens, no hyphen at the end, at most 118 characters"
+
 // parameters declares every parameter, in the order of the table.
 var parameters = []parameter{
-	declare("stackName", text("a letter, then letters, digits and hyphens, no hyphen at the end, at most 118 characters", CheckStackName), "Squidfleet",
-		"prefix of the stacks' names; several fleets fit into one account",
+	declare("stackName", text(stackNames, CheckStackName), "Squidfleet",
+		"prefix of the stacks' names; an account can hold several fleets",
 		func(p *Params) *string { return &p.StackName }),
-	// Security groups hold 60 inbound rules unless the quota is raised
-	// (https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html); each block is one, and a few are left for people's own.
-	declare("clientCidrs", cidrs(fmt.Sprintf("1 to 50 blocks, IPv4 or IPv6; wider than /%d (IPv4) or /%d (IPv6) only with `allowAnyClient`", widestIPv4, widestIPv6),
-		size{1, 50, "the load balancer's security group holds 60 rules: join neighbouring blocks"}, client), []any{"203.0.113.0/24"},
-		"who may connect; the default is a documentation range, so that nobody can until you set it",
+	// Each block is an inbound rule. A security group holds 60 unless the quota is raised, and a
+	// few are left for your own
+	// (https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html).
+	declare("clientCidrs", cidrs(
+		fmt.Sprintf("1 to 50 blocks, IPv4 or IPv6; wider than /%d (IPv4) or /%d (IPv6) only with `allowAnyClient`",
+			widestIPv4, widestIPv6),
+		size{1, 50, "the load balancer's security group holds 60 rules: join neighbouring blocks"}, client),
+		[]any{"203.0.113.0/24"},
+		"who may connect; the default is a documentation range, so nobody can until you set it",
 		func(p *Params) *[]netip.Prefix { return &p.ClientCidrs }),
 	declare("allowAnyClient", boolean(), false,
-		"whether `clientCidrs` may hold blocks as wide as the whole internet",
+		"allows wider blocks in `clientCidrs`, up to the whole internet",
 		func(p *Params) *bool { return &p.AllowAnyClient }),
-	declare("users", list(text(names, squid.CheckUser), "1 to 20 names of "+names, size{1, 20, "every user is a secret of its own"}, samePasswordVariable), []any{"proxy"},
-		"Digest user names",
+	declare("users", list(text(names, squid.CheckUser), "1 to 20 names of "+names,
+		size{1, 20, "every user is a secret of its own"}, samePasswordVariable), []any{"proxy"},
+		"names of the users",
 		func(p *Params) *[]string { return &p.Users }),
 	declare("realm", text("1 to 64 "+squid.RealmLimits, squid.CheckRealm), "squidfleet",
-		"Digest realm, which clients show next to the user name",
+		"Digest realm, which clients show when they ask for a password",
 		func(p *Params) *string { return &p.Realm }),
 	declare("digest", choice(squid.DigestFleet, squid.DigestSquid), string(squid.DigestFleet),
-		"who checks Digest: `fleet`, a helper of ours, whose nonces hold on every task; `squid`, Squid itself, for a fleet of one",
+		"who checks Digest: `fleet`, our own helper, whose nonces hold on every task; `squid`, Squid itself, "+
+			"for a fleet of one",
 		func(p *Params) *squid.Digest { return &p.Digest }),
-	declare("credentials", choice(container.CredentialsSecretsManager, container.CredentialsImage), string(container.CredentialsSecretsManager),
-		"`secretsmanager`: a generated secret for each user, which ECS hands to the container; `image`: the passwords' hashes become part of the image, from environment variables at synth",
+	declare("credentials", choice(container.CredentialsSecretsManager, container.CredentialsImage),
+		string(container.CredentialsSecretsManager),
+		"where passwords are: `secretsmanager`, a generated secret for each user; `image`, as hashes in the image, "+
+			"from environment variables at synth",
 		func(p *Params) *container.Credentials { return &p.Credentials }),
-	declare("listenerPort", integer(1024, 65535, "Squid runs without the right to lower ports"), 35201,
+	declare("listenerPort", integer(1024, 65535, "Squid may not use lower ports"), 35201,
 		"TCP port of the load balancer and of Squid",
 		func(p *Params) *int { return &p.ListenerPort }),
 	declare("httpPorts", ports(), []any{80},
@@ -49,60 +59,73 @@ var parameters = []parameter{
 		"destination ports for CONNECT; none: no CONNECT",
 		func(p *Params) *[]int { return &p.ConnectPorts }),
 	declare("blockedCidrs", cidrs("at most 1000 blocks, IPv4 or IPv6", size{most: 1000}, target), []any{},
-		"destinations to refuse in addition to private and special-purpose ones",
+		"destinations to refuse besides private and special-purpose ones",
 		func(p *Params) *[]netip.Prefix { return &p.BlockedCidrs }),
-	declare("allowedPrivateCidrs", cidrs("at most 100 private blocks, outside `blockedCidrs` and the fleet's own VPC", size{most: 100}, private), []any{},
+	declare("allowedPrivateCidrs", cidrs(
+		"at most 100 private blocks, outside `blockedCidrs` and the fleet's own VPC", size{most: 100}, private),
+		[]any{},
 		"private destinations that clients may reach",
 		func(p *Params) *[]netip.Prefix { return &p.AllowedPrivateCidrs }),
-	// A rotation doubles the fleet for a while, and a load balancer with cross-zone balancing has 500 targets
-	// (https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html): 100 stays clear of it.
+	// A rotation doubles the fleet for a while, and a load balancer with cross-zone balancing has
+	// 500 targets
+	// (https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html).
 	declare("fleetSize", integer(1, 100, ""), 2,
-		"tasks, each with an egress address of its own",
+		"number of tasks, each with its own egress address",
 		func(p *Params) *int { return &p.FleetSize }),
 	declare("cpu", integerOf("a size Fargate offers", fargateCPUs()...), 256,
 		"CPU units of a task, 1024 to a vCPU",
 		func(p *Params) *int { return &p.CPU }),
 	declare("memory", memory(), 512,
-		"memory of a task in MiB, and with it its connections: 5 tunnels a MiB, 2 of one client address (2,560 and 1,024 with 512)",
+		"MiB of a task; each allows 5 tunnels, 2 of them from one client address (2,560 and 1,024 with 512)",
 		func(p *Params) *int { return &p.Memory }),
 	declare("architecture", choice(X8664, ARM64), string(X8664),
-		"processor architecture of the tasks",
+		"processor of the tasks",
 		func(p *Params) *Architecture { return &p.Architecture }),
 	declare("spotShare", integer(0, 100, ""), 0,
 		"percent of the fleet on Fargate Spot",
 		func(p *Params) *int { return &p.SpotShare }),
-	// EventBridge Scheduler counts whole minutes (https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html).
-	declare("rotateEvery", duration(span{least: 10 * time.Minute, most: 365 * 24 * time.Hour, step: time.Minute, steps: "minutes", off: true}), "1h",
-		fmt.Sprintf("how often every task is replaced by one with a new address; at least `drainTimeout` and %s", format(besidesDrain)),
+	// EventBridge Scheduler counts whole minutes
+	// (https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html).
+	declare("rotateEvery", duration(span{
+		least: 10 * time.Minute, most: 365 * 24 * time.Hour, step: time.Minute, steps: "minutes", off: true}), "1h",
+		fmt.Sprintf("how often every task is replaced by one with a new address; at least `drainTimeout` and %s",
+			format(besidesDrain)),
 		func(p *Params) *time.Duration { return &p.RotateEvery }),
-	// ECS waits for the load balancer's deregistration delay before it stops a task. Only afterwards comes the container's own time to stop, 120 s at most.
+	// ECS waits for the load balancer's deregistration delay before it stops a task. The
+	// container's own time to stop, at most 120 s, begins then.
 	declare("drainTimeout", duration(span{most: longestDelay - LoadBalancerLag, step: time.Second, steps: "seconds",
-		reason: fmt.Sprintf("the load balancer waits %s longer, and %s at most", format(LoadBalancerLag), format(longestDelay))}), "2m",
-		fmt.Sprintf("how long each connection of an old task may go on, also the last of those that the load balancer sends it for up to %s more; when AWS takes a Spot task back, or someone stops a task by hand, they have 2m at most", format(LoadBalancerLag)),
+		reason: fmt.Sprintf("the load balancer waits %s longer, and %s at most",
+			format(LoadBalancerLag), format(longestDelay))}), "2m",
+		fmt.Sprintf("how long connections of an old task may finish. The load balancer sends it new ones for up "+
+			"to %s; each gets the full time. At most 2m when AWS takes a Spot task back or somebody stops a task",
+			format(LoadBalancerLag)),
 		func(p *Params) *time.Duration { return &p.DrainTimeout }),
-	declare("vpcCidr", cidr(fmt.Sprintf("a private IPv4 block of /%d to /%d, large enough for twice `fleetSize`; not with `vpcId`", largestVPC, smallestVPC), vpcBlock), defaultVpcCidr,
-		"address range of the fleet's own VPC, which has public subnets in two zones and nothing else",
+	declare("vpcCidr", cidr(
+		fmt.Sprintf("a private IPv4 block of /%d to /%d, large enough for twice `fleetSize`; not with `vpcId`",
+			largestVPC, smallestVPC), vpcBlock), defaultVpcCidr,
+		"range of the fleet's own VPC, which has public subnets in two zones and nothing else",
 		func(p *Params) *netip.Prefix { return &p.VpcCidr }),
 	declare("vpcId", text("`vpc-` and 8 or 17 hexadecimal digits", checkVpcID), "",
-		"an existing VPC with public subnets, instead of one of the fleet's own",
+		"an existing VPC with public subnets, instead of the fleet's own",
 		func(p *Params) *string { return &p.VpcID }),
-	// https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
+	// The values are those of PutRetentionPolicy in CloudWatch Logs' API reference.
 	declare("logRetentionDays", integerOf("a retention CloudWatch Logs offers",
 		1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653), 30,
 		"how long the log is kept",
 		func(p *Params) *int { return &p.LogRetentionDays }),
 	declare("timezone", text("a name of the IANA time zone database", checkTimezone), "UTC",
-		"time zone of the log's times",
+		"time zone of the log",
 		func(p *Params) *string { return &p.Timezone }),
 }
 
 // ports is a list of TCP ports.
 func ports() kind[[]int] {
 	const most = 64
-	return list(integer(1, 65535, ""), fmt.Sprintf("at most %d ports of 1 to 65535; not both of `httpPorts` and `connectPorts` empty", most), size{most: most}, nil)
+	limits := fmt.Sprintf("at most %d ports of 1 to 65535; `httpPorts` and `connectPorts` not both empty", most)
+	return list(integer(1, 65535, ""), limits, size{most: most}, nil)
 }
 
-// memory is any whole number here; the rule about pairs says which ones go with the cpu.
+// memory is any whole number. The rule fargatePair says which ones go with the cpu.
 func memory() kind[int] {
 	limits := "a size Fargate offers with the `cpu`: " + fargateMemoryText(256) + " with 256"
 	return scalar("integer", limits, func(value any) (int, error) {
@@ -114,22 +137,23 @@ func memory() kind[int] {
 	})
 }
 
-// stackNameForm is CloudFormation's rule for stack names, which allows 128 characters; ten are left for what the stacks append. A hyphen at the
-// end would come before theirs.
+// stackNameForm is CloudFormation's rule for stack names. It allows 128 characters; ten are left
+// for what the stacks append, which begins with a hyphen.
 var stackNameForm = regexp.MustCompile(`^[A-Za-z](?:[A-Za-z0-9-]{0,116}[A-Za-z0-9])?$`)
 
-// CheckStackName reports why the stacks' names cannot begin with that, or nil.
+// CheckStackName returns an error if the stacks' names cannot begin with s.
 func CheckStackName(s string) error {
 	if !stackNameForm.MatchString(s) {
-		return errors.New(show(s) + " cannot begin a stack's name; give a letter, then letters, digits and hyphens, no hyphen at the end, at most 118 characters")
+		return errors.New(show(s) + " cannot begin a stack's name; give " + stackNames)
 	}
 	return nil
 }
 
-// samePasswordVariable refuses two users whose passwords would come in one environment variable.
+// samePasswordVariable refuses two users whose passwords would share an environment variable.
 func samePasswordVariable(earlier, later, path string, i int) string {
 	if variable := squid.PasswordVariable(later); variable == squid.PasswordVariable(earlier) {
-		return fmt.Sprintf("%q and %q, %s[%d], would share the password variable %s; rename one of the two", later, earlier, path, i, variable)
+		return fmt.Sprintf("%q and %q, %s[%d], would share the password variable %s; rename one of the two",
+			later, earlier, path, i, variable)
 	}
 	return ""
 }

@@ -1,8 +1,9 @@
-// Package params is the one place where the parameters of a fleet are declared: key, type, default, limits and help. Parsing, validation, error
-// messages and the README's table all come from those declarations.
+// Package params declares the parameters of a fleet: key, type, default, limits and help.
+// Parsing, validation, error messages and the documents' table come from the declarations.
 //
-// A value arrives as CDK context: with its native JSON type from cdk.json, or as a string from "-c key=value". Values are rejected rather than
-// corrected, and whatever was accepted holds no control bytes, so that it can be written into a configuration file.
+// A value is CDK context: with its native JSON type from cdk.json, or a string from "-c
+// key=value". Wrong values are refused, not corrected. Accepted ones hold no control bytes and
+// can be written into a configuration file.
 package params
 
 import (
@@ -37,7 +38,7 @@ type Params struct {
 	SpotShare           int                   // percent of the fleet on Fargate Spot
 	RotateEvery         time.Duration         // whole minutes; 0: never
 	DrainTimeout        time.Duration         // whole seconds
-	VpcCidr             netip.Prefix          // of the fleet's own VPC; the zero Prefix when VpcID names an existing one
+	VpcCidr             netip.Prefix          // of the fleet's own VPC; zero with VpcID
 	VpcID               string                // an existing VPC; empty: the fleet gets its own
 	LogRetentionDays    int                   // a value CloudWatch Logs offers
 	Timezone            string                // IANA name
@@ -61,10 +62,11 @@ func (a Architecture) GOARCH() string {
 	return "amd64"
 }
 
-// Parse reads the parameters from CDK context. A key that is missing has its default. CDK's own keys are passed over; any other key is an error.
+// Parse reads the parameters from CDK context. A missing key has its default. The CDK's own keys
+// are ignored; any other key is an error.
 //
-// The error is of type [Errors] and tells everything that is wrong at once: parameters in the order of the table, then unknown keys by name.
-// The Params are nil unless the error is.
+// The error is of type [Errors] and holds everything that is wrong: parameters in the order of
+// the table, then unknown keys by name. The Params are nil if there is an error.
 func Parse(context map[string]any) (*Params, error) {
 	p := new(Params)
 	var errs Errors
@@ -79,7 +81,7 @@ func Parse(context map[string]any) (*Params, error) {
 		errs = append(errs, found...)
 	}
 	for _, rule := range rules {
-		// A rule about a value that is wrong in itself would only repeat, or invent, a complaint.
+		// A rule about a wrong value would repeat, or invent, a complaint.
 		if slices.ContainsFunc(rule.keys, func(key string) bool { return wrong[key] }) {
 			continue
 		}
@@ -91,12 +93,12 @@ func Parse(context map[string]any) (*Params, error) {
 		return nil, errs
 	}
 	if p.VpcID != "" {
-		p.VpcCidr = netip.Prefix{} // the default would be taken for the range of the existing VPC
+		p.VpcCidr = netip.Prefix{} // the default is not the range of the existing VPC
 	}
 	return p, nil
 }
 
-// position returns where in the table the parameter of a path stands.
+// position returns the place in the table of a path's parameter.
 func position(path string) int {
 	key, _, _ := strings.Cut(path, "[")
 	return slices.IndexFunc(parameters, func(p parameter) bool { return p.Key == key })

@@ -213,7 +213,8 @@ func TestAFleetFitsIntoItsVPC(t *testing.T) {
 	}
 }
 
-// TestAnExistingVPCHasItsOwnRange: the default vpcCidr says nothing about it, neither what it is nor what may be opened in it.
+// TestAnExistingVPCHasItsOwnRange: the default vpcCidr says nothing about it, neither what it is
+// nor what may be opened in it.
 func TestAnExistingVPCHasItsOwnRange(t *testing.T) {
 	p := mustParse(t, map[string]any{"vpcId": "vpc-0123456789abcdef0", "vpcCidr": "10.0.0.0/16", "allowedPrivateCidrs": "10.0.7.0/24"})
 	if p.VpcCidr.IsValid() {
@@ -248,7 +249,8 @@ func TestARotationThatIsStartedLateIsOverBeforeTheNext(t *testing.T) {
 	}
 }
 
-// The last connection that the load balancer's lag brings to an old task has the drainTimeout too, and AWS takes the sum.
+// The last connection that the load balancer's lag brings to an old task has the drainTimeout
+// too, and AWS takes the sum.
 func TestTheDeregistrationDelayHoldsTheLagAndTheDrainTimeout(t *testing.T) {
 	for drain, want := range map[string]string{"0s": "2m", "2m": "4m", "58m": "1h"} {
 		if got := format(mustParse(t, map[string]any{"rotateEvery": "off", "drainTimeout": drain}).DeregistrationDelay()); got != want {

@@ -8,7 +8,7 @@ import (
 
 // rule is a check that takes more than one parameter.
 type rule struct {
-	keys  []string // the parameters that must be right in themselves for it to make sense
+	keys  []string // the parameters that have to be right for the rule to make sense
 	check func(p *Params) Errors
 }
 
@@ -39,20 +39,24 @@ func wideClients(p *Params) Errors {
 			who = "lets in everyone on " + family
 		}
 		errs = append(errs, Error{fmt.Sprintf("clientCidrs[%d]", i),
-			fmt.Sprintf("%s %s; give the blocks your clients connect from, or set allowAnyClient=true if you mean it", c, who)})
+			fmt.Sprintf("%s %s; give the blocks your clients connect from, or set allowAnyClient=true if you mean it",
+				c, who)})
 	}
 	return errs
 }
 
-// somePort refuses a proxy that serves nothing. One of the two lists may be empty, which turns that way off.
+// somePort refuses a proxy that serves nothing. One of the lists may be empty, which turns that
+// method off.
 func somePort(p *Params) Errors {
 	if len(p.HTTPPorts) > 0 || len(p.ConnectPorts) > 0 {
 		return nil
 	}
-	return Errors{{"httpPorts", "httpPorts and connectPorts are both empty, so that every request would be refused; give a port in one of them"}}
+	return Errors{{"httpPorts",
+		"httpPorts and connectPorts are both empty, so every request would be refused; give a port in one of them"}}
 }
 
-// someDestination refuses a proxy that may reach nothing. Tasks in the fleet's own VPC have no IPv6; of an existing one that is not known.
+// someDestination refuses a proxy that can reach nothing. Tasks in the fleet's own VPC have no
+// IPv6; in an existing one they may.
 func someDestination(p *Params) Errors {
 	var ipv4 uint64 // addresses; no block lies inside another
 	for _, blocked := range p.BlockedCidrs {
@@ -63,7 +67,8 @@ func someDestination(p *Params) Errors {
 	if ipv4 < 1<<32 || p.VpcID != "" && !slices.Contains(p.BlockedCidrs, netip.MustParsePrefix("::/0")) {
 		return nil
 	}
-	return Errors{{"blockedCidrs", "the list refuses every address that the tasks can reach, so that every request would be refused; leave some out"}}
+	return Errors{{"blockedCidrs",
+		"the list holds every address that the tasks can reach, so every request would be refused; leave some out"}}
 }
 
 // openedAndBlocked refuses an opening that would have no effect, because blocking wins.
@@ -73,21 +78,23 @@ func openedAndBlocked(p *Params) Errors {
 		for j, blocked := range p.BlockedCidrs {
 			if contains(blocked, opened) {
 				errs = append(errs, Error{fmt.Sprintf("allowedPrivateCidrs[%d]", i),
-					fmt.Sprintf("%s stays refused because of blockedCidrs[%d], %s; drop one of the two", opened, j, blocked)})
+					fmt.Sprintf("%s stays refused because of blockedCidrs[%d], %s; drop one of the two",
+						opened, j, blocked)})
 			}
 		}
 	}
 	return errs
 }
 
-// openedOwnNetwork keeps clients out of the fleet's own VPC, in which there is nothing but the fleet. A network that is peered with it cannot
-// overlap it. An existing VPC is different: people do want to reach what lives there.
+// openedOwnNetwork keeps clients out of the fleet's own VPC, which holds only the fleet and
+// cannot overlap a peered network. An existing VPC may hold what clients want to reach.
 func openedOwnNetwork(p *Params) Errors {
 	var errs Errors
 	for i, opened := range p.AllowedPrivateCidrs {
 		if p.VpcID == "" && opened.Overlaps(p.VpcCidr) {
 			errs = append(errs, Error{fmt.Sprintf("allowedPrivateCidrs[%d]", i),
-				fmt.Sprintf("%s overlaps the fleet's own network, vpcCidr %s; give narrower blocks or another vpcCidr", opened, p.VpcCidr)})
+				fmt.Sprintf("%s overlaps the fleet's own network, vpcCidr %s; give narrower blocks or another vpcCidr",
+					opened, p.VpcCidr)})
 		}
 	}
 	return errs
@@ -97,15 +104,18 @@ func fargatePair(p *Params) Errors {
 	if slices.Contains(fargateMemory(p.CPU), p.Memory) {
 		return nil
 	}
-	return Errors{{"memory", fmt.Sprintf("Fargate offers no %d MiB with cpu %d; give %s, or another cpu", p.Memory, p.CPU, fargateMemoryText(p.CPU))}}
+	return Errors{{"memory", fmt.Sprintf("Fargate offers no %d MiB with cpu %d; give %s, or another cpu",
+		p.Memory, p.CPU, fargateMemoryText(p.CPU))}}
 }
 
-// oneVPC refuses a range for a VPC that already has one. A vpcCidr that equals the default counts as not given, because cdk.json may list it.
+// oneVPC refuses a range for an existing VPC. The default counts as not given, because cdk.json
+// lists it.
 func oneVPC(p *Params) Errors {
 	if p.VpcID == "" || p.VpcCidr == netip.MustParsePrefix(defaultVpcCidr) {
 		return nil
 	}
-	return Errors{{"vpcCidr", fmt.Sprintf("%s has no meaning for the existing VPC %s; drop vpcCidr, or drop vpcId to make a new VPC", p.VpcCidr, p.VpcID)}}
+	return Errors{{"vpcCidr", fmt.Sprintf("%s has no meaning for the existing VPC %s; "+
+		"drop vpcCidr, or drop vpcId to make a new VPC", p.VpcCidr, p.VpcID)}}
 }
 
 func roomForFleet(p *Params) Errors {
@@ -117,6 +127,6 @@ func roomForFleet(p *Params) Errors {
 	for largestFleet(netip.PrefixFrom(p.VpcCidr.Addr(), bits)) < p.FleetSize {
 		bits--
 	}
-	return Errors{{"vpcCidr", fmt.Sprintf("%s has room for a fleet of %d, because a rotation runs old and new tasks side by side; give a /%d for fleetSize %d",
-		p.VpcCidr, room, bits, p.FleetSize)}}
+	return Errors{{"vpcCidr", fmt.Sprintf("%s has room for a fleet of %d, because a rotation runs old and new tasks "+
+		"side by side; give a /%d for fleetSize %d", p.VpcCidr, room, bits, p.FleetSize)}}
 }

@@ -9,25 +9,27 @@ import (
 	"squidfleet/destination"
 )
 
-// The sizes of a VPC of the fleet's own. AWS allows /16 to /28; below /26 a quarter of the block is smaller than the smallest subnet.
-// Source: https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html.
+// The sizes of the fleet's own VPC. AWS allows /16 to /28, but a quarter of a /27 is smaller than
+// the smallest subnet. Source:
+// https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html.
 const (
 	largestVPC     = 16
 	smallestVPC    = 26
 	defaultVpcCidr = "10.0.0.0/16"
 )
 
-// vpcBlock is a block for a VPC of the fleet's own.
+// vpcBlock is a block for the fleet's own VPC.
 var vpcBlock = block{example: defaultVpcCidr, check: checkVpcCidr}
 
-// checkVpcCidr takes a block of private IPv4 addresses. AWS would take public ones as well, but their real owners could then not be reached
-// through the proxy.
+// checkVpcCidr accepts private IPv4 blocks. AWS allows public ones as well, but the proxy could
+// then not reach their real owners.
 func checkVpcCidr(p netip.Prefix) error {
 	if !p.Addr().Is4() {
 		return fmt.Errorf("%s is IPv6; give an IPv4 block of /%d to /%d", p, largestVPC, smallestVPC)
 	}
 	if p.Bits() < largestVPC || p.Bits() > smallestVPC {
-		return fmt.Errorf("%s has the wrong size; give /%d, the largest block AWS allows, to /%d, the smallest that holds the subnets", p, largestVPC, smallestVPC)
+		return fmt.Errorf("%s has the wrong size; give /%d, the largest block AWS allows, to /%d, "+
+			"the smallest that holds the subnets", p, largestVPC, smallestVPC)
 	}
 	var inside []string
 	for _, r := range destination.Ranges() {
@@ -46,16 +48,17 @@ var vpcIDForm = regexp.MustCompile(`^vpc-(?:[0-9a-f]{8}|[0-9a-f]{17})$`)
 
 func checkVpcID(s string) error {
 	if s != "" && !vpcIDForm.MatchString(s) {
-		return errors.New(show(s) + " is not a VPC's id; give vpc- and 8 or 17 hexadecimal digits in lower case, or nothing for a VPC of the fleet's own")
+		return errors.New(show(s) + " is not a VPC's id; give vpc- and 8 or 17 hexadecimal digits in lower case, " +
+			"or nothing for the fleet's own VPC")
 	}
 	return nil
 }
 
-// largestFleet returns how many tasks a VPC of the fleet's own has room for.
+// largestFleet returns how many tasks the fleet's own VPC has room for.
 //
-// The VPC spans two zones and each zone's tasks live in a subnet of a quarter of the VPC's block (the load balancer has subnets of its own), in
-// which AWS keeps five addresses for itself. A rotation starts the new tasks beside the old ones, so a fleet needs twice its size in addresses:
-// over two zones that is its size in each.
+// The tasks have a subnet in each of two zones, a quarter of the VPC's block, of which AWS keeps
+// five addresses. A rotation starts the new tasks beside the old ones, so a fleet needs twice its
+// size in addresses: its size in each zone.
 func largestFleet(vpc netip.Prefix) int {
 	const reserved = 5
 	subnet := vpc.Bits() + 2

@@ -10,23 +10,31 @@ import (
 	"squidfleet/squid"
 )
 
-// Warnings returns what is allowed but deserves a word at synth, one line each, path-first like the errors.
+// Warnings returns what is allowed but worth a warning at synth, one line each, path-first like
+// the errors.
 func (p *Params) Warnings() []string {
 	var warnings []string
-	if !slices.ContainsFunc(p.ClientCidrs, func(c netip.Prefix) bool { return !documentation(c) }) {
-		warnings = append(warnings, fmt.Sprintf("clientCidrs: nobody can connect, because there are documentation ranges only (%s); give the blocks your clients connect from",
-			join(p.ClientCidrs)))
+	warn := func(format string, arguments ...any) {
+		warnings = append(warnings, fmt.Sprintf(format, arguments...))
 	}
-	if wide := slices.DeleteFunc(slices.Clone(p.ClientCidrs), func(c netip.Prefix) bool { return !anyone(c) }); len(wide) > 0 {
-		warnings = append(warnings, fmt.Sprintf("clientCidrs: because of allowAnyClient=true the load balancer admits %s, and only a password keeps strangers out", join(wide)))
+	if !slices.ContainsFunc(p.ClientCidrs, func(c netip.Prefix) bool { return !documentation(c) }) {
+		warn("clientCidrs: nobody can connect, because there are documentation ranges only (%s); "+
+			"give the blocks your clients connect from", join(p.ClientCidrs))
+	}
+	wide := slices.DeleteFunc(slices.Clone(p.ClientCidrs), func(c netip.Prefix) bool { return !anyone(c) })
+	if len(wide) > 0 {
+		warn("clientCidrs: because of allowAnyClient=true the load balancer admits %s, "+
+			"and only a password keeps strangers out", join(wide))
 	}
 	if p.Digest == squid.DigestSquid && p.FleetSize > 1 {
-		warnings = append(warnings, fmt.Sprintf("digest: with squid, a client is challenged anew on each of the %d tasks, and one that closes its connection after a challenge may never get in; use fleet, or fleetSize=1", p.FleetSize))
+		warn("digest: with squid, a client is challenged anew on each of the %d tasks, and one that closes "+
+			"its connection after a challenge may never get in; use fleet, or fleetSize=1", p.FleetSize)
 	}
 	return warnings
 }
 
-// documentation reports whether a block lies in one of the ranges that nobody has (RFC 5737, RFC 3849, RFC 9637).
+// documentation reports whether a block lies in a documentation range (RFC 5737, RFC 3849, RFC
+// 9637).
 func documentation(c netip.Prefix) bool {
 	return slices.ContainsFunc(destination.Ranges(), func(r destination.Range) bool {
 		return strings.HasPrefix(r.Name, "Documentation") && contains(r.Prefix, c)

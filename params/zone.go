@@ -7,10 +7,12 @@ import (
 	"strings"
 )
 
-// zones lists the time zones of Go's own copy of the IANA database, one a line, sorted. time.LoadLocation would ask this machine's database
-// first, so that the same parameters could be right on one machine and wrong on another. The file is the output of
+// zones lists the time zones of Go's copy of the IANA database, one a line, sorted.
+// time.LoadLocation asks the machine's database first, so the same parameters could be right on
+// one machine and wrong on another. The file is the output of
 //
-//	unzip -Z1 "$(go env GOROOT)/lib/time/zoneinfo.zip" | grep -v -e '/$' -e '^Factory$' | LC_ALL=C sort
+//	unzip -Z1 "$(go env GOROOT)/lib/time/zoneinfo.zip" |
+//		grep -v -e '/$' -e '^Factory$' | LC_ALL=C sort
 //
 // Factory stands for a clock that nobody has set.
 //
