@@ -22,7 +22,8 @@ func TestNoAnswerEndsATask(t *testing.T) {
 		if last, err := answers.Ask(t, client(task), "http://origin.example:81/", 10_000); err != nil {
 			t.Fatalf("%v, after these:\n%s", err, answers.Describe(last))
 		}
-		if response, err := client(task).Request("GET", "http://origin.example/"); err != nil || response.StatusCode != served {
+		response, err := client(task).Request("GET", "http://origin.example/")
+		if err != nil || response.StatusCode != served {
 			t.Errorf("a good request afterwards: %+v, %v", response, err)
 		}
 		if code, ended := task.Ended(); ended || strings.Contains(task.Errors(), "assertion") {

@@ -24,17 +24,18 @@ const lateAnswer = 150 * time.Millisecond
 // cutOff stands for no answer at all: the connection ends without one.
 const cutOff = 0
 
-// person is who sends a request, and what comes of it whatever the request is; 0 for "what the destination says".
+// person is who sends a request, and what comes of it.
 type person struct {
 	name   string
 	change func(c *rig.Client)
 	always func(status int) int
 }
 
-// elsewhere is another allowed address at each call: who guesses passwords from one is made to wait there.
+// elsewhere is another allowed address at each call, because guesses from one have to wait.
 func elsewhere() *proxyproto.Header {
 	addresses++
-	return rig.ProxyHeader(netip.AddrFrom16([16]byte{0: 0x26, 1: 0, 2: 0x17, 3: 0, 5: 1, 6: byte(addresses >> 8), 7: byte(addresses), 15: 7}))
+	high, low := byte(addresses>>8), byte(addresses)
+	return rig.ProxyHeader(netip.AddrFrom16([16]byte{0: 0x26, 1: 0, 2: 0x17, 3: 0, 5: 1, 6: high, 7: low, 15: 7}))
 }
 
 var addresses int
@@ -51,9 +52,11 @@ var (
 		{"wrong password", func(c *rig.Client) { c.Header, c.Password = elsewhere(), "wrong password" }, whatever(407)},
 		{"unknown user", func(c *rig.Client) { c.Header, c.User = elsewhere(), "mallory" }, whatever(407)},
 		{"outside clientCidrs", func(c *rig.Client) { c.Header = rig.ProxyHeader(outsider) }, whatever(cutOff)},
-		{"outside clientCidrs, no credentials", func(c *rig.Client) { c.Header, c.User = rig.ProxyHeader(outsider), "" }, whatever(cutOff)},
+		{"outside clientCidrs, no credentials",
+			func(c *rig.Client) { c.Header, c.User = rig.ProxyHeader(outsider), "" }, whatever(cutOff)},
 		{"health check", func(c *rig.Client) { c.Header = rig.LocalHeader() }, whatever(cutOff)},
-		{"claims to be the load balancer", func(c *rig.Client) { c.Header = rig.ProxyHeader(loadBalancer) }, whatever(cutOff)},
+		{"claims to be the load balancer",
+			func(c *rig.Client) { c.Header = rig.ProxyHeader(loadBalancer) }, whatever(cutOff)},
 		{"no PROXY header", func(c *rig.Client) { c.Header = nil }, whatever(cutOff)},
 		{"header from elsewhere in the VPC", func(c *rig.Client) { c.From = neighbour }, whatever(cutOff)},
 		{"header from the client itself", func(c *rig.Client) { c.From = insider }, whatever(cutOff)},
@@ -74,7 +77,9 @@ func cells(t *testing.T) []cell {
 	t.Helper()
 	var out []cell
 	add := func(who person, d destination) {
-		out = append(out, cell{who, "GET", "http://" + d.host + "/", who.always(d.status)}, cell{who, "CONNECT", d.host + ":443", who.always(d.status)})
+		status := who.always(d.status)
+		out = append(out, cell{who, "GET", "http://" + d.host + "/", status})
+		out = append(out, cell{who, "CONNECT", d.host + ":443", status})
 	}
 	for _, list := range [][]destination{literals, names, registryAddresses(t), aroundMapped()} {
 		for _, d := range list {
@@ -85,7 +90,11 @@ func cells(t *testing.T) []cell {
 		out = append(out, cell{alice, r.method, r.target, r.status})
 	}
 	for _, who := range people {
-		for _, d := range []destination{{"origin.example", served}, {"127.0.0.1", refused}, {"169.254.170.2", refused}, {"[::ffff:a9fe:a9fe]", refused}, {"metadata.example", refused}, {"private6.example", refused}, {"nowhere.example", noAddress}} {
+		for _, d := range []destination{
+			{"origin.example", served}, {"127.0.0.1", refused}, {"169.254.170.2", refused},
+			{"[::ffff:a9fe:a9fe]", refused}, {"metadata.example", refused}, {"private6.example", refused},
+			{"nowhere.example", noAddress},
+		} {
 			add(who, d)
 		}
 	}
@@ -131,8 +140,10 @@ func (w *world) run(task *rig.Task, c cell) (problem string) {
 	who := client(task)
 	c.who.change(&who)
 	response, err := who.Request(c.method, c.target)
-	// Squid writes an address its own way, and the fleet's helper holds the credentials against that: whoever means harm would sign what it likes to see.
-	if plain := plainTarget(c.target); c.method == "CONNECT" && plain != c.target && err == nil && response.StatusCode == http.StatusProxyAuthRequired {
+	// Squid writes an address its own way, and the fleet's helper compares the credentials with that:
+	// an attacker would sign that form.
+	challenged := err == nil && response.StatusCode == http.StatusProxyAuthRequired
+	if plain := plainTarget(c.target); c.method == "CONNECT" && plain != c.target && challenged {
 		who.URI = plain
 		response, err = who.Request(c.method, c.target)
 	}
@@ -177,7 +188,8 @@ func plainTarget(target string) string {
 	return target
 }
 
-// parseNumbers reads an IPv4 address as inet_aton does: one to four numbers, decimal, octal or hexadecimal, of which the last one fills what is left.
+// parseNumbers reads an IPv4 address as inet_aton does: one to four numbers, decimal, octal or
+// hexadecimal, of which the last one fills what is left.
 func parseNumbers(host string) (netip.Addr, bool) {
 	parts := strings.Split(host, ".")
 	if len(parts) > 4 {
@@ -220,7 +232,8 @@ func (w *world) everProblems(t *testing.T) (problems []string) {
 }
 
 func isPublic(to netip.AddrPort) bool {
-	return (to.Addr() == publicIPv4 || to.Addr() == publicIPv6 || to.Addr() == otherPublic) && (to.Port() == 80 || to.Port() == 443)
+	public := to.Addr() == publicIPv4 || to.Addr() == publicIPv6 || to.Addr() == otherPublic
+	return public && (to.Port() == 80 || to.Port() == 443)
 }
 
 func TestEveryCellOfTheMatrix(t *testing.T) {
@@ -253,8 +266,7 @@ func everyCellOfTheMatrix(t *testing.T, mode map[string]any) {
 	t.Logf("%d cells in %s, %d slow", len(all), time.Since(begin).Round(time.Millisecond), slow)
 }
 
-// A name can carry a message to whoever runs its DNS server, so none is looked up for somebody without a
-// password: neither the name that is asked for nor any other, such as the client's own.
+// A name can carry a message to its DNS server: none is looked up for somebody without a password.
 func TestNoNameIsLookedUpForNobody(t *testing.T) {
 	w := newWorld(t)
 	task := rig.StartTask(t, options(nil))
@@ -284,7 +296,7 @@ func TestNoNameIsLookedUpForNobody(t *testing.T) {
 	}
 }
 
-// On a fleet whose clients may use the proxy's own port as a destination port, Squid's own pages stay out of reach.
+// Where clients may use the proxy's own port as a destination port, Squid's pages stay out of reach.
 func TestTheManagerIsOutOfReachOnTheProxysOwnPort(t *testing.T) {
 	newWorld(t)
 	task := rig.StartTask(t, options(map[string]any{"httpPorts": "80,35201,35202"}))

@@ -90,7 +90,8 @@ func (u *user) ask(method, body string) (problem string) {
 	}
 	u.sent++
 	token := fmt.Sprintf("%s-%d", u.User, u.sent)
-	head := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\n%s: %s\r\n%s\r\n", method, u.target, hostOf(method, u.target), tokenHeader, token, u.credentials[method])
+	head := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\n%s\r\n%s: %s\r\n",
+		method, u.target, hostOf(method, u.target), u.credentials[method], tokenHeader, token)
 	if body != "" {
 		head += fmt.Sprintf("Content-Length: %d\r\n", len(body))
 	}
@@ -108,7 +109,11 @@ func (u *user) ask(method, body string) (problem string) {
 	if body != "" && response.StatusCode >= 400 {
 		return "" // not every method may have one
 	}
-	if got := response.Header.Get(tokenHeader); err != nil || response.StatusCode != 200 || got != token || method != "HEAD" && string(text) != token {
+	got := response.Header.Get(tokenHeader)
+	if method == "HEAD" {
+		text = []byte(got)
+	}
+	if err != nil || response.StatusCode != 200 || got != token || string(text) != token {
 		return fmt.Sprintf("%s of %s: status %d with %q and %q, %v", method, token, response.StatusCode, got, text, err)
 	}
 	return ""
@@ -172,8 +177,8 @@ func Beside(t testing.TB, c Client, target string) {
 	})
 }
 
-// requestFramings are requests of which the client's side and the destination's could see different ends.
-// Each holds a second one, uncovered, which has no credentials. %d is the body's length.
+// requestFramings are requests of which the client's side and the destination's could see different
+// ends. Each holds a second one, uncovered, which has no credentials. %d is the body's length.
 var requestFramings = []struct{ name, head, body string }{
 	{"a length and chunks", "Content-Length: %d\r\nTransfer-Encoding: chunked", "0\r\n\r\n" + uncovered},
 	{"chunks and a length", "Transfer-Encoding: chunked\r\nContent-Length: %d", "0\r\n\r\n" + uncovered},
@@ -240,7 +245,8 @@ func FramingProblems(t testing.TB, c Client, target string) (problems []string) 
 					return
 				}
 				defer conn.Close()
-				fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: %s\r\n%s\r\n%s\r\n\r\n%s", method, target, hostOf(method, target), credentials, head, f.body)
+				fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: %s\r\n%s\r\n%s\r\n\r\n%s",
+					method, target, hostOf(method, target), credentials, head, f.body)
 				conn.SetReadDeadline(time.Now().Add(time.Second))
 				text, _ := io.ReadAll(conn)
 				if n := strings.Count(string(text), "HTTP/1.1 200"); n > 1 {
