@@ -33,6 +33,7 @@ var answered = []struct{ name, sent, seen string }{
 	{"HTTP/2.0", "HTTP/2.0 200 OK\n\n",
 		"HTTP/1.1 200 OK\nExpires: -1\nDate: D\nTransfer-Encoding: chunked\nConnection: close\n\n13\n" +
 			"HTTP/2.0 200 OK\n\n\n0\n\n"},
+	{"ICY", "ICY 200 OK\nServer: s\n\nbody", "ICY 200 OK\nServer: s\nDate: D\nConnection: close\n\nbody"},
 	{"HTTP/1.0 without a length", "HTTP/1.0 200 OK\n\nbody",
 		"HTTP/1.1 200 OK\nDate: D\nTransfer-Encoding: chunked\nConnection: close\n\n4\nbody\n0\n\n"},
 	{"chunks and a trailer", "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\nTrailer: X-T\n\n4\nbody\n0\n" +
