@@ -112,12 +112,12 @@ func TestNoSpellingOfAURLBringsItsSecretIntoTheLog(t *testing.T) {
 	task := rig.StartTask(t, o)
 	targets := secretTargets()
 	for i, target := range targets {
-		method := []string{"GET", "CONNECT", "POST"}[i%3]
+		method := []string{"GET ", "CONNECT ", "POST ", ""}[i%4]
 		conn, err := client(task).Dial()
 		if err != nil {
 			t.Fatal(err)
 		}
-		io.WriteString(conn, method+" "+target+" HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+		io.WriteString(conn, method+target+" HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
 		io.Copy(io.Discard, conn)
 		conn.Close()
 	}

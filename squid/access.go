@@ -1,6 +1,10 @@
 package squid
 
-import "squidfleet/destination"
+import (
+	"strings"
+
+	"squidfleet/destination"
+)
 
 // entry writes who may speak to the port at all: the load balancer alone, because the sender of a
 // PROXY header may claim any client address. The load balancer's health checks send the header's
@@ -17,9 +21,9 @@ func (c Config) entry(w *writer) {
 	c.healthEntry(w)
 }
 
-// methods are the ones that the proxy passes on. TRACE would echo the client's headers, PURGE is
+// Methods are the ones that the proxy passes on. TRACE would echo the client's headers, PURGE is
 // Squid's own.
-const methods = "GET HEAD POST PUT PATCH DELETE OPTIONS CONNECT"
+var Methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT"}
 
 // access writes the rules that a request has to pass, in the order in which they may reveal
 // something: first the client's address, then the user, and only then what the request asks for. In
@@ -36,7 +40,7 @@ func (c Config) access(w *writer) {
 	w.section("Access: client address AND user AND method AND port AND a public destination")
 	addresses(w, "clients src", c.ClientCidrs)
 	w.line("acl crowd maxconn %d", c.connectionsPerClient())
-	w.line("acl known_methods method %s", methods)
+	w.line("acl known_methods method %s", strings.Join(Methods, " "))
 	w.line("acl connect method CONNECT")
 	w.line("acl http_scheme proto HTTP")
 	list(w, "http_ports port", c.HTTPPorts)

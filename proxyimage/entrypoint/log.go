@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"sync/atomic"
 	"time"
+
+	"squidfleet/squid"
 )
 
 // egressField is the member that a line of the access log gets, ready to be copied:
@@ -100,7 +103,8 @@ var (
 	timeBegin   = []byte(`"time":"`)
 	userBegin   = []byte(`,"user":"`)
 	authBegin   = []byte(`,"auth":"`)
-	urlBegin    = []byte(`,"url":"`)
+	methodBegin = []byte(`,"method":"`)
+	urlBegin    = []byte(`","url":"`)
 	statusBegin = []byte(`,"status":`)
 	resultBegin = []byte(`,"result":"`)
 )
@@ -121,8 +125,8 @@ type accessLog struct {
 	refused refusals
 }
 
-// become appends what a line becomes: the egress address is its first member, and its URL tells
-// nothing that may be a secret. A refusal beyond the bound becomes nothing, or a count.
+// become appends what a line becomes: the egress address is its first member, and its method and URL
+// tell nothing that may be a secret. A refusal beyond the bound becomes nothing, or a count.
 func (l *accessLog) become(out, line []byte) []byte {
 	if !bytes.HasPrefix(line, accessBegin) { // Squid writes nothing else there
 		return message(out, line)
@@ -130,18 +134,27 @@ func (l *accessLog) become(out, line []byte) []byte {
 	if l.refused.suppress(line) {
 		return out
 	}
-	out = append(append(out, '{'), *l.egress.text.Load()...)
-	line = line[1:]
-	if before, rest, found := bytes.Cut(line, urlBegin); found {
-		out = append(append(out, before...), urlBegin...)
-		end := bytes.IndexByte(rest, '"')
-		if end < 0 {
-			end = len(rest)
-		}
-		out = appendPublic(out, rest[:end])
-		line = rest[end:]
+	before, rest, found := bytes.Cut(line[1:], methodBegin)
+	out = append(append(append(out, '{'), *l.egress.text.Load()...), before...)
+	if !found {
+		return append(out, '\n')
 	}
-	return append(append(out, line...), '\n')
+	method, rest, _ := bytes.Cut(rest, urlBegin)
+	end := bytes.IndexByte(rest, '"')
+	if end < 0 {
+		end = len(rest)
+	}
+	url, ok := publicPart(rest[:end])
+	if !ok {
+		url = withheld
+		// Where Squid could not read the request's first line, its method may be a part of a URL.
+		if !bytes.Equal(method, nothing) && !slices.Contains(squid.Methods, string(method)) {
+			method = withheld
+		}
+	}
+	out = append(append(out, methodBegin...), method...)
+	out = append(append(out, urlBegin...), url...)
+	return append(append(out, rest[end:]...), '\n')
 }
 
 // copyAccessLog copies the access log, and counts what it leaves out. The destination takes lines

@@ -21,12 +21,17 @@ func accessLines() func(out, line []byte) []byte {
 func TestAccessLines(t *testing.T) {
 	become := accessLines()
 	for _, c := range []struct{ in, want string }{
-		{`{"time":"x","url":"http://example.com/a","status":200}`,
-			`{` + field + `"time":"x","url":"http://example.com/a","status":200}`},
-		{`{"time":"x","url":"ftp://u:p@example.com/a","userAgent":"http://u:p@x"}`,
-			`{` + field + `"time":"x","url":"withheld","userAgent":"http://u:p@x"}`},
+		{`{"time":"x","method":"PURGE","url":"http://example.com/a?x","status":200}`,
+			`{` + field + `"time":"x","method":"PURGE","url":"http://example.com/a?","status":200}`},
+		{`{"time":"x","method":"GET","url":"ftp://u:p@h/a","userAgent":"http://u:p@x"}`,
+			`{` + field + `"time":"x","method":"GET","url":"withheld","userAgent":"http://u:p@x"}`},
+		{`{"time":"x","method":"secret","url":"error:invalid-request","status":400}`,
+			`{` + field + `"time":"x","method":"withheld","url":"withheld","status":400}`},
+		{`{"time":"x","method":"-","url":"error:invalid-request"}`,
+			`{` + field + `"time":"x","method":"-","url":"withheld"}`},
 		{`{"time":"x"}`, `{` + field + `"time":"x"}`},
-		{`{"time":"x","url":"http://u:p@cut`, `{` + field + `"time":"x","url":"withheld`},
+		{`{"time":"x","method":"GET","url":"http://u:p@cut`,
+			`{` + field + `"time":"x","method":"GET","url":"withheld`},
 		{``, `squid: `},
 		{`{}`, `squid: {}`},
 		{` {"time":"x"}`, `squid:  {"time":"x"}`},
@@ -51,7 +56,8 @@ func TestMessagesAreOneLineOfPrintableASCII(t *testing.T) {
 
 func TestLinesTakeNoMemory(t *testing.T) {
 	for _, line := range []string{
-		`{"time":"2026-01-02T03:04:05","client":"198.51.100.7","url":"http://example.com/?x","status":200}`,
+		`{"time":"2026-01-02T03:04:05","user":"alice","method":"GET","url":"http://example.com/?x","status":200}`,
+		`{"time":"2026-01-02T03:04:05","user":"alice","method":"x","url":"http://u:p@example.com/","status":400}`,
 		`{"time":"2026-01-02T03:04:05","user":"-","auth":"no-credentials","status":407,"result":"TCP_DENIED"}`,
 	} {
 		in, out := []byte(line), make([]byte, 0, 2*len(line))

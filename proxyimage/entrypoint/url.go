@@ -4,51 +4,43 @@ import "bytes"
 
 // withheld stands in the log for a URL that is not written there. It is no URL, and no host and
 // port.
-const withheld = "withheld"
+var withheld = []byte("withheld")
 
 // maxHost is longer than any name in DNS. What is longer may be user information that Squid has cut
 // before its end.
 const maxHost = 255
 
-// appendPublic appends a URL of the access log without its query and fragment. It knows what may be
-// written, not what may not: http:// or https://, a host, perhaps a port, perhaps a path; or a host
-// and a port (CONNECT's). Anything else may hold user information, or a secret in a place that
-// nobody has thought of, and is withheld as a whole. So is a URL with user information that Squid
-// understands.
+// publicPart returns a URL of the access log without its query and fragment; false if nothing of it may
+// be written. It knows what may be written, not what may not: http:// or https://, a host, perhaps a
+// port, perhaps a path; or a host and a port (CONNECT's). Anything else may hold user information, or a
+// secret in a place that nobody has thought of. That goes for a URL with user information that Squid
+// understands, too.
 //
-// The text is URL-escaped, perhaps twice, because Squid escapes some of it before it writes the
-// log.
-func appendPublic(out, url []byte) []byte {
-	if len(url) == 1 && url[0] == '-' { // nothing
-		return append(out, url...)
+// The text is URL-escaped, perhaps twice, because Squid escapes some of it before it writes the log.
+func publicPart(url []byte) (part []byte, ok bool) {
+	if bytes.Equal(url, nothing) {
+		return url, true
 	}
 	rest, isURL := bytes.CutPrefix(url, httpBegin)
 	if !isURL {
 		rest, isURL = bytes.CutPrefix(url, httpsBegin)
 	}
-	rest, ok := afterHost(rest)
-	if !ok {
-		return append(out, withheld...)
+	if rest, ok = afterHost(rest); !ok {
+		return nil, false
 	}
-	if !isURL {
-		if rest, ok = afterPort(rest); !ok || len(rest) > 0 {
-			return append(out, withheld...)
-		}
-		return append(out, url...)
-	}
-	if len(rest) > 0 && rest[0] == ':' {
+	if !isURL || len(rest) > 0 && rest[0] == ':' {
 		if rest, ok = afterPort(rest); !ok {
-			return append(out, withheld...)
+			return nil, false
 		}
 	}
 	end := pathEnd(rest)
-	if end > 0 && rest[0] != '/' {
-		return append(out, withheld...)
+	if !isURL && len(rest) > 0 || end > 0 && rest[0] != '/' {
+		return nil, false
 	}
 	if end < len(rest) && rest[end] == '?' {
 		end++ // the mark alone says that there was a query
 	}
-	return append(out, url[:len(url)-len(rest)+end]...)
+	return url[:len(url)-len(rest)+end], true
 }
 
 var httpBegin, httpsBegin = []byte("http://"), []byte("https://")

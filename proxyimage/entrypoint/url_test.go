@@ -6,8 +6,17 @@ import (
 	"testing"
 )
 
+// logURL is what the log has for a URL.
+func logURL(url string) string {
+	if part, ok := publicPart([]byte(url)); ok {
+		return string(part)
+	}
+	return string(withheld)
+}
+
 func TestPublicPartOfAURL(t *testing.T) {
 	long := strings.Repeat("a", maxHost)
+	const withheld = "withheld"
 	for in, want := range map[string]string{
 		"-":                             "-",
 		"http://example.com":            "http://example.com",
@@ -61,7 +70,7 @@ func TestPublicPartOfAURL(t *testing.T) {
 		"http://user:secret@http://example.com": withheld,
 		"":                                      withheld,
 	} {
-		if got := string(appendPublic(nil, []byte(in))); got != want {
+		if got := logURL(in); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
 		}
 	}
@@ -82,11 +91,11 @@ func FuzzPublicPartOfAURL(f *testing.F) {
 		f.Add(url)
 	}
 	f.Fuzz(func(t *testing.T, url string) {
-		got := string(appendPublic(nil, []byte(url)))
+		got := logURL(url)
 		if !logged.MatchString(strings.ReplaceAll(got, "\n", "")) || escaped.MatchString(got) {
 			t.Errorf("%q: %q", url, got)
 		}
-		if got != withheld && !strings.HasPrefix(url, got) {
+		if got != string(withheld) && !strings.HasPrefix(url, got) {
 			t.Errorf("%q: %q is not its begin", url, got)
 		}
 	})
