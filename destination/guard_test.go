@@ -88,15 +88,18 @@ func TestWhatLiesNextToAForbiddenBlockIsPublic(t *testing.T) {
 	if public < 40 {
 		t.Errorf("only %d public neighbours: the list is too wide", public)
 	}
-	for _, address := range []string{"1.1.1.1", "8.8.8.8", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "172.15.255.255", "172.32.0.0", "223.255.255.255",
-		"2000::", "2600::1", "2001:200::1", "2a00:1450::1", "2003::1", "2620:4f:8001::1", "3fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"} {
+	for _, address := range []string{"1.1.1.1", "8.8.8.8", "9.255.255.255", "11.0.0.0", "100.63.255.255",
+		"100.128.0.0", "172.15.255.255", "172.32.0.0", "223.255.255.255",
+		"2000::", "2600::1", "2001:200::1", "2a00:1450::1", "2003::1", "2620:4f:8001::1",
+		"3fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"} {
 		if contains(forbidden, netip.MustParseAddr(address)) {
 			t.Errorf("%s is public, and forbidden", address)
 		}
 	}
 }
 
-// 2000::/3 is the only block of the registry of IPv6's address space with "Global Unicast" beside it.
+// 2000::/3 is the only block of the registry of IPv6's address space with "Global Unicast" beside
+// it.
 func TestAllOfIPv6ButGlobalUnicastAndMappedIsForbidden(t *testing.T) {
 	open := subtract(prefixes(t, "::/0"), Forbidden(nil, nil, nil))
 	for _, p := range subtract(open, prefixes(t, "2000::/3")) {
@@ -104,14 +107,16 @@ func TestAllOfIPv6ButGlobalUnicastAndMappedIsForbidden(t *testing.T) {
 			t.Errorf("%s is open", p)
 		}
 	}
-	for _, address := range []string{"::ffff:0:7f00:1", "::ffff:0:a9fe:a9fe", "0:0:0:ffff:0:0:a09:807", "64:ff9b:0:1::a9fe:a9fe", "1::1", "200::1", "400::1", "100:0:0:2::1", "4000::1", "e000::1", "fe00::1"} {
+	for _, address := range []string{"::ffff:0:7f00:1", "::ffff:0:a9fe:a9fe", "0:0:0:ffff:0:0:a09:807",
+		"64:ff9b:0:1::a9fe:a9fe", "1::1", "200::1", "400::1", "100:0:0:2::1", "4000::1", "e000::1", "fe00::1"} {
 		if contains(open, netip.MustParseAddr(address)) {
 			t.Errorf("%s is open", address)
 		}
 	}
 }
 
-// Whatever is blocked: a block around the IPv4-mapped addresses would have Squid refuse all of IPv4.
+// Whatever is blocked: a block around the IPv4-mapped addresses would have Squid refuse all of
+// IPv4.
 func TestIPv4MappedAddressesAreLeftToTheIPv4Ranges(t *testing.T) {
 	for _, blocked := range [][]netip.Prefix{nil, prefixes(t, "::/0"), prefixes(t, "::/64", "::ffff:0:0/96")} {
 		forbidden := Forbidden(nil, blocked, nil)
@@ -131,8 +136,10 @@ func TestIPv4MappedAddressesAreLeftToTheIPv4Ranges(t *testing.T) {
 func TestOpeningsOpenExactlyWhatTheyName(t *testing.T) {
 	forbidden := Forbidden(prefixes(t, "10.0.0.0/16"), nil, prefixes(t, "10.20.30.0/24", "fd12:3456::/32"))
 	for address, want := range map[string]bool{
-		"10.20.30.0": false, "10.20.30.255": false, "10.20.29.255": true, "10.20.31.0": true, "10.0.0.1": true, "10.255.255.255": true,
-		"fd12:3456::1": false, "fd12:3457::": true, "fd12:3455:ffff::": true, "192.168.1.1": true, "169.254.170.2": true,
+		"10.20.30.0": false, "10.20.30.255": false, "10.20.29.255": true, "10.20.31.0": true, "10.0.0.1": true,
+		"10.255.255.255": true,
+		"fd12:3456::1":   false, "fd12:3457::": true, "fd12:3455:ffff::": true, "192.168.1.1": true,
+		"169.254.170.2": true,
 	} {
 		if got := contains(forbidden, netip.MustParseAddr(address)); got != want {
 			t.Errorf("%s forbidden: %v, want %v", address, got, want)
@@ -142,7 +149,8 @@ func TestOpeningsOpenExactlyWhatTheyName(t *testing.T) {
 
 func TestBlockingWinsOverOpening(t *testing.T) {
 	forbidden := Forbidden(nil, prefixes(t, "10.20.30.128/25", "93.184.0.0/16"), prefixes(t, "10.20.30.0/24"))
-	for address, want := range map[string]bool{"10.20.30.1": false, "10.20.30.200": true, "93.184.215.14": true, "93.185.0.1": false} {
+	for address, want := range map[string]bool{"10.20.30.1": false, "10.20.30.200": true, "93.184.215.14": true,
+		"93.185.0.1": false} {
 		if got := contains(forbidden, netip.MustParseAddr(address)); got != want {
 			t.Errorf("%s forbidden: %v, want %v", address, got, want)
 		}
@@ -153,7 +161,8 @@ func TestAPublicVpcIsForbiddenToo(t *testing.T) {
 	forbidden := Forbidden(prefixes(t, "54.10.0.0/16", "2600:1f16:1::/56"), nil, nil)
 	for address, want := range map[string]bool{
 		"54.9.255.255": false, "54.10.0.0": true, "54.10.255.255": true, "54.11.0.0": false,
-		"2600:1f16:0:ffff:ffff:ffff:ffff:ffff": false, "2600:1f16:1::": true, "2600:1f16:1:ff:ffff:ffff:ffff:ffff": true, "2600:1f16:1:100::": false,
+		"2600:1f16:0:ffff:ffff:ffff:ffff:ffff": false, "2600:1f16:1::": true,
+		"2600:1f16:1:ff:ffff:ffff:ffff:ffff": true, "2600:1f16:1:100::": false,
 	} {
 		if got := contains(forbidden, netip.MustParseAddr(address)); got != want {
 			t.Errorf("%s forbidden: %v, want %v", address, got, want)
@@ -162,7 +171,8 @@ func TestAPublicVpcIsForbiddenToo(t *testing.T) {
 }
 
 func TestMinimiseKeepsTheSetAndNothingOverlaps(t *testing.T) {
-	got := Minimise(prefixes(t, "10.0.0.0/9", "10.128.0.0/9", "10.1.0.0/16", "10.1.0.0/16", "11.0.0.0/8", "::/96", "::1/128", "fe80::/10", "fec0::/10"))
+	got := Minimise(prefixes(t, "10.0.0.0/9", "10.128.0.0/9", "10.1.0.0/16", "10.1.0.0/16", "11.0.0.0/8", "::/96",
+		"::1/128", "fe80::/10", "fec0::/10"))
 	want := prefixes(t, "10.0.0.0/7", "::/96", "fe80::/9")
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
@@ -173,15 +183,18 @@ func TestMinimiseKeepsTheSetAndNothingOverlaps(t *testing.T) {
 }
 
 func TestForbiddenIsTheSameWhateverTheOrderOfWhatIsGiven(t *testing.T) {
-	a := Forbidden(prefixes(t, "10.0.0.0/16", "54.0.0.0/16"), prefixes(t, "1.2.3.0/24", "5.0.0.0/8"), prefixes(t, "10.1.0.0/16", "192.168.4.0/24"))
-	b := Forbidden(prefixes(t, "54.0.0.0/16", "10.0.0.0/16"), prefixes(t, "5.0.0.0/8", "1.2.3.0/24"), prefixes(t, "192.168.4.0/24", "10.1.0.0/16"))
+	a := Forbidden(prefixes(t, "10.0.0.0/16", "54.0.0.0/16"), prefixes(t, "1.2.3.0/24", "5.0.0.0/8"),
+		prefixes(t, "10.1.0.0/16", "192.168.4.0/24"))
+	b := Forbidden(prefixes(t, "54.0.0.0/16", "10.0.0.0/16"), prefixes(t, "5.0.0.0/8", "1.2.3.0/24"),
+		prefixes(t, "192.168.4.0/24", "10.1.0.0/16"))
 	if !slices.Equal(a, b) {
 		t.Errorf("%v differs from %v", a, b)
 	}
 }
 
 func TestWhatMayBeOpened(t *testing.T) {
-	for _, ok := range []string{"10.1.2.0/24", "10.0.0.0/8", "192.168.1.1/32", "172.16.0.0/12", "100.64.0.0/10", "fd12:3456::/32", "fc00::/8"} {
+	for _, ok := range []string{"10.1.2.0/24", "10.0.0.0/8", "192.168.1.1/32", "172.16.0.0/12", "100.64.0.0/10",
+		"fd12:3456::/32", "fc00::/8"} {
 		if err := CheckOpening(prefixes(t, ok)[0]); err != nil {
 			t.Errorf("%s: %v", ok, err)
 		}

@@ -6,9 +6,11 @@ import (
 	"slices"
 )
 
-// Minimise returns the same set of addresses as the fewest disjoint prefixes, IPv4 first, in the order of the addresses.
+// Minimise returns the same set of addresses as the fewest disjoint prefixes, IPv4 first, in the
+// order of the addresses.
 //
-// Squid warns about an address list in which one entry lies inside another, and some of its versions drop one of the two.
+// Squid warns if one entry of an address list lies inside another, and some versions drop one of
+// the two.
 func Minimise(prefixes []netip.Prefix) []netip.Prefix {
 	sorted := make([]netip.Prefix, 0, len(prefixes))
 	for _, p := range prefixes {
@@ -23,7 +25,7 @@ func Minimise(prefixes []netip.Prefix) []netip.Prefix {
 			continue
 		}
 		out = append(out, p)
-		// Two halves of one block become that block, which may in turn be the second half of a larger one.
+		// Two halves become one block, which may be the second half of a larger one.
 		for len(out) >= 2 {
 			low, high := out[len(out)-2], out[len(out)-1]
 			if low.Bits() == 0 || low.Bits() != high.Bits() {
@@ -45,16 +47,17 @@ func Last(p netip.Prefix) netip.Addr {
 	for bit := p.Bits(); bit < len(bytes)*8; bit++ {
 		bytes[bit/8] |= 1 << (7 - bit%8)
 	}
-	last, _ := netip.AddrFromSlice(bytes) // as many bytes as an address of the same family has
+	last, _ := netip.AddrFromSlice(bytes) // cannot fail: as many bytes as the first address
 	return last
 }
 
-// WithoutMapped returns what is left of the prefixes without the IPv4-mapped addresses, which Squid cannot tell from IPv4 ones.
+// WithoutMapped returns the prefixes without the IPv4-mapped addresses, which Squid cannot tell
+// from IPv4 ones.
 func WithoutMapped(prefixes []netip.Prefix) []netip.Prefix {
 	return subtract(prefixes, []netip.Prefix{mapped})
 }
 
-// subtract returns what is left of the prefixes without any address of the cuts.
+// subtract returns the prefixes without the addresses of the cuts.
 func subtract(prefixes, cuts []netip.Prefix) []netip.Prefix {
 	var out []netip.Prefix
 	for _, p := range prefixes {
@@ -88,6 +91,6 @@ func halves(p netip.Prefix) (low, high netip.Prefix) {
 	first := p.Masked().Addr()
 	bytes := first.AsSlice()
 	bytes[(bits-1)/8] |= 1 << (7 - (bits-1)%8)
-	second, _ := netip.AddrFromSlice(bytes) // as many bytes as an address of the same family has
+	second, _ := netip.AddrFromSlice(bytes) // cannot fail: as many bytes as the first address
 	return netip.PrefixFrom(first, bits), netip.PrefixFrom(second, bits)
 }

@@ -1,31 +1,33 @@
 // Package destination knows which IP addresses a public forward proxy must never connect to.
 //
-// Its table is the only place of the project that lists special-purpose ranges: Squid's configuration and the validation of the stack
-// parameters are both derived from it.
+// Its table is the project's only list of special-purpose ranges. Squid's configuration and the
+// validation of the parameters are derived from it.
 package destination
 
 import "net/netip"
 
-// Range is one block of addresses with a meaning of its own, so that a proxy on the public internet has no business there.
+// Range is a block of addresses with a special meaning, to which a public proxy must not connect.
 type Range struct {
 	Prefix    netip.Prefix
 	Name      string // the registry's name for the block
 	Reference string // the document that assigns it
-	// Openable says that an operator may open parts of the block with the parameter allowedPrivateCidrs: true only for the ranges in which people
-	// number their own networks. Everything else stays shut whatever the parameters say.
+	// Openable says that the parameter allowedPrivateCidrs may open parts of the block. It is
+	// true only for the ranges for private networks.
 	Openable bool
 }
 
-// registries is the table: the IANA special-purpose address registries of IPv4 and IPv6, multicast, and all of IPv6 that is not global unicast (2000::/3 is the only block from which unicast
-// addresses are assigned). A block that lies inside another one of the table is left out.
+// registries is the table: the IANA special-purpose address registries of IPv4 and IPv6,
+// multicast, and all of IPv6 outside 2000::/3, which is the only block of assigned unicast
+// addresses. A block inside another one is left out.
 //
-// The blocks outside 2000::/3 are listed whole, because what they hold besides is no destination either and some of it leads inwards: an address can carry an IPv4 one in more forms than the
-// registry of special purposes names (RFC 2765's ::ffff:0:0:0/96 is one).
+// The blocks outside 2000::/3 are listed whole. Nothing in them is a destination, and some forms
+// lead inwards: an IPv6 address can carry an IPv4 one in more forms than the registry names, such
+// as ::ffff:0:0:0/96 of RFC 2765.
 //
 // IPv4-mapped addresses (::ffff:0:0/96) are never forbidden as such; see mapped.
 //
-// Sources: https://www.iana.org/assignments/iana-ipv4-special-registry, https://www.iana.org/assignments/iana-ipv6-special-registry, https://www.iana.org/assignments/ipv6-address-space,
-// https://www.iana.org/assignments/multicast-addresses, https://www.iana.org/assignments/ipv6-multicast-addresses.
+// Sources, all below https://www.iana.org/assignments/: iana-ipv4-special-registry,
+// iana-ipv6-special-registry, ipv6-address-space, multicast-addresses, ipv6-multicast-addresses.
 var registries = []struct {
 	prefix, name, reference string
 	openable                bool
@@ -49,7 +51,8 @@ var registries = []struct {
 	{"224.0.0.0/4", "Multicast", "RFC 5771", false},
 	{"240.0.0.0/4", "Reserved, with Limited Broadcast", "RFC 1112, section 4; RFC 8190", false},
 
-	{"::/8", "Reserved by IETF, with Unspecified, Loopback, IPv4-compatible, IPv4-translated and NAT64 addresses", "RFC 4291; RFC 2765; RFC 6052; RFC 8215", false},
+	{"::/8", "Reserved by IETF, with Unspecified, Loopback, IPv4-compatible, IPv4-translated and NAT64 addresses",
+		"RFC 4291; RFC 2765; RFC 6052; RFC 8215", false},
 	{"100::/8", "Reserved by IETF, with Discard-Only and Dummy prefixes", "RFC 4291; RFC 6666; RFC 9780", false},
 	{"200::/7", "Reserved by IETF, once NSAP addresses", "RFC 4048", false},
 	{"400::/6", "Reserved by IETF", "RFC 4291", false},
@@ -75,15 +78,16 @@ var registries = []struct {
 	{"ff00::/8", "Multicast", "RFC 4291, section 2.7", false},
 }
 
-// mapped is where IPv6 writes IPv4 addresses. Squid stores each IPv4 address in that form, so that a list with a block around it holds the whole of IPv4; a mapped literal is held against the IPv4
+// mapped holds IPv4 addresses written as IPv6. Squid stores every IPv4 address in this form, so a
+// list with a block around it holds all of IPv4. Squid compares a mapped literal with the IPv4
 // ranges anyway.
 var mapped = netip.MustParsePrefix("::ffff:0:0/96")
 
-// neverOpen lists what lies inside an openable range and stays shut all the same: the metadata and credentials endpoints that AWS numbers from
-// the unique-local block (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html).
+// neverOpen lists what stays shut inside an openable range: AWS's metadata and credentials
+// endpoints in the unique-local block (EC2's user guide, "Instance metadata", and ECS's).
 var neverOpen = []netip.Prefix{netip.MustParsePrefix("fd00:ec2::/32")}
 
-// Ranges returns the table, IPv4 first, in the order of the addresses. The slice is the caller's own.
+// Ranges returns a copy of the table, IPv4 first, in the order of the addresses.
 func Ranges() []Range {
 	ranges := make([]Range, 0, len(registries))
 	for _, r := range registries {

@@ -11,14 +11,14 @@ import (
 // Keys that are the CDK's. They were read from aws-cdk-lib 2.270.0 and aws-cdk (the CLI)
 // 2.1148.1:
 //
-//   - feature flags and settings begin with @aws-cdk/ or @aws-cdk- (@aws-cdk-containers/…); one old flag is
-//     aws-cdk:enableDiffNoFail (aws-cdk-lib/cx-api/lib/features.js);
+//   - feature flags and settings begin with @aws-cdk/ or @aws-cdk- (@aws-cdk-containers/…); one old
+//     flag is aws-cdk:enableDiffNoFail (aws-cdk-lib/cx-api/lib/features.js);
 //   - the CLI's options arrive as aws:cdk:… (cx-api/lib/app.d.ts, the CLI's lib/cxapp/exec.js);
 //   - answers of look-ups, which cdk.context.json keeps, are a provider's name and key=value pairs,
 //     joined by colons (core/lib/context-provider.js; the names are those of ContextProvider in
 //     cloud-assembly-schema/lib/cloud-assembly/context-queries.d.ts);
-//   - three plain names: the last is of core/lib/stack-synthesizers/legacy.js, the others are stored by
-//     "cdk acknowledge" and "cdk cli-telemetry".
+//   - three plain names: the last is of core/lib/stack-synthesizers/legacy.js, the others are
+//     stored by "cdk acknowledge" and "cdk cli-telemetry".
 //
 // No rule accepts a plain word that could be a misspelt parameter.
 var (

@@ -40,7 +40,8 @@ func TestDefaultsAreWrittenTheWayTheyAreRead(t *testing.T) {
 		if errs := parameter.store(&want, parameter.Default); errs != nil {
 			t.Errorf("%s: %v", parameter.Key, errs)
 		}
-		if errs := parameter.store(&fromJSON, throughJSON(t, parameter.Default)); errs != nil || !reflect.DeepEqual(want, fromJSON) {
+		errs := parameter.store(&fromJSON, throughJSON(t, parameter.Default))
+		if errs != nil || !reflect.DeepEqual(want, fromJSON) {
 			t.Errorf("%s from JSON: %v, %+v", parameter.Key, errs, fromJSON)
 		}
 		text := inText(parameter.Default)

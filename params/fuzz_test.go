@@ -41,7 +41,8 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		written := fmt.Sprintf("%+v", *p)
-		if i := strings.IndexFunc(written, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }); i >= 0 {
+		unsafe := func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }
+		if i := strings.IndexFunc(written, unsafe); i >= 0 {
 			t.Errorf("%q has a byte that cannot be written at %d", written, i)
 		}
 		if p.RotateEvery < 0 || p.FleetSize < 1 || len(p.Users) == 0 || len(p.ClientCidrs) == 0 {

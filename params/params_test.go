@@ -40,9 +40,12 @@ func prefixes(list ...string) []netip.Prefix {
 func defaults() Params {
 	return Params{
 		StackName: "Squidfleet", ClientCidrs: prefixes("203.0.113.0/24"), Users: []string{"proxy"}, Realm: "squidfleet",
-		Digest: squid.DigestFleet, Credentials: container.CredentialsSecretsManager, ListenerPort: 35201, HTTPPorts: []int{80}, ConnectPorts: []int{443},
-		BlockedCidrs: prefixes(), AllowedPrivateCidrs: prefixes(), FleetSize: 2, CPU: 256, Memory: 512, Architecture: X8664,
-		RotateEvery: time.Hour, DrainTimeout: 2 * time.Minute, VpcCidr: netip.MustParsePrefix("10.0.0.0/16"), LogRetentionDays: 30, Timezone: "UTC",
+		Digest: squid.DigestFleet, Credentials: container.CredentialsSecretsManager, ListenerPort: 35201,
+		HTTPPorts: []int{80}, ConnectPorts: []int{443},
+		BlockedCidrs: prefixes(), AllowedPrivateCidrs: prefixes(), FleetSize: 2, CPU: 256, Memory: 512,
+		Architecture: X8664,
+		RotateEvery:  time.Hour, DrainTimeout: 2 * time.Minute, VpcCidr: netip.MustParsePrefix("10.0.0.0/16"),
+		LogRetentionDays: 30, Timezone: "UTC",
 	}
 }
 
@@ -63,8 +66,10 @@ func TestAccepted(t *testing.T) {
 	}{
 		{"stackName", `"crawlers-eu1"`, "crawlers-eu1", func(p *Params) { p.StackName = "crawlers-eu1" }},
 		{"stackName", `"a"`, "a", func(p *Params) { p.StackName = "a" }},
-		{"clientCidrs", `["198.51.100.7/32","2001:DB8:0::/48"]`, " 198.51.100.7/32 , 2001:DB8:0::/48 ", func(p *Params) { p.ClientCidrs = prefixes("198.51.100.7/32", "2001:db8::/48") }},
-		{"clientCidrs", `["12.0.0.0/8","2003::/19"]`, "12.0.0.0/8,2003::/19", func(p *Params) { p.ClientCidrs = prefixes("12.0.0.0/8", "2003::/19") }},
+		{"clientCidrs", `["198.51.100.7/32","2001:DB8:0::/48"]`, " 198.51.100.7/32 , 2001:DB8:0::/48 ",
+			func(p *Params) { p.ClientCidrs = prefixes("198.51.100.7/32", "2001:db8::/48") }},
+		{"clientCidrs", `["12.0.0.0/8","2003::/19"]`, "12.0.0.0/8,2003::/19",
+			func(p *Params) { p.ClientCidrs = prefixes("12.0.0.0/8", "2003::/19") }},
 		{"allowAnyClient", `true`, "true", func(p *Params) { p.AllowAnyClient = true }},
 		{"allowAnyClient", `false`, "false", func(*Params) {}},
 		{"users", `["alice","bob"]`, "alice,bob", func(p *Params) { p.Users = []string{"alice", "bob"} }},
@@ -78,8 +83,10 @@ func TestAccepted(t *testing.T) {
 		{"httpPorts", `[]`, "", func(p *Params) { p.HTTPPorts = []int{} }},
 		{"connectPorts", `[1,65535]`, "1,65535", func(p *Params) { p.ConnectPorts = []int{1, 65535} }},
 		{"connectPorts", `[]`, " ", func(p *Params) { p.ConnectPorts = []int{} }},
-		{"blockedCidrs", `["192.0.2.0/24","::/0"]`, "192.0.2.0/24,::/0", func(p *Params) { p.BlockedCidrs = prefixes("192.0.2.0/24", "::/0") }},
-		{"allowedPrivateCidrs", `["10.1.0.0/16","fd12::/32"]`, "10.1.0.0/16,fd12::/32", func(p *Params) { p.AllowedPrivateCidrs = prefixes("10.1.0.0/16", "fd12::/32") }},
+		{"blockedCidrs", `["192.0.2.0/24","::/0"]`, "192.0.2.0/24,::/0",
+			func(p *Params) { p.BlockedCidrs = prefixes("192.0.2.0/24", "::/0") }},
+		{"allowedPrivateCidrs", `["10.1.0.0/16","fd12::/32"]`, "10.1.0.0/16,fd12::/32",
+			func(p *Params) { p.AllowedPrivateCidrs = prefixes("10.1.0.0/16", "fd12::/32") }},
 		{"allowedPrivateCidrs", `[]`, "", func(*Params) {}},
 		{"fleetSize", `1`, "1", func(p *Params) { p.FleetSize = 1 }},
 		{"fleetSize", `100.0`, "100", func(p *Params) { p.FleetSize = 100 }},
@@ -89,17 +96,23 @@ func TestAccepted(t *testing.T) {
 		{"rotateEvery", `"off"`, "off", func(p *Params) { p.RotateEvery = 0 }},
 		{"rotateEvery", `"90m"`, "90m", func(p *Params) { p.RotateEvery = 90 * time.Minute }},
 		{"rotateEvery", `"1h30m"`, "1h30m", func(p *Params) { p.RotateEvery = 90 * time.Minute }},
-		{"rotateEvery", `"12m"`, "12m", func(p *Params) { p.RotateEvery = 12 * time.Minute }}, // the default drainTimeout, and the 10 minutes besides
+		// The default drainTimeout, and the 10 minutes besides.
+		{"rotateEvery", `"12m"`, "12m", func(p *Params) { p.RotateEvery = 12 * time.Minute }},
 		{"rotateEvery", `"365d"`, "365d", func(p *Params) { p.RotateEvery = 365 * 24 * time.Hour }},
 		{"rotateEvery", `"3600s"`, "3600s", func(p *Params) { p.RotateEvery = time.Hour }},
 		{"drainTimeout", `"0s"`, "0s", func(p *Params) { p.DrainTimeout = 0 }},
-		{"drainTimeout", `"50m"`, "50m", func(p *Params) { p.DrainTimeout = 50 * time.Minute }}, // with the 10 minutes besides, all of the default rotateEvery
-		{"vpcCidr", `"100.64.0.0/26"`, "100.64.0.0/26", func(p *Params) { p.VpcCidr = netip.MustParsePrefix("100.64.0.0/26") }},
-		{"vpcCidr", `"172.31.0.0/16"`, "172.31.0.0/16", func(p *Params) { p.VpcCidr = netip.MustParsePrefix("172.31.0.0/16") }},
-		{"vpcId", `"vpc-0a1b2c3d"`, "vpc-0a1b2c3d", func(p *Params) { p.VpcID, p.VpcCidr = "vpc-0a1b2c3d", netip.Prefix{} }},
+		// With the 10 minutes besides, all of the default rotateEvery.
+		{"drainTimeout", `"50m"`, "50m", func(p *Params) { p.DrainTimeout = 50 * time.Minute }},
+		{"vpcCidr", `"100.64.0.0/26"`, "100.64.0.0/26",
+			func(p *Params) { p.VpcCidr = netip.MustParsePrefix("100.64.0.0/26") }},
+		{"vpcCidr", `"172.31.0.0/16"`, "172.31.0.0/16",
+			func(p *Params) { p.VpcCidr = netip.MustParsePrefix("172.31.0.0/16") }},
+		{"vpcId", `"vpc-0a1b2c3d"`, "vpc-0a1b2c3d",
+			func(p *Params) { p.VpcID, p.VpcCidr = "vpc-0a1b2c3d", netip.Prefix{} }},
 		{"vpcId", `""`, "", func(*Params) {}},
 		{"logRetentionDays", `3653`, "3653", func(p *Params) { p.LogRetentionDays = 3653 }},
-		{"timezone", `"America/Argentina/Ushuaia"`, "America/Argentina/Ushuaia", func(p *Params) { p.Timezone = "America/Argentina/Ushuaia" }},
+		{"timezone", `"America/Argentina/Ushuaia"`, "America/Argentina/Ushuaia",
+			func(p *Params) { p.Timezone = "America/Argentina/Ushuaia" }},
 		{"timezone", `"Etc/GMT+9"`, "Etc/GMT+9", func(p *Params) { p.Timezone = "Etc/GMT+9" }},
 	} {
 		want := defaults()
@@ -117,11 +130,16 @@ func TestAccepted(t *testing.T) {
 }
 
 func TestNumbersMayBeIntAndJSONNumber(t *testing.T) {
-	p := mustParse(t, map[string]any{"fleetSize": 7, "spotShare": json.Number("50"), "httpPorts": []any{json.Number("81"), 82}, "connectPorts": json.Number("444")})
-	if p.FleetSize != 7 || p.SpotShare != 50 || !slices.Equal(p.HTTPPorts, []int{81, 82}) || !slices.Equal(p.ConnectPorts, []int{444}) {
+	p := mustParse(t, map[string]any{
+		"fleetSize": 7, "spotShare": json.Number("50"),
+		"httpPorts": []any{json.Number("81"), 82}, "connectPorts": json.Number("444"),
+	})
+	if p.FleetSize != 7 || p.SpotShare != 50 ||
+		!slices.Equal(p.HTTPPorts, []int{81, 82}) || !slices.Equal(p.ConnectPorts, []int{444}) {
 		t.Errorf("%+v", *p)
 	}
-	for _, bad := range []any{json.Number("2.5"), json.Number("two"), math.NaN(), math.Inf(1), float64(1 << 60), int64(3), make(chan int)} {
+	for _, bad := range []any{json.Number("2.5"), json.Number("two"), math.NaN(), math.Inf(1), float64(1 << 60),
+		int64(3), make(chan int)} {
 		if p, err := Parse(map[string]any{"fleetSize": bad}); err == nil {
 			t.Errorf("%v accepted as %d", bad, p.FleetSize)
 		} else if !strings.HasPrefix(err.Error(), "fleetSize: ") || strings.Contains(err.Error(), "\n") {
@@ -165,7 +183,8 @@ func TestClientCidrsFitIntoASecurityGroup(t *testing.T) {
 	}
 	mustParse(t, map[string]any{"clientCidrs": blocks[:50]})
 	_, err := Parse(map[string]any{"clientCidrs": blocks})
-	const want = "clientCidrs: 51 items are too many; give at most 50, because the load balancer's security group holds 60 rules: join neighbouring blocks"
+	const want = "clientCidrs: 51 items are too many; give at most 50, " +
+		"because the load balancer's security group holds 60 rules: join neighbouring blocks"
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
@@ -216,7 +235,9 @@ func TestAFleetFitsIntoItsVPC(t *testing.T) {
 // TestAnExistingVPCHasItsOwnRange: the default vpcCidr says nothing about it, neither what it is
 // nor what may be opened in it.
 func TestAnExistingVPCHasItsOwnRange(t *testing.T) {
-	p := mustParse(t, map[string]any{"vpcId": "vpc-0123456789abcdef0", "vpcCidr": "10.0.0.0/16", "allowedPrivateCidrs": "10.0.7.0/24"})
+	p := mustParse(t, map[string]any{
+		"vpcId": "vpc-0123456789abcdef0", "vpcCidr": "10.0.0.0/16", "allowedPrivateCidrs": "10.0.7.0/24",
+	})
 	if p.VpcCidr.IsValid() {
 		t.Errorf("VpcCidr is %s", p.VpcCidr)
 	}
@@ -237,7 +258,8 @@ func TestRotationMayStartWhenTheLastOneIsOver(t *testing.T) {
 
 func TestARotationThatIsStartedLateIsOverBeforeTheNext(t *testing.T) {
 	for _, c := range []struct{ every, drain, want string }{
-		{"10m", "0s", "1m"}, {"12m", "2m", "1m"}, {"30m", "2m", "19m"}, {"1h", "2m", "49m"}, {"1h", "50m", "1m"}, {"2h", "2m", "1h"}, {"365d", "58m", "1h"},
+		{"10m", "0s", "1m"}, {"12m", "2m", "1m"}, {"30m", "2m", "19m"}, {"1h", "2m", "49m"}, {"1h", "50m", "1m"},
+		{"2h", "2m", "1h"}, {"365d", "58m", "1h"},
 	} {
 		p := mustParse(t, map[string]any{"rotateEvery": c.every, "drainTimeout": c.drain})
 		if got := format(p.RetryTime()); got != c.want {
@@ -253,7 +275,8 @@ func TestARotationThatIsStartedLateIsOverBeforeTheNext(t *testing.T) {
 // too, and AWS takes the sum.
 func TestTheDeregistrationDelayHoldsTheLagAndTheDrainTimeout(t *testing.T) {
 	for drain, want := range map[string]string{"0s": "2m", "2m": "4m", "58m": "1h"} {
-		if got := format(mustParse(t, map[string]any{"rotateEvery": "off", "drainTimeout": drain}).DeregistrationDelay()); got != want {
+		p := mustParse(t, map[string]any{"rotateEvery": "off", "drainTimeout": drain})
+		if got := format(p.DeregistrationDelay()); got != want {
 			t.Errorf("drainTimeout %s: %s, want %s", drain, got, want)
 		}
 	}
@@ -283,12 +306,15 @@ func TestErrorsStayOnTheirLine(t *testing.T) {
 
 func TestCDKsOwnKeysPass(t *testing.T) {
 	for _, key := range []string{
-		"@aws-cdk/core:validateAgainstDefaultRules", "@aws-cdk/aws-iam.arnSizeEstimate", "@aws-cdk/core.TreeMetadata:maxNodes",
-		"@aws-cdk-containers/ecs-service-extensions:enableDefaultLogDriver", "aws-cdk:enableDiffNoFail", "aws:cdk:enable-path-metadata",
+		"@aws-cdk/core:validateAgainstDefaultRules", "@aws-cdk/aws-iam.arnSizeEstimate",
+		"@aws-cdk/core.TreeMetadata:maxNodes",
+		"@aws-cdk-containers/ecs-service-extensions:enableDefaultLogDriver", "aws-cdk:enableDiffNoFail",
+		"aws:cdk:enable-path-metadata",
 		"aws:cdk:bundling-stacks", "acknowledged-issue-numbers", "cli-telemetry", "assets-ecr-repository-name",
 		"availability-zones:account=111111111111:region=eu-west-1",
 		"vpc-provider:account=111111111111:filter.vpc-id=vpc-0a1b2c3d:region=eu-west-1:returnAsymmetricSubnets=true",
-		"ssm:account=111111111111:parameterName=/aws/x:region=eu-west-1", "load-balancer-listener:account=111111111111:region=eu-west-1",
+		"ssm:account=111111111111:parameterName=/aws/x:region=eu-west-1",
+		"load-balancer-listener:account=111111111111:region=eu-west-1",
 		"cc-api-provider:account=111111111111:region=eu-west-1", "plugin:account=111111111111:region=eu-west-1",
 	} {
 		mustParse(t, map[string]any{key: []any{nil}})
@@ -301,8 +327,10 @@ func TestSuggestions(t *testing.T) {
 		known = append(known, d.Key)
 	}
 	for name, want := range map[string]string{
-		"ListenerPort": "listenerPort", "CPU": "cpu", "user": "users", "cpus": "cpu", "memroy": "memory", "realms": "realm", "drain": "drainTimeout", "blockedCIDR": "blockedCidrs",
-		"arch": "architecture", "retention": "logRetentionDays", "": "", "x": "", "banana": "", strings.Repeat("users", 20): "",
+		"ListenerPort": "listenerPort", "CPU": "cpu", "user": "users", "cpus": "cpu", "memroy": "memory",
+		"realms": "realm", "drain": "drainTimeout", "blockedCIDR": "blockedCidrs",
+		"arch": "architecture", "retention": "logRetentionDays", "": "", "x": "", "banana": "",
+		strings.Repeat("users", 20): "",
 	} {
 		if got := nearest(name, known); got != want {
 			t.Errorf("%q: %q, want %q", name, got, want)
@@ -344,15 +372,18 @@ func TestTheToolchainHasEveryZone(t *testing.T) {
 }
 
 func TestWarnings(t *testing.T) {
-	const nobody = "clientCidrs: nobody can connect, because there are documentation ranges only (%s); give the blocks your clients connect from"
-	const anybody = "clientCidrs: because of allowAnyClient=true the load balancer admits %s, and only a password keeps strangers out"
+	const nobody = "clientCidrs: nobody can connect, because there are documentation ranges only (%s); " +
+		"give the blocks your clients connect from"
+	const anybody = "clientCidrs: because of allowAnyClient=true the load balancer admits %s, " +
+		"and only a password keeps strangers out"
 	for cidrs, want := range map[string][]string{
 		"203.0.113.0/24": {fmt.Sprintf(nobody, "203.0.113.0/24")},
-		"192.0.2.0/24,198.51.100.7/32,2001:db8:1::/48,3fff::/20": {fmt.Sprintf(nobody, "192.0.2.0/24, 198.51.100.7/32, 2001:db8:1::/48, 3fff::/20")},
-		"203.0.113.0/24,8.8.8.8/32":                              nil,
-		"8.8.8.8/32":                                             nil,
-		"203.0.112.0/23":                                         nil,
-		"0.0.0.0/1,208.8.8.8/32,2a00::/18":                       {fmt.Sprintf(anybody, "0.0.0.0/1, 2a00::/18")},
+		"192.0.2.0/24,198.51.100.7/32,2001:db8:1::/48,3fff::/20": {fmt.Sprintf(nobody,
+			"192.0.2.0/24, 198.51.100.7/32, 2001:db8:1::/48, 3fff::/20")},
+		"203.0.113.0/24,8.8.8.8/32":        nil,
+		"8.8.8.8/32":                       nil,
+		"203.0.112.0/23":                   nil,
+		"0.0.0.0/1,208.8.8.8/32,2a00::/18": {fmt.Sprintf(anybody, "0.0.0.0/1, 2a00::/18")},
 	} {
 		context := map[string]any{"clientCidrs": cidrs, "allowAnyClient": true}
 		if got := mustParse(t, context).Warnings(); !slices.Equal(got, want) {

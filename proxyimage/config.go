@@ -8,15 +8,16 @@ import (
 	"squidfleet/squid"
 )
 
-// Network is what the image has to know of the network that its tasks run in.
+// Network describes the network in which the image's tasks run.
 type Network struct {
-	// LoadBalancerCidrs holds the load balancer's own addresses; PROXY headers are believed from there alone.
+	// LoadBalancerCidrs holds the load balancer's own addresses. Squid believes PROXY headers
+	// from these only.
 	LoadBalancerCidrs []netip.Prefix
-	// VpcCidrs holds the ranges of the VPC; they are refused as destinations.
+	// VpcCidrs holds the ranges of the VPC. Squid refuses them as destinations.
 	VpcCidrs []netip.Prefix
 }
 
-// Config is the configuration of the fleet's Squids: the parameters, and the paths inside the image.
+// Config returns the configuration of the fleet's Squids, with the paths inside the image.
 func Config(p *params.Params, n Network) squid.Config {
 	passwords := container.RunPasswords
 	if p.Credentials == container.CredentialsImage {
@@ -40,7 +41,7 @@ func Config(p *params.Params, n Network) squid.Config {
 	}
 }
 
-// healthPort is the neighbour of the clients' port, so that there is nothing more to choose.
+// healthPort returns a neighbour of the clients' port, so that it needs no parameter.
 func healthPort(listener int) int {
 	if listener == 65535 {
 		return listener - 1

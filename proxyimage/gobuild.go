@@ -14,10 +14,10 @@ import (
 	"squidfleet/params"
 )
 
-// entrypointPackage is found by its import path, so that the current directory may be any inside the module.
+// entrypointPackage is an import path, so that any current directory inside the module will do.
 var entrypointPackage = reflect.TypeFor[Network]().PkgPath() + "/entrypoint"
 
-// toolchain is the go command with everything pinned that could change the program it makes.
+// toolchain is the go command, with everything pinned that could change the programs it builds.
 type toolchain struct {
 	path        string
 	environment []string
@@ -26,13 +26,14 @@ type toolchain struct {
 func newToolchain(architecture params.Architecture, work string) (*toolchain, error) {
 	path, err := exec.LookPath("go")
 	if err != nil {
-		return nil, fmt.Errorf("the go command compiles the entrypoint and is not there: %w; install Go and put it on PATH", err)
+		return nil, fmt.Errorf("the go command, which compiles the entrypoint, is not there: %w; "+
+			"install Go and put it on PATH", err)
 	}
 	return &toolchain{path: path, environment: append(os.Environ(),
 		"CGO_ENABLED=0", "GOOS=linux", "GOARCH="+architecture.GOARCH(), "GOAMD64=v1", "GOARM64=v8.0",
-		// GOENV=off as well, or an empty value would fall back on what "go env -w" wrote.
+		// Without GOENV=off, an empty value falls back on what "go env -w" wrote.
 		"GOENV=off", "GOFLAGS=", "GOEXPERIMENT=", "GOFIPS140=off", "GOWORK=off", "GODEBUG=",
-		// Whatever becomes of the go command, its temporary files go with ours.
+		// The go command's temporary files are removed with ours, however it ends.
 		"GOTMPDIR="+work,
 	)}, nil
 }
@@ -41,7 +42,7 @@ func newToolchain(architecture params.Architecture, work string) (*toolchain, er
 func (t *toolchain) run(ctx context.Context, arguments ...string) (string, error) {
 	command := exec.CommandContext(ctx, t.path, arguments...)
 	command.Env = t.environment
-	// An interrupted go command stops its compilers; a killed one leaves them behind.
+	// An interrupted go command stops its compilers. A killed one leaves them running.
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
 	command.WaitDelay = 10 * time.Second
 	var stdout, stderr bytes.Buffer
@@ -55,15 +56,19 @@ func (t *toolchain) run(ctx context.Context, arguments ...string) (string, error
 	return strings.TrimSpace(stdout.String()), nil
 }
 
-// buildEntrypoint compiles the entrypoint to path: the same sources and the same toolchain make the same bytes, wherever.
+// buildEntrypoint compiles the entrypoint to path. The same sources and toolchain give the same
+// bytes on any machine.
 func (t *toolchain) buildEntrypoint(ctx context.Context, path string) error {
-	if _, err := t.run(ctx, "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", path, entrypointPackage); err != nil {
+	_, err := t.run(ctx, "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=",
+		"-o", path, entrypointPackage)
+	if err != nil {
 		return fmt.Errorf("compile the entrypoint (inside the module's directory): %w", err)
 	}
 	return nil
 }
 
-// zoneinfo is the path of the time zone database that comes with Go: unlike the machine's, it is the same everywhere.
+// zoneinfo returns the path of Go's time zone database. Unlike the machine's, it is the same
+// everywhere.
 func (t *toolchain) zoneinfo(ctx context.Context) (string, error) {
 	root, err := t.run(ctx, "env", "GOROOT")
 	if err != nil {

@@ -12,15 +12,16 @@ import (
 	"squidfleet/squid"
 )
 
-// PasswordVariable names the environment variable that holds the password at synth when the fleet has a single user.
+// PasswordVariable is the environment variable for the password of a fleet's only user, at synth.
 const PasswordVariable = "SQUIDFLEET_PASSWORD"
 
-// Passwords finds the users' passwords for credentials=image, in the order of p.Users, in an environment as os.Environ returns it. They
-// come from the environment and not from a parameter, because parameters are written into the cloud assembly. Each user has
-// a variable of his own, see [squid.PasswordVariable]; a single user's may also stand in [PasswordVariable].
+// Passwords finds the users' passwords for credentials=image in an environment like os.Environ's,
+// in the order of p.Users. They are no parameters, because those are written into the cloud
+// assembly. Each user has a variable, see [squid.PasswordVariable]; a single user may also have
+// [PasswordVariable].
 //
-// With any other credential mode there are none. The error tells everything that is missing, not accepted or nobody's, one line each, beginning with the
-// variable's name; it never holds a password.
+// In any other credential mode there are none. The error has a line for each variable that is
+// missing, not accepted or nobody's, which begins with its name. It never holds a password.
 func Passwords(p *params.Params, environment []string) ([]squid.Credential, error) {
 	if p.Credentials != container.CredentialsImage {
 		return nil, nil
@@ -33,7 +34,8 @@ func Passwords(p *params.Params, environment []string) ([]squid.Credential, erro
 	commonPassword, common := given[PasswordVariable]
 	delete(given, PasswordVariable)
 	if common && len(p.Users) > 1 {
-		problem(PasswordVariable, "is set, but there are %d users; give each one a variable of his own and leave this one out", len(p.Users))
+		problem(PasswordVariable, "is set, but there are %d users; give each a variable and leave this one out",
+			len(p.Users))
 	}
 	var credentials []squid.Credential
 	for _, user := range p.Users {
@@ -58,7 +60,8 @@ func Passwords(p *params.Params, environment []string) ([]squid.Credential, erro
 		credentials = append(credentials, squid.Credential{User: user, Password: password})
 	}
 	for _, variable := range slices.Sorted(maps.Keys(given)) {
-		problem(variable, "is the password of nobody, because users is %s; correct the name, or leave it out", strings.Join(p.Users, ","))
+		problem(variable, "is nobody's password, because users is %s; correct the name, or leave it out",
+			strings.Join(p.Users, ","))
 	}
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
@@ -66,24 +69,25 @@ func Passwords(p *params.Params, environment []string) ([]squid.Credential, erro
 	return credentials, nil
 }
 
-// PasswordWarnings tells, one line each, which passwords in the environment are not used because p asks for generated ones.
+// PasswordWarnings returns a line for each password in the environment that is not used, because
+// p asks for generated ones.
 func PasswordWarnings(p *params.Params, environment []string) []string {
 	if p.Credentials == container.CredentialsImage {
 		return nil
 	}
 	var warnings []string
 	for _, variable := range slices.Sorted(maps.Keys(passwordVariables(environment))) {
-		warnings = append(warnings, fmt.Sprintf("%s: is not used, because with credentials=%s the passwords are generated; give credentials=%s, or leave it out",
-			variable, p.Credentials, container.CredentialsImage))
+		warnings = append(warnings, fmt.Sprintf("%s: is not used, because with credentials=%s the passwords are "+
+			"generated; give credentials=%s, or leave it out", variable, p.Credentials, container.CredentialsImage))
 	}
 	return warnings
 }
 
-// passwordVariables returns the values of the variables that can only be meant for a password.
+// passwordVariables returns the values of the variables that are meant for a password.
 func passwordVariables(environment []string) map[string]string {
 	given := map[string]string{}
-	for _, entry := range environment {
-		name, value, _ := strings.Cut(entry, "=")
+	for _, pair := range environment {
+		name, value, _ := strings.Cut(pair, "=")
 		if name == PasswordVariable || strings.HasPrefix(name, PasswordVariable+"_") {
 			given[name] = value
 		}

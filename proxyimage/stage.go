@@ -1,6 +1,6 @@
-// Package proxyimage makes the container image of the fleet's tasks: it stages the build context, which holds the
-// Dockerfile, Squid's configuration and the entrypoint. The entrypoint is in package proxyimage/entrypoint; what the image
-// and the task definition have to agree on is in package proxyimage/container.
+// Package proxyimage stages the build context of the tasks' container image, and declares the
+// container's environment. Package proxyimage/entrypoint is the image's first process. Package
+// proxyimage/container holds what image and task definition have to agree on.
 package proxyimage
 
 import (
@@ -17,22 +17,23 @@ import (
 	"squidfleet/squid"
 )
 
-// recipe is how the image is built; it goes into the build context as it is.
+// recipe holds the files that say how the image is built.
 //
 //go:embed Dockerfile collect.sh
 var recipe embed.FS
 
-// Recipe returns how the image is built: the files of the build context that are the same for every fleet but for Squid's error pages, by name.
+// Recipe returns the files of the build context that say how the image is built, by name. They
+// are the same for every fleet.
 func Recipe() map[string][]byte {
 	files := map[string][]byte{}
 	entries, err := recipe.ReadDir(".")
-	for _, entry := range entries {
-		if files[entry.Name()], err = recipe.ReadFile(entry.Name()); err != nil {
+	for _, file := range entries {
+		if files[file.Name()], err = recipe.ReadFile(file.Name()); err != nil {
 			break
 		}
 	}
 	if err != nil {
-		panic(err) // embedded: they cannot be missing
+		panic(err) // embedded files cannot be missing
 	}
 	return files
 }
@@ -53,9 +54,9 @@ const (
 //	localtime               TZif file of p.Timezone, from Go's own database
 //	passwords               with credentials=image only: Digest hashes, no password
 //
-// passwords are what [Passwords] returns. The same arguments and the same Go toolchain give the same bytes and modes on any
-// machine. The directory appears whole or, on any error and when ctx is cancelled, not at all, and nothing else is left
-// behind. Stage needs the go command, and a current directory inside this module.
+// passwords are those that [Passwords] returns. The same arguments and Go toolchain give the same
+// bytes and modes on any machine. After an error, or if ctx is cancelled, nothing is left behind.
+// Stage needs the go command and a current directory inside this module.
 func Stage(ctx context.Context, dir string, p *params.Params, n Network, passwords []squid.Credential) (err error) {
 	defer func() {
 		if err != nil {
@@ -73,7 +74,7 @@ func Stage(ctx context.Context, dir string, p *params.Params, n Network, passwor
 		return err
 	}
 
-	// A sibling, so that it is on the same file system and can be renamed.
+	// A sibling is on the same file system and can be renamed.
 	draft, err := os.MkdirTemp(filepath.Dir(dir), "."+filepath.Base(dir)+"-*")
 	if err != nil {
 		return err
@@ -122,7 +123,8 @@ type file struct {
 	mode    fs.FileMode
 }
 
-// textFiles returns everything that can be made without a tool, so that a mistake in the parameters is told before one runs.
+// textFiles returns the files that need no tool. A mistake in the parameters is thus found before
+// a tool runs.
 func textFiles(p *params.Params, n Network, passwords []squid.Credential) ([]file, error) {
 	configuration, err := Config(p, n).Render()
 	if err != nil {
@@ -148,15 +150,16 @@ func textFiles(p *params.Params, n Network, passwords []squid.Credential) ([]fil
 	return files, nil
 }
 
-// sameUsers reports passwords that do not belong to the parameters: a user without one could not log in, and with
-// credentials=secretsmanager there is no place for any.
+// sameUsers returns an error if the passwords are not those of the parameters' users, or not none
+// with credentials=secretsmanager.
 func sameUsers(p *params.Params, passwords []squid.Credential) error {
 	users := p.Users
 	if p.Credentials != container.CredentialsImage {
 		users = nil
 	}
 	if len(passwords) != len(users) {
-		return fmt.Errorf("passwords: %d given, credentials=%s and %d users need %d", len(passwords), p.Credentials, len(p.Users), len(users))
+		return fmt.Errorf("passwords: %d given, credentials=%s and %d users need %d",
+			len(passwords), p.Credentials, len(p.Users), len(users))
 	}
 	for i, credential := range passwords {
 		if credential.User != users[i] {

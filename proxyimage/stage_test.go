@@ -35,8 +35,9 @@ var network = Network{
 }
 
 var (
-	inSecrets    = map[string]any{"clientCidrs": "198.51.100.7/32", "users": "alice,bob"}
-	inImage      = map[string]any{"clientCidrs": "198.51.100.7/32", "users": "alice,bob", "credentials": "image", "timezone": "Asia/Tokyo"}
+	inSecrets = map[string]any{"clientCidrs": "198.51.100.7/32", "users": "alice,bob"}
+	inImage   = map[string]any{"clientCidrs": "198.51.100.7/32", "users": "alice,bob", "credentials": "image",
+		"timezone": "Asia/Tokyo"}
 	twoPasswords = []squid.Credential{{User: "alice", Password: "open sesame"}, {User: "bob", Password: "swordfish"}}
 )
 
@@ -142,7 +143,8 @@ func read(t *testing.T, dir, name string) string {
 	return string(content)
 }
 
-// Another directory, another current directory, another umask, and an environment that would change the program.
+// Another directory, another current directory, another umask, and an environment that would
+// change the program.
 func TestSameParametersSameBytes(t *testing.T) {
 	p := parse(t, inImage)
 	want := snapshot(t, stage(t, p, twoPasswords))
@@ -155,7 +157,8 @@ func TestSameParametersSameBytes(t *testing.T) {
 		t.Setenv(name, value)
 	}
 	config := filepath.Join(t.TempDir(), "env")
-	if err := os.WriteFile(config, []byte("GOAMD64=v3\nGOFLAGS=-ldflags=-X=main.x=y\nGOEXPERIMENT=nogreenteagc\n"), 0o600); err != nil {
+	const settings = "GOAMD64=v3\nGOFLAGS=-ldflags=-X=main.x=y\nGOEXPERIMENT=nogreenteagc\n"
+	if err := os.WriteFile(config, []byte(settings), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("GOENV", config)
@@ -178,7 +181,8 @@ func TestSameSourcesSameProgramAnywhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	packages, err := golang.run(t.Context(), "list", "-deps", "-f", "{{if not .Standard}}{{.Dir}}{{end}}", entrypointPackage)
+	packages, err := golang.run(t.Context(), "list", "-deps", "-f", "{{if not .Standard}}{{.Dir}}{{end}}",
+		entrypointPackage)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -275,18 +279,28 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		prepare   func(t *testing.T, parent string)
 		want      string
 	}{
-		{name: "there already", dir: "taken", p: secrets, n: network, want: "taken is already there; remove it or choose another directory"},
+		{name: "there already", dir: "taken", p: secrets, n: network,
+			want: "taken is already there; remove it or choose another directory"},
 		{name: "a link to nowhere", dir: "link", p: secrets, n: network, want: "link is already there"},
 		{name: "no parent", dir: "missing/context", p: secrets, n: network, want: "no such file or directory"},
-		{name: "no load balancer", dir: "context", p: secrets, want: "stage the image: squid.conf: loadBalancerCidrs: empty"},
-		{name: "too many passwords", dir: "context", p: secrets, n: network, passwords: twoPasswords, want: "passwords: 2 given, credentials=secretsmanager and 2 users need 0"},
-		{name: "too few passwords", dir: "context", p: image, n: network, passwords: twoPasswords[:1], want: "passwords: 1 given, credentials=image and 2 users need 2"},
-		{name: "somebody else's password", dir: "context", p: image, n: network, passwords: []squid.Credential{twoPasswords[1], twoPasswords[0]}, want: `passwords[0]: is user "bob"'s, not "alice"'s`},
-		{name: "unknown zone", dir: "context", p: &unknownZone, n: network, want: `timezone: "Mars/Olympus" is not in `},
+		{name: "no load balancer", dir: "context", p: secrets,
+			want: "stage the image: squid.conf: loadBalancerCidrs: empty"},
+		{name: "too many passwords", dir: "context", p: secrets, n: network, passwords: twoPasswords,
+			want: "passwords: 2 given, credentials=secretsmanager and 2 users need 0"},
+		{name: "too few passwords", dir: "context", p: image, n: network, passwords: twoPasswords[:1],
+			want: "passwords: 1 given, credentials=image and 2 users need 2"},
+		{name: "somebody else's password", dir: "context", p: image, n: network,
+			passwords: []squid.Credential{twoPasswords[1], twoPasswords[0]},
+			want:      `passwords[0]: is user "bob"'s, not "alice"'s`},
+		{name: "unknown zone", dir: "context", p: &unknownZone, n: network,
+			want: `timezone: "Mars/Olympus" is not in `},
 		{name: "cancelled before", dir: "context", p: secrets, n: network, ctx: cancelled, want: "context canceled"},
-		{name: "cancelled meanwhile", dir: "context", p: secrets, n: network, ctx: soon, want: "deadline exceeded", prepare: emptyCache},
-		{name: "no Go", dir: "context", p: secrets, n: network, want: "install Go and put it on PATH", prepare: func(t *testing.T, _ string) { t.Setenv("PATH", t.TempDir()) }},
-		{name: "outside the module", dir: "context", p: secrets, n: network, want: "inside the module's directory", prepare: func(t *testing.T, _ string) { t.Chdir(t.TempDir()) }},
+		{name: "cancelled meanwhile", dir: "context", p: secrets, n: network, ctx: soon, want: "deadline exceeded",
+			prepare: emptyCache},
+		{name: "no Go", dir: "context", p: secrets, n: network, want: "install Go and put it on PATH",
+			prepare: func(t *testing.T, _ string) { t.Setenv("PATH", t.TempDir()) }},
+		{name: "outside the module", dir: "context", p: secrets, n: network, want: "inside the module's directory",
+			prepare: func(t *testing.T, _ string) { t.Chdir(t.TempDir()) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			parent := t.TempDir()

@@ -29,7 +29,8 @@ func TestADamagedTimeZoneDatabaseIsToldByName(t *testing.T) {
 		want     string
 	}{
 		{"whole", archive.Bytes(), ""},
-		{"flipped bit", bytes.Replace(archive.Bytes(), []byte(data), []byte("TZif of Kyoto"), 1), "zoneinfo.zip: zip: checksum error; reinstall Go"},
+		{"flipped bit", bytes.Replace(archive.Bytes(), []byte(data), []byte("TZif of Kyoto"), 1),
+			"zoneinfo.zip: zip: checksum error; reinstall Go"},
 		{"cut short", archive.Bytes()[:archive.Len()/2], "zip: not a valid zip file; reinstall Go"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -44,7 +45,8 @@ func TestADamagedTimeZoneDatabaseIsToldByName(t *testing.T) {
 				}
 				return
 			}
-			if err == nil || got != nil || !strings.HasPrefix(err.Error(), "Go's time zone database: ") || !strings.HasSuffix(err.Error(), c.want) {
+			if err == nil || got != nil || !strings.HasPrefix(err.Error(),
+				"Go's time zone database: ") || !strings.HasSuffix(err.Error(), c.want) {
 				t.Errorf("%q, error %v, want …%s", got, err, c.want)
 			}
 		})
