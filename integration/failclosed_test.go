@@ -206,7 +206,8 @@ func TestTheDigestHelperOutlivesSignalsAndComesBackWhenKilled(t *testing.T) {
 	task := rig.StartTask(t, options(nil))
 	squid := squidOf(t, task)
 	helper := helperOf(t, squid)
-	// A signal to the whole process group, such as Ctrl-C, leaves the helper to a Squid that drains.
+	// A signal to the whole process group, such as Ctrl-C, leaves the helper to a Squid that
+	// drains.
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGKILL} {
 		if got := statusOf(client(task)); got != served {
 			t.Errorf("status %d before %v", got, signal)
