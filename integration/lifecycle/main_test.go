@@ -1,6 +1,8 @@
-// Package lifecycle is a contract test of the CDK's command line: the real CLI bootstraps, deploys, compares, updates and destroys the fleet, with the image really built and pushed,
-// against a stand-in for AWS's API on loopback. It is not AWS: it shows that the app, its assembly and the CLI get on with each other and with the
-// rules of the API that package awsstandin knows, not that AWS would run what comes out. It needs root, a container engine and a Debian mirror, as the tests of the image do.
+// Package lifecycle shows this project deployed by the CDK's command line: the real CLI
+// bootstraps, deploys, compares, updates and destroys the fleet, with the image really built and
+// pushed, against a stand-in for AWS's API on loopback. It shows that the app, its assembly and
+// the CLI work with each other, not that AWS would run the result. It needs root, podman and a
+// Debian mirror, as the tests of the image do.
 package lifecycle
 
 import (
@@ -24,7 +26,8 @@ import (
 var (
 	aws        *awsstandin.Server
 	containers *engine.Engine
-	// work holds what a run leaves behind: the CLI's home, its assemblies and the container engine under its name.
+	// work holds what a run leaves: the CLI's home, its assemblies and the script that it takes
+	// for docker.
 	work string
 	// root is the project's directory.
 	root string
@@ -79,7 +82,8 @@ func run(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// docker is the program that the CLI builds and pushes with: the engine with its own store. The base image is there already, and the registry speaks plain HTTP.
+// docker is the program that the CLI builds and pushes with: podman with its own store. The base
+// image is in it already, and the registry speaks plain HTTP.
 func docker() string { return filepath.Join(work, "docker") }
 
 func writeDocker(base string) error {
@@ -96,10 +100,12 @@ type result struct {
 	output string // stdout and stderr, as they came
 }
 
-// cdkTimeout bounds one run of the CLI, with room for the first, which compiles the app, and for the one that builds the image, on a busy machine.
+// cdkTimeout bounds one run of the CLI, with room for the first, which compiles the app, and for
+// the one that builds the image, on a busy machine.
 const cdkTimeout = 15 * time.Minute
 
-// cdk runs the CLI in the project's directory. Nothing of the machine's user is visible to it but the caches of Go and of the CDK's Go bindings.
+// cdk runs the CLI in the project's directory. It sees nothing of the machine's user but the
+// caches of Go and of the CDK's Go bindings.
 func cdk(t *testing.T, arguments ...string) result {
 	t.Helper()
 	cache, err := os.UserCacheDir()
@@ -108,7 +114,10 @@ func cdk(t *testing.T, arguments ...string) result {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), cdkTimeout)
 	defer cancel()
-	command := exec.CommandContext(ctx, filepath.Join(root, "node_modules/.bin/cdk"), append(arguments, "--no-notices", "--no-color")...)
+	command := exec.CommandContext(
+		ctx,
+		filepath.Join(root, "node_modules/.bin/cdk"),
+		append(arguments, "--no-notices", "--no-color")...)
 	command.Dir = root
 	command.Env = append(aws.Environment(filepath.Join(work, "home")),
 		"PATH="+filepath.Join(root, "node_modules/.bin")+string(os.PathListSeparator)+os.Getenv("PATH"),

@@ -6,7 +6,8 @@ import (
 	"squidfleet/internal/cfnspec"
 )
 
-// TestSpecificationOfTheInstalledCLI holds the CLI's data to facts that CloudFormation's documentation states of these properties.
+// TestSpecificationOfTheInstalledCLI compares the CLI's data with what CloudFormation's
+// documentation says of these properties.
 func TestSpecificationOfTheInstalledCLI(t *testing.T) {
 	spec, err := cfnspec.Load(root)
 	if err != nil {

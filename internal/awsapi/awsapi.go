@@ -1,5 +1,6 @@
-// Package awsapi speaks the server's side of AWS's protocols, for the project's stand-ins: it reads a
-// signed call and writes its answer or its error. It knows the services that the stand-ins answer for.
+// Package awsapi speaks the server's side of AWS's protocols, for the project's stand-ins: it
+// reads a signed call and writes its answer or its error. It knows the services that the stand-ins
+// answer for.
 package awsapi
 
 import (
@@ -33,7 +34,8 @@ var protocols = map[string]protocol{
 
 // Request is a call.
 type Request struct {
-	// Service is what the call is signed for, Action the operation. S3's is empty: the path says it.
+	// Service is what the call is signed for, Action the operation. S3's is empty: the path says
+	// it.
 	Service, Action string
 	// AccessKey, Region and Token are the signature's.
 	AccessKey, Region, Token string
@@ -122,8 +124,8 @@ type Element struct {
 	Value any
 }
 
-// Write writes the answer of a call that succeeded: a value that package json can encode, or package
-// xml. S3's is an Element or nil.
+// Write writes the answer of a call that succeeded: a value that package json can encode, or
+// package xml. S3's is an Element or nil.
 func (r *Request) Write(w http.ResponseWriter, result any) {
 	if r.protocol == jsonRPC {
 		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
@@ -141,8 +143,12 @@ func (r *Request) Write(w http.ResponseWriter, result any) {
 	default:
 		var inner bytes.Buffer
 		encode(&inner, r.Action+"Result", result)
-		fmt.Fprintf(w, "<%sResponse>%s<ResponseMetadata><RequestId>standin</RequestId></ResponseMetadata></%[1]sResponse>",
-			r.Action, inner.Bytes())
+		fmt.Fprintf(
+			w,
+			"<%sResponse>%s<ResponseMetadata><RequestId>standin</RequestId></ResponseMetadata></%[1]sResponse>",
+			r.Action,
+			inner.Bytes(),
+		)
 	}
 }
 
@@ -150,8 +156,8 @@ func encode(w io.Writer, name string, value any) {
 	if value == nil {
 		value = struct{}{}
 	}
-	// Only the stand-ins' own types come here, which can be encoded; a writer that fails has lost its
-	// reader.
+	// Only the stand-ins' own types come here, which can be encoded; a writer that fails has lost
+	// its reader.
 	xml.NewEncoder(w).EncodeElement(value, xml.StartElement{Name: xml.Name{Local: name}})
 }
 

@@ -12,39 +12,31 @@ import (
 
 var substitution = regexp.MustCompile(`\$\{([^!}][^}]*)\}`)
 
-// visitReferences calls f for each reference in a value: a name, and an attribute where one is asked for.
-func visitReferences(value any, f func(name, attribute string)) {
+// visitReferences calls f with the name in each reference in a value.
+func visitReferences(value any, f func(name string)) {
 	switch v := value.(type) {
 	case []any:
 		for _, item := range v {
 			visitReferences(item, f)
 		}
-	case *struct{ Name any }:
-		if v != nil {
-			visitReferences(v.Name, f)
-		}
 	case map[string]any:
-		if name, ok := v["Ref"].(string); ok && len(v) == 1 {
-			f(name, "")
-			return
-		}
-		if argument, ok := v["Fn::GetAtt"]; ok && len(v) == 1 {
-			f(attributeOf(argument))
-			return
-		}
-		if argument, ok := v["Fn::Sub"]; ok && len(v) == 1 {
-			text, own := subArguments(argument)
-			for _, match := range substitution.FindAllStringSubmatch(text, -1) {
-				if _, is := own[match[1]]; !is {
-					name, attribute, _ := strings.Cut(match[1], ".")
-					f(name, attribute)
+		for key, item := range v {
+			switch {
+			case len(v) == 1 && key == "Ref":
+				f(fmt.Sprint(item))
+			case len(v) == 1 && key == "Fn::GetAtt":
+				name, _ := attributeOf(item)
+				f(name)
+			case len(v) == 1 && key == "Fn::Sub":
+				text, own := subArguments(item)
+				for _, match := range substitution.FindAllStringSubmatch(text, -1) {
+					name, _, _ := strings.Cut(match[1], ".")
+					f(name)
 				}
+				visitReferences(any(own), f)
+			default:
+				visitReferences(item, f)
 			}
-			visitReferences(any(own), f)
-			return
-		}
-		for _, item := range v {
-			visitReferences(item, f)
 		}
 	}
 }
@@ -67,14 +59,45 @@ func subArguments(argument any) (text string, own map[string]any) {
 	return text, own
 }
 
-// evaluator works out functions.
+// evaluator works out functions over a deployment.
 type evaluator struct {
 	server     *Server
 	stack      *stack
 	template   *template
 	parameters map[string]any
-	// resource tells the id and the attributes of a resource of the stack, or that there is none (yet).
+	// resource returns a resource of the stack, nil if it does not exist (yet).
 	resource func(logicalID string) *resource
+}
+
+func (s *Server) evaluator(st *stack, d deployment) *evaluator {
+	return &evaluator{
+		server: s, stack: st, template: d.template, parameters: d.resolved,
+		resource: func(id string) *resource { return st.resources[id] },
+	}
+}
+
+// included reports whether the template declares a resource and its condition holds.
+func (e *evaluator) included(id string) (bool, error) {
+	d, declared := e.template.Resources[id]
+	if !declared || d.Condition == "" {
+		return declared, nil
+	}
+	return e.condition(d.Condition)
+}
+
+// worked returns a resource with its properties worked out, nil if it is not included.
+func (e *evaluator) worked(id string) (*resource, error) {
+	included, err := e.included(id)
+	if err != nil || !included {
+		return nil, err
+	}
+	d := e.template.Resources[id]
+	value, err := e.value(map[string]any(d.Properties))
+	if err != nil {
+		return nil, err
+	}
+	properties, _ := value.(map[string]any)
+	return &resource{logicalID: id, kind: d.Type, properties: properties, declaration: d}, nil
 }
 
 // noValue stands for AWS::NoValue until it is taken out of what holds it.
@@ -164,12 +187,6 @@ func (e *evaluator) call(name string, argument any) (any, error) {
 			all = append(all, fmt.Sprint(part))
 		}
 		return strings.Join(all, fmt.Sprint(list[0])), nil
-	case name == "Fn::Split" && len(list) == 2:
-		var all []any
-		for _, part := range strings.Split(fmt.Sprint(list[1]), fmt.Sprint(list[0])) {
-			all = append(all, part)
-		}
-		return all, nil
 	case name == "Fn::Select" && len(list) == 2:
 		var index int
 		items, ok := list[1].([]any)
@@ -188,15 +205,8 @@ func (e *evaluator) call(name string, argument any) (any, error) {
 		return list[0] != true, nil
 	case name == "Fn::And" && len(list) > 1:
 		return !slices.Contains(list, any(false)), nil
-	case name == "Fn::Or" && len(list) > 1:
-		return slices.Contains(list, any(true)), nil
-	case name == "Fn::Contains" && len(list) == 2:
-		items, _ := list[0].([]any)
-		return slices.ContainsFunc(items, func(item any) bool { return fmt.Sprint(item) == fmt.Sprint(list[1]) }), nil
 	case name == "Fn::Cidr" && len(list) == 3:
 		return cidrs(list[0], list[1], list[2])
-	case name == "Fn::ImportValue":
-		return e.imported(fmt.Sprint(worked))
 	case name == "Fn::GetStackOutput" && object != nil:
 		return e.stackOutput(object)
 	}
@@ -211,7 +221,12 @@ func cidrs(block, count, hostBits any) (any, error) {
 		_, err = fmt.Sscan(fmt.Sprint(count, " ", hostBits), &n, &bits)
 	}
 	if err != nil || n < 1 || n > 256 || bits < 1 || prefix.Addr().BitLen()-bits < prefix.Bits() {
-		return nil, invalid("Template error: Fn::Cidr cannot cut %v blocks of %v bits from %v", count, hostBits, block)
+		return nil, invalid(
+			"Template error: Fn::Cidr cannot cut %v blocks of %v bits from %v",
+			count,
+			hostBits,
+			block,
+		)
 	}
 	address := new(big.Int).SetBytes(prefix.Masked().Addr().AsSlice())
 	step := new(big.Int).Lsh(big.NewInt(1), uint(bits))
@@ -258,6 +273,13 @@ func (e *evaluator) attribute(name, attribute string) (any, error) {
 	if r == nil {
 		return nil, invalid("Template error: instance of Fn::GetAtt references undefined resource %s", name)
 	}
+	if _, known := e.server.spec[r.kind].Attributes[attribute]; !known {
+		return nil, invalid(
+			"Template error: resource %s does not support attribute type %s in Fn::GetAtt",
+			name,
+			attribute,
+		)
+	}
 	return e.server.attribute(r, attribute), nil
 }
 
@@ -295,57 +317,25 @@ func (e *evaluator) condition(name string) (bool, error) {
 	return value == true, nil
 }
 
-func (e *evaluator) imported(name string) (any, error) {
-	for _, s := range e.server.stacks {
-		if value, found := s.exports[name]; found && s.lives() {
-			return value, nil
-		}
-	}
-	return nil, invalid("No export named %s found.", name)
-}
-
 // stackOutput reads an output of another stack as it is now: the reference is weak.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-getstackoutput.html
 func (e *evaluator) stackOutput(argument map[string]any) (any, error) {
-	for key := range argument {
-		if !slices.Contains([]string{"StackName", "OutputName", "Region"}, key) {
-			return nil, invalid("Template error: Fn::GetStackOutput with %s is not understood", key)
-		}
-	}
 	if region, given := argument["Region"]; given && region != Region {
 		return nil, invalid("Template error: Fn::GetStackOutput: no stack in %v", region)
 	}
-	name := fmt.Sprint(argument["StackName"])
-	other := e.server.stack(name)
-	if other == nil {
-		return nil, invalid("Template error: Fn::GetStackOutput: Stack [%s] does not exist", name)
-	}
-	for _, o := range other.outputs {
-		if o.OutputKey == argument["OutputName"] {
-			return o.OutputValue, nil
-		}
-	}
-	return nil, invalid("Template error: Fn::GetStackOutput: Stack [%s] has no output %v", name, argument["OutputName"])
-}
-
-// rules checks the assertions of the template's rules.
-func (e *evaluator) rules() error {
-	for name, rule := range e.template.Rules {
-		if rule.RuleCondition != nil {
-			return invalid("Template error: the condition of rule %s is not understood", name)
-		}
-		for _, assertion := range rule.Assertions {
-			holds, err := e.value(assertion.Assert)
-			if err != nil {
-				return err
-			}
-			if holds != true {
-				return invalid("Template validation error: %s", assertion.AssertDescription)
+	if other := e.server.stack(fmt.Sprint(argument["StackName"])); other != nil {
+		for _, o := range other.outputs {
+			if o.OutputKey == argument["OutputName"] {
+				return o.OutputValue, nil
 			}
 		}
 	}
-	return nil
+	return nil, invalid(
+		"Template error: Fn::GetStackOutput: no output %v of stack %v",
+		argument["OutputName"],
+		argument["StackName"],
+	)
 }
 
-// equal compares worked out properties.
+// equal compares what was worked out.
 func equal(a, b any) bool { return reflect.DeepEqual(a, b) }

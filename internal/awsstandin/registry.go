@@ -3,7 +3,6 @@ package awsstandin
 import (
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -14,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/registry"
+
+	"squidfleet/internal/awsapi"
 )
 
 // registryServer is a container registry that keeps images in memory and wants a login.
@@ -31,25 +32,28 @@ func startRegistry() (*registryServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &registryServer{address: listener.Addr().String(), handler: registry.New(registry.Logger(log.New(io.Discard, "", 0)))}
-	r.server = &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
+	images := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	guarded := http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
 		if user, password, _ := hr.BasicAuth(); user != registryUser || password != registryPassword {
 			w.Header().Set("WWW-Authenticate", `Basic realm="stand-in"`)
 			http.Error(w, "no login", http.StatusUnauthorized)
 			return
 		}
-		r.handler.ServeHTTP(w, hr)
-	})}
+		images.ServeHTTP(w, hr)
+	})
+	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: guarded}
+	r := &registryServer{listener.Addr().String(), server, images}
 	go r.server.Serve(listener)
 	return r, nil
 }
 
-func (r *registryServer) Close() error { return r.server.Close() }
-
 // get asks the registry itself, without a login; path is below the repository.
 func (r *registryServer) get(repository, path string) (body []byte, header http.Header, found bool) {
 	response := httptest.NewRecorder()
-	r.handler.ServeHTTP(response, httptest.NewRequest(http.MethodGet, fmt.Sprintf("/v2/%s/%s", repository, path), nil))
+	r.handler.ServeHTTP(
+		response,
+		httptest.NewRequest(http.MethodGet, fmt.Sprintf("/v2/%s/%s", repository, path), nil),
+	)
 	return response.Body.Bytes(), response.Header(), response.Code == http.StatusOK
 }
 
@@ -62,12 +66,13 @@ func (r *registryServer) digest(repository, tag string) string {
 	return header.Get("Docker-Content-Digest")
 }
 
-// ImageConfig returns the configuration, in the form of the OCI image specification, of the image that a task definition names.
+// ImageConfig returns the configuration of the image that a task definition names, in the form of
+// the OCI image specification.
 func (s *Server) ImageConfig(uri string) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if problem := s.imageProblem(uri); problem != "" {
-		return nil, errors.New(problem)
+	if err := s.checkImage(uri); err != nil {
+		return nil, err
 	}
 	_, path, _ := strings.Cut(uri, "/")
 	repository, tag, _ := strings.Cut(path, ":")
@@ -85,11 +90,11 @@ func (s *Server) ImageConfig(uri string) ([]byte, error) {
 
 func (s *Server) describeRepositories(r *request) (any, error) {
 	var found []map[string]any
-	for _, name := range names(r, "repositoryNames") {
+	for _, name := range r.texts("repositoryNames") {
 		if err := s.repository(name); err != nil {
 			return nil, err
 		}
-		found = append(found, map[string]any{"repositoryName": name, "registryId": Account, "repositoryUri": s.Registry + "/" + name})
+		found = append(found, map[string]any{"repositoryName": name, "repositoryUri": s.Registry + "/" + name})
 	}
 	return map[string]any{"repositories": found}, nil
 }
@@ -101,15 +106,23 @@ func (s *Server) describeImages(r *request) (any, error) {
 	}
 	r.read["imageIds"] = true
 	var found []map[string]any
-	ids, _ := r.arguments["imageIds"].([]any)
+	ids, _ := r.Input["imageIds"].([]any)
 	for _, id := range ids {
 		image, _ := id.(map[string]any)
 		tag := fmt.Sprint(image["imageTag"])
 		digest := s.registry.digest(repository, tag)
 		if digest == "" {
-			return nil, &apiError{"ImageNotFoundException", fmt.Sprintf("The image with imageId {imageTag:'%s'} does not exist within the repository '%s'", tag, repository), http.StatusBadRequest}
+			return nil, awsapi.Refuse(
+				"ImageNotFoundException",
+				"The image with the tag %s does not exist in %s",
+				tag,
+				repository,
+			)
 		}
-		found = append(found, map[string]any{"repositoryName": repository, "registryId": Account, "imageDigest": digest, "imageTags": []string{tag}})
+		found = append(
+			found,
+			map[string]any{"repositoryName": repository, "imageDigest": digest, "imageTags": []string{tag}},
+		)
 	}
 	return map[string]any{"imageDetails": found}, nil
 }
@@ -122,31 +135,20 @@ func (s *Server) getAuthorizationToken(r *request) (any, error) {
 	}}}, nil
 }
 
-// repository says whether a stack has made a repository.
+// repository refuses a repository that no stack has made.
 func (s *Server) repository(name string) error {
 	if s.find("AWS::ECR::Repository", name) == nil {
-		return &apiError{"RepositoryNotFoundException", fmt.Sprintf("The repository with name '%s' does not exist", name), http.StatusBadRequest}
+		return awsapi.Refuse("RepositoryNotFoundException", "The repository with name '%s' does not exist", name)
 	}
 	return nil
 }
 
-// imageProblem says why ECS could not start a task with an image, "" when it can.
-func (s *Server) imageProblem(uri string) string {
+// checkImage returns an error if ECS could not start a task with an image.
+func (s *Server) checkImage(uri string) error {
 	path, found := strings.CutPrefix(uri, fmt.Sprintf("%s.dkr.ecr.%s.amazonaws.com/", Account, Region))
 	repository, tag, tagged := strings.Cut(path, ":")
 	if !found || !tagged || s.repository(repository) != nil || s.registry.digest(repository, tag) == "" {
-		return "CannotPullContainerError: " + uri + ": not found"
+		return fmt.Errorf("CannotPullContainerError: %s: not found", uri)
 	}
-	return ""
-}
-
-// names returns a list of strings.
-func names(r *request, argument string) []string {
-	r.read[argument] = true
-	list, _ := r.arguments[argument].([]any)
-	var all []string
-	for _, one := range list {
-		all = append(all, fmt.Sprint(one))
-	}
-	return all
+	return nil
 }

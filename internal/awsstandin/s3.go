@@ -1,11 +1,15 @@
 package awsstandin
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+
+	"squidfleet/internal/awsapi"
 )
 
 // s3Action names the operation that a path-style request asks for.
@@ -28,12 +32,16 @@ func s3Action(hr *http.Request) string {
 
 // bucket returns the content of a bucket that a stack has made, and the key that the request names.
 func (s *Server) bucket(r *request) (objects map[string][]byte, key string, err error) {
-	name, key, _ := strings.Cut(strings.TrimPrefix(r.http.URL.Path, "/"), "/")
-	if owner := r.http.Header.Get("X-Amz-Expected-Bucket-Owner"); owner != "" && owner != Account {
-		return nil, "", &apiError{"AccessDenied", "the bucket is not " + owner + "'s", http.StatusForbidden}
+	name, key, _ := strings.Cut(strings.TrimPrefix(r.HTTP.URL.Path, "/"), "/")
+	if owner := r.HTTP.Header.Get("X-Amz-Expected-Bucket-Owner"); owner != "" && owner != Account {
+		return nil, "", &awsapi.Error{Code: "AccessDenied", Message: "the bucket is not " + owner + "'s", Status: 403}
 	}
 	if s.find("AWS::S3::Bucket", name) == nil {
-		return nil, "", &apiError{"NoSuchBucket", "The specified bucket does not exist", http.StatusNotFound}
+		return nil, "", &awsapi.Error{
+			Code:    "NoSuchBucket",
+			Message: "The specified bucket does not exist",
+			Status:  404,
+		}
 	}
 	if s.buckets[name] == nil {
 		s.buckets[name] = map[string][]byte{}
@@ -46,7 +54,7 @@ func (s *Server) getBucketLocation(r *request) (any, error) {
 	if _, _, err := s.bucket(r); err != nil {
 		return nil, err
 	}
-	return element{"LocationConstraint", Region}, nil
+	return awsapi.Element{Name: "LocationConstraint", Value: Region}, nil
 }
 
 func (s *Server) getBucketEncryption(r *request) (any, error) {
@@ -57,7 +65,10 @@ func (s *Server) getBucketEncryption(r *request) (any, error) {
 	type rule struct {
 		SSEAlgorithm string `xml:"ApplyServerSideEncryptionByDefault>SSEAlgorithm"`
 	}
-	return element{"ServerSideEncryptionConfiguration", struct{ Rule []rule }{[]rule{{"AES256"}}}}, nil
+	return awsapi.Element{
+		Name:  "ServerSideEncryptionConfiguration",
+		Value: struct{ Rule []rule }{[]rule{{"AES256"}}},
+	}, nil
 }
 
 func (s *Server) listObjects(r *request) (any, error) {
@@ -77,7 +88,7 @@ func (s *Server) listObjects(r *request) (any, error) {
 			found = append(found, object{key, len(objects[key])})
 		}
 	}
-	return element{"ListBucketResult", struct {
+	return awsapi.Element{Name: "ListBucketResult", Value: struct {
 		KeyCount int
 		Contents []object
 	}{len(found), found}}, nil
@@ -88,29 +99,41 @@ func (s *Server) putObject(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	objects[key] = r.body
-	return nil, nil
+	objects[key], err = s3Body(r.HTTP, r.Body)
+	return nil, err
 }
 
 // object reads what a template's URL names.
 func (s *Server) object(location string) ([]byte, error) {
 	for _, prefix := range []string{s.URL + "/", fmt.Sprintf("https://s3.%s.amazonaws.com/", Region)} {
-		path, found := strings.CutPrefix(location, prefix)
-		if !found {
-			continue
-		}
-		bucket, key, _ := strings.Cut(path, "/")
-		if content, found := s.buckets[bucket][key]; found {
-			return content, nil
-		}
-		return nil, &apiError{"ValidationError", "S3 error: Access Denied", http.StatusBadRequest}
-	}
-	// https://BUCKET.s3.REGION.amazonaws.com/KEY
-	if rest, found := strings.CutPrefix(location, "https://"); found {
-		bucket, key, found := strings.Cut(rest, fmt.Sprintf(".s3.%s.amazonaws.com/", Region))
-		if content, there := s.buckets[bucket][key]; found && there {
-			return content, nil
+		if path, found := strings.CutPrefix(location, prefix); found {
+			bucket, key, _ := strings.Cut(path, "/")
+			if content, found := s.buckets[bucket][key]; found {
+				return content, nil
+			}
 		}
 	}
 	return nil, invalid("TemplateURL must reference a valid S3 object to which you have access: %s", location)
+}
+
+// s3Body takes the content out of its chunks: an upload of unknown checksum has its checksum at its
+// end.
+func s3Body(hr *http.Request, body []byte) ([]byte, error) {
+	if !strings.Contains(hr.Header.Get("Content-Encoding"), "aws-chunked") {
+		return body, nil
+	}
+	var content []byte
+	for {
+		line, rest, found := bytes.Cut(body, []byte("\r\n"))
+		size, _, _ := strings.Cut(string(line), ";")
+		length, err := strconv.ParseUint(size, 16, 31)
+		if !found || err != nil || uint64(len(rest)) < length {
+			return nil, fmt.Errorf("chunk %q of %s does not hold what it says", line, hr.URL.Path)
+		}
+		if length == 0 {
+			return content, nil
+		}
+		content = append(content, rest[:length]...)
+		body = bytes.TrimPrefix(rest[length:], []byte("\r\n"))
+	}
 }

@@ -3,15 +3,16 @@ package awsstandin
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
-	"net/url"
-	"regexp"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"squidfleet/internal/awsapi"
 	"squidfleet/internal/cfnspec"
 )
 
@@ -39,11 +40,21 @@ type Server struct {
 	buckets     map[string]map[string][]byte
 	stacks      []*stack // in the order they were made; deleted ones stay
 	serial      int      // makes ids unique
-	failures    []failure
 }
 
 // credential is one that the stand-in accepts.
-type credential struct{ secret, token, principal string }
+type credential struct{ token, principal string }
+
+// Call is one call that reached the stand-in.
+type Call struct {
+	Service, Action string
+	// Principal is who called: User, or the name of a role.
+	Principal string
+	// Unanswered says why the stand-in had no answer, Ignored names arguments it did not look at.
+	// In both cases the caller was told nothing that AWS would say.
+	Unanswered string
+	Ignored    []string
+}
 
 // The credentials of a person who may assume the CDK's roles.
 const (
@@ -57,7 +68,7 @@ const (
 func Start(spec cfnspec.Spec) (*Server, error) {
 	s := &Server{
 		spec:        spec,
-		credentials: map[string]credential{userKey: {secret: userSecret, principal: User}},
+		credentials: map[string]credential{userKey: {principal: User}},
 		buckets:     map[string]map[string][]byte{},
 	}
 	var err error
@@ -67,7 +78,7 @@ func Start(spec cfnspec.Spec) (*Server, error) {
 	s.Registry = s.registry.address
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
-		return nil, errors.Join(err, s.registry.Close())
+		return nil, errors.Join(err, s.registry.server.Close())
 	}
 	s.URL = "http://" + listener.Addr().String()
 	s.api = &http.Server{Handler: s, ReadHeaderTimeout: time.Minute}
@@ -76,9 +87,10 @@ func Start(spec cfnspec.Spec) (*Server, error) {
 }
 
 // Close ends both listeners and the connections to them.
-func (s *Server) Close() error { return errors.Join(s.api.Close(), s.registry.Close()) }
+func (s *Server) Close() error { return errors.Join(s.api.Close(), s.registry.server.Close()) }
 
-// Environment points an AWS SDK at the stand-in and gives it credentials. home keeps it from the configuration of the machine's user: nothing in it needs to exist.
+// Environment points an AWS SDK at the stand-in and gives it credentials. home keeps it from the
+// configuration of the machine's user; no file in it needs to exist.
 func (s *Server) Environment(home string) []string {
 	return []string{
 		"AWS_ENDPOINT_URL=" + s.URL,
@@ -92,41 +104,51 @@ func (s *Server) Environment(home string) []string {
 	}
 }
 
-// request is one call.
+// Calls returns the calls so far.
+func (s *Server) Calls() []Call {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.calls)
+}
+
+// Unanswered names each kind of call, and each argument, that the stand-in does not know.
+func (s *Server) Unanswered() []string {
+	found := map[string]bool{}
+	for _, call := range s.Calls() {
+		name := call.Service + ":" + call.Action
+		if call.Unanswered != "" {
+			found[name+" ("+call.Unanswered+")"] = true
+		}
+		for _, argument := range call.Ignored {
+			found[name+" with "+argument] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(found))
+}
+
+// request is a call that notes which arguments are looked at.
 type request struct {
-	service, action, principal string
-	http                       *http.Request
-	arguments                  map[string]any // of the query and JSON protocols
-	read                       map[string]bool
-	body                       []byte // of S3
+	*awsapi.Request
+	principal string
+	read      map[string]bool
 }
 
 // text returns an argument, "" when it is not given.
 func (r *request) text(name string) string {
 	r.read[name] = true
-	switch value := r.arguments[name].(type) {
-	case nil:
-		return ""
-	case string:
-		return value
-	default:
-		return fmt.Sprint(value)
-	}
+	return r.Text(name)
 }
 
-// flag returns an argument that is true or false.
-func (r *request) flag(name string) bool { return r.text(name) == "true" }
-
-// list returns the elements of a list in the query protocol: of each the value itself, under "", or its fields.
+// list returns the elements of a list in the query protocol: of each the value itself, under "", or
+// its fields.
 func (r *request) list(name string) []map[string]string {
 	var all []map[string]string
 	for i := 1; ; i++ {
 		prefix := fmt.Sprintf("%s.member.%d", name, i)
 		one := map[string]string{}
-		for key, value := range r.arguments {
+		for key := range r.Input {
 			if rest, found := strings.CutPrefix(key, prefix); found && (rest == "" || rest[0] == '.') {
-				r.read[key] = true
-				one[strings.TrimPrefix(rest, ".")] = fmt.Sprint(value)
+				one[strings.TrimPrefix(rest, ".")] = r.text(key)
 			}
 		}
 		if len(one) == 0 {
@@ -138,6 +160,17 @@ func (r *request) list(name string) []map[string]string {
 	}
 }
 
+// texts returns a list of JSON's.
+func (r *request) texts(name string) []string {
+	r.read[name] = true
+	list, _ := r.Input[name].([]any)
+	var all []string
+	for _, one := range list {
+		all = append(all, fmt.Sprint(one))
+	}
+	return all
+}
+
 // indifferent marks arguments that change nothing here.
 func (r *request) indifferent(names ...string) {
 	for _, name := range names {
@@ -145,38 +178,30 @@ func (r *request) indifferent(names ...string) {
 	}
 }
 
-// apiError is an error as AWS tells it.
-type apiError struct {
-	code, message string
-	status        int
-}
-
-func (e *apiError) Error() string { return e.code + ": " + e.message }
-
 func invalid(format string, arguments ...any) error {
-	return &apiError{"ValidationError", fmt.Sprintf(format, arguments...), http.StatusBadRequest}
+	return awsapi.Refuse("ValidationError", format, arguments...)
 }
-
-var scope = regexp.MustCompile(`^AWS4-HMAC-SHA256 Credential=([^/]+)/\d{8}/([^/]+)/([^/]+)/aws4_request, ?SignedHeaders=([^,]+), ?Signature=[0-9a-f]{64}$`)
 
 // ServeHTTP answers one call of any service.
 func (s *Server) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
-	r := &request{http: hr, read: map[string]bool{}, arguments: map[string]any{}}
-	result, err := s.answerOrPanic(r)
+	read, err := awsapi.Read(hr)
+	r := &request{Request: read, read: map[string]bool{}}
 	s.mu.Lock()
-	call := Call{Service: r.service, Action: r.action, Principal: r.principal}
-	var refused *apiError
-	if errors.As(err, &refused) {
-		call.Error = refused.code
-	} else if err != nil {
-		refused = &apiError{"InternalFailure", err.Error(), http.StatusBadRequest}
-		call.Error, call.Unanswered = refused.Error(), true
+	var result any
+	unsigned := err != nil
+	if err == nil {
+		result, err = s.answer(r)
 	}
-	if call.Error == unknownCall || call.Error == unsigned {
-		call.Unanswered = true
+	call := Call{Service: r.Service, Action: r.Action, Principal: r.principal}
+	var refused *awsapi.Error
+	if err != nil && (!errors.As(err, &refused) || unsigned) {
+		call.Unanswered = err.Error()
+	}
+	if refused == nil && err != nil {
+		refused = &awsapi.Error{Code: "InternalFailure", Message: err.Error()}
 	}
 	if err == nil {
-		for name := range r.arguments {
+		for name := range r.Input {
 			if !r.read[name] {
 				call.Ignored = append(call.Ignored, name)
 			}
@@ -184,60 +209,34 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	}
 	s.calls = append(s.calls, call)
 	s.mu.Unlock()
-	if err != nil {
-		writeError(w, r, refused)
+	if refused != nil {
+		r.WriteError(w, refused)
 		return
 	}
-	writeResult(w, r, result)
+	r.Write(w, result)
 }
 
-const (
-	// unknownCall is the error of a call, or of what it asks for, that the stand-in has no answer to.
-	unknownCall = "NotInTheStandIn"
-	// unsigned is the error of a call that has no signature: the CLI makes none.
-	unsigned = "MissingAuthenticationToken"
-)
-
-func unknown(format string, arguments ...any) error {
-	return &apiError{unknownCall, fmt.Sprintf(format, arguments...) + " is not part of the stand-in", http.StatusBadRequest}
-}
-
-// answerOrPanic is answer, with a defect of the stand-in's own as an error, so that the call is recorded and the test fails.
-func (s *Server) answerOrPanic(r *request) (result any, err error) {
+// answer handles a call. A defect of the stand-in's own is an error, so that the call is recorded
+// and the test fails. The server's lock is held.
+func (s *Server) answer(r *request) (result any, err error) {
 	defer func() {
 		if defect := recover(); defect != nil {
 			err = fmt.Errorf("the stand-in failed: %v\n%s", defect, debug.Stack())
 		}
 	}()
-	return s.answer(r)
-}
-
-// answer reads a call and has it handled.
-func (s *Server) answer(r *request) (any, error) {
-	// Reading is done outside of the lock.
-	form := scope.FindStringSubmatch(r.http.Header.Get("Authorization"))
-	if form == nil {
-		r.service, r.action = "?", r.http.Method+" "+r.http.URL.Path
-		return nil, &apiError{unsigned, "the call is not signed", http.StatusForbidden}
+	if r.Service == "s3" {
+		r.Action = s3Action(r.HTTP)
+		// The SDK's name of the operation, which means nothing to the service.
+		r.indifferent("x-id")
 	}
-	key, region := form[1], form[2]
-	r.service = form[3]
-	if err := r.readArguments(); err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	known, found := s.credentials[key]
-	if !found || r.http.Header.Get("X-Amz-Security-Token") != known.token {
-		return nil, &apiError{"InvalidClientTokenId", "the security token included in the request is invalid", http.StatusForbidden}
+	known, found := s.credentials[r.AccessKey]
+	if !found || r.Token != known.token || r.Region != Region {
+		return nil, awsapi.Refuse("InvalidClientTokenId", "the security token included in the request is invalid")
 	}
 	r.principal = known.principal
-	if region != Region {
-		return nil, &apiError{"SignatureDoesNotMatch", "the call is signed for " + region, http.StatusForbidden}
-	}
-	handle := handlers[r.service+":"+r.action]
+	handle := handlers[r.Service+":"+r.Action]
 	if handle == nil {
-		return nil, unknown("%s:%s", r.service, r.action)
+		return nil, fmt.Errorf("not part of the stand-in")
 	}
 	return handle(s, r)
 }
@@ -258,36 +257,29 @@ var handlers = map[string]func(*Server, *request) (any, error){
 	"s3:ListObjectsV2":       (*Server).listObjects,
 	"s3:PutObject":           (*Server).putObject,
 
-	"cloudformation:CreateChangeSet":             (*Server).createChangeSet,
-	"cloudformation:DescribeChangeSet":           (*Server).describeChangeSet,
-	"cloudformation:ExecuteChangeSet":            (*Server).executeChangeSet,
-	"cloudformation:DeleteChangeSet":             (*Server).deleteChangeSet,
-	"cloudformation:DescribeStacks":              (*Server).describeStacks,
-	"cloudformation:DescribeStackEvents":         (*Server).describeStackEvents,
-	"cloudformation:DescribeEvents":              (*Server).describeEvents,
-	"cloudformation:ListHookResults":             (*Server).listHookResults,
-	"cloudformation:GetTemplate":                 (*Server).getTemplate,
-	"cloudformation:DeleteStack":                 (*Server).deleteStack,
-	"cloudformation:DescribeStackResources":      (*Server).describeStackResources,
-	"cloudtrail:LookupEvents":                    (*Server).lookupEvents,
-	"ecs:DescribeServices":                       (*Server).describeServices,
-	"ecs:ListTasks":                              (*Server).listTasks,
-	"ecs:DescribeTaskDefinition":                 (*Server).describeTaskDefinition,
-	"logs:FilterLogEvents":                       (*Server).filterLogEvents,
-	"cloudformation:UpdateTerminationProtection": (*Server).updateTerminationProtection,
+	"cloudformation:CreateChangeSet":     (*Server).createChangeSet,
+	"cloudformation:DescribeChangeSet":   (*Server).describeChangeSet,
+	"cloudformation:ExecuteChangeSet":    (*Server).executeChangeSet,
+	"cloudformation:DeleteChangeSet":     (*Server).deleteChangeSet,
+	"cloudformation:DescribeStacks":      (*Server).describeStacks,
+	"cloudformation:DescribeStackEvents": (*Server).describeStackEvents,
+	"cloudformation:GetTemplate":         (*Server).getTemplate,
+	"cloudformation:DeleteStack":         (*Server).deleteStack,
+	// What validation before deployment, and the account's hooks, have found: nothing.
+	"cloudformation:DescribeEvents":              nothing("StackName", "ChangeSetName", "Filters.FailedEvents"),
+	"cloudformation:ListHookResults":             nothing("TargetType", "TargetId", "Status"),
+	"cloudformation:UpdateTerminationProtection": nothing("StackName", "EnableTerminationProtection"),
+}
+
+func nothing(arguments ...string) func(*Server, *request) (any, error) {
+	return func(_ *Server, r *request) (any, error) {
+		r.indifferent(arguments...)
+		return nil, nil
+	}
 }
 
 // id returns a new id of 17 hexadecimal digits, in the order in which they are asked for.
 func (s *Server) id() string {
 	s.serial++
 	return fmt.Sprintf("0%016x", 0x5a1d0000+s.serial)
-}
-
-// query reads the arguments of a form.
-func query(values url.Values) map[string]any {
-	arguments := map[string]any{}
-	for name, value := range values {
-		arguments[name] = value[0]
-	}
-	return arguments
 }

@@ -4,109 +4,79 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
-
-	"squidfleet/internal/cfnspec"
-)
-
-// CloudFormation's limits on templates: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
-const (
-	maxTemplateInCall   = 51200
-	maxTemplateByURL    = 1 << 20
-	maxResources        = 500
-	maxParameters       = 200
-	maxOutputs          = 200
-	maxDescriptionBytes = 1024
 )
 
 // template is a parsed template. What may hold functions is kept as it was written.
 type template struct {
 	text string
 
-	AWSTemplateFormatVersion string
-	Description              string
-	Metadata                 any
-	Parameters               map[string]parameter
-	Rules                    map[string]struct {
-		RuleCondition any
-		Assertions    []struct {
-			Assert            any
-			AssertDescription string
-		}
+	Parameters map[string]struct {
+		Type    string
+		Default any
 	}
 	Conditions map[string]any
 	Resources  map[string]declaration
-	Outputs    map[string]output
-}
-
-type parameter struct {
-	Type, Description, AllowedPattern, ConstraintDescription string
-	Default                                                  any
-	AllowedValues                                            []any
-	NoEcho                                                   any
+	Outputs    map[string]struct{ Value any }
 }
 
 // declaration is a resource as a template declares it.
 type declaration struct {
-	Type                                string
-	Condition                           string
+	Type, Condition                     string
 	DependsOn                           any
 	DeletionPolicy, UpdateReplacePolicy string
 	Properties                          map[string]any
-	Metadata                            any
-}
-
-type output struct {
-	Description string
-	Value       any
-	Export      *struct{ Name any }
-	Condition   string
 }
 
 func (d declaration) dependsOn() []string {
-	switch list := d.DependsOn.(type) {
-	case string:
-		return []string{list}
-	case []any:
-		var all []string
-		for _, one := range list {
+	var all []string
+	if d.DependsOn != nil {
+		for _, one := range listOf(d.DependsOn) {
 			all = append(all, fmt.Sprint(one))
 		}
-		return all
 	}
-	return nil
+	return all
 }
 
-// parseTemplate reads JSON or YAML and refuses what CloudFormation would before it looks at any parameter.
-func parseTemplate(spec cfnspec.Spec, text string) (*template, error) {
-	content := []byte(text)
-	if !strings.HasPrefix(strings.TrimSpace(text), "{") {
-		var document yaml.Node
-		if err := yaml.Unmarshal(content, &document); err != nil || len(document.Content) != 1 {
-			return nil, invalid("Template format error: YAML not well-formed. (%v)", err)
-		}
-		value, err := plain(document.Content[0])
+// readTemplate reads the template that a call gives, in itself or by its address.
+func (s *Server) readTemplate(r *request) (*template, error) {
+	text := r.text("TemplateBody")
+	if location := r.text("TemplateURL"); location != "" {
+		content, err := s.object(location)
 		if err != nil {
-			return nil, invalid("Template format error: %v", err)
-		}
-		if content, err = json.Marshal(value); err != nil {
 			return nil, err
 		}
+		text = string(content)
 	}
 	t := &template{text: text}
-	decoder := json.NewDecoder(strings.NewReader(string(content)))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(t); err != nil {
+	// JSON is YAML. A date stays the text it is, because a policy's version looks like one.
+	var document yaml.Node
+	if err := yaml.Unmarshal([]byte(text), &document); err != nil || len(document.Content) != 1 {
+		return nil, invalid("Template format error: YAML not well-formed. (%v)", err)
+	}
+	value, err := plain(document.Content[0])
+	if err != nil {
 		return nil, invalid("Template format error: %v", err)
 	}
-	return t, t.check(spec)
+	content, err := json.Marshal(value)
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(content, t); err != nil {
+		return nil, invalid("Template format error: %v", err)
+	}
+	for id, d := range t.Resources {
+		if s.spec[d.Type] == nil {
+			return nil, invalid("Template format error: Unrecognized resource types: [%s] of %s", d.Type, id)
+		}
+	}
+	return t, nil
 }
 
-// plain turns YAML into what the same template would be in JSON. A date stays the text it is, because a policy's version looks like one.
+// plain turns YAML into what the same template would be in JSON.
 func plain(n *yaml.Node) (any, error) {
 	switch n.Kind {
 	case yaml.MappingNode:
@@ -141,99 +111,13 @@ func plain(n *yaml.Node) (any, error) {
 	return nil, fmt.Errorf("line %d: %s is not understood", n.Line, n.Tag)
 }
 
-var logicalID = regexp.MustCompile(`^[A-Za-z0-9]{1,255}$`)
-
-func (t *template) check(spec cfnspec.Spec) error {
-	switch {
-	case len(t.Resources) == 0:
-		return invalid("Template format error: At least one Resources member must be defined.")
-	case len(t.Resources) > maxResources:
-		return invalid("Template format error: Number of resources, %d, is greater than maximum allowed, %d", len(t.Resources), maxResources)
-	case len(t.Parameters) > maxParameters:
-		return invalid("Template format error: Number of parameters, %d, is greater than maximum allowed, %d", len(t.Parameters), maxParameters)
-	case len(t.Outputs) > maxOutputs:
-		return invalid("Template format error: Number of outputs, %d, is greater than maximum allowed, %d", len(t.Outputs), maxOutputs)
-	case len(t.Description) > maxDescriptionBytes:
-		return invalid("Template format error: 'Description' length is greater than %d.", maxDescriptionBytes)
-	}
-	for _, id := range slices.Sorted(maps.Keys(t.Resources)) {
-		if err := t.checkResource(spec, id); err != nil {
-			return err
-		}
-	}
-	for id, o := range t.Outputs {
-		if !logicalID.MatchString(id) || o.Value == nil {
-			return invalid("Template format error: Output %s is malformed. Output name must be alphanumeric and have a value.", id)
-		}
-		if err := t.checkReferences(spec, "the Outputs block", []any{o.Value, o.Export}); err != nil {
-			return err
-		}
-	}
-	_, err := t.waves()
-	return err
-}
-
-func (t *template) checkResource(spec cfnspec.Spec, id string) error {
-	d := t.Resources[id]
-	kind := spec[d.Type]
-	switch {
-	case !logicalID.MatchString(id):
-		return invalid("Template format error: Resource name %s is non alphanumeric.", id)
-	case kind == nil:
-		return invalid("Template format error: Unrecognized resource types: [%s]", d.Type)
-	}
-	for name, property := range kind.Properties {
-		if _, given := d.Properties[name]; property.Required && !given {
-			return invalid("Properties validation failed for resource %s with message: required key [%s] not found", id, name)
-		}
-	}
-	for name := range d.Properties {
-		if _, known := kind.Properties[name]; !known {
-			return invalid("Properties validation failed for resource %s with message: extraneous key [%s] is not permitted", id, name)
-		}
-	}
-	for _, policy := range []string{d.DeletionPolicy, d.UpdateReplacePolicy} {
-		if !slices.Contains([]string{"", "Delete", "Retain", "RetainExceptOnCreate", "Snapshot"}, policy) {
-			return invalid("Template format error: Unrecognized DeletionPolicy %s for resource %s", policy, id)
-		}
-	}
-	if _, defined := t.Conditions[d.Condition]; d.Condition != "" && !defined {
-		return invalid("Template format error: Unresolved condition dependency %s in the Resources block of the template", d.Condition)
-	}
-	for _, other := range d.dependsOn() {
-		if _, found := t.Resources[other]; !found {
-			return invalid("Template format error: Unresolved resource dependencies [%s] in the Resources block of the template", other)
-		}
-	}
-	return t.checkReferences(spec, "the Resources block", d.Properties)
-}
-
-// checkReferences refuses names and attributes that there are not.
-func (t *template) checkReferences(spec cfnspec.Spec, where string, value any) error {
-	var err error
-	visitReferences(value, func(name, attribute string) {
-		d, resource := t.Resources[name]
-		_, parameter := t.Parameters[name]
-		switch {
-		case err != nil || strings.HasPrefix(name, "AWS::"):
-		case attribute == "" && (resource || parameter):
-		case !resource:
-			err = invalid("Template format error: Unresolved resource dependencies [%s] in %s of the template", name, where)
-		default:
-			if _, known := spec[d.Type].Attributes[attribute]; !known {
-				err = invalid("Template error: resource %s does not support attribute type %s in Fn::GetAtt", name, attribute)
-			}
-		}
-	})
-	return err
-}
-
-// waves sorts the resources by what they refer to: each wave needs the ones before it and nothing else.
+// waves sorts the resources by what they refer to: each wave needs the ones before it and nothing
+// else.
 func (t *template) waves() ([][]string, error) {
 	needs := map[string][]string{}
 	for id, d := range t.Resources {
 		needs[id] = d.dependsOn()
-		visitReferences(d.Properties, func(name, _ string) {
+		visitReferences(d.Properties, func(name string) {
 			if _, resource := t.Resources[name]; resource {
 				needs[id] = append(needs[id], name)
 			}
@@ -249,14 +133,8 @@ func (t *template) waves() ([][]string, error) {
 			}
 		}
 		if len(wave) == 0 {
-			var left []string
-			for id := range needs {
-				if !done[id] {
-					left = append(left, id)
-				}
-			}
-			slices.Sort(left)
-			return nil, invalid("Circular dependency between resources: [%s]", strings.Join(left, ", "))
+			left := slices.DeleteFunc(slices.Sorted(maps.Keys(needs)), func(id string) bool { return done[id] })
+			return nil, invalid("Circular or unresolved dependency between resources: [%s]", strings.Join(left, ", "))
 		}
 		for _, id := range wave {
 			done[id] = true
@@ -266,31 +144,52 @@ func (t *template) waves() ([][]string, error) {
 	return waves, nil
 }
 
-// iamNames are the types whose creation has to be consented to, with the property that gives each a name of the template's choice.
-// https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
-var iamNames = map[string]string{
-	"AWS::IAM::AccessKey":           "",
-	"AWS::IAM::Group":               "GroupName",
-	"AWS::IAM::InstanceProfile":     "InstanceProfileName",
-	"AWS::IAM::ManagedPolicy":       "ManagedPolicyName",
-	"AWS::IAM::Policy":              "",
-	"AWS::IAM::Role":                "RoleName",
-	"AWS::IAM::User":                "UserName",
-	"AWS::IAM::UserToGroupAddition": "",
-}
+const ssmType = "AWS::SSM::Parameter::Value<String>"
 
-// capability is what a caller has to consent to: "", CAPABILITY_IAM or CAPABILITY_NAMED_IAM.
-func (t *template) capability() string {
-	needed := ""
-	for _, d := range t.Resources {
-		property, iam := iamNames[d.Type]
-		if !iam {
-			continue
+// readParameters gives each parameter of the template its value.
+func (s *Server) readParameters(
+	t *template, given []map[string]string, previous map[string]string,
+) (raw map[string]string, resolved map[string]any, err error) {
+	raw, resolved = map[string]string{}, map[string]any{}
+	for _, one := range given {
+		key := one["ParameterKey"]
+		raw[key] = one["ParameterValue"]
+		if one["UsePreviousValue"] == "true" {
+			raw[key] = previous[key]
 		}
-		if _, named := d.Properties[property]; named {
-			return "CAPABILITY_NAMED_IAM"
+		if _, declared := t.Parameters[key]; !declared {
+			return nil, nil, invalid("Parameters: [%s] do not exist in the template", key)
 		}
-		needed = "CAPABILITY_IAM"
 	}
-	return needed
+	for key, declared := range t.Parameters {
+		if _, has := raw[key]; !has {
+			if declared.Default == nil {
+				return nil, nil, invalid("Parameters: [%s] must have values", key)
+			}
+			raw[key] = fmt.Sprint(declared.Default)
+		}
+		value := raw[key]
+		switch declared.Type {
+		case "String":
+			resolved[key] = value
+		case "CommaDelimitedList":
+			list := []any{}
+			for part := range strings.SplitSeq(value, ",") {
+				list = append(list, strings.TrimSpace(part))
+			}
+			resolved[key] = list
+		case ssmType:
+			stored := s.find("AWS::SSM::Parameter", value)
+			if stored == nil {
+				return nil, nil, invalid(
+					"Unable to fetch parameters [%s] from parameter store for this account.",
+					value,
+				)
+			}
+			resolved[key] = stored.properties["Value"]
+		default:
+			return nil, nil, invalid("the type %s of parameter %s is not understood", declared.Type, key)
+		}
+	}
+	return raw, resolved, nil
 }
