@@ -53,7 +53,8 @@ With credentials=image AWS knows neither passwords nor users.`,
 	flags.add(cmd)
 	cmd.Flags().StringVar(&user, "user", "", "tell about this user only")
 	cmd.Flags().BoolVar(&show, "show-password", false, "write the passwords out")
-	needs(cmd, "ecs:DescribeServices", "ecs:DescribeTaskDefinition", "secretsmanager:GetSecretValue (with --show-password)")
+	needs(cmd, "ecs:DescribeServices", "ecs:DescribeTaskDefinition",
+		"secretsmanager:GetSecretValue (with --show-password)")
 	return cmd
 }
 

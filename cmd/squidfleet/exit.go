@@ -39,7 +39,7 @@ type unfinished struct {
 
 func (u *unfinished) Unwrap() error { return u.error }
 
-// exitCode tells the error, if there is one, and says with what the program ends.
+// exitCode writes the error, if there is one, and returns the program's exit code.
 func (s *streams) exitCode(err error) int {
 	s.endProgress()
 	if err == nil {
@@ -84,7 +84,7 @@ func (s *streams) tell(err error) {
 	}{err.Error()})
 }
 
-// asksForJSON tells whether --json was given, also when reading the flags ended before it.
+// asksForJSON reports whether --json was given, also when reading the flags ended before it.
 func asksForJSON(cmd *cobra.Command, arguments []string) bool {
 	if slices.Contains(arguments, "--json") {
 		return true

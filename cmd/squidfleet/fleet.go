@@ -37,7 +37,8 @@ func (f *fleetFlags) addPoll(cmd *cobra.Command, every time.Duration) {
 	cmd.Flags().DurationVar(&f.Poll, "poll", every, "how often to ask AWS while waiting")
 }
 
-// permissionsKey is the annotation of a command with the IAM actions that it needs, which its help tells.
+// permissionsKey is the annotation of a command with the IAM actions that it needs. Its help names
+// them.
 const permissionsKey = "permissions"
 
 // needs notes the IAM actions that a command calls. Every one finds the fleet first.
@@ -49,7 +50,8 @@ func needs(cmd *cobra.Command, actions ...string) {
 
 // lookAtTasks are the actions behind a list of tasks.
 var lookAtTasks = []string{
-	"ecs:DescribeServices", "ecs:ListTasks", "ecs:DescribeTasks", "elasticloadbalancing:DescribeTargetHealth", "ec2:DescribeNetworkInterfaces",
+	"ecs:DescribeServices", "ecs:ListTasks", "ecs:DescribeTasks", "elasticloadbalancing:DescribeTargetHealth",
+	"ec2:DescribeNetworkInterfaces",
 }
 
 // with finds the fleet and does something with it.

@@ -54,13 +54,20 @@ if ECS gave up the newest deployment: then the addresses do not change as they s
 		},
 	}
 	flags.add(cmd)
-	needs(cmd, append(lookAtTasks[:len(lookAtTasks):len(lookAtTasks)], "sqs:GetQueueAttributes", "ecs:ListServiceDeployments")...)
+	needs(
+		cmd,
+		append(lookAtTasks[:len(lookAtTasks):len(lookAtTasks)], "sqs:GetQueueAttributes",
+			"ecs:ListServiceDeployments")...)
 	return cmd
 }
 
 func taskRows(tasks []operator.Task) [][]cell {
-	rows := [][]cell{{plain("ADDRESS"), plain("ZONE"), plain("AGE"), plain("HEALTH"), plain("CAPACITY"), plain("TASK")}}
-	colours := map[operator.Health]colour{operator.Healthy: green, operator.Unhealthy: red, operator.Starting: yellow, operator.Draining: yellow}
+	rows := [][]cell{
+		{plain("ADDRESS"), plain("ZONE"), plain("AGE"), plain("HEALTH"), plain("CAPACITY"), plain("TASK")},
+	}
+	colours := map[operator.Health]colour{
+		operator.Healthy: green, operator.Unhealthy: red, operator.Starting: yellow, operator.Draining: yellow,
+	}
 	for _, t := range tasks {
 		address, since, capacity := "", "", "on-demand"
 		if t.Address.IsValid() {
@@ -72,7 +79,13 @@ func taskRows(tasks []operator.Task) [][]cell {
 		if t.Spot {
 			capacity = "spot"
 		}
-		rows = append(rows, []cell{plain(address), plain(t.Zone), plain(since), {string(t.Health), colours[t.Health]}, plain(capacity), plain(t.ID)})
+		rows = append(
+			rows,
+			[]cell{
+				plain(address), plain(t.Zone), plain(since), {string(t.Health), colours[t.Health]}, plain(capacity),
+				plain(t.ID),
+			},
+		)
 	}
 	return rows
 }

@@ -20,7 +20,7 @@ import (
 	"squidfleet/squid"
 )
 
-// localFlags are those of squidfleet local.
+// localFlags are the flags of squidfleet local.
 type localFlags struct {
 	context            []string
 	tasks, zones, port int
@@ -31,10 +31,11 @@ type localFlags struct {
 	tasksGiven, portGiven bool
 }
 
-// defaultTasks show more than the two of fleetSize that addresses change.
+// defaultTasks is more than the two of fleetSize, to show better that addresses change.
 const defaultTasks = 3
 
-// Limits of --speed: slower than AWS shows nothing, and beyond 60 the times get shorter than a busy machine's hiccups.
+// Limits of --speed: slower than AWS shows nothing, and beyond 60 a busy machine's hiccups take
+// longer than the times.
 const (
 	speedMin = 1
 	speedMax = 60
@@ -71,12 +72,22 @@ It needs Linux, Go and Squid, and no privileges.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringArrayVarP(&flags.context, "context", "c", nil, "a parameter as KEY=VALUE, instead of cdk.json's; may be repeated")
-	f.IntVar(&flags.tasks, "tasks", 0, fmt.Sprintf("how many tasks, 1 to %d (default: fleetSize if -c gives one, 1 with digest=squid, otherwise %d)", local.MaxTasks, defaultTasks))
-	f.IntVar(&flags.zones, "zones", 2, fmt.Sprintf("how many zones the load balancer has a node in, 1 to %d", local.MaxZones))
+	f.StringArrayVarP(&flags.context, "context", "c", nil,
+		"a parameter as KEY=VALUE, instead of cdk.json's; may be repeated")
+	f.IntVar(
+		&flags.tasks,
+		"tasks",
+		0,
+		fmt.Sprintf("how many tasks, 1 to %d (default: fleetSize if -c gives one, 1 with digest=squid, otherwise %d)",
+			local.MaxTasks, defaultTasks),
+	)
+	f.IntVar(&flags.zones, "zones", 2,
+		fmt.Sprintf("how many zones the load balancer has a node in, 1 to %d", local.MaxZones))
 	f.IntVar(&flags.port, "port", 0, "the load balancer's port on 127.0.0.1 (default: the parameter listenerPort)")
-	f.StringVar(&flags.rotateEvery, "rotate-every", "", "how often to replace every task, or off (default: the parameter rotateEvery divided by --speed)")
-	f.Float64Var(&flags.speed, "speed", 30, fmt.Sprintf("how many times faster than on AWS, %d to %d", speedMin, speedMax))
+	f.StringVar(&flags.rotateEvery, "rotate-every", "",
+		"how often to replace every task, or off (default: the parameter rotateEvery divided by --speed)")
+	f.Float64Var(&flags.speed, "speed", 30,
+		fmt.Sprintf("how many times faster than on AWS, %d to %d", speedMin, speedMax))
 	f.BoolVar(&flags.json, "json", false, "write what happens as JSON, one object a line")
 	return cmd
 }
@@ -131,19 +142,26 @@ func (flags localFlags) plan() (localPlan, error) {
 		}
 	}
 	if least := timing.Rotation(); every != 0 && every < least {
-		return plan, usage("--rotate-every %v: is over before a rotation may be, which takes up to %v at --speed %v; rotate less often, or give a higher --speed or a shorter -c drainTimeout",
-			every, least.Round(time.Second/10), flags.speed)
+		return plan, usage(
+			"--rotate-every %v: is over before a rotation may be, which takes up to %v at --speed %v; rotate "+
+				"less often, or give a higher --speed or a shorter -c drainTimeout", every,
+			least.Round(time.Second/10), flags.speed)
 	}
 	port := p.ListenerPort
 	if flags.portGiven {
 		port = flags.port
 	}
 	return localPlan{
-		options:  local.Options{Params: p, Passwords: passwords, Tasks: p.FleetSize, Zones: flags.zones, Port: port, Timing: timing},
-		users:    localUsers(p, passwords, os.LookupEnv),
-		every:    every,
-		speed:    flags.speed,
-		warnings: slices.DeleteFunc(p.Warnings(), func(w string) bool { return !strings.HasPrefix(w, "digest: ") }), // The others are about clients elsewhere.
+		options: local.Options{
+			Params: p, Passwords: passwords, Tasks: p.FleetSize, Zones: flags.zones, Port: port, Timing: timing,
+		},
+		users: localUsers(p, passwords, os.LookupEnv),
+		every: every,
+		speed: flags.speed,
+		warnings: slices.DeleteFunc(
+			p.Warnings(),
+			func(w string) bool { return !strings.HasPrefix(w, "digest: ") },
+		), // The others are about clients elsewhere.
 	}, nil
 }
 
@@ -154,7 +172,8 @@ func (flags localFlags) fleetSize(p *params.Params) (int, error) {
 	case flags.tasksGiven:
 		return flags.tasks, nil
 	case given && p.FleetSize > local.MaxTasks:
-		return 0, usage("-c fleetSize=%d: this machine runs at most %d tasks; give fewer, or --tasks", p.FleetSize, local.MaxTasks)
+		return 0, usage("-c fleetSize=%d: this machine runs at most %d tasks; give fewer, or --tasks", p.FleetSize,
+			local.MaxTasks)
 	case given:
 		return p.FleetSize, nil
 	case p.Digest == squid.DigestSquid: // It is for a fleet of one.
@@ -215,14 +234,18 @@ func (s *streams) local(ctx context.Context, flags localFlags) (err error) {
 	return screen.watch(ctx, fleet, plan.every)
 }
 
-// localUser is a user and where his password is: that of the image is not written out, because it is a real one.
+// localUser is a user and where the password is: the image's is a real one and is not written out.
 type localUser struct {
 	name     string
 	password string
 	variable string // of the environment, instead of a password
 }
 
-func localUsers(p *params.Params, passwords []squid.Credential, lookup func(string) (string, bool)) (all []localUser) {
+func localUsers(
+	p *params.Params,
+	passwords []squid.Credential,
+	lookup func(string) (string, bool),
+) (all []localUser) {
 	for _, c := range passwords {
 		if p.Credentials != container.CredentialsImage {
 			all = append(all, localUser{name: c.User, password: c.Password})

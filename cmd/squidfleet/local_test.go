@@ -27,7 +27,8 @@ func TestLocalRunsAsManyTasksAsAreAskedFor(t *testing.T) {
 		if plan.options.Tasks != c.want {
 			t.Errorf("%+v: %d tasks, want %d", c.flags, plan.options.Tasks, c.want)
 		}
-		if got := strings.Join(plan.warnings, "\n"); strings.HasPrefix(got, "digest: with squid,") != c.warning || !c.warning && got != "" {
+		if got := strings.Join(plan.warnings, "\n"); strings.HasPrefix(got, "digest: with squid,") != c.warning ||
+			!c.warning && got != "" {
 			t.Errorf("%+v: warnings %q", c.flags, got)
 		}
 	}

@@ -14,7 +14,8 @@ import (
 	"squidfleet/internal/local"
 )
 
-// localScreen shows a local fleet: on a terminal a table that is drawn again and again, otherwise a line for whatever happens.
+// localScreen shows a local fleet: on a terminal as a table that is drawn again and again,
+// otherwise as a line for each event.
 type localScreen struct {
 	s    *streams
 	json bool
@@ -24,7 +25,7 @@ type localScreen struct {
 	mu     sync.Mutex
 	drawn  int    // lines of the table that stand on the screen
 	latest string // what happened last
-	begun  bool   // the table is being drawn: events are told below it
+	begun  bool   // the table is being drawn: events are written below it
 	ended  bool   // nothing is drawn any more
 }
 
@@ -44,7 +45,7 @@ func newLocalScreen(s *streams, json bool) *localScreen {
 // clock is the form of the times.
 const clock = "15:04:05"
 
-// note tells a person what goes on.
+// note writes a remark for people.
 func (l *localScreen) note(format string, arguments ...any) {
 	fmt.Fprintf(l.s.err, format+"\n", arguments...)
 }
@@ -64,7 +65,7 @@ func (l *localScreen) event(e local.Event) {
 	}
 }
 
-// ready tells what to paste.
+// ready says what to paste.
 func (l *localScreen) ready(w localWelcome) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -72,7 +73,8 @@ func (l *localScreen) ready(w localWelcome) error {
 		return l.s.jsonLine(w)
 	}
 	out := l.s.out
-	fmt.Fprintf(out, "\nThe fleet listens on %s; rotation every %s; AWS's times, %v times as fast.\n", w.Endpoint, w.RotateEvery, w.Speed)
+	fmt.Fprintf(out, "\nThe fleet listens on %s; rotation every %s; AWS's times, %v times as fast.\n", w.Endpoint,
+		w.RotateEvery, w.Speed)
 	fmt.Fprintf(out, "Paste into another terminal, to see the addresses change from connection to connection:\n\n")
 	fmt.Fprintf(out, "  for i in 1 2 3 4 5 6; do %s; done\n\n", w.Curl)
 	if w.users[0].variable != "" {
@@ -116,7 +118,7 @@ func (l *localScreen) watch(ctx context.Context, fleet localFleet, every time.Du
 	defer func() {
 		l.end()
 		if rotating {
-			fleet.Close() // It ends the rotation, and tells its errors once more when it is closed by whoever started it.
+			fleet.Close() // It ends the rotation. Its errors come again when its owner closes it.
 			<-rotated
 		}
 	}()
@@ -130,7 +132,8 @@ func (l *localScreen) watch(ctx context.Context, fleet localFleet, every time.Du
 		case <-ticker.C:
 		case <-due:
 			if plan(); rotating {
-				l.event(local.Event{Time: time.Now(), Kind: local.RotationLeftOut, Detail: "the last one is not over"})
+				l.event(
+					local.Event{Time: time.Now(), Kind: local.RotationLeftOut, Detail: "the last one is not over"})
 				break
 			}
 			rotating = true
@@ -138,7 +141,7 @@ func (l *localScreen) watch(ctx context.Context, fleet localFleet, every time.Du
 				_, err := fleet.Rotate(ctx)
 				rotated <- err
 			}()
-		case <-rotated: // If it failed, the event has told why. The old tasks go on, and the next one may do better.
+		case <-rotated: // If it failed, the event has said why. The old tasks go on.
 			rotating = false
 		}
 	}
@@ -179,7 +182,7 @@ func (l *localScreen) draw(fleet interface{ Tasks() []local.Task }, next time.Ti
 	fmt.Fprint(l.s.out, frame.String())
 }
 
-// end leaves the table as it is; what happens from now on is told in lines.
+// end leaves the table as it is. Later events are written as lines.
 func (l *localScreen) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -188,8 +191,16 @@ func (l *localScreen) end() {
 
 // localRows are the table's, at most as many as there is room for.
 func localRows(tasks []local.Task, room int) (rows [][]cell, hidden int) {
-	rows = [][]cell{{plain("TASK"), plain("ADDRESS"), plain("ZONE"), plain("AGE"), plain("STATE"), plain("OPEN"), plain("REQUESTS")}}
-	colours := map[local.Phase]colour{local.PhaseStarting: yellow, local.PhaseServing: green, local.PhaseDraining: yellow, local.PhaseStopping: red}
+	rows = [][]cell{
+		{
+			plain("TASK"), plain("ADDRESS"), plain("ZONE"), plain("AGE"), plain("STATE"), plain("OPEN"),
+			plain("REQUESTS"),
+		},
+	}
+	colours := map[local.Phase]colour{
+		local.PhaseStarting: yellow, local.PhaseServing: green, local.PhaseDraining: yellow,
+		local.PhaseStopping: red,
+	}
 	for i, t := range tasks {
 		if i == room {
 			return rows, len(tasks) - room
@@ -221,7 +232,8 @@ func localSummary(tasks []local.Task, next time.Time) string {
 	return line
 }
 
-// cut shortens a line to a terminal's width: one that went on in the next would spoil the place of the table. Colours take no room.
+// cut shortens a line to a terminal's width: a longer one would take two lines and spoil the place
+// of the table. Colours take no room.
 func cut(line string, width int) string {
 	var b strings.Builder
 	room, escape := width, false

@@ -19,7 +19,13 @@ import (
 
 func localTasks(n int) (all []local.Task) {
 	for i := range n {
-		all = append(all, local.Task{ID: "task-" + string(rune('1'+i)), Address: netip.AddrFrom4([4]byte{127, 77, 1, byte(1 + i)}), Zone: "a", Phase: local.PhaseServing, Started: time.Now(), Open: 2, Requests: 7})
+		all = append(
+			all,
+			local.Task{
+				ID: "task-" + string(rune('1'+i)), Address: netip.AddrFrom4([4]byte{127, 77, 1, byte(1 + i)}),
+				Zone: "a", Phase: local.PhaseServing, Started: time.Now(), Open: 2, Requests: 7,
+			},
+		)
 	}
 	return all
 }
@@ -49,7 +55,8 @@ func TestLocalTableFitsTheTerminal(t *testing.T) {
 	}
 }
 
-// Without a terminal, with NO_COLOR and with --json there is no table, and no code that moves a cursor.
+// Without a terminal, with NO_COLOR and with --json no table and no code that moves a cursor is
+// written.
 func TestLocalTellsEventsInLinesElsewhere(t *testing.T) {
 	e := local.Event{Time: time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC), Kind: local.Serving, Task: &localTasks(1)[0]}
 	for name, c := range map[string]struct {
@@ -89,7 +96,9 @@ func TestLocalTableIsDrawnInItsOwnPlace(t *testing.T) {
 		t.Errorf("an event in the middle of the table: %q", out.String())
 	}
 	screen.draw(shown(localTasks(3)), time.Time{})
-	if want := "\x1b[" + string(rune('0'+before)) + "A\r"; !strings.HasPrefix(out.String(), want) || !strings.Contains(out.String(), "rotation began") || !strings.HasSuffix(out.String(), "\x1b[J") {
+	if want := "\x1b[" + string(rune('0'+before)) + "A\r"; !strings.HasPrefix(out.String(), want) ||
+		!strings.Contains(out.String(), "rotation began") ||
+		!strings.HasSuffix(out.String(), "\x1b[J") {
 		t.Errorf("%q does not begin with %q, or lacks the event", out.String(), want)
 	}
 	// A line that a narrow terminal wraps would take two.
@@ -150,7 +159,8 @@ func TestLocalEndsWhenTheFleetCannotGoOn(t *testing.T) {
 	var out strings.Builder
 	fleet := idle{shown(localTasks(1)), make(chan error, 1), make(chan struct{})}
 	fleet.broken <- errors.New("no task starts any more")
-	if err := newLocalScreen(&streams{out: &out, err: &out}, false).watch(t.Context(), fleet, 0); err == nil || err.Error() != "no task starts any more" {
+	if err := newLocalScreen(&streams{out: &out, err: &out}, false).watch(t.Context(), fleet, 0); err == nil ||
+		err.Error() != "no task starts any more" {
 		t.Error(err)
 	}
 }
@@ -192,7 +202,7 @@ func TestLocalDoesNotWriteThePasswordsOfAnImage(t *testing.T) {
 			if err := newLocalScreen(&streams{out: &out, err: &out}, json).ready(w); err != nil {
 				t.Error(err)
 			}
-			if told := strings.Contains(out.String(), "sesame"); told != (p.Credentials != container.CredentialsImage) {
+			if shown := strings.Contains(out.String(), "sesame"); shown != (p.Credentials != container.CredentialsImage) {
 				t.Errorf("%v: %s", c.context, out.String())
 			}
 		}

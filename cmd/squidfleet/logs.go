@@ -85,16 +85,19 @@ With --follow it goes on until Ctrl-C, which is no failure. New lines come a few
 	cmd.Flags().BoolVarP(&query.Follow, "follow", "f", false, "go on with new lines")
 	cmd.Flags().StringVar(&egress, "egress", "", "only requests that left from this address")
 	cmd.Flags().StringVar(&query.User, "user", "", "only requests of this user")
-	cmd.Flags().StringSliceVar(&statuses, "status", nil, "only requests with one of these status codes, such as 407, or classes, such as 4xx")
+	cmd.Flags().StringSliceVar(&statuses, "status", nil,
+		"only requests with one of these status codes, such as 407, or classes, such as 4xx")
 	flags.addPoll(cmd, 2*time.Second)
 	needs(cmd, "logs:FilterLogEvents")
 	return cmd
 }
 
-// logRow writes a line in columns that fit what is usual. A table cannot: the next line is not known yet.
+// logRow writes a line in columns that fit usual lines. A table cannot: the next line is not known
+// yet.
 func (s *streams) logRow(e operator.Event) string {
 	if e.Line == nil {
-		return fmt.Sprintf("%s  %s", e.Logged.Format("2006-01-02T15:04:05.000Z"), printable(strings.TrimRight(e.Message, "\n")))
+		return fmt.Sprintf("%s  %s", e.Logged.Format("2006-01-02T15:04:05.000Z"),
+			printable(strings.TrimRight(e.Message, "\n")))
 	}
 	l, tint := e.Line, noColour
 	switch {
@@ -103,8 +106,9 @@ func (s *streams) logRow(e operator.Event) string {
 	case l.Status >= 400:
 		tint = yellow
 	}
-	row := fmt.Sprintf("%s  %-15s  %-15s  %-8s  %-7s  %s  %6dms  %9d  %s",
-		printable(l.Time), printable(l.Egress), printable(l.Client), printable(l.User), printable(l.Method), s.paint(fmt.Sprintf("%3d", l.Status), tint), l.DurationMs, l.BytesToClient, printable(l.URL))
+	row := fmt.Sprintf("%s  %-15s  %-15s  %-8s  %-7s  %s  %6dms  %9d  %s", printable(l.Time), printable(l.Egress),
+		printable(l.Client), printable(l.User), printable(l.Method), s.paint(fmt.Sprintf("%3d", l.Status), tint),
+		l.DurationMs, l.BytesToClient, printable(l.URL))
 	for _, why := range []string{l.Auth, l.Error} {
 		if why != "-" && why != "" {
 			row += "  " + printable(why)

@@ -1,9 +1,12 @@
-// Command squidfleet is for whoever runs a fleet: it tells its egress addresses, changes them, tells how to use the fleet and shows its log. docs/squidfleet.md is its manual.
+// Command squidfleet is for the operator of a fleet: it lists its egress addresses, changes them,
+// says how to use the fleet and shows its log. docs/squidfleet.md is its manual.
 //
 // # Output
 //
-// Data goes to stdout, and nothing else: a table for people or, with --json, JSON whose names are stable. Progress, remarks and errors go to stderr, an error as one line; with --json it is also
-// the member "error" of an object on stdout. Colours and a progress line that rewrites itself appear on terminals only, and never when NO_COLOR is set or TERM is dumb.
+// Stdout has data only: a table for people or, with --json, JSON whose names are stable. Progress,
+// remarks and errors go to stderr, an error as one line; with --json it is also the member "error"
+// of an object on stdout. Colours and a progress line that rewrites itself appear on terminals
+// only, and never when NO_COLOR is set or TERM is dumb.
 package main
 
 import (

@@ -12,7 +12,8 @@ import (
 
 var update = flag.Bool("update", false, "write the help texts into the manual")
 
-// The manual holds the help of each command, between a comment that names it and the end of the code block.
+// The manual holds the help of each command, between a comment that names it and the end of the
+// code block.
 func TestManualHasTheHelpOfEachCommand(t *testing.T) {
 	const path = "../../docs/squidfleet.md"
 	manual, err := os.ReadFile(path)

@@ -74,8 +74,12 @@ Without --now it is refused while a rotation is under way, which replaces that t
 	cmd.Flags().BoolVar(&options.Now, "now", false, "stop the task first, start its successor afterwards")
 	cmd.Flags().IntVar(&options.Floor, "floor", 1, "with --now, how many other tasks must be healthy")
 	cmd.Flags().BoolVar(&options.Wait, "wait", false, "wait until the task has ended")
-	cmd.Flags().DurationVar(&options.Timeout, "timeout", 15*time.Minute, "give up waiting for the successor, or for the end, after so long")
+	cmd.Flags().DurationVar(&options.Timeout, "timeout", 15*time.Minute,
+		"give up waiting for the successor, or for the end, after so long")
 	flags.addPoll(cmd, 5*time.Second)
-	needs(cmd, append(lookAtTasks[:len(lookAtTasks):len(lookAtTasks)], "ecs:UpdateService", "ecs:GetTaskProtection", "ecs:UpdateTaskProtection", "ecs:StopTask")...)
+	needs(
+		cmd,
+		append(lookAtTasks[:len(lookAtTasks):len(lookAtTasks)], "ecs:UpdateService", "ecs:GetTaskProtection",
+			"ecs:UpdateTaskProtection", "ecs:StopTask")...)
 	return cmd
 }

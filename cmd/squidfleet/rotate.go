@@ -22,7 +22,7 @@ get no new connections, and those that they have may go on for drainTimeout.
 It is refused (exit code 3) while another rotation or deployment is under way.
 
 With --wait it returns when the last old task has ended. To interrupt it does not
-stop the rotation. If the wait fails, --json still tells what was started.`,
+stop the rotation. If the wait fails, --json still says what was started.`,
 		Example: `  squidfleet rotate
   squidfleet rotate --wait
   squidfleet rotate --wait --json | jq -r '.after[]'`,
@@ -58,7 +58,8 @@ stop the rotation. If the wait fails, --json still tells what was started.`,
 	}
 	flags.add(cmd)
 	cmd.Flags().BoolVar(&options.Wait, "wait", false, "wait until the last old task has ended")
-	cmd.Flags().DurationVar(&options.Timeout, "timeout", 2*time.Hour, "with --wait, fail after so long; the rotation goes on")
+	cmd.Flags().DurationVar(&options.Timeout, "timeout", 2*time.Hour,
+		"with --wait, fail after so long; the rotation goes on")
 	flags.addPoll(cmd, 5*time.Second)
 	needs(cmd, append(lookAtTasks[:len(lookAtTasks):len(lookAtTasks)], "ecs:UpdateService")...)
 	return cmd

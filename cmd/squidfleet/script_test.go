@@ -18,12 +18,14 @@ import (
 	"squidfleet/internal/operator/standin"
 )
 
-// The scripts in testdata run this very test binary under the name squidfleet, which then is the program.
+// The scripts in testdata run this test binary under the name squidfleet, which then is the
+// program.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"squidfleet": main})
 }
 
-// Each script has AWS to itself, with a fleet of two tasks: 198.51.100.1, started 3 h 12 min ago, and 198.51.100.2, 1 h 12 min. Besides testscript's own commands it has
+// Each script has AWS to itself, with a fleet of two tasks: 198.51.100.1, started 3 h 12 min ago,
+// and 198.51.100.2, 1 h 12 min. Besides testscript's own commands it has
 //
 //	aws CHANGE [ARGUMENT]      change the fleet, see standin.AWS.Set
 //	fail ACTION CODE TIMES     have an action answer with an error
@@ -35,7 +37,7 @@ func TestMain(m *testing.M) {
 //	desired N                  tell the service's desired count
 //	protected [ADDRESS…]       tell which tasks have scale-in protection
 func TestScripts(t *testing.T) {
-	// Whoever runs the tests under nohup has them ignore SIGHUP, and so would the scripts' programs.
+	// A test run under nohup ignores SIGHUP, and the scripts' programs would inherit that.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",

@@ -7,7 +7,8 @@ import (
 	"syscall"
 )
 
-// catchSignals has a signal interrupt the commands instead of ending the program, because some have to put something back or take something away.
+// catchSignals makes a signal interrupt the commands instead of ending the program, because some
+// have to put something back or take something away.
 func catchSignals(interrupt context.CancelFunc) {
 	caught := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	// The terminal is gone, or the connection to it; under nohup that does not matter.
@@ -19,9 +20,12 @@ func catchSignals(interrupt context.CancelFunc) {
 	go func() {
 		<-signals
 		interrupt()
-		// A second one ends the program at once, whatever it is putting back. A second SIGHUP does not: when a connection is dropped, shell and kernel both send one.
+		// A second signal ends the program at once, even while it puts something back. A second
+		// SIGHUP does not: shell and kernel both send one when a connection drops.
 		signal.Reset(os.Interrupt, syscall.SIGTERM)
 	}()
-	// So that writing to a closed pipe is an error, see guard, and not the end. The signal itself says nothing: sockets cause it, too. To ignore it would have programs that this one starts ignore it.
+	// Writing to a closed pipe is then an error (see guard), and not the end. The signal itself
+	// says nothing, because sockets cause it too. Programs that this one starts would inherit that
+	// it is ignored.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 }

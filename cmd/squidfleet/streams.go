@@ -15,12 +15,12 @@ import (
 // streams are the program's stdout and stderr, and how to write to them.
 type streams struct {
 	out, err io.Writer
-	// colours says whether out takes them.
+	// colours: out takes them.
 	colours bool
-	// live says whether err is a terminal on which a line can be rewritten.
+	// live: err is a terminal on which a line can be rewritten.
 	live bool
 
-	// asJSON says whether stdout is to hold JSON, so errors as well.
+	// asJSON: stdout has JSON, also for errors.
 	asJSON bool
 
 	progress string  // the last line of it
@@ -29,11 +29,12 @@ type streams struct {
 
 // writes is what became of writing to out and err.
 type writes struct {
-	unread atomic.Bool           // whoever was to read one of them has gone
+	unread atomic.Bool           // the reader of one of them has gone
 	failed atomic.Pointer[error] // the first error of out
 }
 
-// guard has a write that nobody can read any more interrupt the program, and remembers that out could not be written.
+// guard makes a write that nobody can read any more interrupt the program, and keeps the first
+// error of writing to out.
 func (s *streams) guard(interrupt func()) {
 	w := new(writes)
 	s.writes = w
@@ -58,7 +59,7 @@ type writer func([]byte) (int, error)
 
 func (w writer) Write(p []byte) (int, error) { return w(p) }
 
-// unread tells whether nobody reads the output any more.
+// unread reports whether nobody reads the output any more.
 func (s *streams) unread() bool { return s.writes != nil && s.writes.unread.Load() }
 
 // failed is why out could not be written, or nil.
@@ -96,7 +97,8 @@ func (s *streams) jsonLine(value any) error {
 	return encoder.Encode(value)
 }
 
-// report shows how far something is: on a terminal in one line that is rewritten, otherwise in a line whenever it changes.
+// report shows progress: on a terminal in one line that is rewritten, otherwise in a line for each
+// change.
 func (s *streams) report(line string) {
 	if line == s.progress {
 		return

@@ -16,7 +16,8 @@ type cell struct {
 
 func plain(text string) cell { return cell{text, noColour} }
 
-// table writes rows in columns as wide as their widest cell. An empty cell becomes "-", so that each row has as many words as another.
+// table writes rows in columns as wide as their widest cell. An empty cell becomes "-", so that
+// each row has the same number of words.
 func (s *streams) table(rows [][]cell) {
 	var widths []int
 	for _, row := range rows {

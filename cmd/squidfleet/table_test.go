@@ -34,7 +34,12 @@ func TestTableIgnoresColoursForWidths(t *testing.T) {
 	for _, colours := range []bool{false, true} {
 		var out bytes.Buffer
 		s := &streams{out: &out, colours: colours}
-		s.table([][]cell{{plain("A"), plain("B"), plain("C")}, {plain("ä"), {"healthy", green}, plain("x")}, {plain("four"), plain(""), plain("y")}})
+		s.table(
+			[][]cell{
+				{plain("A"), plain("B"), plain("C")}, {plain("ä"), {"healthy", green}, plain("x")},
+				{plain("four"), plain(""), plain("y")},
+			},
+		)
 		want := "A     B        C\nä     healthy  x\nfour  -        y\n"
 		if colours {
 			want = "A     B        C\nä     \x1b[32mhealthy\x1b[0m  x\nfour  -        y\n"

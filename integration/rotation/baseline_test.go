@@ -15,14 +15,16 @@ import (
 	"squidfleet/params"
 )
 
-// The usual way to run Squid in a container: nothing between ECS and Squid, Squid's own 30 s of shutdown_lifetime, and ECS's own 30 s of stop timeout.
+// The usual way to run Squid in a container: nothing between ECS and Squid, Squid's own 30 s of
+// shutdown_lifetime, and ECS's own 30 s of stop timeout.
 const (
 	usualStart       = "#!/bin/sh\nexec \"$SQUIDFLEET_SQUID\" -n \"$SQUIDFLEET_NAME\" -N -f squid.conf\n"
 	usualLifetime    = 30 * time.Second
 	usualStopTimeout = 30 * time.Second
 )
 
-// The same clients, the same rotations and the same judgement as where a task serves on after SIGTERM, with the usual way to stop: if this fleet kept the promises, that test would show nothing.
+// The same clients, rotations and judgement as where a task serves on after SIGTERM, with the
+// usual way to stop. If this fleet kept the promises, that test would show nothing.
 func TestTheUsualWayToStopBreaksThePromises(t *testing.T) {
 	dir, err := os.MkdirTemp("", "squidfleet-usual-") // not t.TempDir, which the tasks' user may not enter
 	if err != nil {
@@ -41,7 +43,8 @@ func TestTheUsualWayToStopBreaksThePromises(t *testing.T) {
 		o.Edit = usualShutdown
 		o.Timing = hasty()
 		o.Timing.StopTimeout = usualStopTimeout / speed
-		// Without the entrypoint nobody writes the password file but the build of the image, and nobody checks Digest but Squid.
+		// Without the entrypoint only the build of the image writes the password file, and only
+		// Squid checks Digest.
 		o.Params = must(params.Parse(map[string]any{"users": "alice", "credentials": "image", "digest": "squid"}))
 	})
 	stop := load(newClient)
@@ -62,7 +65,8 @@ func TestTheUsualWayToStopBreaksThePromises(t *testing.T) {
 
 // usualShutdown gives Squid its usual time, and logs that need no entrypoint to read them.
 func usualShutdown(conf string) string {
-	conf = strings.Replace(conf, "shutdown_lifetime 0 seconds", fmt.Sprintf("shutdown_lifetime %d seconds", usualLifetime/speed/time.Second), 1)
+	conf = strings.Replace(conf, "shutdown_lifetime 0 seconds",
+		fmt.Sprintf("shutdown_lifetime %d seconds", usualLifetime/speed/time.Second), 1)
 	conf = regexp.MustCompile(`(?m)^access_log .*$`).ReplaceAllString(conf, "access_log none")
 	return strings.Replace(conf, "cache_log /dev/stderr", "cache_log run/cache.log", 1)
 }

@@ -18,14 +18,16 @@ import (
 // exchangeTimeout is how long a client waits for anything: nothing here takes half of it.
 const exchangeTimeout = 10 * time.Second
 
-// client is one client of the fleet. It answers each connection's Digest challenge anew, as native Digest needs: a task knows only its own nonces.
+// client is one client of the fleet. It answers each connection's Digest challenge anew, as native
+// Digest needs: a task knows only its own nonces.
 type client struct {
 	proxy  rig.Client
 	origin string // address and port
 	ledger *ledger
 }
 
-// connection is a client's connection to the load balancer. egress is the address behind it, once an answer told it.
+// connection is a client's connection to the load balancer. egress is the address behind it, known
+// from its first answer.
 type connection struct {
 	net.Conn
 	reader    *bufio.Reader
@@ -34,7 +36,8 @@ type connection struct {
 	opened    time.Time
 }
 
-// open connects. Until the first answer that comes from beyond the proxy, whatever goes wrong is a new connection that failed.
+// open connects. Until the first answer from beyond the proxy, any error is a new connection that
+// failed.
 func (c client) open() (*connection, error) {
 	opened := time.Now()
 	conn, err := c.proxy.Dial()
@@ -44,7 +47,8 @@ func (c client) open() (*connection, error) {
 	return &connection{Conn: conn, reader: bufio.NewReader(conn), opened: opened}, nil
 }
 
-// exchange sends a request with credentials, if they were asked for, and returns the answer with its body yet to be read.
+// exchange sends a request, with credentials if they were asked for, and returns the answer with
+// its body unread.
 func (c client) exchange(conn *connection, method, target string) (*http.Response, error) {
 	for {
 		conn.SetDeadline(time.Now().Add(exchangeTimeout))
@@ -124,7 +128,8 @@ func (c client) echo(conn *connection) error {
 	return err
 }
 
-// habit is what a kind of client does with a connection: first makes it useful, and each call of again is one use more. A connection without again is closed after the first.
+// habit is what a kind of client does with a connection: first makes it useful, and each call of
+// again uses it once more. A connection without again is closed after the first.
 type habit struct {
 	name  string
 	first func(client, *connection) error
@@ -136,13 +141,33 @@ var habits = []struct {
 	habit
 	clients int
 }{
-	{habit{"keep-alive GET", func(c client, conn *connection) error { return c.get(conn, pathAddress) }, func(c client, conn *connection) error { return c.get(conn, pathAddress) }, 50 * time.Millisecond}, 8},
-	{habit{"new CONNECT", func(c client, conn *connection) error { return errors.Join(c.tunnel(conn), c.echo(conn)) }, nil, 50 * time.Millisecond}, 6},
+	{
+		habit{
+			"keep-alive GET", func(c client, conn *connection) error { return c.get(conn, pathAddress) },
+			func(c client, conn *connection) error { return c.get(conn, pathAddress) }, 50 * time.Millisecond,
+		},
+		8,
+	},
+	{
+		habit{
+			"new CONNECT",
+			func(c client, conn *connection) error { return errors.Join(c.tunnel(conn), c.echo(conn)) }, nil,
+			50 * time.Millisecond,
+		},
+		6,
+	},
 	{habit{"long tunnel", client.tunnel, client.echo, 100 * time.Millisecond}, 12},
-	{habit{"large transfer", func(c client, conn *connection) error { return c.get(conn, pathLarge) }, nil, 10 * time.Millisecond}, 4},
+	{
+		habit{
+			"large transfer", func(c client, conn *connection) error { return c.get(conn, pathLarge) }, nil,
+			10 * time.Millisecond,
+		},
+		4,
+	},
 }
 
-// live uses the fleet until ctx ends, a connection after the other. Each connection's use that has begun is finished.
+// live uses the fleet until ctx ends, one connection after the other. It finishes each use that
+// has begun.
 func (c client) live(ctx context.Context, h habit) {
 	for ctx.Err() == nil {
 		conn, err := c.open()
@@ -154,7 +179,8 @@ func (c client) live(ctx context.Context, h habit) {
 		}
 		if err != nil {
 			c.ledger.lost(h.name, conn, err)
-			// A client that is refused at once would otherwise count the same refusal a thousand times.
+			// A client that is refused at once would otherwise count the same refusal a thousand
+			// times.
 			time.Sleep(20 * time.Millisecond)
 		}
 	}

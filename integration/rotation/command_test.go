@@ -40,7 +40,10 @@ type running struct {
 // start runs it with a directory of its own for temporary files, in which nobody else's are.
 func start(t *testing.T, program, temporary string, arguments ...string) *running {
 	t.Helper()
-	r := &running{t: t, command: exec.Command(program, append([]string{"local", "--json"}, arguments...)...), lines: make(chan line)}
+	r := &running{
+		t: t, command: exec.Command(program, append([]string{"local", "--json"}, arguments...)...),
+		lines: make(chan line),
+	}
 	r.command.Dir = "../.." // where cdk.json is
 	r.command.Env = append(os.Environ(), "TMPDIR="+temporary)
 	r.command.Stderr = os.Stderr
@@ -127,9 +130,9 @@ func temporaryDirectory(t *testing.T) string {
 	return directory
 }
 
-// However it ends, and whenever: nothing is left in the end, of which the next one takes care after a kill -9.
+// However and whenever it ends, nothing is left; the next start clears up after a kill -9.
 func TestLocalThatEndsBeforeItHasBegun(t *testing.T) {
-	// Whoever runs the tests under nohup has them ignore SIGHUP, and so would the program.
+	// A test run under nohup ignores SIGHUP, and the program would inherit that.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	temporary := temporaryDirectory(t)
 	program := command(t)
@@ -149,7 +152,7 @@ func TestLocalThatEndsBeforeItHasBegun(t *testing.T) {
 	}
 }
 
-// The whole of what a first user does: start it, paste the line, see addresses change, press Ctrl-C.
+// All that a first user does: start it, paste the line, see addresses change, press Ctrl-C.
 func TestLocalShowsRotatingAddressesWithOnePastedLine(t *testing.T) {
 	// Others listen at 8080 of all addresses; the origin needs no port of its own.
 	if everywhere, err := net.Listen("tcp4", "0.0.0.0:8080"); err != nil {
@@ -158,7 +161,8 @@ func TestLocalShowsRotatingAddressesWithOnePastedLine(t *testing.T) {
 		defer everywhere.Close()
 	}
 	temporary := temporaryDirectory(t)
-	run := start(t, command(t), temporary, "--tasks", "2", "--speed", "60", "--rotate-every", "15s", "-c", "users=alice,bob")
+	run := start(t, command(t), temporary, "--tasks", "2", "--speed", "60", "--rotate-every", "15s", "-c",
+		"users=alice,bob")
 	ready := run.await("ready")
 	seen := map[string]bool{}
 	paste := func(until int) {
@@ -252,7 +256,8 @@ func TestLocalTellsWhatIsInTheWay(t *testing.T) {
 			run.Stdout, run.Stderr = io.Discard, &stderr
 			err := run.Run()
 			var exit *exec.ExitError
-			if !errors.As(err, &exit) || exit.ExitCode() != 1 || exit.Sys().(syscall.WaitStatus).Signaled() || !strings.Contains(stderr.String(), c.want) {
+			if !errors.As(err, &exit) || exit.ExitCode() != 1 || exit.Sys().(syscall.WaitStatus).Signaled() ||
+				!strings.Contains(stderr.String(), c.want) {
 				t.Errorf("%v, and stderr:\n%s\nwant %q", err, &stderr, c.want)
 			}
 		})

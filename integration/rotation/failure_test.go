@@ -13,7 +13,8 @@ import (
 	"squidfleet/squid"
 )
 
-// As with ECS's circuit breaker, a rotation whose tasks do not start leaves the fleet as it was, and the next one may succeed.
+// As with ECS's circuit breaker, a rotation whose tasks do not start leaves the fleet as it was,
+// and the next one may succeed.
 func TestARotationThatFailsLeavesTheOldTasksInService(t *testing.T) {
 	var broken atomic.Bool
 	f, l, newClient := fleet(t, func(o *local.Options) {
@@ -37,7 +38,8 @@ func TestARotationThatFailsLeavesTheOldTasksInService(t *testing.T) {
 			t.Fatalf("the tasks were %+v and are %+v", before, after)
 		}
 	}
-	if response, err := c.proxy.Request(http.MethodGet, "http://"+c.origin+"/"); err != nil || response.StatusCode != http.StatusOK {
+	if response, err := c.proxy.Request(http.MethodGet, "http://"+c.origin+"/"); err != nil ||
+		response.StatusCode != http.StatusOK {
 		t.Errorf("%+v, %v", response, err)
 	}
 	broken.Store(false)
@@ -82,7 +84,8 @@ func TestAFleetThatCannotReplaceATaskIsBroken(t *testing.T) {
 	}
 	select {
 	case err := <-f.Broken():
-		if !strings.HasPrefix(err.Error(), "replace a task: after 3 attempts: ") || !strings.Contains(err.Error(), "no_such_directive") {
+		if !strings.HasPrefix(err.Error(), "replace a task: after 3 attempts: ") ||
+			!strings.Contains(err.Error(), "no_such_directive") {
 			t.Error(err)
 		}
 	case <-time.After(time.Minute):
@@ -90,13 +93,19 @@ func TestAFleetThatCannotReplaceATaskIsBroken(t *testing.T) {
 	}
 }
 
-// Whoever gives a start up is told just that, whatever was under way: here the compiler.
+// A caller that gives a start up gets just that error, whatever was under way: here the compiler.
 func TestAStartThatIsGivenUp(t *testing.T) {
 	temporary := temporaryDirectory(t)
 	t.Setenv("TMPDIR", temporary)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	f, err := local.Start(ctx, local.Options{Params: parameters, Passwords: []squid.Credential{{User: "alice", Password: "open sesame"}}, Tasks: 1, Zones: 1, Timing: timing})
+	f, err := local.Start(
+		ctx,
+		local.Options{
+			Params: parameters, Passwords: []squid.Credential{{User: "alice", Password: "open sesame"}}, Tasks: 1,
+			Zones: 1, Timing: timing,
+		},
+	)
 	if f != nil || err != context.DeadlineExceeded {
 		t.Errorf("%v, %v", f, err)
 	}

@@ -11,13 +11,15 @@ import (
 	"squidfleet/internal/rig"
 )
 
-// A fleet on one machine has an origin at a forbidden address. That one address and port is open, by its address, and nothing beside it.
+// A fleet on one machine has an origin at a forbidden address. That address and port is open, by
+// its address, and nothing beside it.
 func TestTheOriginIsTheOnlyHoleInTheGuard(t *testing.T) {
 	names := rig.StartDNS(t)
 	names.Set("public.example", "93.184.215.14")
 	names.Set("metadata.example", "169.254.169.254")
 	reachable := rig.StartOrigins(t, []int{80}, []int{443})
-	reachable.SetHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.RemoteAddr) }))
+	reachable.SetHandler(
+		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.RemoteAddr) }))
 	f, _, newClient := fleet(t, func(o *local.Options) { o.Tasks = 1 })
 	c := newClient()
 	origin := c.origin
@@ -60,14 +62,16 @@ func TestTheOriginIsTheOnlyHoleInTheGuard(t *testing.T) {
 	} else {
 		tunnel.Close()
 	}
-	// What is public is asked from this machine's own address: nobody would answer one of 127.0.0.0/8.
+	// Public destinations are asked from this machine's own address: nobody would answer one of
+	// 127.0.0.0/8.
 	response, err = c.proxy.Request(http.MethodGet, "http://public.example/")
 	if err != nil || response.StatusCode != http.StatusOK || strings.HasPrefix(response.Text, "127.77.") {
 		t.Errorf("a public destination: %+v, %v", response, err)
 	}
 	stranger := c.proxy
 	stranger.Password = "a guess at the password"
-	if response, err := stranger.Request(http.MethodGet, "http://"+origin+"/"); err != nil || response.StatusCode != http.StatusProxyAuthRequired {
+	if response, err := stranger.Request(http.MethodGet, "http://"+origin+"/"); err != nil ||
+		response.StatusCode != http.StatusProxyAuthRequired {
 		t.Errorf("the origin for a stranger: %+v, %v", response, err)
 	}
 }

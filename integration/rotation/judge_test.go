@@ -10,7 +10,9 @@ import (
 
 // What the tests here count depends on what the ledger takes for a loss, and for whose.
 func TestTheLedgerForgivesNothingThatCouldBeSaved(t *testing.T) {
-	timing := local.Timing{DeregistrationDelay: 8 * time.Second, DeregistrationLag: 4 * time.Second, TaskDrain: 3 * time.Second}
+	timing := local.Timing{
+		DeregistrationDelay: 8 * time.Second, DeregistrationLag: 4 * time.Second, TaskDrain: 3 * time.Second,
+	}
 	const drainTimeout = 4 * time.Second
 	old, hasty, interrupted, dead, serving := address(1), address(2), address(3), address(4), address(5)
 	begin := time.Now()
@@ -58,7 +60,8 @@ func TestTheLedgerExcusesNoMoreThanTheDeadTaskCost(t *testing.T) {
 	l := newLedger(local.Timing{}, 0)
 	l.excuse(excuse{begin, begin.Add(time.Second), byKill, 2})
 	for _, span := range [][2]time.Duration{{-2, -1}, {100, 101}, {100, 102}, {100, 103}, {1001, 1002}} {
-		l.losses = append(l.losses, loss{opened: begin.Add(span[0] * time.Millisecond), at: begin.Add(span[1] * time.Millisecond)})
+		l.losses = append(l.losses,
+			loss{opened: begin.Add(span[0] * time.Millisecond), at: begin.Add(span[1] * time.Millisecond)})
 	}
 	if v := l.judge(); v.excused[byKill] != 2 || len(v.failedNew) != 3 {
 		t.Errorf("%d excused, %d not; want the two of three within the span", v.excused[byKill], len(v.failedNew))

@@ -26,7 +26,8 @@ type ledger struct {
 	excuses      []excuse
 }
 
-// excuse is a span in which new connections may fail, because the load balancer sent them to a task that is gone: no more of them than that task had open at its end or refused afterwards.
+// excuse is a span in which new connections may fail, because the load balancer sent them to a
+// task that is gone: at most as many as that task had open at its end or refused afterwards.
 type excuse struct {
 	from, to time.Time
 	reason   string
@@ -53,23 +54,29 @@ type loss struct {
 
 // ending is how an address left service.
 type ending struct {
-	// mayCutFrom is when connections may be cut at the earliest. For a task that was killed it is the moment before its death.
+	// mayCutFrom is when connections may be cut at the earliest. For a task that was killed it is
+	// the moment before its death.
 	mayCutFrom time.Time
-	// inOrder: the task was left alone for the whole deregistration delay, so that each of its connections has the drainTimeout.
+	// inOrder: the task was left alone for the whole deregistration delay, so each of its
+	// connections has the drainTimeout.
 	inOrder bool
 	killed  bool
 }
 
-// lateness is what a busy machine adds to the end of the load balancer's lag: a connection that it brings then begins so much later than it should.
+// lateness is what a busy machine adds to the end of the load balancer's lag: its last connections
+// begin so much later than they should.
 const lateness = 100 * time.Millisecond
 
-// early says whether a connection was cut before its time.
+// early reports whether a connection was cut before its time.
 func (e ending) early(cut loss, drainTimeout time.Duration) bool {
 	return cut.at.Before(e.mayCutFrom) || e.inOrder && cut.at.Before(cut.opened.Add(drainTimeout-lateness))
 }
 
 func newLedger(timing local.Timing, drainTimeout time.Duration) *ledger {
-	return &ledger{counts: map[string]*count{}, seen: map[netip.Addr]bool{}, endings: map[netip.Addr]ending{}, inUse: map[netip.Addr]bool{}, timing: timing, drainTimeout: drainTimeout}
+	return &ledger{
+		counts: map[string]*count{}, seen: map[netip.Addr]bool{}, endings: map[netip.Addr]ending{},
+		inUse: map[netip.Addr]bool{}, timing: timing, drainTimeout: drainTimeout,
+	}
 }
 
 func (l *ledger) of(habit string) *count {

@@ -8,16 +8,18 @@ import (
 	"time"
 )
 
-// The origin's paths. Each answer begins with, or carries in egressHeader, the address that it was asked from.
+// The origin's paths. Each answer begins with the address that asked, or carries it in
+// egressHeader.
 const (
 	pathAddress = "/"
-	pathEcho    = "/echo"  // tells the address in a line, then returns whatever is sent
+	pathEcho    = "/echo"  // answers with the address in a line, then returns what is sent
 	pathLarge   = "/large" // largeSize bytes, spread over largeTime
 
 	egressHeader = "X-Egress"
 )
 
-// A large transfer takes most of the drainTimeout: one that begins at any time, also as the last that the load balancer sends to an old task, is done in time.
+// A large transfer takes most of the drainTimeout. Whenever it begins, also as the last that the
+// load balancer sends to an old task, it is done in time.
 const (
 	largeSize   = 8 << 20
 	largePieces = 30

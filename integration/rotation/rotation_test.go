@@ -17,8 +17,9 @@ import (
 	"squidfleet/squid"
 )
 
-// speed divides all of AWS's times, so that their ratios stay: the load balancer's lag and the drainTimeout, two minutes each, are 4 s, the deregistration delay is their sum, and health checks come every
-// third of a second instead of every 10 s.
+// speed divides all of AWS's times, so that their ratios stay: the load balancer's lag and the
+// drainTimeout, two minutes each, are 4 s, the deregistration delay is their sum, and health
+// checks come every third of a second instead of every 10 s.
 const speed = 30
 
 var (
@@ -74,7 +75,10 @@ func fleet(t *testing.T, change func(*local.Options)) (*local.Fleet, *ledger, fu
 		}
 	})
 	return f, l, func() client {
-		return client{proxy: rig.Client{Task: f.Endpoint, User: "alice", Password: password}, origin: origin.Address.String(), ledger: l}
+		return client{
+			proxy: rig.Client{Task: f.Endpoint, User: "alice", Password: password}, origin: origin.Address.String(),
+			ledger: l,
+		}
 	}
 }
 
@@ -124,8 +128,9 @@ const (
 	byKill         = "killed"
 )
 
-// interrupt does what a Spot interruption does: the load balancer and the task learn of it at the same time. The load balancer's lag is longer than the 110 s that a task can serve on, of the 120 s that
-// Fargate leaves it; what is sent to it in between is lost, whatever the task does.
+// interrupt does what a Spot interruption does: the load balancer and the task learn of it at the
+// same time. The load balancer's lag is longer than the 110 s that a task can serve on, of the 120
+// s that Fargate leaves it. What is sent to it in between is lost, whatever the task does.
 func interrupt(t *testing.T, f *local.Fleet, l *ledger) (victim local.Task, at time.Time) {
 	t.Helper()
 	victim, at = serving(t, f), time.Now()
@@ -143,7 +148,8 @@ func interrupt(t *testing.T, f *local.Fleet, l *ledger) (victim local.Task, at t
 	return victim, at
 }
 
-// kill does what a machine that fails does. ECS has the load balancer forget its task at once, but because of its lag only the health checks make it stop sending new connections there.
+// kill does what a machine that fails does. ECS makes the load balancer forget its task at once,
+// but because of the lag only the health checks make it stop sending new connections there.
 func kill(t *testing.T, f *local.Fleet, l *ledger) {
 	t.Helper()
 	victim := serving(t, f)
@@ -175,7 +181,8 @@ func target(t *testing.T, f *local.Fleet, id string) nlb.TargetHealth {
 
 // unnoticed is how long the load balancer takes at most to find out that a task is gone.
 func unnoticed(timing local.Timing) time.Duration {
-	return time.Duration(timing.HealthCheck.UnhealthyThreshold) * (timing.HealthCheck.Interval + timing.HealthCheck.Timeout)
+	h := timing.HealthCheck
+	return time.Duration(h.UnhealthyThreshold) * (h.Interval + h.Timeout)
 }
 
 func waitGone(t *testing.T, f *local.Fleet, id string) {
@@ -230,7 +237,9 @@ func TestRotationLosesNothing(t *testing.T) {
 		t.Error("no endless connection was cut when the drain time was over")
 	}
 	if v.byKill == 0 || v.excused[byKill] == 0 {
-		t.Errorf("connections that died with the killed task: %d, that were sent there afterwards: %d; want some of both", v.byKill, v.excused[byKill])
+		t.Errorf(
+			"connections that died with the killed task: %d, that were sent there afterwards: %d; want some of both",
+			v.byKill, v.excused[byKill])
 	}
 	last := l.lastVisit([]netip.Addr{interrupted.Address}).Sub(at)
 	t.Logf("the interrupted task served its last new connection %v after SIGTERM", last.Round(time.Millisecond))
@@ -239,7 +248,8 @@ func TestRotationLosesNothing(t *testing.T) {
 	}
 }
 
-// hasty has SIGTERM come long before the load balancer has forgotten the old tasks: as if its lag were longer than anybody saw, or ECS did not wait for it. It is the entrypoint then that serves on.
+// hasty sends SIGTERM long before the load balancer has forgotten the old tasks: as if its lag
+// were longer than anybody saw, or ECS did not wait for it. Then the entrypoint serves on.
 func hasty() local.Timing {
 	hasty := timing
 	hasty.StopDelay = timing.DeregistrationLag / 2
@@ -266,7 +276,8 @@ type problem struct{ what, detail string }
 
 func (p problem) String() string { return p.what + ": " + p.detail }
 
-// What problems are about. The first three are the rotation's promises, the others are what a run needs that proves anything.
+// What problems are about. The first three are the rotation's promises, the others are what a run
+// must show to prove anything.
 const (
 	failedNew = "new connections that failed"
 	cutEarly  = "connections cut before the drain time was over"
@@ -290,7 +301,8 @@ func problems(l *ledger, v verdict, done []local.Rotation, single int) (all []pr
 	for i, r := range done {
 		// Without the lag there would be none, and nothing to promise.
 		if last := l.lastVisit(r.Old).Sub(r.Serving); last < l.timing.DeregistrationLag*3/4 {
-			find(lagServed, "rotation %d: the last came %v after the old tasks were deregistered, want almost %v", i+1, last, l.timing.DeregistrationLag)
+			find(lagServed, "rotation %d: the last came %v after the old tasks were deregistered, want almost %v",
+				i+1, last, l.timing.DeregistrationLag)
 		}
 		if len(r.Old) != tasks || len(r.New) != tasks {
 			find(allTurned, "rotation %d: %d by %d, want %d", i+1, len(r.Old), len(r.New), tasks)
@@ -305,7 +317,8 @@ func problems(l *ledger, v verdict, done []local.Rotation, single int) (all []pr
 	for _, h := range habits {
 		c, connections, uses := l.of(h.name), h.clients*len(done)/2, h.clients*len(done)
 		if c.connections < connections || c.uses < uses {
-			find(allBusy, "%s: %d connections and %d uses, want at least %d and %d", h.name, c.connections, c.uses, connections, uses)
+			find(allBusy, "%s: %d connections and %d uses, want at least %d and %d", h.name, c.connections, c.uses,
+				connections, uses)
 		}
 	}
 	return all
@@ -314,7 +327,11 @@ func problems(l *ledger, v verdict, done []local.Rotation, single int) (all []pr
 func some(losses []loss) string {
 	var lines []string
 	for _, l := range losses[:min(len(losses), 5)] {
-		lines = append(lines, fmt.Sprintf("\n  %s %s opened %s lost %s: %v", l.habit, l.egress, l.opened.Format("05.000"), l.at.Format("05.000"), l.err))
+		lines = append(
+			lines,
+			fmt.Sprintf("\n  %s %s opened %s lost %s: %v", l.habit, l.egress, l.opened.Format("05.000"),
+				l.at.Format("05.000"), l.err),
+		)
 	}
 	return strings.Join(lines, "")
 }
@@ -328,13 +345,15 @@ func summary(l *ledger, v verdict, done []local.Rotation) string {
 			line("%-15s %2d clients, %6d connections, %6d uses", h.name, h.clients, c.connections, c.uses)
 		}
 	}
-	line("rotations                                        %d in %v", len(done), done[len(done)-1].Ended.Sub(done[0].Began).Round(time.Second))
+	line("rotations                                        %d in %v", len(done),
+		done[len(done)-1].Ended.Sub(done[0].Began).Round(time.Second))
 	line("new connections that failed                      %d", len(v.failedNew))
 	line("connections cut before the drain time was over   %d", len(v.cutEarly))
 	line("connections cut after it                         %d", v.cutLate)
 	line("connections that died with the killed task       %d", v.byKill)
 	line("new connections sent to the killed task until the health checks noticed       %d", v.excused[byKill])
-	line("new connections sent to the interrupted task after the time Fargate leaves it %d", v.excused[byInterruption])
+	line("new connections sent to the interrupted task after the time Fargate leaves it %d",
+		v.excused[byInterruption])
 	line("egress addresses in service, seen                %d, %d", len(l.inUse), len(l.inUse)-len(v.unseen))
 	var first, last, gone spread
 	for _, r := range done {

@@ -27,8 +27,8 @@ const (
 
 var protocols = map[string]protocol{
 	"cloudformation": query, "elasticloadbalancing": query, "sts": query,
-	"ec2":        ec2,
-	"cloudtrail": jsonRPC, "ecr": jsonRPC, "ecs": jsonRPC, "logs": jsonRPC, "secretsmanager": jsonRPC, "sqs": jsonRPC, "ssm": jsonRPC,
+	"ec2": ec2,
+	"ecr": jsonRPC, "ecs": jsonRPC, "logs": jsonRPC, "secretsmanager": jsonRPC, "sqs": jsonRPC, "ssm": jsonRPC,
 	"s3": rest,
 }
 

@@ -85,13 +85,15 @@ func (s *Server) createChangeSet(r *request) (any, error) {
 	}
 	if st == nil {
 		st = &stack{
-			name: name, arn: arn("stack/" + name + "/" + s.id()), created: time.Now(), resources: map[string]*resource{},
-			status: "REVIEW_IN_PROGRESS",
+			name: name, arn: arn("stack/" + name + "/" + s.id()), created: time.Now(),
+			resources: map[string]*resource{},
+			status:    "REVIEW_IN_PROGRESS",
 		}
 		s.stacks = append(s.stacks, st)
 	}
 	set := &changeSet{
-		name: setName, arn: arn("changeSet/" + setName + "/" + s.id()), kind: kind, deployment: d, status: "CREATE_IN_PROGRESS",
+		name: setName, arn: arn("changeSet/" + setName + "/" + s.id()), kind: kind,
+		deployment: d, status: "CREATE_IN_PROGRESS",
 	}
 	st.changeSets = append(st.changeSets, set)
 	return struct{ Id, StackId string }{set.arn, st.arn}, nil

@@ -318,7 +318,6 @@ func (e *evaluator) condition(name string) (bool, error) {
 }
 
 // stackOutput reads an output of another stack as it is now: the reference is weak.
-// https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-getstackoutput.html
 func (e *evaluator) stackOutput(argument map[string]any) (any, error) {
 	if region, given := argument["Region"]; given && region != Region {
 		return nil, invalid("Template error: Fn::GetStackOutput: no stack in %v", region)

@@ -17,7 +17,7 @@ import (
 var small = func() cfnspec.Spec {
 	spec := cfnspec.Spec{}
 	for kind, identifier := range map[string]string{
-		"AWS::EC2::VPC": "VpcId", "AWS::EC2::Subnet": "SubnetId", "AWS::IAM::Role": "RoleName", "AWS::S3::Bucket": "BucketName",
+		"AWS::EC2::VPC": "VpcId", "AWS::EC2::Subnet": "SubnetId", "AWS::IAM::Role": "RoleName",
 		"AWS::ECS::Service": "ServiceArn", "AWS::ECS::TaskDefinition": "TaskDefinitionArn", "AWS::Logs::LogGroup": "LogGroupName",
 	} {
 		spec[kind] = &cfnspec.Type{

@@ -1,4 +1,4 @@
-// Package bench holds what the benchmarks share: medians of interleaved runs, and the report that they write.
+// Package bench holds what the benchmarks share: medians of interleaved runs, and their report.
 package bench
 
 import (
@@ -26,7 +26,8 @@ func Median[T ~float64 | ~int64](values []T) T {
 	return (sorted[middle-1] + sorted[middle]) / 2
 }
 
-// Report replaces the section of docs/benchmarks.md with the given name by a text in Markdown, and adds the section if there is none. The current directory must be inside the module.
+// Report replaces the section of docs/benchmarks.md with the given name by a text in Markdown, or
+// adds it. The current directory must be inside the module.
 func Report(section, text string) error {
 	path, err := reportPath()
 	if err != nil {
@@ -34,7 +35,9 @@ func Report(section, text string) error {
 	}
 	document, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		document, err = []byte("# Benchmarks\n\nEach section is written by the benchmark that it names; `make bench` runs them all.\n"), nil
+		document, err = []byte(
+			"# Benchmarks\n\nEach section is written by the benchmark that it names; `make bench` runs them all.\n",
+		), nil
 	}
 	if err != nil {
 		return err

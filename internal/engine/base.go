@@ -18,7 +18,8 @@ import (
 // Limits of the ways to a base image.
 const (
 	pullTimeout = 2 * time.Minute
-	// A base of our own is made anew after this time: the image it stands for is rebuilt about as often.
+	// A base of our own is made anew after this time: the image it stands for is rebuilt about as
+	// often.
 	cacheLife = 30 * 24 * time.Hour
 )
 
@@ -40,11 +41,12 @@ func BaseOf(dockerfile string) (image string, err error) {
 	return string(match[1]), nil
 }
 
-// PrepareBase puts a Debian base image into the store and returns its name there, which Build takes.
-// It pulls the image; where no registry can be reached it makes one with debootstrap, from the Debian
-// mirror in apt's configuration, and keeps it in the user's cache directory. The name of one that was
-// made has no digest, because a digest is the registry's to give. It returns an error if a registry
-// says that there is no such image: otherwise a wrong pin would fail only at a deployment.
+// PrepareBase puts a Debian base image into the store and returns its name there, which Build
+// takes. It pulls the image; where no registry can be reached it makes one with debootstrap, from
+// the Debian mirror in apt's configuration, and keeps it in the user's cache directory. The name
+// of one that was made has no digest, because a digest is the registry's to give. It returns an
+// error if a registry says that there is no such image: otherwise a wrong pin would fail only at a
+// deployment.
 func (e *Engine) PrepareBase(ctx context.Context, image string) (name string, err error) {
 	match := from.FindStringSubmatch("FROM " + image)
 	if match == nil {
@@ -128,7 +130,8 @@ func makeBase(ctx context.Context, suite, archive string) (err error) {
 
 // debianMirror returns the first of apt's sites that has the suite.
 func debianMirror(ctx context.Context, suite string) (string, error) {
-	output, err := exec.CommandContext(ctx, "apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages").Output()
+	apt := exec.CommandContext(ctx, "apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages")
+	output, err := apt.Output()
 	if err != nil {
 		return "", fmt.Errorf("the sites in apt's configuration: %w", err)
 	}

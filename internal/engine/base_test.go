@@ -27,7 +27,8 @@ func newEngine(t *testing.T, registry string) *Engine {
 		t.Fatal(err)
 	}
 	cache, err := cachedBase("trixie")
-	if err := errors.Join(err, os.Mkdir(filepath.Dir(cache), 0o755), os.WriteFile(cache, archive.Bytes(), 0o600)); err != nil {
+	err = errors.Join(err, os.Mkdir(filepath.Dir(cache), 0o755), os.WriteFile(cache, archive.Bytes(), 0o600))
+	if err != nil {
 		t.Fatal(err)
 	}
 	// Not below TMPDIR, which may be a file system in memory that cannot hold an overlay.

@@ -30,7 +30,7 @@ const plainHTTP = "--tls-verify=false"
 // there already; only one engine at a time may use it.
 func New(dir string) (*Engine, error) {
 	if os.Geteuid() != 0 {
-		return nil, errors.New("engine: needs root, because containers join a network namespace: sudo -E env PATH=\"$PATH\" make test")
+		return nil, errors.New("engine: needs root to join a network namespace: sudo -E env PATH=\"$PATH\" make test")
 	}
 	program, err := exec.LookPath("podman")
 	if err != nil {
@@ -149,7 +149,8 @@ func (e *Engine) Build(ctx context.Context, directory, base, tag string, options
 
 // Create makes a container in this process's network, does not start it, and returns its id.
 func (e *Engine) Create(ctx context.Context, image string, options ...string) (id string, err error) {
-	// From 4.7, podman makes what is mounted over a read-only root read-only too, without this option.
+	// From 4.7, podman makes what is mounted over a read-only root read-only too, without this
+	// option.
 	arguments := []string{"create", "--network=host", "--read-only-tmpfs=false"}
 	id, err = e.Run(ctx, slices.Concat(arguments, options, []string{image})...)
 	return strings.TrimSpace(id), err

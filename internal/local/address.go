@@ -25,7 +25,8 @@ var (
 // attempts bounds the search for a free address: other fleets on the machine may have some.
 const attempts = 512
 
-// free returns the first address from one on at which a task can listen at all of its ports. After the network's last comes the tasks' first.
+// free returns the first address from one on at which a task can listen at all of its ports. After
+// the network's last address it goes on with the tasks' first.
 func free(from netip.Addr, ports ...int) (netip.Addr, error) {
 	address := from
 	for range attempts {
@@ -41,8 +42,9 @@ func free(from netip.Addr, ports ...int) (netip.Addr, error) {
 		}
 		address = address.Next()
 	}
-	return netip.Addr{}, fmt.Errorf("no free address: the ports %d are in use at %d addresses from %s on; end the program that listens there, perhaps at all addresses, or choose other ports with -c listenerPort=PORT",
-		ports, attempts, from)
+	return netip.Addr{}, fmt.Errorf(
+		"no free address: the ports %d are in use at %d addresses from %s on; end the program that listens "+
+			"there, perhaps at all addresses, or choose other ports with -c listenerPort=PORT", ports, attempts, from)
 }
 
 func listenable(address netip.Addr, ports []int) error {
@@ -56,15 +58,17 @@ func listenable(address netip.Addr, ports []int) error {
 	return nil
 }
 
-// explain adds to an error of listening at one of the network's addresses what can be done about it.
+// explain adds the remedy to an error of listening at one of the network's addresses.
 func explain(err error) error {
 	if errors.Is(err, syscall.EADDRNOTAVAIL) {
-		return fmt.Errorf("%w; a local fleet needs the addresses %s on the loopback interface: sudo ip address add %s dev lo", err, network, network)
+		return fmt.Errorf(
+			"%w; a local fleet needs the addresses %s on the loopback interface: sudo ip address add %s dev lo", err,
+			network, network)
 	}
 	return err
 }
 
-// explainPort adds to an error of listening at the clients' port what can be done about it.
+// explainPort adds the remedy to an error of listening at the clients' port.
 func explainPort(err error) error {
 	switch {
 	case errors.Is(err, syscall.EACCES):

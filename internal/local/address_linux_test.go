@@ -30,7 +30,7 @@ func TestAFreeAddressIsOneAtWhichAllPortsAreFree(t *testing.T) {
 	if err != nil || got.String() != "127.77.200.3" {
 		t.Errorf("%v, %v", got, err)
 	}
-	// Beyond the network's last address, which is in use here, the search begins again at the tasks' first.
+	// The network's last address is in use here, so the search goes on at the tasks' first.
 	last := listen("127.77.255.255:0").Addr().(*net.TCPAddr).Port
 	for _, from := range []string{"127.77.255.255", "127.78.0.0"} {
 		if got, err := free(netip.MustParseAddr(from), last); err != nil || got != firstTask {
@@ -72,7 +72,8 @@ func TestErrorsOfListeningTellWhatToDo(t *testing.T) {
 
 // A program that listens at a port of all addresses is common, 8080 above all.
 func TestTheOriginTakesAnyPortIfItsOwnIsInUse(t *testing.T) {
-	if everywhere, err := net.Listen("tcp4", fmt.Sprint("0.0.0.0:", originPort)); err == nil { // Otherwise somebody else does just that.
+	if everywhere, err := net.Listen("tcp4", fmt.Sprint("0.0.0.0:", originPort)); err == nil {
+		// Otherwise somebody else does just that.
 		defer everywhere.Close()
 	}
 	o, err := StartOrigin(nil)

@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// Context returns what the CDK would hand to the app: the context of cdk.json at a path, with each KEY=VALUE of the list in place of the value there. [params.Parse] reads the result.
+// Context returns what the CDK would hand to the app: the context of cdk.json at a path,
+// overridden by each KEY=VALUE of the list. [params.Parse] reads the result.
 func Context(path string, overrides []string) (map[string]any, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -1,31 +1,43 @@
-// Package local runs a fleet on one machine: real Squids under the real entrypoint, made from the same parameters and by the same code as the image, behind the stand-in for the load balancer
-// (package nlb), with an origin that answers with the address it was asked from. `squidfleet local` shows it, and the rotation test loads it.
+// Package local runs a fleet on one machine: real Squids under the real entrypoint, made from the
+// same parameters and by the same code as the image, behind the stand-in for the load balancer
+// (package nlb), with an origin that answers with the address that asked it. `squidfleet local`
+// shows it, and the rotation test loads it.
 //
 // # Addresses
 //
-// Everything is in 127.77.0.0/16, which on Linux belongs to the loopback interface and needs no privileges; only clients connect to 127.0.0.1.
+// Everything is in 127.77.0.0/16, which on Linux belongs to the loopback interface and needs no
+// privileges. Only clients connect to 127.0.0.1.
 //
 //	127.77.0.1 …         the load balancer's nodes, one a zone
 //	127.77.0.80 …:8080   the origin
-//	127.77.1.1 …         the tasks, each of them an address of its own, which nobody had before: Squid listens there, at the parameters' own port, and leaves from there
+//	127.77.1.1 …         the tasks: each listens at a new address, at the parameters' own port,
+//	                     and its connections leave from there
 //
-// Towards the tasks a client has the first address of clientCidrs, whoever it is: it has reached a port of the loopback interface, so it is somebody on this machine.
+// Towards the tasks every client has the first address of clientCidrs: it has reached a port of
+// the loopback interface, so it is a program on this machine.
 //
-// The guard of destinations is the fleet's own. One line opens the origin's address at its port (squid.Config's LocalOrigin); all other addresses of the machine, the metadata endpoint and the private
-// ranges stay refused. What is public is reached from the machine's own address, since nothing outside would answer 127.77.1.1.
+// The guard of destinations is the fleet's own. One line opens the origin's address at its port
+// (squid.Config's LocalOrigin). All other addresses of the machine, the metadata endpoint and the
+// private ranges stay refused. Public destinations are asked from the machine's own address, since
+// nothing outside would answer 127.77.1.1.
 //
 // # What plays ECS
 //
-// A [Fleet] keeps as many tasks in service as it was told to. It replaces all of them as ECS does with forceNewDeployment, at a minimum of 100 and a maximum of 200 percent ([Fleet.Rotate]): all new ones
-// start, and are in service once the load balancer and the container's own check call them healthy; only then the old ones are deregistered; when the deregistration delay is over they get SIGTERM,
-// and SIGKILL after the stop timeout. If a new one does not come into service, the new ones are stopped and the old ones stay, as with ECS's circuit breaker. A task that ends by itself or is
-// interrupted is deregistered and replaced at once.
+// A [Fleet] keeps its tasks in service. It replaces all of them as ECS does with
+// forceNewDeployment, at a minimum of 100 and a maximum of 200 percent ([Fleet.Rotate]). All new
+// ones start. They are in service once the load balancer and the container's own check call them
+// healthy. Only then the old ones are deregistered; when the deregistration delay is over they get
+// SIGTERM, and SIGKILL after the stop timeout. If a new one does not come into service, the new
+// ones are stopped and the old ones stay, as with ECS's circuit breaker. A task that ends by
+// itself or is interrupted is deregistered and replaced at once.
 //
-// Simpler than on AWS: ECS may stop old tasks one by one as new ones become healthy; it notices a container's end seconds later, not at once; and a task that is gone takes its address along, so that
-// its connections are left without an answer, while here the kernel resets them.
+// It is simpler than on AWS. ECS may stop old tasks one by one as new ones become healthy, and
+// notices a container's end seconds later. A task that is gone takes its address along there, so
+// that its connections get no answer, while here the kernel resets them.
 //
 // # Time
 //
-// [Timing] holds every time that AWS would impose. [Timing.Faster] divides all of them by the same number, so that their ratios stay; what Squid itself takes to start (some 0.2 s) and to stop (up to 2.2 s)
-// cannot be divided.
+// [Timing] holds every time that AWS would impose. [Timing.Faster] divides all of them by the same
+// number, so that their ratios stay. What Squid itself takes to start (some 0.2 s) and to stop (up
+// to 2.2 s) cannot be divided.
 package local

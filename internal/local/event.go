@@ -22,13 +22,15 @@ const (
 	Killed Kind = "killed"
 	// Ended: the task's programs are gone. Detail says how they ended.
 	Ended Kind = "ended"
-	// Lost: a task in service ended without being told to; a replacement starts.
+	// Lost: a task in service ended unasked; a replacement starts.
 	Lost Kind = "lost"
-	// RotationBegan and RotationEnded enclose a rotation. RotationFailed: new tasks did not come into service; Detail says why, and the old ones stay.
+	// RotationBegan and RotationEnded enclose a rotation. RotationFailed: new tasks did not come
+	// into service. Detail says why, and the old ones stay.
 	RotationBegan  Kind = "rotation began"
 	RotationEnded  Kind = "rotation ended"
 	RotationFailed Kind = "rotation failed"
-	// RotationLeftOut: one was due while the last was not over. Whoever plans rotations tells it.
+	// RotationLeftOut: a rotation was due while the last was not over. The caller that plans
+	// rotations reports it.
 	RotationLeftOut Kind = "rotation left out"
 )
 
@@ -37,7 +39,7 @@ type Event struct {
 	// Time is when it began: whatever follows from it comes later.
 	Time time.Time `json:"time"`
 	Kind Kind      `json:"event"`
-	// Task is whom it happened to; nil in what concerns the fleet.
+	// Task is the task that it happened to; nil for an event of the fleet.
 	Task *Task `json:"task,omitempty"`
 	// Detail says more, or is empty.
 	Detail string `json:"detail,omitempty"`
@@ -55,8 +57,8 @@ func (e Event) String() string {
 	return line
 }
 
-// tell reports an event that begins now.
-func (f *Fleet) tell(kind Kind, t *task, detail string) {
+// report reports an event that begins now.
+func (f *Fleet) report(kind Kind, t *task, detail string) {
 	if f.o.Report == nil {
 		return
 	}

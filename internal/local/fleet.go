@@ -19,7 +19,8 @@ import (
 	"squidfleet/proxyimage/container"
 )
 
-// Fleet is a running fleet. Its methods may be called from several goroutines at once.
+// Fleet is a fleet that runs on this machine. Its methods may be called from several goroutines at
+// once.
 type Fleet struct {
 	// Endpoint is where clients connect.
 	Endpoint netip.AddrPort
@@ -38,7 +39,7 @@ type Fleet struct {
 	ctx       context.Context // ends with Close
 	cancel    context.CancelFunc
 	group     sync.WaitGroup
-	deploying sync.Mutex // held by whoever starts tasks
+	deploying sync.Mutex // held while tasks are started
 	reporting sync.Mutex
 
 	mu          sync.Mutex
@@ -47,8 +48,10 @@ type Fleet struct {
 	nextAddress netip.Addr
 }
 
-// Start stages the files once, starts the tasks and returns when all of them are in service. Clients may connect then. It needs what proxyimage.Stage needs, and Squid. On an error nothing is left
-// running. Close must be called otherwise. A ctx that ends meanwhile gives the start up; its error is returned then, unless something is left.
+// Start stages the files once, starts the tasks and returns when all of them are in service. It
+// needs what proxyimage.Stage needs, and Squid. On an error nothing is left running; otherwise
+// Close must be called. If ctx ends meanwhile, Start gives up and returns its error, unless
+// something is left.
 func Start(ctx context.Context, o Options) (_ *Fleet, err error) {
 	if err := supported(); err != nil {
 		return nil, err
@@ -56,14 +59,15 @@ func Start(ctx context.Context, o Options) (_ *Fleet, err error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	// A key of the nonces as Secrets Manager would generate it: all tasks share it, and nobody needs to know it.
+	// A key for the nonces, as Secrets Manager would generate it. All tasks share it, and nobody
+	// needs to know it.
 	f := &Fleet{o: o, digestKey: rand.Text() + rand.Text(), nextAddress: firstTask, broken: make(chan error, 1)}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	defer func() {
 		if err == nil {
 			return
 		}
-		// Whoever gave up the start knows why it failed, but for what could not be cleared up.
+		// The caller that gave up knows why it failed, but not what could not be cleared up.
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
@@ -140,7 +144,7 @@ func (f *Fleet) stage(ctx context.Context) error {
 	return nil
 }
 
-// balance starts the load balancer as stacks/loadbalancer.go describes it. Connections that are left when the deregistration delay is over are reset.
+// balance starts the load balancer as stacks/loadbalancer.go describes it.
 func (f *Fleet) balance(listener net.Listener) {
 	c := nlb.Defaults()
 	c.Zones = nil
@@ -162,7 +166,8 @@ func (f *Fleet) balance(listener net.Listener) {
 	})
 }
 
-// clientAddress is the address that all clients have: the first that may use the proxy, and that is a host's where there is one.
+// clientAddress returns the address that all clients have: the first that may use the proxy, but a
+// host's where there is one.
 func clientAddress(allowed []netip.Prefix) netip.Addr {
 	first := allowed[0]
 	for _, p := range allowed {
@@ -177,7 +182,7 @@ func clientAddress(allowed []netip.Prefix) netip.Addr {
 	return first.Addr()
 }
 
-// fail tells that the fleet cannot go on; only the first time counts.
+// fail reports that the fleet cannot go on. Only the first time counts.
 func (f *Fleet) fail(err error) {
 	select {
 	case f.broken <- err:
@@ -213,7 +218,10 @@ func (f *Fleet) targets() map[string]nlb.TargetHealth {
 
 // status is the task as others see it. Fleet.mu is held.
 func (t *task) status(targets map[string]nlb.TargetHealth) Task {
-	s := Task{ID: t.id, Address: t.address, Zone: t.zone, Phase: t.phase, Started: t.started, Health: nlb.Unused, Requests: t.requests.lines.Load()}
+	s := Task{
+		ID: t.id, Address: t.address, Zone: t.zone, Phase: t.phase, Started: t.started, Health: nlb.Unused,
+		Requests: t.requests.lines.Load(),
+	}
 	if target, known := targets[t.id]; known {
 		s.Health, s.Open = target.State, target.Open
 	}
@@ -246,7 +254,7 @@ func (f *Fleet) Close() error {
 		case <-t.exited:
 		case <-late:
 			late = closed // for the others too
-			f.tell(Killed, t, "")
+			f.report(Killed, t, "")
 			killGroup(t.command.Process.Pid)
 			<-t.exited
 		}

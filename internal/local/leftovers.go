@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// dirPrefix begins the name of a fleet's directory, in the directory for temporary files. The number that follows is in its Squids' names too, and so in those of what they leave in shared memory.
+// dirPrefix begins the name of a fleet's directory for temporary files. The number that follows is
+// in its Squids' names too, and so in the names of their shared memory.
 const dirPrefix = "squidfleet-local-"
 
 // sharedMemory is where Squid keeps its segments; a test has another one.
@@ -18,7 +19,8 @@ func squidPrefix(dir string) string {
 	return "squidfleet" + strings.TrimPrefix(filepath.Base(dir), dirPrefix) + "t"
 }
 
-// makeDir makes a fleet's directory and locks it. The kernel takes the lock back when this program ends, however it does.
+// makeDir makes a fleet's directory and locks it. The kernel takes the lock back when this program
+// ends in any way.
 func makeDir() (dir string, lock *os.File, err error) {
 	for {
 		if dir, err = os.MkdirTemp("", dirPrefix); err != nil {
@@ -34,7 +36,7 @@ func makeDir() (dir string, lock *os.File, err error) {
 			lock.Close()
 			return dir, nil, err
 		}
-		// Somebody's sweep may have come before the lock.
+		// Another fleet's sweep may have come before the lock.
 		if _, err := os.Stat(dir); err == nil {
 			return dir, lock, nil
 		}
@@ -42,7 +44,8 @@ func makeDir() (dir string, lock *os.File, err error) {
 	}
 }
 
-// sweep removes what fleets left whose program was killed: with credentials=image there are the passwords' hashes in it. Other users' are theirs. What cannot be removed stays.
+// sweep removes what killed fleets left: with credentials=image that includes the passwords'
+// hashes. It leaves other users' files alone. What cannot be removed stays.
 func sweep(uid int) {
 	dirs, _ := filepath.Glob(filepath.Join(os.TempDir(), dirPrefix+"*"))
 	for _, dir := range dirs {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What a fleet left whose program was killed goes with the next one's start; what is in use, or another user's, or something else, stays.
+// A start removes what a killed fleet left. Files in use, or another user's, or others, stay.
 func TestLeftoversAreSweptAway(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	sharedMemory = t.TempDir()

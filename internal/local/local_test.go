@@ -41,7 +41,9 @@ func TestFasterKeepsTheRatiosOfAWSTimes(t *testing.T) {
 		}
 	}
 	// What was seen of the load balancer at its worst, and the drainTimeout after it.
-	if aws.DeregistrationLag != nlb.MaxDeregistrationLag || aws.DeregistrationDelay != 4*time.Minute+nlb.MaxDeregistrationLag || aws.StopDelay != aws.DeregistrationDelay {
+	if aws.DeregistrationLag != nlb.MaxDeregistrationLag ||
+		aws.DeregistrationDelay != 4*time.Minute+nlb.MaxDeregistrationLag ||
+		aws.StopDelay != aws.DeregistrationDelay {
 		t.Errorf("%+v", aws)
 	}
 	// Whatever the speed, Squid has the same time to log what it cuts.
@@ -52,7 +54,8 @@ func TestFasterKeepsTheRatiosOfAWSTimes(t *testing.T) {
 
 func TestARotationHasRoomForEachOfItsParts(t *testing.T) {
 	timing := AWS(parse(t, nil)).Faster(30)
-	parts := time.Duration(timing.HealthCheck.HealthyThreshold)*timing.HealthCheck.Interval + timing.StopDelay + timing.TaskDrain
+	checks := time.Duration(timing.HealthCheck.HealthyThreshold) * timing.HealthCheck.Interval
+	parts := checks + timing.StopDelay + timing.TaskDrain
 	if got := timing.Rotation(); got <= parts || got > 20*time.Second {
 		t.Errorf("%v for parts of %v; the help promises that one every 20 s fits", got, parts)
 	}
@@ -71,7 +74,8 @@ func TestContextIsTheFilesWithTheOverridesInPlace(t *testing.T) {
 		t.Errorf("%v", values)
 	}
 	delete(values, "realm")
-	if p := parse(t, values); p.FleetSize != 2 || !slices.Equal(p.Users, []string{"b", "c"}) || p.Timezone != "Asia/Tokyo" {
+	if p := parse(t, values); p.FleetSize != 2 || !slices.Equal(p.Users, []string{"b", "c"}) ||
+		p.Timezone != "Asia/Tokyo" {
 		t.Errorf("%+v", p)
 	}
 	for override, want := range map[string]string{"users": "-c users: is not KEY=VALUE", "=x": "-c =x: is not KEY=VALUE"} {
@@ -79,7 +83,8 @@ func TestContextIsTheFilesWithTheOverridesInPlace(t *testing.T) {
 			t.Errorf("%s: %v", override, err)
 		}
 	}
-	if _, err := Context(path+"x", nil); err == nil || !strings.Contains(err.Error(), "run squidfleet in the project's directory") {
+	if _, err := Context(path+"x", nil); err == nil ||
+		!strings.Contains(err.Error(), "run squidfleet in the project's directory") {
 		t.Error(err)
 	}
 	if err := os.WriteFile(path, []byte(`{`), 0o600); err != nil {
@@ -121,7 +126,8 @@ func TestTasksNeverRunAsRoot(t *testing.T) {
 
 func TestTheDirectoryThatTheTasksNeedIsDescribedForWhoeverRunsThem(t *testing.T) {
 	var own *owner
-	if got := own.temporary(); !strings.HasSuffix(got, "choose another directory with TMPDIR") || strings.Contains(got, "user") {
+	if got := own.temporary(); !strings.HasSuffix(got, "choose another directory with TMPDIR") ||
+		strings.Contains(got, "user") {
 		t.Error(got)
 	}
 	if got := (&owner{7, 8}).temporary(); !strings.Contains(got, "the tasks' user 7 to enter") {
@@ -129,7 +135,8 @@ func TestTheDirectoryThatTheTasksNeedIsDescribedForWhoeverRunsThem(t *testing.T)
 	}
 }
 
-// Otherwise nobody would replace it: whoever replaces counts the tasks in service, and whoever watches looks at its phase once.
+// Otherwise nobody would replace it: replace counts the tasks in service, and watch looks at its
+// phase once.
 func TestATaskThatHasEndedIsNotInService(t *testing.T) {
 	f := &Fleet{}
 	late := &task{phase: PhaseStarting, exited: make(chan struct{})}
@@ -157,7 +164,8 @@ func TestClientsHaveAnAddressThatMayUseTheProxy(t *testing.T) {
 	} {
 		p := parse(t, map[string]any{"clientCidrs": cidrs})
 		got := clientAddress(p.ClientCidrs)
-		if got.String() != want || !slices.ContainsFunc(p.ClientCidrs, func(c netip.Prefix) bool { return c.Contains(got) }) {
+		if got.String() != want ||
+			!slices.ContainsFunc(p.ClientCidrs, func(c netip.Prefix) bool { return c.Contains(got) }) {
 			t.Errorf("%s: %v, want %s", cidrs, got, want)
 		}
 	}
@@ -169,7 +177,8 @@ func TestOtherSystemsAreToldFirstOfAllWhatIsMissing(t *testing.T) {
 	_, origin := StartOrigin(nil)
 	_, fleet := Start(t.Context(), Options{})
 	for _, err := range []error{origin, fleet} {
-		if !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), "on darwin: the entrypoint is a program for Linux") {
+		if !errors.Is(err, errors.ErrUnsupported) ||
+			!strings.Contains(err.Error(), "on darwin: the entrypoint is a program for Linux") {
 			t.Error(err)
 		}
 	}

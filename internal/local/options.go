@@ -11,13 +11,14 @@ import (
 
 // Limits of Options.
 const (
-	// MaxTasks is how many tasks may be in service: twice as many run during a rotation, and a Squid takes some 25 MB.
+	// MaxTasks is how many tasks may be in service. Twice as many run during a rotation, and a
+	// Squid takes some 25 MB.
 	MaxTasks = 50
 	// MaxZones is how many availability zones AWS's largest region has.
 	MaxZones = 6
 )
 
-// Options say which fleet to run.
+// Options describe the fleet to run.
 type Options struct {
 	// Params are the fleet's parameters.
 	Params *params.Params
@@ -25,18 +26,22 @@ type Options struct {
 	Passwords []squid.Credential
 	// Tasks is how many are in service, 1 to MaxTasks.
 	Tasks int
-	// Zones is how many zones the load balancer has a node in, 1 to MaxZones. Any node uses any task, as in the stack.
+	// Zones is how many zones the load balancer has a node in, 1 to MaxZones. Any node uses any
+	// task, as in the stack.
 	Zones int
 	// Port is where the load balancer listens on 127.0.0.1; 0 lets the system choose.
 	Port int
 	// Timing holds AWS's times.
 	Timing Timing
-	// Origin is where [StartOrigin]'s listens: the one destination of this machine that the guard lets through.
+	// Origin is where [StartOrigin]'s listens: the one destination on this machine that the guard
+	// lets through.
 	Origin netip.AddrPort
-	// Report, if set, is told what happens, in the order in which it does, by one goroutine at a time. It must not call the Fleet.
+	// Report, if set, gets the events in their order, from one goroutine at a time. It must not
+	// call the Fleet.
 	Report func(Event)
 
-	// Program runs in place of the entrypoint, and Edit changes each squid.conf: for tests that show what another fleet would do. Both may be zero.
+	// Program runs in place of the entrypoint, and Edit changes each squid.conf: for tests that
+	// show what another fleet would do. Both may be zero.
 	Program string
 	Edit    func(conf string) string
 }
@@ -52,7 +57,8 @@ func (o Options) check() error {
 	within("zones", o.Zones, 1, MaxZones)
 	within("port", o.Port, 0, 65535)
 	if len(o.Passwords) != len(o.Params.Users) {
-		problems = append(problems, fmt.Errorf("passwords: %d given for %d users", len(o.Passwords), len(o.Params.Users)))
+		problems = append(problems,
+			fmt.Errorf("passwords: %d given for %d users", len(o.Passwords), len(o.Params.Users)))
 	}
 	return errors.Join(problems...)
 }

@@ -21,7 +21,8 @@ type Origin struct {
 	done    chan error
 }
 
-// StartOrigin starts an origin. A nil handler answers every request with the address it came from and a line end. Close must be called.
+// StartOrigin starts an origin. A nil handler answers every request with the address that it came
+// from and a line end. Close must be called.
 func StartOrigin(handler http.Handler) (*Origin, error) {
 	if err := supported(); err != nil {
 		return nil, err
@@ -40,7 +41,8 @@ func StartOrigin(handler http.Handler) (*Origin, error) {
 	return o, nil
 }
 
-// listenOrigin takes the usual port at the first address that has it free. If it is in use everywhere, by a program that listens at all addresses, any other port does.
+// listenOrigin takes the usual port at the first address that has it free. If a program listens
+// there at all addresses, it takes any other port.
 func listenOrigin() (net.Listener, error) {
 	for address := firstOrigin; address.Less(firstTask); address = address.Next() {
 		l, err := net.Listen("tcp4", netip.AddrPortFrom(address, originPort).String())

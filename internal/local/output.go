@@ -15,7 +15,7 @@ func (c *requestCounter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// tailLimit is how much of a task's messages is kept, in bytes: enough for the reasons of a start that failed.
+// tailLimit is how many bytes of a task's messages are kept: enough to say why a start failed.
 const tailLimit = 4 << 10
 
 // tail keeps the end of what is written to it.

@@ -6,8 +6,9 @@ import (
 	"syscall"
 )
 
-// taskProcess keeps a terminal's Ctrl-C from the task, which is told by its fleet what to do, and lets the kernel end it should this program be killed. The kernel means the thread that started the
-// task; Go's runtime ends only threads that a goroutine has locked.
+// taskProcess keeps a terminal's Ctrl-C from the task, because the fleet decides about it, and
+// makes the kernel end the task if this program is killed. The kernel means the thread that
+// started the task; Go's runtime ends only threads that a goroutine has locked.
 func taskProcess(o *owner) *syscall.SysProcAttr {
 	attributes := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if o != nil {
@@ -16,10 +17,11 @@ func taskProcess(o *owner) *syscall.SysProcAttr {
 	return attributes
 }
 
-// killGroup ends the entrypoint, and with it what it started: the kernel ends Squid with it. An error means that it has ended.
+// killGroup ends the entrypoint; the kernel ends Squid with it. An error means that it has ended.
 func killGroup(pid int) error { return syscall.Kill(-pid, syscall.SIGKILL) }
 
-// lockFile takes the lock of a file or directory, or fails at once if it is not to wait for it.
+// lockFile takes the lock of a file or directory. Without wait it returns an error if the lock is
+// taken.
 func lockFile(f *os.File, wait bool) error {
 	how := syscall.LOCK_EX
 	if !wait {
@@ -28,7 +30,7 @@ func lockFile(f *os.File, wait bool) error {
 	return syscall.Flock(int(f.Fd()), how)
 }
 
-// ownedBy says whether a file is a user's.
+// ownedBy reports whether a file is a user's.
 func ownedBy(info fs.FileInfo, uid int) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return ok && int(stat.Uid) == uid

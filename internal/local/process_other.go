@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// Nothing comes so far where tasks are not supported.
+// These only compile: tasks run on Linux.
 
 func taskProcess(*owner) *syscall.SysProcAttr { return &syscall.SysProcAttr{} }
 

@@ -8,24 +8,26 @@ import (
 	"time"
 )
 
-// Rotation is a rotation that is over.
+// Rotation is a finished rotation.
 type Rotation struct {
-	// Began is when the new tasks were started, Serving when all of them were in service and the old ones began to be deregistered, Ended when the last old one was gone.
+	// Began is when the new tasks were started, Serving when all of them were in service and the
+	// old ones began to be deregistered, Ended when the last old one was gone.
 	Began, Serving, Ended time.Time
 	// Old and New are the addresses before and after.
 	Old, New []netip.Addr
 }
 
-// Rotate replaces every task, as the package comment says, and returns when the old ones are gone. The error tells why the new ones did not come into service. A context that ends while they start
-// gives them up; later it is of no consequence.
+// Rotate replaces every task, as the package comment says, and returns when the old ones are gone.
+// The error says why the new ones did not come into service. If ctx ends while they start, Rotate
+// gives them up; later ctx has no effect.
 func (f *Fleet) Rotate(ctx context.Context) (Rotation, error) {
 	f.deploying.Lock()
 	r := Rotation{Began: time.Now()}
-	f.tell(RotationBegan, nil, "")
+	f.report(RotationBegan, nil, "")
 	fresh, err := f.launchAll(ctx, f.o.Tasks)
 	if err != nil {
 		f.deploying.Unlock()
-		f.tell(RotationFailed, nil, err.Error())
+		f.report(RotationFailed, nil, err.Error())
 		return r, fmt.Errorf("rotate: %w", err)
 	}
 	isNew := map[*task]bool{}
@@ -47,6 +49,7 @@ func (f *Fleet) Rotate(ctx context.Context) (Rotation, error) {
 		return r, fmt.Errorf("rotate: the fleet was closed: %w", err)
 	}
 	r.Ended = time.Now()
-	f.tell(RotationEnded, nil, fmt.Sprintf("%d addresses in %v", len(r.New), r.Ended.Sub(r.Began).Round(10*time.Millisecond)))
+	f.report(RotationEnded, nil,
+		fmt.Sprintf("%d addresses in %v", len(r.New), r.Ended.Sub(r.Began).Round(10*time.Millisecond)))
 	return r, nil
 }

@@ -12,10 +12,11 @@ import (
 	"squidfleet/internal/nlb"
 )
 
-// startTimeout is how long a task may take to come into service, besides its health checks, before it counts as failed.
+// startTimeout is how long a task may take to come into service, besides its health checks.
 const startTimeout = 30 * time.Second
 
-// launch starts a task and returns when it is in service. A task that does not get there is ended. deploying is held, here and below.
+// launch starts a task and returns when it is in service. It ends a task that does not get there.
+// deploying is held, here and below.
 func (f *Fleet) launch(ctx context.Context) (*task, error) {
 	t, err := f.newTask()
 	if err != nil {
@@ -24,7 +25,7 @@ func (f *Fleet) launch(ctx context.Context) (*task, error) {
 	if err := f.start(t); err != nil {
 		return nil, err
 	}
-	f.tell(Started, t, "")
+	f.report(Started, t, "")
 	err = f.bringIntoService(ctx, t)
 	if err == nil {
 		return t, nil
@@ -46,24 +47,28 @@ func (f *Fleet) bringIntoService(ctx context.Context, t *task) error {
 		case <-ctx.Done():
 		}
 	}()
-	err := f.balancer.Register(nlb.Target{ID: t.id, Addr: netip.AddrPortFrom(t.address, uint16(f.p.ListenerPort)), Zone: t.zone})
+	err := f.balancer.Register(
+		nlb.Target{ID: t.id, Addr: netip.AddrPortFrom(t.address, uint16(f.p.ListenerPort)), Zone: t.zone})
 	if err == nil {
 		err = f.waitHealthy(ctx, t)
 	}
 	if err != nil {
 		if t.ended() {
-			return fmt.Errorf("%s ended instead of serving (%s):\n%s", t.id, t.command.ProcessState, t.messages.String())
+			return fmt.Errorf("%s ended instead of serving (%s):\n%s", t.id, t.command.ProcessState,
+				t.messages.String())
 		}
 		return fmt.Errorf("%s: %w\n%s", t.id, err, t.messages.String())
 	}
 	if !f.serve(t) {
-		return fmt.Errorf("%s ended as soon as it was healthy (%s):\n%s", t.id, t.command.ProcessState, t.messages.String())
+		return fmt.Errorf("%s ended as soon as it was healthy (%s):\n%s", t.id, t.command.ProcessState,
+			t.messages.String())
 	}
-	f.tell(Serving, t, "")
+	f.report(Serving, t, "")
 	return nil
 }
 
-// serve puts a task into service, unless it has ended meanwhile: then watch has seen it in another phase, and will not have it replaced.
+// serve puts a task into service, unless it has ended meanwhile: watch has then seen it in another
+// phase and does not replace it.
 func (f *Fleet) serve(t *task) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -74,7 +79,8 @@ func (f *Fleet) serve(t *task) bool {
 	return true
 }
 
-// waitHealthy is ECS's idea of a healthy task: the load balancer's and the container's own check.
+// waitHealthy waits for what ECS calls a healthy task: the load balancer's and the container's own
+// check.
 func (f *Fleet) waitHealthy(ctx context.Context, t *task) error {
 	if err := f.balancer.WaitState(ctx, t.id, nlb.Healthy); err != nil {
 		return err
@@ -91,10 +97,11 @@ func (f *Fleet) waitHealthy(ctx context.Context, t *task) error {
 	return err
 }
 
-// healthRetries is how often a container's check is made before it counts as unhealthy, as in stacks/task.go.
+// healthRetries is how many checks of a container must fail to make it unhealthy, as in
+// stacks/task.go.
 const healthRetries = 3
 
-// launchAll starts n tasks at a time. It returns all of them, or none and why.
+// launchAll starts n tasks at a time. It returns all of them, or none and an error.
 func (f *Fleet) launchAll(ctx context.Context, n int) ([]*task, error) {
 	tasks, errs := make([]*task, n), make([]error, n)
 	var group sync.WaitGroup
@@ -116,7 +123,8 @@ func (f *Fleet) launchAll(ctx context.Context, n int) ([]*task, error) {
 	return nil, err
 }
 
-// inService returns the tasks that are. One that has ended is not, although watch may not have come to forget it.
+// inService returns the tasks in service. One that has ended is not among them, even if watch has
+// not forgotten it yet.
 func (f *Fleet) inService() []*task {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -135,7 +143,8 @@ const (
 	replacePause    = time.Second
 )
 
-// replace brings the fleet back to its size, in the background. A rotation that is starting tasks comes first, and may leave nothing to do.
+// replace brings the fleet back to its size, in the background. A rotation that is starting tasks
+// goes first, and may leave nothing to do.
 func (f *Fleet) replace() {
 	f.group.Go(func() {
 		f.deploying.Lock()
@@ -164,7 +173,8 @@ func (f *Fleet) sleep(d time.Duration) {
 	}
 }
 
-// retire takes a task out of service in order, and returns when it is gone: deregistered, drained, stopped.
+// retire takes a task out of service in order (deregistered, drained, stopped) and returns when it
+// is gone.
 func (f *Fleet) retire(t *task) {
 	f.mu.Lock()
 	if t.phase != PhaseServing { // It was lost or interrupted meanwhile.
@@ -174,7 +184,7 @@ func (f *Fleet) retire(t *task) {
 	}
 	t.phase = PhaseDraining
 	f.mu.Unlock()
-	f.tell(Draining, t, "")
+	f.report(Draining, t, "")
 	f.balancer.Deregister(t.id) // An error means that the balancer is closed.
 	select {
 	case <-time.After(f.o.Timing.StopDelay):
@@ -195,11 +205,11 @@ func (f *Fleet) beginStop(t *task) {
 	f.mu.Lock()
 	t.phase = PhaseStopping
 	f.mu.Unlock()
-	f.tell(Stopping, t, "")
+	f.report(Stopping, t, "")
 	t.signal(syscall.SIGTERM)
 }
 
-// finishStop waits for the end, and sends SIGKILL when the stop timeout is over. Close has a shorter one.
+// finishStop waits for the end, and sends SIGKILL after the stop timeout. Close has a shorter one.
 func (f *Fleet) finishStop(t *task) {
 	select {
 	case <-t.exited:
@@ -209,7 +219,7 @@ func (f *Fleet) finishStop(t *task) {
 		return
 	case <-time.After(f.o.Timing.StopTimeout):
 	}
-	f.tell(Killed, t, "")
+	f.report(Killed, t, "")
 	killGroup(t.command.Process.Pid)
 	<-t.exited
 }
@@ -224,7 +234,8 @@ func (f *Fleet) serving(id string) (*task, error) {
 	return nil, fmt.Errorf("%s: is not in service", id)
 }
 
-// Interrupt stops a task as a Spot interruption does: SIGTERM and deregistration at once. It does not wait for the end. A replacement starts.
+// Interrupt stops a task as a Spot interruption does: SIGTERM and deregistration at once. It does
+// not wait for the end. A replacement starts.
 func (f *Fleet) Interrupt(id string) error {
 	t, err := f.serving(id)
 	if err != nil {

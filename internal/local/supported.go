@@ -14,6 +14,8 @@ func supported() error {
 	if system == "linux" {
 		return nil
 	}
-	return fmt.Errorf("local: %w on %s: the entrypoint is a program for Linux, and every task needs an address of its own on the loopback interface; run it, and the client, in one Linux machine or container",
+	return fmt.Errorf(
+		"local: %w on %s: the entrypoint is a program for Linux, and every task needs an address of its own on "+
+			"the loopback interface; run it, and the client, in one Linux machine or container",
 		errors.ErrUnsupported, system)
 }

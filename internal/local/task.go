@@ -40,9 +40,10 @@ type Task struct {
 	Zone    string     `json:"zone"`
 	Phase   Phase      `json:"phase"`
 	Started time.Time  `json:"started"`
-	// Health is what the load balancer thinks of the task.
+	// Health is the load balancer's view of the task.
 	Health nlb.State `json:"health"`
-	// Open is how many connections it has, Requests how many lines it has logged: a request that was asked for a password first is two.
+	// Open is how many connections it has, Requests how many lines it has logged: a request that
+	// was asked for a password first is two.
 	Open     int    `json:"open"`
 	Requests uint64 `json:"requests"`
 }
@@ -63,7 +64,7 @@ type task struct {
 	exited   chan struct{} // closed when the entrypoint has ended
 }
 
-// ended says whether the entrypoint has.
+// ended reports whether the entrypoint has ended.
 func (t *task) ended() bool {
 	select {
 	case <-t.exited:
@@ -134,7 +135,7 @@ func (f *Fleet) fill(dir, conf string) error {
 	return os.WriteFile(filepath.Join(dir, container.SquidConf), []byte(conf), 0o644)
 }
 
-// environment is what the task definition gives to the entrypoint, and what is this machine's.
+// environment returns what the task definition gives to the entrypoint, adapted to this machine.
 func (f *Fleet) environment(t *task) []string {
 	return append(proxyimage.Environ(f.p, f.o.Passwords, f.digestKey),
 		"PATH=/usr/sbin:/usr/bin:/sbin:/bin",
@@ -169,7 +170,7 @@ func (f *Fleet) start(t *task) error {
 	return nil
 }
 
-// startUnlessClosed leaves Close nothing to miss.
+// startUnlessClosed makes sure that Close misses no process.
 func (f *Fleet) startUnlessClosed(t *task, command *exec.Cmd) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -184,16 +185,16 @@ func (f *Fleet) startUnlessClosed(t *task, command *exec.Cmd) error {
 	return nil
 }
 
-// watch waits for the task's end, clears up after it, and has it replaced if nobody told it to end.
+// watch waits for the task's end, clears up after it, and replaces it if it ended unasked.
 func (f *Fleet) watch(t *task) {
-	t.command.Wait() // How it ended is told below; an access log that cannot be counted is no failure.
+	t.command.Wait() // Reported below; an access log that cannot be counted is no failure.
 	close(t.exited)
 	f.mu.Lock()
 	phase := t.phase
 	closing := f.ctx.Err() != nil
 	f.mu.Unlock()
 	if phase == PhaseServing && !closing {
-		f.tell(Lost, t, t.command.ProcessState.String())
+		f.report(Lost, t, t.command.ProcessState.String())
 		f.balancer.Deregister(t.id) // An error means that it is not registered.
 		f.replace()
 	}
@@ -202,20 +203,22 @@ func (f *Fleet) watch(t *task) {
 		lines := strings.Split(t.messages.String(), "\n")
 		detail += ": " + lines[len(lines)-1]
 	}
-	f.tell(Ended, t, detail)
+	f.report(Ended, t, detail)
 	f.remove(t)
 }
 
-// remove forgets a task that has no programs running, with everything it left: Squid that was killed leaves its segments.
+// remove forgets a task without running programs, with everything it left: a Squid that was killed
+// leaves its segments.
 func (f *Fleet) remove(t *task) {
 	f.mu.Lock()
 	f.tasks = slices.DeleteFunc(f.tasks, func(other *task) bool { return other == t })
 	f.mu.Unlock()
-	os.RemoveAll(t.dir) // Close removes what is above it, and tells when that fails.
+	os.RemoveAll(t.dir) // Close removes its parent, and returns an error if that fails.
 	removeSegments(t.name)
 }
 
-// signal sends a signal to the entrypoint alone, as ECS does; one that has ended does not mind.
+// signal sends a signal to the entrypoint alone, as ECS does. It does not matter if that has
+// ended.
 func (t *task) signal(s syscall.Signal) { t.command.Process.Signal(s) }
 
 // checkHealth runs the container's own health check.

@@ -12,12 +12,15 @@ import (
 type Timing struct {
 	// HealthCheck is the load balancer's.
 	HealthCheck nlb.HealthCheck
-	// DeregistrationDelay is how long the load balancer lets a deregistered task's connections go on.
+	// DeregistrationDelay is how long the load balancer lets a deregistered task's connections go
+	// on.
 	DeregistrationDelay time.Duration
-	// StopDelay is how long ECS waits from a task's deregistration to SIGTERM. On AWS it is the DeregistrationDelay; it is less to show what the entrypoint does for a task that the load balancer has not
-	// forgotten yet.
+	// StopDelay is how long ECS waits from a task's deregistration to SIGTERM. On AWS it is the
+	// DeregistrationDelay. A shorter one shows how the entrypoint serves a task that the load
+	// balancer has not forgotten yet.
 	StopDelay time.Duration
-	// DeregistrationLag is how long the load balancer goes on sending new connections to a deregistered task, 0 to [nlb.MaxDeregistrationLag].
+	// DeregistrationLag is how long the load balancer goes on sending new connections to a
+	// deregistered task, 0 to [nlb.MaxDeregistrationLag].
 	DeregistrationLag time.Duration
 	// TaskDrain is how long the entrypoint serves on after SIGTERM, its SQUIDFLEET_DRAIN_TIMEOUT.
 	TaskDrain time.Duration
@@ -25,10 +28,12 @@ type Timing struct {
 	StopTimeout time.Duration
 }
 
-// stopReserve is what the entrypoint needs after its drain. Squid's share of it is not a matter of configuration, so it is never divided.
+// stopReserve is what the entrypoint needs after its drain. It is never divided, because Squid's
+// share of it cannot be configured.
 const stopReserve = container.StopTimeout - container.DrainTimeout
 
-// AWS returns the times of a deployed fleet. The health check's are those of stacks/loadbalancer.go. The lag is the longest that was seen.
+// AWS returns the times of a deployed fleet. The health check's are those of
+// stacks/loadbalancer.go. The lag is the longest that was seen.
 func AWS(p *params.Params) Timing {
 	return Timing{
 		HealthCheck: nlb.HealthCheck{
@@ -45,7 +50,8 @@ func AWS(p *params.Params) Timing {
 	}
 }
 
-// Faster divides all times by the same positive number. The reserve between TaskDrain and StopTimeout stays, and a health check always has half a second to be answered.
+// Faster divides all times by the same positive number. The reserve between TaskDrain and
+// StopTimeout stays, and a target always has half a second to answer a health check.
 func (t Timing) Faster(by float64) Timing {
 	divide := func(d time.Duration) time.Duration { return time.Duration(float64(d) / by) }
 	t.HealthCheck.Interval = divide(t.HealthCheck.Interval)
@@ -61,12 +67,14 @@ func (t Timing) Faster(by float64) Timing {
 // startAllowance is what the start of a task's programs may take on a busy machine.
 const startAllowance = 3 * time.Second
 
-// Healthy is how long a task takes at most from its start to its service.
+// healthy is how long a task takes at most from its start to its service.
 func (t Timing) healthy() time.Duration {
-	return startAllowance + time.Duration(t.HealthCheck.HealthyThreshold)*(t.HealthCheck.Interval+t.HealthCheck.Timeout)
+	h := t.HealthCheck
+	return startAllowance + time.Duration(h.HealthyThreshold)*(h.Interval+h.Timeout)
 }
 
-// Rotation is how long a rotation takes at most: to start the new tasks, to drain the old ones and to stop them.
+// Rotation is how long a rotation takes at most: to start the new tasks, to drain the old ones and
+// to stop them.
 func (t Timing) Rotation() time.Duration {
 	return t.healthy() + t.StopDelay + t.TaskDrain + container.StopGrace
 }

@@ -6,13 +6,15 @@ import (
 	"strconv"
 )
 
-// owner is whom the tasks run as. In the image it is an unprivileged user too, and a Squid that root starts would change to one of its own choice.
+// owner is the user that the tasks run as. In the image it is an unprivileged user too; a Squid
+// that root starts would change to one of its own choice.
 type owner struct{ uid, gid uint32 }
 
-// nobody is whom root's tasks run as.
+// nobody is the user of root's tasks.
 const nobody = 65534
 
-// taskUser returns nil for whoever runs this program. Root's tasks run as the user who called sudo, or else as nobody.
+// taskUser returns nil for the user who runs this program. Root's tasks run as the user who called
+// sudo, or else as nobody.
 func taskUser(euid int, lookup func(string) (string, bool)) (*owner, error) {
 	if euid != 0 {
 		return nil, nil
@@ -41,10 +43,12 @@ func (o *owner) give(path string) error {
 	return os.Chown(path, int(o.uid), int(o.gid))
 }
 
-// temporary says which directory the tasks' programs need.
+// temporary returns the directory that the tasks' programs need.
 func (o *owner) temporary() string {
 	if o == nil {
 		return "programs must be allowed to run there (no noexec): choose another directory with TMPDIR"
 	}
-	return fmt.Sprintf("programs must be allowed to run there (no noexec), and the tasks' user %d to enter: choose another directory with TMPDIR", o.uid)
+	return fmt.Sprintf(
+		"programs must be allowed to run there (no noexec), and the tasks' user %d to enter: choose another "+
+			"directory with TMPDIR", o.uid)
 }

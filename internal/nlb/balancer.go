@@ -20,9 +20,9 @@ const MaxDeregistrationLag = 2 * time.Minute
 type Zone struct {
 	// Name is unique among the zones. It may be empty if there is only one.
 	Name string
-	// Node is the node's private address: connections to targets come from it, and the PROXY header
-	// names it as the destination. The zero value leaves both to the system: the source it routes by,
-	// the address that the client dialled.
+	// Node is the node's private address: connections to targets come from it, and the PROXY
+	// header names it as the destination. The zero value leaves both to the system: the source it
+	// routes by, the address that the client dialled.
 	Node netip.Addr
 }
 
@@ -42,18 +42,18 @@ type HealthCheck struct {
 type Config struct {
 	// Zones are the enabled zones, at least one. Every node uses the targets of all zones.
 	Zones []Zone
-	// RoundRobin takes zones and targets strictly in turn. AWS picks by a hash of the connection, which
-	// is even in the long run only.
+	// RoundRobin takes zones and targets strictly in turn. AWS picks by a hash of the connection,
+	// which is even in the long run only.
 	RoundRobin bool
 	// HealthCheck applies to every target.
 	HealthCheck HealthCheck
-	// IdleTimeout resets a connection on which neither side sent data for this long. The end may come
-	// later by a tenth of it, at most 10 s.
+	// IdleTimeout resets a connection on which neither side sent data for this long. The end may
+	// come later by a tenth of it, at most 10 s.
 	IdleTimeout time.Duration
 	// ConnectTimeout is how long a target may take to accept a client's connection.
 	ConnectTimeout time.Duration
-	// DeregistrationDelay is how long a deregistered target stays draining. Connections that are left
-	// after it are reset.
+	// DeregistrationDelay is how long a deregistered target stays draining. Connections that are
+	// left after it are reset.
 	DeregistrationDelay time.Duration
 	// DeregistrationLag is how long a deregistered target still gets new connections, 0 to
 	// MaxDeregistrationLag.
@@ -113,9 +113,9 @@ func New(c Config) *Balancer {
 	return b
 }
 
-// Serve accepts connections as clients make them by the load balancer's name: each reaches the node
-// of some zone. It owns l, which must accept TCP connections, and returns nil after Close, or an error
-// if accepting failed for good.
+// Serve accepts connections as clients make them by the load balancer's name: each reaches the
+// node of some zone. It owns l, which must accept TCP connections, and returns nil after Close, or
+// an error if accepting failed for good.
 func (b *Balancer) Serve(l net.Listener) error {
 	defer l.Close()
 	b.mu.Lock()
@@ -144,9 +144,10 @@ func (b *Balancer) Serve(l net.Listener) error {
 	}
 }
 
-// temporary reports whether accepting may work again. The method it asks for is deprecated for want
-// of a definition, but syscall.Errno's answer is the right one here: too many open files, an aborted
-// connection, an interrupted call. A load balancer that stopped for them would be of no use.
+// temporary reports whether accepting may work again. The method it asks for is deprecated for
+// want of a definition, but syscall.Errno's answer is the right one here: too many open files, an
+// aborted connection, an interrupted call. A load balancer that stopped for them would be of no
+// use.
 func temporary(err error) bool {
 	var t interface{ Temporary() bool }
 	return errors.As(err, &t) && t.Temporary()
@@ -180,8 +181,8 @@ func (b *Balancer) WaitState(ctx context.Context, id string, want State) error {
 	})
 }
 
-// wait returns nil once done is true of the targets. It asks at once, and again after every change of
-// a target's state or number of open connections.
+// wait returns nil once done is true of the targets. It asks at once, and again after every change
+// of a target's state or number of open connections.
 func (b *Balancer) wait(ctx context.Context, done func([]TargetHealth) bool) error {
 	for {
 		b.mu.Lock()

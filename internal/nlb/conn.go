@@ -153,12 +153,12 @@ func (c *conn) pipe(direction int, to, from *net.TCPConn) {
 		c.reset()
 	}
 	// Otherwise the receiver is gone. What it sent before (an error page, say, to a client that is
-	// still sending) must arrive first: the other way delivers it and then comes here too, unless it
-	// has ended already; then relay resets.
+	// still sending) must arrive first: the other way delivers it and then comes here too, unless
+	// it has ended already; then relay resets.
 }
 
-// reset ends both sides with RST, if they have not ended before. It may be called any number of times,
-// from any goroutine.
+// reset ends both sides with RST, if they have not ended before. It may be called any number of
+// times, from any goroutine.
 func (c *conn) reset() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -173,8 +173,8 @@ func (c *conn) reset() {
 	}
 }
 
-// resetTCP closes a connection with RST instead of FIN: that is what a linger of zero means. An error
-// means that it is closed already.
+// resetTCP closes a connection with RST instead of FIN: that is what a linger of zero means. An
+// error means that it is closed already.
 func resetTCP(t *net.TCPConn) {
 	_ = t.SetLinger(0)
 	_ = t.Close()

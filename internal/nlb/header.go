@@ -32,8 +32,8 @@ func proxyHeader(client, node netip.AddrPort) []byte {
 	return finish(h, addresses)
 }
 
-// localHeader returns the header of a health check. AWS claims TCP over IPv4 and sends no addresses:
-// only a receiver that skips a LOCAL header by its length survives that.
+// localHeader returns the header of a health check. AWS claims TCP over IPv4 and sends no
+// addresses: only a receiver that skips a LOCAL header by its length survives that.
 func localHeader() []byte {
 	h := &proxyproto.Header{Version: 2, Command: proxyproto.LOCAL, TransportProtocol: proxyproto.UNSPEC}
 	b := finish(h, 0)
@@ -42,8 +42,8 @@ func localHeader() []byte {
 	return b
 }
 
-// finish adds AWS's TLVs in AWS's order and seals the header. addresses is the length of its address
-// block.
+// finish adds AWS's TLVs in AWS's order and seals the header. addresses is the length of its
+// address block.
 func finish(h *proxyproto.Header, addresses int) []byte {
 	filler := headerLength - prefixLength - addresses - checksumLength - noopLength
 	err := h.SetTLVs([]proxyproto.TLV{

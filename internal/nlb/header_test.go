@@ -88,8 +88,9 @@ func TestConnectionHeaderHoldsAnyFamily(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", c.client, err)
 		}
-		if len(b) != 100 || addrPort(h.SourceAddr).String() != c.wantClient || addrPort(h.DestinationAddr).String() != c.node {
-			t.Errorf("%d bytes, %v to %v, want %s to %s", len(b), h.SourceAddr, h.DestinationAddr, c.wantClient, c.node)
+		from, to := addrPort(h.SourceAddr).String(), addrPort(h.DestinationAddr).String()
+		if len(b) != 100 || from != c.wantClient || to != c.node {
+			t.Errorf("%d bytes, %s to %s, want %s to %s", len(b), from, to, c.wantClient, c.node)
 		}
 	}
 }

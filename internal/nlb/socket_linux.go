@@ -40,15 +40,15 @@ func idle(client, upstream *net.TCPConn) time.Duration {
 	return shortest
 }
 
-// aborted reports whether a connection is in TCP's state CLOSE, which it reaches by a reset, or after
-// both sides have sent their end of data.
+// aborted reports whether a connection is in TCP's state CLOSE, which it reaches by a reset, or
+// after both sides have sent their end of data.
 func aborted(t *net.TCPConn) bool {
 	info := information(t)
 	return info != nil && info.State == unix.BPF_TCP_CLOSE
 }
 
-// gone reports whether a connection whose copying failed is itself the side that failed: a living one
-// has data to read, or has none yet.
+// gone reports whether a connection whose copying failed is itself the side that failed: a living
+// one has data to read, or has none yet.
 func gone(t *net.TCPConn) bool {
 	raw, err := t.SyscallConn()
 	if err != nil {
@@ -63,9 +63,9 @@ func gone(t *net.TCPConn) bool {
 	return dead
 }
 
-// lateBind leaves the choice of the source port to connect(2), which may reuse a port towards another
-// target, or one in TIME_WAIT. With bind(2), a node with a fixed address would run out of ports under
-// load. The socket works without the option, so failing to set it is no error.
+// lateBind leaves the choice of the source port to connect(2), which may reuse a port towards
+// another target, or one in TIME_WAIT. With bind(2), a node with a fixed address would run out of
+// ports under load. The socket works without the option, so failing to set it is no error.
 func lateBind(_, _ string, raw syscall.RawConn) error {
 	return raw.Control(func(fd uintptr) {
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)

@@ -145,8 +145,8 @@ func (r *rig) sockets() (client, upstream *net.TCPConn) {
 	return client, upstream
 }
 
-// Neither shows in what a client sees: no keepalive of the load balancer's own, and source ports that
-// are chosen late.
+// Neither shows in what a client sees: no keepalive of the load balancer's own, and source ports
+// that are chosen late.
 func TestSocketOptions(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, quick())

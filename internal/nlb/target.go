@@ -77,8 +77,8 @@ func (t *target) state() State {
 	}
 }
 
-// Register adds a target, which gets connections once it is healthy. It returns an error if the id is
-// known, also of a target that is draining, or if the zone is not enabled.
+// Register adds a target, which gets connections once it is healthy. It returns an error if the id
+// is known, also of a target that is draining, or if the zone is not enabled.
 func (b *Balancer) Register(t Target) error {
 	if _, enabled := b.zone(t.Zone); !enabled {
 		return fmt.Errorf("target %s: zone %q is not enabled", t.ID, t.Zone)
@@ -124,7 +124,8 @@ func (b *Balancer) Deregister(id string) error {
 	return nil
 }
 
-// drain waits for the ends of the deregistration delay and of the lag, in whichever order they come.
+// drain waits for the ends of the deregistration delay and of the lag, in whichever order they
+// come.
 func (b *Balancer) drain(t *target) {
 	start := time.Now()
 	ends := []time.Duration{b.config.DeregistrationLag, b.config.DeregistrationDelay}

@@ -122,11 +122,12 @@ func TestBadRegistrationsAreRefused(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, quick())
 	r.insert("x", newBackend(t, "x").addr)
-	if err := r.Register(Target{ID: "y", Zone: "c"}); err == nil || !strings.Contains(err.Error(), `zone "c" is not enabled`) {
-		t.Errorf("an unknown zone: %v", err)
-	}
-	if err := r.Register(Target{ID: "x"}); err == nil || !strings.Contains(err.Error(), "still initial") {
-		t.Errorf("a known id: %v", err)
+	for want, bad := range map[string]Target{
+		`zone "c" is not enabled`: {ID: "y", Zone: "c"}, "still initial": {ID: "x"},
+	} {
+		if err := r.Register(bad); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v, want %q", bad, err, want)
+		}
 	}
 	r.deregister("x")
 	for _, id := range []string{"x", "y"} {

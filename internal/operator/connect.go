@@ -17,17 +17,18 @@ import (
 	"github.com/aws/smithy-go/logging"
 )
 
-// Options say which fleet, and as whom.
+// Options name a fleet and the credentials.
 type Options struct {
 	// StackName is the fleet's parameter stackName.
 	StackName string
-	// Region and Profile are as for the AWS CLI, whose environment variables and files stand in for empty ones.
+	// Region and Profile are those of the AWS CLI. Its environment variables and files stand in
+	// for empty ones.
 	Region, Profile string
 	// Poll is how often AWS is asked about something that takes its time. It must be positive.
 	Poll time.Duration
 }
 
-// Fleet is a connection to a fleet. Its methods may be called one after another, not at the same time.
+// Fleet is a connection to a deployed fleet. Its methods must not be called at the same time.
 type Fleet struct {
 	// Name is the stack name, Region where the fleet runs.
 	Name, Region string
@@ -52,7 +53,9 @@ var (
 	errNoCredentials = errors.New("no usable AWS credentials")
 )
 
-// maxAttempts is how often a request is made before AWS's throttling, or a fault of its, becomes an error: with the SDK's growing delays half a minute at most. AWS_MAX_ATTEMPTS, or the profile, may say otherwise.
+// maxAttempts is how often a request is made before throttling, or a fault of AWS, becomes an
+// error. With the SDK's growing delays that takes half a minute at most. AWS_MAX_ATTEMPTS or the
+// profile overrides it.
 const maxAttempts = 6
 
 // Connect finds the fleet.
@@ -60,7 +63,7 @@ func Connect(ctx context.Context, o Options) (*Fleet, error) {
 	cfg, err := config.LoadDefaultConfig(ctx,
 		config.WithRegion(o.Region),
 		config.WithSharedConfigProfile(o.Profile),
-		// What the SDK remarks by the way is none of the command's output.
+		// The SDK's remarks are not the command's output.
 		config.WithLogger(logging.Nop{}),
 	)
 	if err != nil {
@@ -72,7 +75,7 @@ func Connect(ctx context.Context, o Options) (*Fleet, error) {
 	if cfg.RetryMaxAttempts == 0 {
 		cfg.RetryMaxAttempts = maxAttempts
 	}
-	// Asked for here, because the requests' own errors do not tell whether there are none or AWS refused them.
+	// A request's own error does not say whether there are no credentials or AWS refused them.
 	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()

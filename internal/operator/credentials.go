@@ -20,32 +20,37 @@ import (
 type Credentials struct {
 	// Endpoint is host and port of the proxy.
 	Endpoint string `json:"endpoint"`
-	// Try is a page that shows the address of whoever asks, by a scheme that the fleet's ports allow; "" when they allow neither.
+	// Try is a page that shows its caller's address, by a scheme that the fleet's ports allow; ""
+	// when they allow neither.
 	Try string `json:"try"`
-	// Source is where the passwords are: "secretsmanager", or "image", and then AWS does not know them, nor the users.
+	// Source is where the passwords are. With "image" AWS knows neither them nor the users.
 	Source container.Credentials `json:"source"`
-	// Users are those of the fleet, or the one that was asked for.
+	// Users are all users of the fleet, or the one that was asked for.
 	Users []User `json:"users"`
 }
 
 // User is one of the proxy's Digest users.
 type User struct {
 	Name string `json:"user"`
-	// Password is there only when it was asked for.
+	// Password is set only when it was asked for.
 	Password string `json:"password,omitempty"`
-	// Curl is a command that uses the proxy; without the password, it asks for it. It is "" when Credentials.Try is.
+	// Curl is a command that uses the proxy. Without a password it asks for one. It is "" when
+	// Credentials.Try is.
 	Curl string `json:"curl"`
-	// Environment are the variables that programs take a proxy from, there only with the password.
+	// Environment holds the variables that programs take a proxy from. It is set only with the
+	// password.
 	Environment map[string]string `json:"environment,omitempty"`
 }
 
-// Credentials tells how to use the fleet. With an empty user it tells all of them. Passwords are read only with showPassword.
+// Credentials returns how to use the fleet: as one user, or with an empty user as all. It reads
+// passwords only with showPassword.
 func (f *Fleet) Credentials(ctx context.Context, user string, showPassword bool) (*Credentials, error) {
 	service, err := f.describeService(ctx)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := f.ecs.DescribeTaskDefinition(ctx, &ecs.DescribeTaskDefinitionInput{TaskDefinition: service.TaskDefinition})
+	answer, err := f.ecs.DescribeTaskDefinition(ctx,
+		&ecs.DescribeTaskDefinitionInput{TaskDefinition: service.TaskDefinition})
 	if err != nil {
 		return nil, err
 	}
@@ -53,14 +58,21 @@ func (f *Fleet) Credentials(ctx context.Context, user string, showPassword bool)
 	for _, definition := range answer.TaskDefinition.ContainerDefinitions {
 		collect(definition, environment, secrets)
 	}
-	c := &Credentials{Endpoint: f.outputs[outputEndpoint], Source: container.Credentials(environment[container.EnvCredentials]), Users: []User{}}
+	c := &Credentials{
+		Endpoint: f.outputs[outputEndpoint],
+		Source:   container.Credentials(environment[container.EnvCredentials]),
+		Users:    []User{},
+	}
 	c.Try = tryURL(f.outputs[outputTryIt])
 	if c.Source == container.CredentialsImage {
 		if user == "" && !showPassword {
 			return c, nil
 		}
 		if showPassword {
-			return nil, refuse("%s has its passwords in the image (credentials=image), as hashes: only whoever built it knows them", f.Name)
+			return nil, refuse(
+				"%s has its passwords in the image (credentials=image), as hashes: only the person who built it knows them",
+				f.Name,
+			)
 		}
 		c.Users = append(c.Users, c.Login(user, ""))
 		return c, nil
@@ -97,9 +109,11 @@ func collect(definition types.ContainerDefinition, environment, secrets map[stri
 func (f *Fleet) password(ctx context.Context, user string, secrets map[string]string) (string, error) {
 	variable := squid.PasswordVariable(user)
 	if secrets[variable] == "" {
-		return "", fmt.Errorf("the tasks of %s get no secret %s: it was not deployed by this version of squidfleet", f.Name, variable)
+		return "", fmt.Errorf("the tasks of %s get no secret %s: it was not deployed by this version of squidfleet",
+			f.Name, variable)
 	}
-	answer, err := f.secrets.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: aws.String(secrets[variable])})
+	answer, err := f.secrets.GetSecretValue(ctx,
+		&secretsmanager.GetSecretValueInput{SecretId: aws.String(secrets[variable])})
 	if err != nil {
 		return "", err
 	}

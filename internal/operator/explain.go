@@ -35,7 +35,9 @@ func explain(err error, o Options) string {
 	case errors.Is(err, context.Canceled):
 		return "interrupted"
 	case errors.As(err, &noProfile):
-		return fmt.Sprintf("no AWS profile %q: name another with --profile or AWS_PROFILE, or make it with aws configure --profile %s", noProfile.Profile, noProfile.Profile)
+		return fmt.Sprintf(
+			"no AWS profile %q: name another with --profile or AWS_PROFILE, or make it with aws configure "+
+				"--profile %s", noProfile.Profile, noProfile.Profile)
 	case errors.Is(err, errNoRegion):
 		return "no AWS region: name one with --region, AWS_REGION or aws configure"
 	case errors.Is(err, errNoCredentials):
@@ -61,19 +63,28 @@ func explainAnswer(err error, answer smithy.APIError, action string, o Options) 
 	case "UnrecognizedClientException", "InvalidClientTokenId", "AuthFailure", "InvalidAccessKeyId":
 		return fmt.Sprintf("AWS does not know the credentials: sign in with %s", signIn(o))
 	case "SignatureDoesNotMatch", "InvalidSignatureException", "IncompleteSignature":
-		return fmt.Sprintf("AWS does not accept the signature: the secret access key is wrong, or this machine's clock is; sign in with %s", signIn(o))
-	case "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "UnauthorizedException", "Client.UnauthorizedOperation":
-		return fmt.Sprintf("not allowed: %s; let your IAM policy allow %s, or name another --profile", firstSentence(answer.ErrorMessage()), action)
+		return fmt.Sprintf(
+			"AWS does not accept the signature: the secret access key is wrong, or this machine's clock is; sign "+
+				"in with %s", signIn(o))
+	case "AccessDenied",
+		"AccessDeniedException",
+		"UnauthorizedOperation",
+		"UnauthorizedException",
+		"Client.UnauthorizedOperation":
+		return fmt.Sprintf("not allowed: %s; let your IAM policy allow %s, or name another --profile",
+			firstSentence(answer.ErrorMessage()), action)
 	case "OptInRequired", "RegionDisabledException":
 		return fmt.Sprintf("%s: this account cannot use that region: %s", action, answer.ErrorMessage())
 	}
 	if _, throttled := retry.DefaultThrottleErrorCodes[code]; throttled {
-		return fmt.Sprintf("AWS limits how often %s may be called, and still did after %s: wait a minute and try again", action, attempts(err))
+		return fmt.Sprintf(
+			"AWS limits how often %s may be called, and still did after %s: wait a minute and try again", action,
+			attempts(err))
 	}
 	return fmt.Sprintf("%s: %s: %s", action, code, answer.ErrorMessage())
 }
 
-// attempts tells how often a request was made.
+// attempts returns how often a request was made.
 func attempts(err error) string {
 	var exhausted *retry.MaxAttemptsError
 	if errors.As(err, &exhausted) {
@@ -108,7 +119,8 @@ func permission(operation *smithy.OperationError) string {
 	return prefix + ":" + operation.OperationName
 }
 
-// firstSentence leaves out what EC2 adds: a long encoded text that only a privileged call could read.
+// firstSentence leaves out what EC2 adds: a long encoded text that only a privileged call can
+// read.
 func firstSentence(message string) string {
 	message, _, _ = strings.Cut(message, " Encoded authorization failure message:")
 	return strings.TrimRight(message, ". ")

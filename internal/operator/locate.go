@@ -31,8 +31,11 @@ func (f *Fleet) locate(ctx context.Context, client *cloudformation.Client) error
 	if err != nil {
 		var refusal smithy.APIError
 		// CloudFormation has no error code of its own for this.
-		if errors.As(err, &refusal) && refusal.ErrorCode() == "ValidationError" && strings.Contains(refusal.ErrorMessage(), "does not exist") {
-			return fmt.Errorf("no stack %s in %s: name another with --stack-name, --region or --profile, or deploy it", f.stack(), f.Region)
+		if errors.As(err, &refusal) && refusal.ErrorCode() == "ValidationError" &&
+			strings.Contains(refusal.ErrorMessage(), "does not exist") {
+			return fmt.Errorf(
+				"no stack %s in %s: name another with --stack-name, --region or --profile, or deploy it", f.stack(),
+				f.Region)
 		}
 		return err
 	}
@@ -43,10 +46,13 @@ func (f *Fleet) locate(ctx context.Context, client *cloudformation.Client) error
 	for _, output := range answer.Stacks[0].Outputs {
 		f.outputs[aws.ToString(output.OutputKey)] = aws.ToString(output.OutputValue)
 	}
-	// All but TryIt, which a fleet does not have whose ports allow neither http nor https, and RotationFailures, which one does not have that is never rotated.
+	// A fleet whose ports allow neither http nor https has no TryIt, one that is never rotated no
+	// RotationFailures.
 	for _, id := range []string{outputEndpoint, outputLogGroup, outputClusterName, outputServiceName} {
 		if f.outputs[id] == "" {
-			return fmt.Errorf("stack %s in %s, which is %s, has no output %s: it is not deployed completely, or not by this version of squidfleet", f.stack(), f.Region, answer.Stacks[0].StackStatus, id)
+			return fmt.Errorf(
+				"stack %s in %s, which is %s, has no output %s: it is not deployed completely, or not by this "+
+					"version of squidfleet", f.stack(), f.Region, answer.Stacks[0].StackStatus, id)
 		}
 	}
 	f.cluster, f.service = f.outputs[outputClusterName], f.outputs[outputServiceName]
@@ -55,12 +61,14 @@ func (f *Fleet) locate(ctx context.Context, client *cloudformation.Client) error
 
 // describeService asks ECS for the service as it is now.
 func (f *Fleet) describeService(ctx context.Context) (types.Service, error) {
-	answer, err := f.ecs.DescribeServices(ctx, &ecs.DescribeServicesInput{Cluster: aws.String(f.cluster), Services: []string{f.service}})
+	answer, err := f.ecs.DescribeServices(ctx,
+		&ecs.DescribeServicesInput{Cluster: aws.String(f.cluster), Services: []string{f.service}})
 	if err != nil {
 		return types.Service{}, err
 	}
 	if len(answer.Services) != 1 || aws.ToString(answer.Services[0].Status) != "ACTIVE" {
-		return types.Service{}, fmt.Errorf("ECS service %s of stack %s is gone: deploy the fleet again", f.service, f.stack())
+		return types.Service{}, fmt.Errorf("ECS service %s of stack %s is gone: deploy the fleet again", f.service,
+			f.stack())
 	}
 	return answer.Services[0], nil
 }

@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// Line is a line of the access log: one request. Its JSON names are those of the log, whose declaration is in package squid; the entrypoint adds egress. Strings are as the client sent them: the log has
-// them percent-encoded. They may hold anything, control characters too; "-" stands for nothing.
+// Line is one request in the access log. Its JSON names are the log's, declared in package squid;
+// the entrypoint adds egress. Strings are as the client sent them (the log has them
+// percent-encoded). They may hold anything, also control characters; "-" stands for nothing.
 type Line struct {
 	Egress          string `json:"egress"`
 	Time            string `json:"time"`
@@ -28,7 +29,7 @@ type Line struct {
 	UserAgent       string `json:"userAgent"`
 }
 
-// parseLine returns nil for what is no line of the access log.
+// parseLine returns nil for a line that is not of the access log.
 func parseLine(message string) *Line {
 	l := new(Line)
 	if err := json.Unmarshal([]byte(message), l); err != nil || l.Method == "" {
@@ -40,7 +41,8 @@ func parseLine(message string) *Line {
 	return l
 }
 
-// decode undoes percent-encoding as far as there is any: Squid cuts long strings after encoding them, maybe inside of an escape.
+// decode undoes percent-encoding as far as it goes: Squid cuts long strings after encoding them,
+// maybe inside an escape.
 func decode(text string) string {
 	if !strings.Contains(text, "%") {
 		return text
@@ -59,7 +61,8 @@ func decode(text string) string {
 	return string(decoded)
 }
 
-// Event is what a task wrote: a request, or a message of Squid's or the entrypoint's. The names of its JSON are stable.
+// Event is what a task wrote: a request, or a message of Squid or the entrypoint. The names of its
+// JSON are stable.
 type Event struct {
 	// Task is the task's id.
 	Task string `json:"task"`

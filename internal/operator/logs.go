@@ -15,7 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 )
 
-// LogQuery says which lines. Every condition that is set must hold; with any of them there are requests only.
+// LogQuery selects lines. Every condition that is set must hold. Any of them selects requests
+// only.
 type LogQuery struct {
 	// From is the time of the first one.
 	From time.Time
@@ -32,7 +33,8 @@ type LogQuery struct {
 // Status is a range of HTTP status codes, both ends included.
 type Status struct{ From, To int }
 
-// ParseStatus reads a status code such as 407, or a class such as 4xx. Squid logs 000 when it answered nothing.
+// ParseStatus reads a status code such as 407, or a class such as 4xx. Squid logs 000 when it
+// answered nothing.
 func ParseStatus(text string) (Status, error) {
 	var status Status
 	class, isClass := strings.CutSuffix(strings.ToLower(text), "xx")
@@ -55,15 +57,18 @@ func ParseStatus(text string) (Status, error) {
 // patternMax is how long a pattern CloudWatch Logs takes.
 const patternMax = 1024
 
-// Check tells whether CloudWatch Logs takes the query.
+// Check returns an error if CloudWatch Logs would refuse the query.
 func (q LogQuery) Check() error {
 	if n := len(q.pattern()); n > patternMax {
-		return fmt.Errorf("the filters make a pattern of %d characters, and CloudWatch Logs takes %d: name fewer status codes, or classes such as 4xx", n, patternMax)
+		return fmt.Errorf(
+			"the filters make a pattern of %d characters, and CloudWatch Logs takes %d: name fewer status codes, "+
+				"or classes such as 4xx", n, patternMax)
 	}
 	return nil
 }
 
-// pattern is the query in CloudWatch Logs' filter language, "" for everything. None of the values can hold a character that means something in it.
+// pattern is the query in CloudWatch Logs' filter language, "" for everything. No value can hold a
+// character that has a meaning there.
 func (q LogQuery) pattern() string {
 	var all []string
 	if q.Egress.IsValid() {
@@ -90,16 +95,21 @@ func (q LogQuery) pattern() string {
 }
 
 const (
-	// overlap is how far before the newest line each look begins while following: tasks write at their own pace, so a line may come in after one that was written later.
+	// overlap is how far before the newest line each look begins while following: tasks write at
+	// their own pace, so a line may arrive after a later one.
 	overlap = 15 * time.Second
-	// allowance is how far back each look begins at most, also if none of the lines since then was one of those that are asked for: longer than a line takes until it can be found, and more than AWS lets this machine's clock be
-	// wrong by.
+	// allowance is how far back each look begins at most, also if no line since then was asked
+	// for. It is longer than a line takes to be found, and more than this machine's clock may
+	// differ from AWS's.
 	allowance = 5 * time.Minute
 )
 
-// Logs hands each line to emit, oldest first as far as CloudWatch Logs sorts them, and stops at emit's first error.
+// Logs hands each line to emit, oldest first as far as CloudWatch Logs sorts them, and stops at
+// emit's first error.
 //
-// It uses FilterLogEvents, also for following: a live tail would cost by the minute, end after three hours, and could not begin in the past. While following, a look that AWS throttles is left to the next one.
+// It uses FilterLogEvents, also for following: a live tail would cost by the minute, end after
+// three hours, and could not begin in the past. While following, it leaves a look that AWS
+// throttles to the next one.
 func (f *Fleet) Logs(ctx context.Context, q LogQuery, report Report, emit func(Event) error) error {
 	from := q.From
 	seen := map[string]time.Time{} // ids of the lines since from
@@ -129,8 +139,15 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// look hands each line since from to emit that is not in seen, where it then is, and returns the time of the newest.
-func (f *Fleet) look(ctx context.Context, q LogQuery, from time.Time, seen map[string]time.Time, emit func(Event) error) (newest time.Time, err error) {
+// look hands each line since from that is not in seen to emit, adds it to seen, and returns the
+// time of the newest.
+func (f *Fleet) look(
+	ctx context.Context,
+	q LogQuery,
+	from time.Time,
+	seen map[string]time.Time,
+	emit func(Event) error,
+) (newest time.Time, err error) {
 	input := &cloudwatchlogs.FilterLogEventsInput{
 		LogGroupName: aws.String(f.outputs[outputLogGroup]),
 		StartTime:    aws.Int64(from.UnixMilli()),

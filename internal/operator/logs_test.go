@@ -14,7 +14,9 @@ func TestPattern(t *testing.T) {
 	for want, q := range map[string]LogQuery{
 		"":                                {},
 		`{ ($.egress = "198.51.100.7") }`: {Egress: egress},
-		`{ ($.egress = "198.51.100.7") && ($.user = "a@b") && (($.status = 407) || (($.status >= 500) && ($.status <= 599))) }`: {Egress: egress, User: "a@b", Statuses: []Status{{407, 407}, {500, 599}}},
+		`{ ($.egress = "198.51.100.7") && ($.user = "a@b") && (($.status = 407) || (($.status >= 500) && ($.status <= 599))) }`: {
+			Egress: egress, User: "a@b", Statuses: []Status{{407, 407}, {500, 599}},
+		},
 	} {
 		if got := q.pattern(); got != want {
 			t.Errorf("%+v: %s", q, got)
@@ -23,12 +25,17 @@ func TestPattern(t *testing.T) {
 }
 
 func TestParseStatus(t *testing.T) {
-	for text, want := range map[string]Status{"407": {407, 407}, "4xx": {400, 499}, "5XX": {500, 599}, "1xx": {100, 199}, "000": {0, 0}, "0xx": {0, 99}, "100": {100, 100}, "599": {599, 599}} {
+	for text, want := range map[string]Status{
+		"407": {407, 407}, "4xx": {400, 499},
+		"5XX": {500, 599}, "1xx": {100, 199}, "000": {0, 0}, "0xx": {0, 99}, "100": {100, 100}, "599": {599, 599},
+	} {
 		if got, err := ParseStatus(text); err != nil || got != want {
 			t.Errorf("%s: %v, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"", "xx", "4x", "44xx", "axx", "40", "4070", "-40", "+40", "4.5", "6xx", "9xx", "099", "600", "999", "4000xx"} {
+	for _, text := range []string{
+		"", "xx", "4x", "44xx", "axx", "40", "4070", "-40", "+40", "4.5", "6xx", "9xx", "099", "600", "999", "4000xx",
+	} {
 		if got, err := ParseStatus(text); err == nil {
 			t.Errorf("%q: %v", text, got)
 		}
@@ -65,7 +72,8 @@ func TestFollowingReadsOnlyWhatMayBeNew(t *testing.T) {
 	defer cancel()
 	lines := 0
 	begun := time.Now()
-	err := f.Logs(ctx, LogQuery{From: begun.Add(-time.Hour), Follow: true, User: "alice"}, nil, func(Event) error { lines++; return nil })
+	err := f.Logs(ctx, LogQuery{From: begun.Add(-time.Hour), Follow: true, User: "alice"}, nil,
+		func(Event) error { lines++; return nil })
 	if !errors.Is(err, context.DeadlineExceeded) || lines != 1 {
 		t.Errorf("%d lines, error %v", lines, err)
 	}

@@ -12,10 +12,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 )
 
-// protectionMinutes is how long scale-in protection lasts if nobody takes it away; until then it would hold up a rotation.
+// protectionMinutes is how long scale-in protection lasts if it is not taken away. Until then it
+// would hold up a rotation.
 const protectionMinutes = 5
 
-// renewProtection is how old protection gets: what is left of it is longer than putting the fleet back takes.
+// renewProtection is the age at which protection is renewed. What is left then is longer than
+// putting the fleet back takes.
 const renewProtection = 2 * time.Minute
 
 // How many tasks ECS takes in one call.
@@ -26,14 +28,18 @@ const (
 
 // stable returns the tasks that ECS can protect: those that run.
 func stable(tasks []Task) []Task {
-	return slices.DeleteFunc(slices.Clone(tasks), func(t Task) bool { return t.State != "RUNNING" || t.Health == Draining })
+	return slices.DeleteFunc(slices.Clone(tasks),
+		func(t Task) bool { return t.State != "RUNNING" || t.Health == Draining })
 }
 
-// protect gives tasks scale-in protection, or takes it, and tells whether it changed any. One that cannot be changed does not keep the others from it.
+// protect gives tasks scale-in protection, or takes it away, and reports whether it changed any.
+// It goes on after a task that it cannot change.
 func (f *Fleet) protect(ctx context.Context, tasks []Task, on bool) (some bool, err error) {
 	var failed []error
 	for chunk := range slices.Chunk(tasks, protectTasksMax) {
-		input := &ecs.UpdateTaskProtectionInput{Cluster: aws.String(f.cluster), Tasks: arns(chunk), ProtectionEnabled: on}
+		input := &ecs.UpdateTaskProtectionInput{
+			Cluster: aws.String(f.cluster), Tasks: arns(chunk), ProtectionEnabled: on,
+		}
 		if on {
 			input.ExpiresInMinutes = aws.Int32(protectionMinutes)
 		}
@@ -47,10 +53,12 @@ func (f *Fleet) protect(ctx context.Context, tasks []Task, on bool) (some bool, 
 	return some, errors.Join(failed...)
 }
 
-// refuseProtected refuses when one of the tasks has scale-in protection already. Whoever retires a task protects all of them first, so this also keeps two from retiring at the same time.
+// refuseProtected refuses when one of the tasks has scale-in protection already. A retire protects
+// all of them first, so two cannot run at the same time.
 func (f *Fleet) refuseProtected(ctx context.Context, tasks []Task) error {
 	for chunk := range slices.Chunk(tasks, protectedTasksMax) {
-		answer, err := f.ecs.GetTaskProtection(ctx, &ecs.GetTaskProtectionInput{Cluster: aws.String(f.cluster), Tasks: arns(chunk)})
+		answer, err := f.ecs.GetTaskProtection(ctx,
+			&ecs.GetTaskProtectionInput{Cluster: aws.String(f.cluster), Tasks: arns(chunk)})
 		if err != nil {
 			return err
 		}
@@ -59,8 +67,10 @@ func (f *Fleet) refuseProtected(ctx context.Context, tasks []Task) error {
 				continue
 			}
 			i := slices.IndexFunc(tasks, func(t Task) bool { return t.arn == aws.ToString(p.TaskArn) })
-			return refuse("%s has scale-in protection until %s: another retire is at work, or was killed within the last %d minutes, or somebody protects tasks for another reason; wait until then",
-				tasks[i].Address, aws.ToTime(p.ExpirationDate).UTC().Format(time.RFC3339), protectionMinutes)
+			return refuse(
+				"%s has scale-in protection until %s: another retire is at work, or was killed within the last "+
+					"%d minutes, or somebody protects tasks for another reason; wait until then", tasks[i].Address,
+				aws.ToTime(p.ExpirationDate).UTC().Format(time.RFC3339), protectionMinutes)
 		}
 	}
 	return nil
@@ -68,7 +78,11 @@ func (f *Fleet) refuseProtected(ctx context.Context, tasks []Task) error {
 
 func failures(list []types.Failure) (all []error) {
 	for _, failure := range list {
-		all = append(all, fmt.Errorf("task %s: ECS did not change its protection: %s", aws.ToString(failure.Arn), aws.ToString(failure.Reason)))
+		all = append(
+			all,
+			fmt.Errorf("task %s: ECS did not change its protection: %s", aws.ToString(failure.Arn),
+				aws.ToString(failure.Reason)),
+		)
 	}
 	return all
 }

@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	// decisionTime is how long ECS may take to choose the task that it scales in by; it does within seconds.
+	// decisionTime is how long ECS may take to choose the task that it scales in by. It takes
+	// seconds.
 	decisionTime = 3 * time.Minute
 	// undoTime bounds putting the fleet back.
 	undoTime = time.Minute
@@ -34,7 +35,8 @@ type replacement struct {
 }
 
 func (r *replacement) run(ctx context.Context, timeout time.Duration) error {
-	// First, because nothing else would keep ECS from ending another task in the end: whoever may not do this changes nothing.
+	// This comes first: without it ECS may end another task, so a caller who may not do this
+	// changes nothing.
 	if some, err := r.protect(ctx, r.before); err != nil {
 		// Refused is refused, but without an answer ECS may have done it.
 		if some || !errors.As(err, new(smithy.APIError)) {
@@ -77,7 +79,8 @@ func (r *replacement) awaitSuccessor(ctx context.Context, timeout time.Duration)
 			return nil, refuse("a rotation began meanwhile, and replaces %s as well", r.victim.Address)
 		}
 		if int(service.DesiredCount) != r.size+1 {
-			return nil, fmt.Errorf("somebody else set the desired count to %d meanwhile; before, it was %d", service.DesiredCount, r.size)
+			return nil, fmt.Errorf("somebody else set the desired count to %d meanwhile; before, it was %d",
+				service.DesiredCount, r.size)
 		}
 		now, err := r.fleet.tasksOf(ctx, service)
 		if err != nil {
@@ -94,7 +97,9 @@ func (r *replacement) awaitSuccessor(ctx context.Context, timeout time.Duration)
 		}
 		r.report.say("healthy tasks besides %s: %d of %d", r.victim.Address, healthy, r.size)
 		if time.Now().After(deadline) {
-			return nil, fmt.Errorf("only %d of %d tasks besides %s are healthy after %v: see squidfleet ips and squidfleet logs, or use --now", healthy, r.size, r.victim.Address, timeout)
+			return nil, fmt.Errorf(
+				"only %d of %d tasks besides %s are healthy after %v: see squidfleet ips and squidfleet logs, or "+
+					"use --now", healthy, r.size, r.victim.Address, timeout)
 		}
 	}
 }
@@ -115,12 +120,13 @@ func (r *replacement) scaleIn(ctx context.Context, now []Task) error {
 	return r.fleet.setDesired(ctx, r.size)
 }
 
-// awaitDecision returns when ECS has taken the victim, after scaleIn. It is an error if another task ends instead. As long as ECS has not chosen, protection stays until it expires.
+// awaitDecision returns when ECS has taken the victim, after scaleIn. It returns an error if
+// another task ends instead. While ECS has not chosen, protection stays until it expires.
 func (r *replacement) awaitDecision(ctx context.Context, others []Task, timeout time.Duration) error {
 	err := r.decision(ctx, others, timeout)
 	interrupted := ctx.Err()
 	if interrupted != nil {
-		// There is nothing to put back any more, but the protection of the others is still needed.
+		// Nothing is left to put back, but the others still need their protection.
 		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
 		defer cancel()
 		err = r.decision(late, others, undoTime)
@@ -142,7 +148,8 @@ const protectionStays = "scale-in protection of the other tasks stays for at mos
 type otherEnded struct{ other, victim Task }
 
 func (o *otherEnded) Error() string {
-	return fmt.Sprintf("%s ended in place of %s, although it was protected: see squidfleet ips", o.other.Address, o.victim.Address)
+	return fmt.Sprintf("%s ended in place of %s, although it was protected: see squidfleet ips", o.other.Address,
+		o.victim.Address)
 }
 
 func (r *replacement) decision(ctx context.Context, others []Task, timeout time.Duration) error {
@@ -162,7 +169,9 @@ func (r *replacement) decision(ctx context.Context, others []Task, timeout time.
 			}
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("ECS did not take %s away within %v, although it is the only task without protection: see squidfleet ips", r.victim.Address, timeout)
+			return fmt.Errorf(
+				"ECS did not take %s away within %v, although it is the only task without protection: see "+
+					"squidfleet ips", r.victim.Address, timeout)
 		}
 		if err := r.fleet.sleep(ctx); err != nil {
 			return err
@@ -170,7 +179,7 @@ func (r *replacement) decision(ctx context.Context, others []Task, timeout time.
 	}
 }
 
-// ending tells whether a task is draining, or has ended.
+// ending reports whether a task is draining, or has ended.
 func ending(now []Task, one Task) bool {
 	for _, t := range now {
 		if t.arn == one.arn {
@@ -180,12 +189,19 @@ func ending(now []Task, one Task) bool {
 	return true
 }
 
-// putBack takes the desired count back so that the old tasks stay, also when ctx has ended: a fleet that is too big costs money until somebody sees it.
+// putBack lowers the desired count again so that the old tasks stay, also when ctx has ended: a
+// fleet that is too big costs money until somebody sees it.
 func (r *replacement) putBack(ctx context.Context, cause error) error {
 	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
 	defer cancel()
 	if err := r.undo(undo, errors.As(cause, new(*Refusal))); err != nil {
-		return &leftover{cause, err, fmt.Sprintf("service %s of cluster %s may be left with a desired count of %d instead of %d, because putting it back failed", r.fleet.service, r.fleet.cluster, r.size+1, r.size)}
+		return &leftover{
+			cause,
+			err,
+			fmt.Sprintf(
+				"service %s of cluster %s may be left with a desired count of %d instead of %d, because putting "+
+					"it back failed", r.fleet.service, r.fleet.cluster, r.size+1, r.size),
+		}
 	}
 	return cause
 }
@@ -224,7 +240,7 @@ func (r *replacement) undo(ctx context.Context, rotating bool) error {
 		r.release(ctx)
 		return r.fleet.setDesired(ctx, r.size)
 	}
-	// An old task that is not protected is never scaled in by: rather the fleet stays too big.
+	// An old task without protection must not be scaled in by: rather the fleet stays too big.
 	if r.exposed {
 		if _, err := r.protect(ctx, []Task{r.victim}); err != nil {
 			return err
@@ -262,7 +278,7 @@ func (r *replacement) release(ctx context.Context) {
 	tasks := append(r.before[:len(r.before):len(r.before)], r.successors...)
 	now, err := r.fleet.Tasks(undo)
 	if err == nil {
-		// One that is ending cannot be changed, and need not.
+		// One that is ending cannot be changed, and need not be.
 		tasks = stable(intersect(now, tasks))
 		_, err = r.fleet.protect(undo, tasks, false)
 	}

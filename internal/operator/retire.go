@@ -12,15 +12,17 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 )
 
-// RetireOptions say how a task is taken away.
+// RetireOptions are the options of Retire.
 type RetireOptions struct {
-	// Now stops the task at once, and ECS starts another one for it. Otherwise the other one serves first.
+	// Now stops the task at once, and ECS starts another one for it. Otherwise the other one
+	// serves first.
 	Now bool
 	// Floor is how many other tasks must be healthy with Now. Without it, it is the fleet's size.
 	Floor int
 	// Wait until the task has ended.
 	Wait bool
-	// Timeout bounds each wait: for the task's successor to serve, and with Wait for the task to end.
+	// Timeout bounds each wait: for the task's successor to serve, and with Wait for the task to
+	// end.
 	Timeout time.Duration
 }
 
@@ -28,34 +30,45 @@ type RetireOptions struct {
 type Retirement struct {
 	Address netip.Addr `json:"address"`
 	ID      string     `json:"task"`
-	// State is "draining": no new connections, and those that it has may end; or "stopped", when that was waited for.
+	// State is "draining": no new connections, and the old ones may end; or, after Wait,
+	// "stopped".
 	State string `json:"state"`
 	// Replacement is the successor's address; not valid ("") while that is not known.
 	Replacement netip.Addr `json:"replacement"`
-	// Error is why the rest was not waited for; the caller fills it in.
+	// Error is why the rest was not waited for. The caller fills it in.
 	Error string `json:"error,omitempty"`
 }
 
-// Retire replaces the task with that egress address, and no other one. With an error it returns what had been done, or nil.
+// Retire replaces the task with that egress address, and no other one. With an error it returns
+// what had been done, or nil.
 //
-// The usual way loses no connection that the drain time can save, and the fleet is never smaller than it should be:
+// The usual way loses no connection that the drain time can save, and the fleet is never smaller
+// than it should be:
 //
-//  1. All tasks get ECS's scale-in protection, which is renewed as long as this takes. It keeps a second Retire out, and shows that ECS lets the caller protect tasks before anything depends on it.
+//  1. All tasks get ECS's scale-in protection, which is renewed as long as this takes. It keeps a
+//     second Retire out, and shows that the caller may protect tasks before anything depends on
+//     it.
 //  2. The service's desired count goes up by one, and ECS starts a task.
-//  3. When as many tasks besides the one to retire are healthy as the fleet should have, the new ones are protected, too, and the one to retire is not any more.
-//  4. The desired count goes back. ECS scales in by the only task without protection: it takes it from the load balancer, waits for the deregistration delay, and sends SIGTERM only then. It is an error if another
-//     task ends instead.
-//  5. The protection is taken away again. Should this program be killed before, it expires by itself.
+//  3. When enough tasks besides the one to retire are healthy, the new ones are protected too,
+//     and the one to retire loses its protection.
+//  4. The desired count goes back. ECS scales in by the only task without protection: it takes it
+//     from the load balancer, waits for the deregistration delay, and sends SIGTERM only then. It
+//     is an error if another task ends instead.
+//  5. The protection is taken away again. If this program is killed before, it expires by itself.
 //
-// If that cannot be finished, because ctx ends or no task starts, the desired count goes back with the old tasks protected. A desired count that somebody else set meanwhile is left alone. After step 4 there is nothing
-// to put back: when ctx ends then, the task is retired all the same.
+// If that cannot be finished, because ctx ends or no task starts, the desired count goes back with
+// the old tasks protected. A desired count that somebody else has set meanwhile stays. After step
+// 4 nothing is left to put back: when ctx ends then, the task is retired all the same.
 //
-// The fleet may be left with its tasks unevenly spread over the zones. With availability zone rebalancing, ECS then replaces a further task, of its own choice, some time later.
+// The fleet's tasks may then be spread unevenly over the zones. With availability zone
+// rebalancing, ECS replaces a further task, of its own choice, some time later.
 //
-// With Now it is ECS's StopTask: deregistration and SIGTERM at the same moment, and the successor's start afterwards. The task serves on while it has connections, for as long as its drain timeout, which is
+// With Now it is ECS's StopTask: deregistration and SIGTERM at the same moment, and the successor
+// starts afterwards. The task serves on while it has connections, for its drain timeout, which is
 // less than two minutes whatever the deregistration delay is.
 //
-// It refuses while a deployment is under way, because that replaces the task as well, and while another Retire is. A task that is draining already is left alone, without an error.
+// Retire refuses during a deployment, because that replaces the task as well, and during another
+// Retire. It leaves a task that is draining already alone, without an error.
 func (f *Fleet) Retire(ctx context.Context, address netip.Addr, o RetireOptions, report Report) (*Retirement, error) {
 	service, err := f.describeService(ctx)
 	if err != nil {
@@ -101,15 +114,24 @@ func (f *Fleet) Retire(ctx context.Context, address netip.Addr, o RetireOptions,
 	return r, nil
 }
 
-// replace has ECS replace a task when the fleet is in a state for it.
-func (f *Fleet) replace(ctx context.Context, service types.Service, victim Task, tasks []Task, timeout time.Duration, report Report) error {
+// replace makes ECS replace a task if the fleet is in a state for it.
+func (f *Fleet) replace(
+	ctx context.Context,
+	service types.Service,
+	victim Task,
+	tasks []Task,
+	timeout time.Duration,
+	report Report,
+) error {
 	deployment, err := settled(service)
 	if err != nil {
 		return err
 	}
 	size := int(service.DesiredCount)
 	if n := len(tasks) - count(tasks, Draining); n != size {
-		return refuse("%d tasks run or start, and the desired count is %d: somebody changes the fleet, or a task has just ended; try again when squidfleet ips shows %[2]d", n, size)
+		return refuse(
+			"%d tasks run or start, and the desired count is %d: somebody changes the fleet, or a task has just "+
+				"ended; try again when squidfleet ips shows %[2]d", n, size)
 	}
 	before := stable(tasks)
 	if err := f.refuseProtected(ctx, before); err != nil {
@@ -141,10 +163,13 @@ func subtract(tasks, other []Task) []Task {
 // stop ends a task at once.
 func (f *Fleet) stop(ctx context.Context, victim Task, tasks []Task, floor int, report Report) error {
 	if n := count(without(tasks, victim), Healthy); n < floor {
-		return refuse("without %s there would be %d healthy tasks, and --floor is %d: leave --now away, and its successor serves first, or lower --floor", victim.Address, n, floor)
+		return refuse(
+			"without %s there would be %d healthy tasks, and --floor is %d: leave --now away, and its successor "+
+				"serves first, or lower --floor", victim.Address, n, floor)
 	}
 	_, err := f.ecs.StopTask(ctx, &ecs.StopTaskInput{
-		Cluster: aws.String(f.cluster), Task: aws.String(victim.arn), Reason: aws.String("squidfleet retire " + victim.Address.String()),
+		Cluster: aws.String(f.cluster), Task: aws.String(victim.arn),
+		Reason: aws.String("squidfleet retire " + victim.Address.String()),
 	})
 	if err == nil {
 		report.say("%s is draining; ECS starts its successor", victim.Address)
@@ -171,7 +196,8 @@ func (f *Fleet) awaitEnd(ctx context.Context, victim Task, size int, timeout tim
 		}
 		report.say("%s %s; healthy tasks: %d of %d", victim.Address, state, healthy, size)
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%s %s, and %d of %d tasks are healthy after %v; it goes on: see squidfleet ips", victim.Address, state, healthy, size, timeout)
+			return fmt.Errorf("%s %s, and %d of %d tasks are healthy after %v; it goes on: see squidfleet ips",
+				victim.Address, state, healthy, size, timeout)
 		}
 		if err := f.sleep(ctx); err != nil {
 			return err

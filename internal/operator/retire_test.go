@@ -19,7 +19,8 @@ func TestProtectionIsRenewedWhileTheSuccessorStarts(t *testing.T) {
 		if err := aws.Set("never-healthy"); err != nil {
 			t.Fatal(err)
 		}
-		_, err := f.Retire(t.Context(), netip.MustParseAddr("198.51.100.2"), RetireOptions{Timeout: 100 * time.Millisecond}, nil)
+		_, err := f.Retire(t.Context(), netip.MustParseAddr("198.51.100.2"),
+			RetireOptions{Timeout: 100 * time.Millisecond}, nil)
 		if err == nil {
 			t.Fatal("a task that never is healthy was a successor")
 		}
@@ -42,13 +43,18 @@ func TestATaskThatEndsMeanwhileIsNoObstacle(t *testing.T) {
 		}
 	}
 	var lines []string
-	_, err := f.Retire(t.Context(), netip.MustParseAddr("198.51.100.2"), RetireOptions{Timeout: 100 * time.Millisecond}, func(line string) {
-		if lines = append(lines, line); len(lines) == 1 {
-			if err := aws.Set("stopping", "198.51.100.1"); err != nil {
-				t.Error(err)
+	_, err := f.Retire(
+		t.Context(),
+		netip.MustParseAddr("198.51.100.2"),
+		RetireOptions{Timeout: 100 * time.Millisecond},
+		func(line string) {
+			if lines = append(lines, line); len(lines) == 1 {
+				if err := aws.Set("stopping", "198.51.100.1"); err != nil {
+					t.Error(err)
+				}
 			}
-		}
-	})
+		},
+	)
 	if err == nil || !strings.HasPrefix(err.Error(), "only 1 of 3 tasks besides 198.51.100.2 are healthy") {
 		t.Errorf("%v", err)
 	}

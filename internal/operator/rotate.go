@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 )
 
-// RotateOptions say how long to stay.
+// RotateOptions are the options of Rotate.
 type RotateOptions struct {
 	// Wait until every old task has ended, at most Timeout.
 	Wait    bool
@@ -23,20 +23,22 @@ type RotateOptions struct {
 type Rotation struct {
 	// Deployment is ECS's id of it.
 	Deployment string `json:"deployment"`
-	// State is "started", or, when the end was waited for, "completed", "failed" (ECS goes back to the old tasks) or "replaced" (by another deployment).
+	// State is "started", or after Wait "completed", "failed" (ECS goes back to the old tasks) or
+	// "replaced" (by another deployment).
 	State string `json:"state"`
-	// Before are the fleet's addresses before it, After the ones when it was completed.
+	// Before are the fleet's addresses before it, After those when it was completed.
 	Before []netip.Addr `json:"before"`
 	After  []netip.Addr `json:"after,omitempty"`
 	// Seconds is how long it took.
 	Seconds int64 `json:"seconds,omitempty"`
-	// Error is why it was not waited for to the end; the caller fills it in.
+	// Error is why the end was not waited for. The caller fills it in.
 	Error string `json:"error,omitempty"`
 }
 
-// Rotate replaces every task, as the fleet's own schedule does: new tasks serve before the first old one is taken from the load balancer, and an old one's connections have the drain time to end. It refuses
-// while another deployment is under way, which would have to begin again. When ctx ends, the rotation goes on.
-// With an error it returns the rotation if one was started, or nil.
+// Rotate replaces every task, as the fleet's own schedule does: new tasks serve before the first
+// old one is taken from the load balancer, and an old one's connections have the drain time to
+// end. It refuses during another deployment, which would have to begin again. When ctx ends, the
+// rotation goes on. With an error Rotate returns the rotation if one was started, or nil.
 func (f *Fleet) Rotate(ctx context.Context, o RotateOptions, report Report) (*Rotation, error) {
 	service, err := f.describeService(ctx)
 	if err != nil {
@@ -78,8 +80,10 @@ func (f *Fleet) Rotate(ctx context.Context, o RotateOptions, report Report) (*Ro
 func settled(service types.Service) (string, error) {
 	for _, d := range service.Deployments {
 		if d.RolloutState == types.DeploymentRolloutStateInProgress {
-			return "", refuse("deployment %s is under way since %s and replaces every task: %d of %d new ones run; wait until it is done",
-				aws.ToString(d.Id), aws.ToTime(d.CreatedAt).UTC().Format(time.RFC3339), d.RunningCount, d.DesiredCount)
+			return "", refuse(
+				"deployment %s is under way since %s and replaces every task: %d of %d new ones run; wait until "+
+					"it is done", aws.ToString(d.Id), aws.ToTime(d.CreatedAt).UTC().Format(time.RFC3339),
+				d.RunningCount, d.DesiredCount)
 		}
 	}
 	return primary(service), nil
@@ -106,17 +110,20 @@ func (f *Fleet) awaitDeployment(ctx context.Context, r *Rotation, timeout time.D
 		if err != nil {
 			return err
 		}
-		i := slices.IndexFunc(service.Deployments, func(d types.Deployment) bool { return aws.ToString(d.Id) == r.Deployment })
+		i := slices.IndexFunc(service.Deployments,
+			func(d types.Deployment) bool { return aws.ToString(d.Id) == r.Deployment })
 		if i < 0 {
 			r.State = "replaced"
-			return fmt.Errorf("rotation %s was replaced by another deployment before it was done: see squidfleet ips", r.Deployment)
+			return fmt.Errorf("rotation %s was replaced by another deployment before it was done: see squidfleet ips",
+				r.Deployment)
 		}
 		ours := service.Deployments[i]
 		if ours.RolloutState == types.DeploymentRolloutStateFailed {
 			r.State = "failed"
-			return fmt.Errorf("rotation %s failed, and ECS goes back to the old tasks: %s; see squidfleet logs", r.Deployment, aws.ToString(ours.RolloutStateReason))
+			return fmt.Errorf("rotation %s failed, and ECS goes back to the old tasks: %s; see squidfleet logs",
+				r.Deployment, aws.ToString(ours.RolloutStateReason))
 		}
-		// ECS's own count leaves out what drains, and it may call the deployment completed meanwhile.
+		// ECS does not count tasks that drain, and may call the deployment completed meanwhile.
 		tasks, err := f.tasksOf(ctx, service)
 		if err != nil {
 			return err
@@ -127,7 +134,8 @@ func (f *Fleet) awaitDeployment(ctx context.Context, r *Rotation, timeout time.D
 		}
 		report.say("new tasks running: %d of %d, old tasks left: %d", ours.RunningCount, ours.DesiredCount, old)
 		if time.Now().After(deadline) {
-			return fmt.Errorf("rotation %s is not done after %v; it goes on: see squidfleet ips", r.Deployment, timeout)
+			return fmt.Errorf("rotation %s is not done after %v; it goes on: see squidfleet ips", r.Deployment,
+				timeout)
 		}
 	}
 }

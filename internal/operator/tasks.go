@@ -17,7 +17,8 @@ import (
 
 // Task is one proxy with its egress address. The names of its JSON are stable.
 type Task struct {
-	// Address is the public address that its clients' connections leave from; not valid ("") until it has one.
+	// Address is the public address that its clients' connections leave from; not valid ("") until
+	// it has one.
 	Address netip.Addr `json:"address"`
 	// PrivateAddress is where the load balancer reaches it.
 	PrivateAddress netip.Addr `json:"privateAddress"`
@@ -57,7 +58,8 @@ const (
 // describeTasksMax is how many tasks ECS takes in one call.
 const describeTasksMax = 100
 
-// Tasks lists the tasks whose addresses are in use, oldest first: also those that are being replaced and still serve the connections they have.
+// Tasks lists the tasks whose addresses are in use, oldest first. Tasks that are being replaced
+// and still serve connections are among them.
 func (f *Fleet) Tasks(ctx context.Context) ([]Task, error) {
 	service, err := f.describeService(ctx)
 	if err != nil {
@@ -111,7 +113,8 @@ func (f *Fleet) tasksOf(ctx context.Context, service types.Service) ([]Task, err
 	}
 	slices.SortFunc(tasks, func(a, b Task) int {
 		// Those not started yet come last.
-		return cmp.Or(cmp.Compare(btoi(a.StartedAt.IsZero()), btoi(b.StartedAt.IsZero())), a.StartedAt.Compare(b.StartedAt), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(btoi(a.StartedAt.IsZero()), btoi(b.StartedAt.IsZero())),
+			a.StartedAt.Compare(b.StartedAt), cmp.Compare(a.ID, b.ID))
 	})
 	return tasks, nil
 }
@@ -123,7 +126,8 @@ func btoi(b bool) int {
 	return 0
 }
 
-// describeTasks returns the service's tasks that have not ended. ECS lists a task that it is going to stop among the stopped ones from the beginning, although it serves on while the load balancer drains it.
+// describeTasks returns the service's tasks that have not ended. ECS lists a task that it is going
+// to stop among the stopped ones from the beginning, although it serves on while it drains.
 func (f *Fleet) describeTasks(ctx context.Context) ([]types.Task, error) {
 	var arns []string
 	for _, status := range []types.DesiredStatus{types.DesiredStatusRunning, types.DesiredStatusStopped} {
@@ -158,10 +162,14 @@ func (f *Fleet) describeTasks(ctx context.Context) ([]types.Task, error) {
 }
 
 // targets returns the state of the load balancer's targets by their private addresses.
-func (f *Fleet) targets(ctx context.Context, service types.Service) (map[string]elbtypes.TargetHealthStateEnum, error) {
+func (f *Fleet) targets(
+	ctx context.Context,
+	service types.Service,
+) (map[string]elbtypes.TargetHealthStateEnum, error) {
 	states := map[string]elbtypes.TargetHealthStateEnum{}
 	for _, group := range service.LoadBalancers {
-		answer, err := f.loadBalancing.DescribeTargetHealth(ctx, &elasticloadbalancingv2.DescribeTargetHealthInput{TargetGroupArn: group.TargetGroupArn})
+		answer, err := f.loadBalancing.DescribeTargetHealth(ctx,
+			&elasticloadbalancingv2.DescribeTargetHealthInput{TargetGroupArn: group.TargetGroupArn})
 		if err != nil {
 			return nil, err
 		}
@@ -191,9 +199,12 @@ func attachment(t types.Task, name string) string {
 
 func health(t types.Task, target elbtypes.TargetHealthStateEnum) Health {
 	switch {
-	case aws.ToString(t.DesiredStatus) == string(types.DesiredStatusStopped), target == elbtypes.TargetHealthStateEnumDraining:
+	case aws.ToString(t.DesiredStatus) == string(types.DesiredStatusStopped),
+		target == elbtypes.TargetHealthStateEnumDraining:
 		return Draining
-	case t.HealthStatus == types.HealthStatusUnhealthy, target == elbtypes.TargetHealthStateEnumUnhealthy, target == elbtypes.TargetHealthStateEnumUnhealthyDraining:
+	case t.HealthStatus == types.HealthStatusUnhealthy,
+		target == elbtypes.TargetHealthStateEnumUnhealthy,
+		target == elbtypes.TargetHealthStateEnumUnhealthyDraining:
 		return Unhealthy
 	case target == elbtypes.TargetHealthStateEnumHealthy:
 		return Healthy

@@ -13,11 +13,14 @@ import (
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 )
 
-// troubleTime is how far back is looked for trouble: as long as the queue keeps a rotation that could not be started.
+// troubleTime is how far back Trouble looks: as long as the queue keeps a rotation that could not
+// be started.
 const troubleTime = 14 * 24 * time.Hour
 
-// Trouble tells, in a line each, what kept addresses from changing: rotations that could not be started, and the newest deployment if ECS gave it up. What cannot be found out is a line as well, so that somebody who may not ask still
-// gets the rest; there is an error only when ctx has ended.
+// Trouble returns a line for each thing that kept addresses from changing: rotations that could
+// not be started, and the newest deployment if ECS gave it up. A question that AWS refuses is a
+// line as well, so that the other one is still answered. It returns an error only when ctx has
+// ended.
 func (f *Fleet) Trouble(ctx context.Context) ([]string, error) {
 	lines := []string{}
 	for _, ask := range []func(context.Context) (string, error){f.failedRotations, f.abandonedDeployment} {
@@ -35,14 +38,19 @@ func (f *Fleet) Trouble(ctx context.Context) ([]string, error) {
 	return lines, nil
 }
 
-// failedRotations tells how many rotations the schedule could not start.
+// failedRotations says how many rotations the schedule could not start.
 func (f *Fleet) failedRotations(ctx context.Context) (string, error) {
 	queue := f.outputs[outputRotationFailures]
 	if queue == "" { // rotateEvery=off
 		return "", nil
 	}
 	const number = sqstypes.QueueAttributeNameApproximateNumberOfMessages
-	answer, err := f.queues.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: aws.String(queue), AttributeNames: []sqstypes.QueueAttributeName{number}})
+	answer, err := f.queues.GetQueueAttributes(
+		ctx,
+		&sqs.GetQueueAttributesInput{
+			QueueUrl: aws.String(queue), AttributeNames: []sqstypes.QueueAttributeName{number},
+		},
+	)
 	if err != nil {
 		return "", err
 	}
@@ -53,28 +61,38 @@ func (f *Fleet) failedRotations(ctx context.Context) (string, error) {
 	if n == 0 {
 		return "", nil
 	}
-	return fmt.Sprintf("rotations that could not be started in the last %d days: %d; why: aws sqs receive-message --message-attribute-names All --queue-url %s", int(troubleTime.Hours()/24), n, queue), nil
+	return fmt.Sprintf("rotations that could not be started in the last %d days: %d; why: aws sqs receive-message "+
+		"--message-attribute-names All --queue-url %s", int(troubleTime.Hours()/24), n, queue), nil
 }
 
-// abandonedDeployment tells of the newest deployment that ECS gave up, unless a later one succeeded.
+// abandonedDeployment names the newest deployment that ECS gave up, unless a later one succeeded.
 func (f *Fleet) abandonedDeployment(ctx context.Context) (string, error) {
 	abandoned, err := f.newestDeployment(ctx, time.Now().Add(-troubleTime),
-		types.ServiceDeploymentStatusRollbackRequested, types.ServiceDeploymentStatusRollbackInProgress, types.ServiceDeploymentStatusRollbackSuccessful, types.ServiceDeploymentStatusRollbackFailed)
+		types.ServiceDeploymentStatusRollbackRequested, types.ServiceDeploymentStatusRollbackInProgress,
+		types.ServiceDeploymentStatusRollbackSuccessful, types.ServiceDeploymentStatusRollbackFailed)
 	if abandoned == nil || err != nil {
 		return "", err
 	}
 	created := aws.ToTime(abandoned.CreatedAt)
-	if success, err := f.newestDeployment(ctx, created, types.ServiceDeploymentStatusSuccessful); success != nil || err != nil {
+	if success, err := f.newestDeployment(ctx, created, types.ServiceDeploymentStatusSuccessful); success != nil ||
+		err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("ECS gave up the deployment of %s (%s), so the addresses are those from before: %s; see squidfleet logs",
+	return fmt.Sprintf(
+		"ECS gave up the deployment of %s (%s), so the addresses are those from before: %s; see squidfleet logs",
 		created.UTC().Format(time.RFC3339), abandoned.Status, aws.ToString(abandoned.StatusReason)), nil
 }
 
-// newestDeployment returns the newest of the deployments with one of the statuses that were created after a time, or nil.
-func (f *Fleet) newestDeployment(ctx context.Context, after time.Time, statuses ...types.ServiceDeploymentStatus) (*types.ServiceDeploymentBrief, error) {
+// newestDeployment returns the newest deployment with one of the statuses that was created after a
+// time, or nil.
+func (f *Fleet) newestDeployment(
+	ctx context.Context,
+	after time.Time,
+	statuses ...types.ServiceDeploymentStatus,
+) (*types.ServiceDeploymentBrief, error) {
 	input := &ecs.ListServiceDeploymentsInput{
-		Cluster: aws.String(f.cluster), Service: aws.String(f.service), Status: statuses, CreatedAt: &types.CreatedAt{After: aws.Time(after)}, MaxResults: aws.Int32(100),
+		Cluster: aws.String(f.cluster), Service: aws.String(f.service), Status: statuses,
+		CreatedAt: &types.CreatedAt{After: aws.Time(after)}, MaxResults: aws.Int32(100),
 	}
 	var newest *types.ServiceDeploymentBrief
 	for more := true; more; {

@@ -18,12 +18,13 @@ const (
 	tcpClosing     = 0x0B
 )
 
-// openStates are the states in which something may still be sent, as bits. They include a connection
-// that Squid has closed while the client has not yet confirmed the last bytes: these would be lost
-// with the network namespace.
+// openStates are the states in which something may still be sent, as bits. They include a
+// connection that Squid has closed while the client has not yet confirmed the last bytes: these
+// would be lost with the network namespace.
 const openStates = 1<<tcpEstablished | 1<<tcpFinWait1 | 1<<tcpCloseWait | 1<<tcpLastAck | 1<<tcpClosing
 
-// openConnections counts the clients' connections to a listener that something may still be sent on.
+// openConnections counts the clients' connections to a listener that something may still be sent
+// on.
 func openConnections(to netip.AddrPort) (int, error) { return countSockets(to, openStates) }
 
 // listening reports whether there is a listener.
@@ -32,7 +33,8 @@ func listening(at netip.AddrPort) (bool, error) {
 	return n > 0, err
 }
 
-// The kernel's interface for questions about sockets (sock_diag(7), include/uapi/linux/inet_diag.h).
+// The kernel's interface for questions about sockets (sock_diag(7),
+// include/uapi/linux/inet_diag.h).
 const (
 	netlinkSockDiag   = 4
 	sockDiagByFamily  = 20
@@ -42,9 +44,9 @@ const (
 	diagTimeout = 2
 )
 
-// countSockets counts the sockets at a local address in one of the states, given as bits. It asks the
-// kernel for just these: a task that has made ten thousand connections in the last minute has all of
-// them in /proc/net/tcp, which takes seconds to read on a busy machine.
+// countSockets counts the sockets at a local address in one of the states, given as bits. It asks
+// the kernel for just these: a task that has made ten thousand connections in the last minute has
+// all of them in /proc/net/tcp, which takes seconds to read on a busy machine.
 func countSockets(at netip.AddrPort, states uint32) (int, error) {
 	socket, err := syscall.Socket(syscall.AF_NETLINK, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC, netlinkSockDiag)
 	if err != nil {

@@ -1,4 +1,5 @@
-// Command synth measures how long a synth takes, with empty caches and with warm ones, and how much of it is the staging of the image's build context. It writes a section of
+// Command synth measures how long a synth takes, with empty caches and with warm ones, and how
+// much of it is the staging of the image's build context. It writes a section of
 // docs/benchmarks.md. `make bench` runs it.
 package main
 

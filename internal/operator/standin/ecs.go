@@ -63,15 +63,16 @@ func (a *AWS) service() object {
 				deploymentPending++
 			}
 		}
-		// A deployment exists until its tasks have ended. Those being drained do not count as running.
+		// A deployment exists until its tasks have ended. Those being drained do not count as
+		// running.
 		running, pending = running+deploymentRunning, pending+deploymentPending
 		status := "ACTIVE"
 		if i == len(f.deployments)-1 {
 			status = "PRIMARY"
 		}
 		answer := object{
-			"id": d.id, "status": status, "rolloutState": d.state, "createdAt": epoch(d.created), "updatedAt": epoch(d.created),
-			"desiredCount": f.desired, "runningCount": deploymentRunning, "pendingCount": deploymentPending, "failedTasks": 0,
+			"id": d.id, "status": status, "rolloutState": d.state, "createdAt": epoch(d.created),
+			"desiredCount": f.desired, "runningCount": deploymentRunning, "pendingCount": deploymentPending,
 			"taskDefinition": arn("ecs", "task-definition/SquidfleetProxyTask1A2B:7"),
 		}
 		if d.reason != "" {
@@ -84,7 +85,9 @@ func (a *AWS) service() object {
 		"clusterArn": arn("ecs", "cluster/"+cluster), "status": "ACTIVE",
 		"desiredCount": f.desired, "runningCount": running, "pendingCount": pending, "deployments": deployments,
 		"taskDefinition": arn("ecs", "task-definition/SquidfleetProxyTask1A2B:7"),
-		"loadBalancers":  []any{object{"targetGroupArn": targetGroup, "containerName": "proxy", "containerPort": 35201}},
+		"loadBalancers": []any{
+			object{"targetGroupArn": targetGroup, "containerName": "proxy", "containerPort": 35201},
+		},
 	}
 }
 
@@ -107,8 +110,8 @@ func (a *AWS) listTasks(r *request) (any, error) {
 	return answer, err
 }
 
-// pageSize is small, so that no test meets a list that fits into one page. AWS may answer with fewer
-// than were asked for, too.
+// pageSize is small, so that no test meets a list that fits into one page. AWS may answer with
+// fewer than were asked for, too.
 const pageSize = 2
 
 func pageOf[T any](list []T, token string) (page []T, next string, err error) {
@@ -175,7 +178,9 @@ func (t *task) describe() object {
 	if t.status == "PROVISIONING" {
 		answer["healthStatus"] = "UNKNOWN"
 		answer["createdAt"] = epoch(time.Now())
-		answer["attachments"] = []any{object{"type": "ElasticNetworkInterface", "status": "PRECREATED", "details": []any{}}}
+		answer["attachments"] = []any{
+			object{"type": "ElasticNetworkInterface", "status": "PRECREATED", "details": []any{}},
+		}
 		return answer
 	}
 	answer["startedAt"] = epoch(t.startedAt)
@@ -275,7 +280,8 @@ func (a *AWS) describeTaskDefinition(r *request) (any, error) {
 	environment := []any{object{"name": "SQUIDFLEET_CREDENTIALS", "value": a.fleet.credentials}}
 	secrets := []any{}
 	if a.fleet.credentials == "secretsmanager" {
-		environment = append(environment, object{"name": "SQUIDFLEET_USERS", "value": strings.Join(a.fleet.users, ",")})
+		environment = append(environment,
+			object{"name": "SQUIDFLEET_USERS", "value": strings.Join(a.fleet.users, ",")})
 		for _, user := range a.fleet.users {
 			secrets = append(secrets, object{"name": variable(user), "valueFrom": secretARN(user)})
 		}

@@ -57,7 +57,9 @@ type event struct {
 const drainSteps = 4
 
 func newFleet() fleet {
-	f := fleet{stackStatus: "UPDATE_COMPLETE", credentials: "secretsmanager", users: []string{"alice", "bob"}, desired: 2}
+	f := fleet{
+		stackStatus: "UPDATE_COMPLETE", credentials: "secretsmanager", users: []string{"alice", "bob"}, desired: 2,
+	}
 	f.deploy(time.Now().Add(-3 * time.Hour))
 	f.deployments[0].state = "COMPLETED"
 	for i := range 2 {
@@ -69,7 +71,10 @@ func newFleet() fleet {
 }
 
 func (f *fleet) deploy(at time.Time) *deployment {
-	d := &deployment{id: fmt.Sprintf("ecs-svc/%019d", 4200000000000000000+len(f.deployments)+f.started), state: "IN_PROGRESS", created: at}
+	d := &deployment{
+		id: fmt.Sprintf("ecs-svc/%019d", 4200000000000000000+len(f.deployments)+f.started), state: "IN_PROGRESS",
+		created: at,
+	}
 	f.deployments = append(f.deployments, d)
 	return d
 }
@@ -129,7 +134,8 @@ func (f *fleet) step() {
 	f.schedule()
 }
 
-// schedule is ECS's: it starts what is missing and ends what is too much, the oldest first, but for those with scale-in protection.
+// schedule is ECS's: it starts missing tasks and ends surplus ones, the oldest first, except those
+// with scale-in protection.
 func (f *fleet) schedule() {
 	primary := f.primary()
 	current := f.of(primary)
@@ -181,10 +187,12 @@ func (f *fleet) find(address string) (*task, error) {
 
 // Set changes the fleet. Its changes are words, so that test scripts can name them:
 //
-//	desired N, users NAME,NAME…, password TEXT, credentials-in-image, stack-status STATUS, without-output ID,
-//	unhealthy ADDRESS, spot ADDRESS, stopping ADDRESS, activating ADDRESS, blocked ADDRESS (its protection cannot be changed), never-healthy, healthy-again, rotation-fails, rotating, rotation-begins,
-//	failed-rotations N, deployed STATUS AGO,
-//	desired-only N (without its tasks), starts-nothing, scale-in-stalls, scale-in-goes-on, ignores-protection
+//	desired N, users NAME,NAME…, password TEXT, credentials-in-image, stack-status STATUS,
+//	without-output ID, unhealthy ADDRESS, spot ADDRESS, stopping ADDRESS, activating ADDRESS,
+//	blocked ADDRESS (its protection cannot be changed), never-healthy, healthy-again,
+//	rotation-fails, rotating, rotation-begins, failed-rotations N, deployed STATUS AGO,
+//	desired-only N (without its tasks), starts-nothing, scale-in-stalls, scale-in-goes-on,
+//	ignores-protection
 func (a *AWS) Set(change string, arguments ...string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -229,7 +237,8 @@ func (a *AWS) Set(change string, arguments ...string) error {
 		}
 		for change == "desired" && len(f.of(f.primary())) < f.desired {
 			t := f.start()
-			t.status, t.target, t.startedAt = "RUNNING", "healthy", time.Now().Add(-12*time.Minute-time.Duration(t.n)*time.Second)
+			t.status, t.target, t.startedAt = "RUNNING", "healthy", time.Now().
+				Add(-12*time.Minute-time.Duration(t.n)*time.Second)
 		}
 	case "unhealthy", "spot", "stopping", "activating", "blocked":
 		t, err := f.find(argument)

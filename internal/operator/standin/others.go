@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-const targetGroup = "arn:aws:elasticloadbalancing:" + Region + ":" + account + ":targetgroup/Squid-Targe-1A2B3C4D5E6F/73e2d6bc24d8a067"
+const targetGroup = "arn:aws:elasticloadbalancing:" + Region + ":" + account +
+	":targetgroup/Squid-Targe-1A2B3C4D5E6F/73e2d6bc24d8a067"
 
 func (a *AWS) describeStacks(r *request) (any, error) {
 	name := r.Text("StackName")
@@ -17,8 +18,9 @@ func (a *AWS) describeStacks(r *request) (any, error) {
 		return nil, refuse("ValidationError", "Stack with id %s does not exist", name)
 	}
 	outputs := map[string]string{
-		"Endpoint":         Endpoint,
-		"TryIt":            "curl --proxy http://" + Endpoint + " --proxy-digest --proxy-user " + a.fleet.users[0] + " https://checkip.amazonaws.com",
+		"Endpoint": Endpoint,
+		"TryIt": "curl --proxy http://" + Endpoint +
+			" --proxy-digest --proxy-user " + a.fleet.users[0] + " https://checkip.amazonaws.com",
 		"LogGroup":         logGroup,
 		"FollowLog":        "aws logs tail --region " + Region + " --follow " + logGroup,
 		"ClusterName":      cluster,
@@ -46,7 +48,8 @@ func (a *AWS) describeTargetHealth(r *request) (any, error) {
 		return nil, refuse("TargetGroupNotFound", "One or more target groups not found")
 	}
 	reasons := map[string]string{
-		"initial": "Elb.InitialHealthChecking", "unhealthy": "Target.FailedHealthChecks", "draining": "Target.DeregistrationInProgress",
+		"initial": "Elb.InitialHealthChecking", "unhealthy": "Target.FailedHealthChecks",
+		"draining": "Target.DeregistrationInProgress",
 	}
 	type health struct {
 		Id     string `xml:"Target>Id"`
@@ -74,7 +77,8 @@ func (a *AWS) describeNetworkInterfaces(r *request) (any, error) {
 		asked = append(asked, r.Text("Filter.1.Value."+strconv.Itoa(i)))
 	}
 	if len(asked) == 0 || len(asked) > 200 {
-		return nil, refuse("FilterLimitExceeded", "The maximum number of filter values specified on a single call is 200")
+		return nil, refuse("FilterLimitExceeded",
+			"The maximum number of filter values specified on a single call is 200")
 	}
 	var existing []*task
 	for _, t := range a.fleet.tasks {

@@ -8,8 +8,9 @@ import (
 	"strings"
 )
 
-// match tells whether a line fits a filter pattern of CloudWatch Logs: nothing, or { … } with comparisons in parentheses joined by && and ||.
-// Source: "Using filter patterns to match terms in JSON log events" in the user guide.
+// match reports whether a line fits a filter pattern of CloudWatch Logs: an empty one, or { … }
+// with comparisons in parentheses joined by && and ||. Source: "Using filter patterns to match
+// terms in JSON log events" in the user guide.
 func match(pattern, message string) (bool, error) {
 	if pattern == "" {
 		return true, nil
@@ -22,7 +23,8 @@ func match(pattern, message string) (bool, error) {
 	var line map[string]any
 	isJSON := json.Unmarshal([]byte(message), &line) == nil
 	p := matcher{tokens: tokens.FindAllString(inner, -1), line: line}
-	if spaceless := strings.NewReplacer(" ", ""); spaceless.Replace(strings.Join(p.tokens, "")) != spaceless.Replace(inner) {
+	if spaceless := strings.NewReplacer(" ", ""); spaceless.Replace(strings.Join(p.tokens, "")) != spaceless.Replace(
+		inner) {
 		return false, fmt.Errorf("cannot be read: %s", inner)
 	}
 	result := p.either()
