@@ -115,7 +115,7 @@ rotation: root go ## rotate a fleet of real Squids under load and count what it 
 	go test -timeout 5m -v ./integration/rotation # in full, because its counts are what it is for
 
 .PHONY: bench
-bench: root go $(NODE_MODULES) ## measure synth, throughput and image, into docs/benchmarks.md (needs root)
+bench: root go $(NODE_MODULES) ## measure synth, throughput and image, into docs/design (needs root)
 	go run ./internal/bench/synth
 	@scripts/setup.sh squid podman debootstrap curl ip
 	go test -run '^$$' -bench . -benchtime 1x -timeout 60m -p 1 ./integration ./integration/image

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestSetupInstallsWhatIsMissing runs the script on a machine that has nothing but what the script is
+// TestSetupInstallsWhatIsMissing runs the script on a machine that has only what the script is
 // written in, whose apt-get knows no curl and wants services to be off while it installs.
 func TestSetupInstallsWhatIsMissing(t *testing.T) {
 	root := t.TempDir()
@@ -36,7 +36,8 @@ chmod 755 "` + bin + `/debootstrap"
 	if err != nil {
 		t.Fatal(err)
 	}
-	setup := exec.Command(filepath.Join(bin, "sh"), filepath.Join(root, "setup.sh"), "shellcheck", "debootstrap", "curl", "go")
+	script := filepath.Join(root, "setup.sh")
+	setup := exec.Command(filepath.Join(bin, "sh"), script, "shellcheck", "debootstrap", "curl", "go")
 	setup.Env = []string{"PATH=" + bin, "SETUP_ROOT=" + root}
 	said, err := setup.Output()
 	var exit *exec.ExitError
@@ -45,7 +46,8 @@ chmod 755 "` + bin + `/debootstrap"
 	}
 	want := "setup: installing debootstrap curl\n" +
 		"setup: apt-get could not install curl\n" +
-		"setup: missing: curl: install it with your system's package manager (brew install curl, dnf install curl, ...)\n" +
+		"setup: missing: curl: install it with your system's package manager" +
+		" (brew install curl, dnf install curl, ...)\n" +
 		"setup: missing: go: install the version named in go.mod or a newer one, see https://go.dev/dl/\n"
 	if string(exit.Stderr) != want {
 		t.Errorf("stderr\n%swant\n%s", exit.Stderr, want)

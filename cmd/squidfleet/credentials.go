@@ -37,7 +37,7 @@ With credentials=image AWS knows neither passwords nor users.`,
 					return usage("--user: %v", err)
 				}
 			}
-			return flags.with(cmd, func(f *operator.Fleet) error {
+			return flags.with(cmd, func(f *operator.Connection) error {
 				c, err := f.Credentials(cmd.Context(), user, show)
 				if err != nil {
 					return err

@@ -55,7 +55,7 @@ var lookAtTasks = []string{
 }
 
 // with finds the fleet and does something with it.
-func (f *fleetFlags) with(cmd *cobra.Command, do func(*operator.Fleet) error) error {
+func (f *fleetFlags) with(cmd *cobra.Command, do func(*operator.Connection) error) error {
 	if f.Poll < pollMin || f.Poll > pollMax {
 		return usage("--poll %v: must be from %v to %v", f.Poll, pollMin, pollMax)
 	}

@@ -30,7 +30,7 @@ if ECS gave up the newest deployment: then the addresses do not change as they s
   squidfleet ips --json | jq -r '.tasks[] | select(.health == "healthy").address'`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return flags.with(cmd, func(f *operator.Fleet) error {
+			return flags.with(cmd, func(f *operator.Connection) error {
 				tasks, err := f.Tasks(cmd.Context())
 				if err != nil {
 					return err

@@ -94,7 +94,7 @@ func (l *localScreen) ready(w localWelcome) error {
 
 // localFleet is what is shown.
 type localFleet interface {
-	Tasks() []local.Task
+	Tasks() []local.TaskStatus
 	Broken() <-chan error
 	Rotate(context.Context) (local.Rotation, error)
 	Close() error
@@ -148,7 +148,7 @@ func (l *localScreen) watch(ctx context.Context, fleet localFleet, every time.Du
 }
 
 // draw draws the table in place of the one before.
-func (l *localScreen) draw(fleet interface{ Tasks() []local.Task }, next time.Time) {
+func (l *localScreen) draw(fleet interface{ Tasks() []local.TaskStatus }, next time.Time) {
 	if !l.live {
 		return
 	}
@@ -190,7 +190,7 @@ func (l *localScreen) end() {
 }
 
 // localRows are the table's, at most as many as there is room for.
-func localRows(tasks []local.Task, room int) (rows [][]cell, hidden int) {
+func localRows(tasks []local.TaskStatus, room int) (rows [][]cell, hidden int) {
 	rows = [][]cell{
 		{
 			plain("TASK"), plain("ADDRESS"), plain("ZONE"), plain("AGE"), plain("STATE"), plain("OPEN"),
@@ -217,7 +217,7 @@ func localRows(tasks []local.Task, room int) (rows [][]cell, hidden int) {
 	return rows, 0
 }
 
-func localSummary(tasks []local.Task, next time.Time) string {
+func localSummary(tasks []local.TaskStatus, next time.Time) string {
 	var open, serving int
 	for _, t := range tasks {
 		open += t.Open

@@ -17,11 +17,11 @@ import (
 	"squidfleet/squid"
 )
 
-func localTasks(n int) (all []local.Task) {
+func localTasks(n int) (all []local.TaskStatus) {
 	for i := range n {
 		all = append(
 			all,
-			local.Task{
+			local.TaskStatus{
 				ID: "task-" + string(rune('1'+i)), Address: netip.AddrFrom4([4]byte{127, 77, 1, byte(1 + i)}),
 				Zone: "a", Phase: local.PhaseServing, Started: time.Now(), Open: 2, Requests: 7,
 			},
@@ -121,9 +121,9 @@ func TestLocalTableIsDrawnInItsOwnPlace(t *testing.T) {
 }
 
 // shown is a fleet that has just these tasks.
-type shown []local.Task
+type shown []local.TaskStatus
 
-func (s shown) Tasks() []local.Task { return s }
+func (s shown) Tasks() []local.TaskStatus { return s }
 
 // idle is a fleet whose rotations never end.
 type idle struct {
@@ -140,7 +140,10 @@ func (f idle) Rotate(context.Context) (local.Rotation, error) {
 func (f idle) Close() error { close(f.closed); return nil }
 
 func TestLocalLeavesARotationOutThatTheLastOneIsInTheWayOf(t *testing.T) {
-	for name, want := range map[string]string{"lines": " rotation left out: the last one is not over\n", "json": `"event":"rotation left out","detail":"the last one is not over"`} {
+	for name, want := range map[string]string{
+		"lines": " rotation left out: the last one is not over\n",
+		"json":  `"event":"rotation left out","detail":"the last one is not over"`,
+	} {
 		var out, err strings.Builder
 		screen := newLocalScreen(&streams{out: &out, err: &err}, name == "json")
 		fleet := idle{shown(localTasks(1)), make(chan error), make(chan struct{})}
@@ -172,17 +175,26 @@ func TestLocalDoesNotWriteThePasswordsOfAnImage(t *testing.T) {
 	only := func(names ...string) func(string) (string, bool) {
 		return func(name string) (string, bool) { return "", slices.Contains(names, name) }
 	}
+	inImage := func(users string) map[string]any { return map[string]any{"users": users, "credentials": "image"} }
 	for _, c := range []struct {
 		context map[string]any
 		lookup  func(string) (string, bool)
 		want    []paste.Via
 	}{
-		{map[string]any{"users": "alice", "credentials": "image"}, only("SQUIDFLEET_PASSWORD"), []paste.Via{paste.WithVariable(endpoint, "alice", "SQUIDFLEET_PASSWORD")}},
-		{map[string]any{"users": "alice", "credentials": "image"}, only("SQUIDFLEET_PASSWORD_ALICE"), []paste.Via{paste.WithVariable(endpoint, "alice", "SQUIDFLEET_PASSWORD_ALICE")}},
-		{map[string]any{"users": "alice,bob", "credentials": "image"}, only("SQUIDFLEET_PASSWORD_ALICE", "SQUIDFLEET_PASSWORD_BOB"), []paste.Via{
-			paste.WithVariable(endpoint, "alice", "SQUIDFLEET_PASSWORD_ALICE"), paste.WithVariable(endpoint, "bob", "SQUIDFLEET_PASSWORD_BOB")}},
+		{inImage("alice"), only("SQUIDFLEET_PASSWORD"),
+			[]paste.Via{paste.WithVariable(endpoint, "alice", "SQUIDFLEET_PASSWORD")}},
+		{inImage("alice"), only("SQUIDFLEET_PASSWORD_ALICE"),
+			[]paste.Via{paste.WithVariable(endpoint, "alice", "SQUIDFLEET_PASSWORD_ALICE")}},
+		{
+			inImage("alice,bob"), only("SQUIDFLEET_PASSWORD_ALICE", "SQUIDFLEET_PASSWORD_BOB"),
+			[]paste.Via{
+				paste.WithVariable(endpoint, "alice", "SQUIDFLEET_PASSWORD_ALICE"),
+				paste.WithVariable(endpoint, "bob", "SQUIDFLEET_PASSWORD_BOB"),
+			},
+		},
 		{map[string]any{"users": "alice,bob"}, only(), []paste.Via{
-			paste.WithPassword(endpoint, "alice", "open sesame"), paste.WithPassword(endpoint, "bob", "s3cret&c")}},
+			paste.WithPassword(endpoint, "alice", "open sesame"), paste.WithPassword(endpoint, "bob", "s3cret&c"),
+		}},
 	} {
 		p, err := params.Parse(c.context)
 		if err != nil {

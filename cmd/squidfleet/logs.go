@@ -65,7 +65,7 @@ With --follow it goes on until Ctrl-C, which is no failure. New lines come a few
 			if cmd.Flags().Changed("poll") && !query.Follow {
 				return usage("--poll is for --follow: without it logs does not wait")
 			}
-			err = flags.with(cmd, func(f *operator.Fleet) error {
+			err = flags.with(cmd, func(f *operator.Connection) error {
 				return f.Logs(cmd.Context(), query, s.report, func(e operator.Event) error {
 					if flags.json {
 						return s.jsonLine(e)

@@ -1,5 +1,5 @@
 // Command squidfleet is for the operator of a fleet: it lists its egress addresses, changes them,
-// says how to use the fleet and shows its log. docs/squidfleet.md is its manual.
+// says how to use the fleet and shows its log.
 //
 // # Output
 //

@@ -50,7 +50,7 @@ Without --now it is refused while a rotation is under way, which replaces that t
 			case cmd.Flags().Changed("floor") && !options.Now:
 				return usage("--floor is for --now: without it the fleet never gets smaller")
 			}
-			return flags.with(cmd, func(f *operator.Fleet) error {
+			return flags.with(cmd, func(f *operator.Connection) error {
 				r, err := f.Retire(cmd.Context(), address.Unmap(), options, s.report)
 				if err != nil && r != nil {
 					return &unfinished{err, func(why string) any { r.Error = why; return r }}

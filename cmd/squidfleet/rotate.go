@@ -36,7 +36,7 @@ stop the rotation. If the wait fails, --json still says what was started.`,
 					return usage("--%s is for --wait: without it rotate does not wait", name)
 				}
 			}
-			return flags.with(cmd, func(f *operator.Fleet) error {
+			return flags.with(cmd, func(f *operator.Connection) error {
 				r, err := f.Rotate(cmd.Context(), options, s.report)
 				if err != nil && r != nil {
 					return &unfinished{err, func(why string) any { r.Error = why; return r }}

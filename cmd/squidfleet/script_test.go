@@ -28,14 +28,14 @@ func TestMain(m *testing.M) {
 // and 198.51.100.2, 1 h 12 min. Besides testscript's own commands it has
 //
 //	aws CHANGE [ARGUMENT]      change the fleet, see standin.AWS.Set
-//	fail ACTION CODE TIMES     have an action answer with an error
-//	log ADDRESS AGO TEXT       have the task with that address write a line
+//	fail ACTION CODE TIMES     make an action answer with an error
+//	log ADDRESS AGO TEXT       make the task with that address write a line
 //	exits CODE COMMAND…        run a command that must end with that code
 //	await ACTION TIMES         wait until an action was called so often
-//	[!] called ACTION          tell whether an action was called
-//	needs COMMAND              tell whether the actions called are those that the command's help names
-//	desired N                  tell the service's desired count
-//	protected [ADDRESS…]       tell which tasks have scale-in protection
+//	[!] called ACTION          check that an action was called
+//	needs COMMAND              check that the command's help names the actions called
+//	desired N                  check the service's desired count
+//	protected [ADDRESS…]       check which tasks have scale-in protection
 func TestScripts(t *testing.T) {
 	// A test run under nohup ignores SIGHUP, and the scripts' programs would inherit that.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)

@@ -8,7 +8,9 @@ import (
 
 func TestAge(t *testing.T) {
 	for text, d := range map[string]time.Duration{
-		"0s": 0, "59s": 59 * time.Second, "1m": time.Minute, "59m": time.Hour - 1, "1h00m": time.Hour, "23h59m": 24*time.Hour - 1, "1d00h": 24 * time.Hour, "400d01h": 400*24*time.Hour + time.Hour,
+		"0s": 0, "59s": 59 * time.Second, "1m": time.Minute, "59m": time.Hour - 1, "1h00m": time.Hour,
+		"23h59m": 24*time.Hour - 1,
+		"1d00h":  24 * time.Hour, "400d01h": 400*24*time.Hour + time.Hour,
 	} {
 		if got := age(d); got != text {
 			t.Errorf("%v: %q, want %q", d, got, text)

@@ -224,7 +224,8 @@ func TestLifeCycle(t *testing.T) {
 		if changed, want := changedIDs(before, ids()), []string{proxyStack + "/Task"}; !slices.Equal(changed, want) {
 			t.Errorf("replaced: %v, want %v", changed, want)
 		}
-		if got, want := one(t, serviceType).Properties["TaskDefinition"], one(t, "AWS::ECS::TaskDefinition").ID; got != want {
+		got, want := one(t, serviceType).Properties["TaskDefinition"], one(t, "AWS::ECS::TaskDefinition").ID
+		if got != want {
 			t.Errorf("the service runs %v, not the new %v", got, want)
 		}
 		if n := built(t, "push"); n != 2 {
@@ -308,8 +309,8 @@ func checkNetwork(t *testing.T) {
 	for _, subnet := range aws.Resources("AWS::EC2::Subnet") {
 		subnets = append(subnets, subnet.ID)
 	}
-	configuration := one(t, serviceType).Properties["NetworkConfiguration"].(map[string]any)["AwsvpcConfiguration"].(map[string]any)
-	used := configuration["Subnets"].([]any)
+	configuration := one(t, serviceType).Properties["NetworkConfiguration"].(map[string]any)
+	used := configuration["AwsvpcConfiguration"].(map[string]any)["Subnets"].([]any)
 	if len(used) == 0 {
 		t.Error("the service has no subnet")
 	}

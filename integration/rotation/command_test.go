@@ -24,7 +24,8 @@ import (
 func command(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "squidfleet")
-	if out, err := exec.Command("go", "build", "-o", program, "squidfleet/cmd/squidfleet").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-o", program, "squidfleet/cmd/squidfleet")
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	return program
@@ -195,7 +196,7 @@ func TestLocalShowsRotatingAddressesWithOnePastedLine(t *testing.T) {
 type line struct {
 	Event string
 	Curl  string
-	Task  *local.Task
+	Task  *local.TaskStatus
 }
 
 // processes lists those that were started for tasks below a directory.
@@ -242,9 +243,19 @@ func TestLocalTellsWhatIsInTheWay(t *testing.T) {
 		arguments []string
 		want      string
 	}{
-		"programs may not run there": {[]string{"--port", "1999"}, "permission denied; programs must be allowed to run there (no noexec), and the tasks' user 65534 to enter: choose another directory with TMPDIR"},
-		"the port is in use":         {[]string{"--port", port}, "address already in use; end the program that listens there, or choose another with --port PORT"},
-		"no task can have its port":  {[]string{"--port", "1999", "-c", fmt.Sprint("listenerPort=", everywhere.Addr().(*net.TCPAddr).Port)}, "no free address: the ports"},
+		"programs may not run there": {
+			[]string{"--port", "1999"},
+			"permission denied; programs must be allowed to run there (no noexec), and the tasks' user 65534 to " +
+				"enter: choose another directory with TMPDIR",
+		},
+		"the port is in use": {
+			[]string{"--port", port},
+			"address already in use; end the program that listens there, or choose another with --port PORT",
+		},
+		"no task can have its port": {
+			[]string{"--port", "1999", "-c", fmt.Sprint("listenerPort=", everywhere.Addr().(*net.TCPAddr).Port)},
+			"no free address: the ports",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			run := exec.Command(program, append([]string{"local"}, c.arguments...)...)

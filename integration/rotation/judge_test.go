@@ -18,7 +18,7 @@ func TestTheLedgerForgivesNothingThatCouldBeSaved(t *testing.T) {
 	begin := time.Now()
 	at := func(seconds float64) time.Time { return begin.Add(time.Duration(seconds * float64(time.Second))) }
 	event := func(seconds float64, kind local.Kind, a netip.Addr) local.Event {
-		return local.Event{Time: at(seconds), Kind: kind, Task: &local.Task{Address: a}}
+		return local.Event{Time: at(seconds), Kind: kind, Task: &local.TaskStatus{Address: a}}
 	}
 	for _, c := range []struct {
 		name                 string
@@ -30,7 +30,8 @@ func TestTheLedgerForgivesNothingThatCouldBeSaved(t *testing.T) {
 		{name: "before the delay was over", opened: -9, lost: 7.9, egress: old, early: true},
 		{name: "when it was over", opened: -9, lost: 8.1, egress: old, late: true},
 		{name: "of the last connection, in its drain time", opened: 4.5, lost: 8.1, egress: old, early: true},
-		{name: "of the last connection, a little later than it should be", opened: 4.05, lost: 8.02, egress: old, late: true},
+		{name: "of the last connection, a little later than it should be", opened: 4.05,
+			lost: 8.02, egress: old, late: true},
 		{name: "in the entrypoint's drain", opened: 0, lost: 4.9, egress: hasty, early: true},
 		{name: "when that was over", opened: 3, lost: 5.1, egress: hasty, late: true},
 		{name: "in the drain of an interrupted task", opened: 0, lost: 2.9, egress: interrupted, early: true},

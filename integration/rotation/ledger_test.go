@@ -146,7 +146,7 @@ type verdict struct {
 	cutEarly  []loss            // connections cut before their task's drain time was over
 	cutLate   int               // connections cut after it: tunnels that outlived their task
 	byKill    int               // connections that died with a killed task
-	excused   map[string]uint64 // new connections that failed because the load balancer sent them to a task that was gone
+	excused   map[string]uint64 // new connections that failed because their task was gone
 	unseen    []netip.Addr
 }
 

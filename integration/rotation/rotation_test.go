@@ -98,7 +98,7 @@ func load(newClient func() client) (stop func()) {
 }
 
 // serving is a task in service.
-func serving(t *testing.T, f *local.Fleet) local.Task {
+func serving(t *testing.T, f *local.Fleet) local.TaskStatus {
 	t.Helper()
 	for _, task := range f.Tasks() {
 		if task.Phase == local.PhaseServing {
@@ -106,7 +106,7 @@ func serving(t *testing.T, f *local.Fleet) local.Task {
 		}
 	}
 	t.Fatal("no task is in service")
-	return local.Task{}
+	return local.TaskStatus{}
 }
 
 // rotate rotates a fleet again and again.
@@ -131,7 +131,7 @@ const (
 // interrupt does what a Spot interruption does: the load balancer and the task learn of it at the
 // same time. The load balancer's lag is longer than the 110 s that a task can serve on, of the 120
 // s that Fargate leaves it. What is sent to it in between is lost, whatever the task does.
-func interrupt(t *testing.T, f *local.Fleet, l *ledger) (victim local.Task, at time.Time) {
+func interrupt(t *testing.T, f *local.Fleet, l *ledger) (victim local.TaskStatus, at time.Time) {
 	t.Helper()
 	victim, at = serving(t, f), time.Now()
 	if err := f.Interrupt(victim.ID); err != nil {
@@ -187,7 +187,7 @@ func unnoticed(timing local.Timing) time.Duration {
 
 func waitGone(t *testing.T, f *local.Fleet, id string) {
 	t.Helper()
-	waitFor(t, id+" is gone", func(all []local.Task) bool {
+	waitFor(t, id+" is gone", func(all []local.TaskStatus) bool {
 		for _, task := range all {
 			if task.ID == id {
 				return false
@@ -199,7 +199,7 @@ func waitGone(t *testing.T, f *local.Fleet, id string) {
 
 func waitServing(t *testing.T, f *local.Fleet, n int) {
 	t.Helper()
-	waitFor(t, fmt.Sprint(n, " tasks are in service"), func(all []local.Task) bool {
+	waitFor(t, fmt.Sprint(n, " tasks are in service"), func(all []local.TaskStatus) bool {
 		var serving int
 		for _, task := range all {
 			if task.Phase == local.PhaseServing {
@@ -210,7 +210,7 @@ func waitServing(t *testing.T, f *local.Fleet, n int) {
 	}, f)
 }
 
-func waitFor(t *testing.T, what string, done func([]local.Task) bool, f *local.Fleet) {
+func waitFor(t *testing.T, what string, done func([]local.TaskStatus) bool, f *local.Fleet) {
 	t.Helper()
 	deadline := time.Now().Add(time.Minute)
 	for !done(f.Tasks()) {

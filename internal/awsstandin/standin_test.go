@@ -18,7 +18,8 @@ var small = func() cfnspec.Spec {
 	spec := cfnspec.Spec{}
 	for kind, identifier := range map[string]string{
 		"AWS::EC2::VPC": "VpcId", "AWS::EC2::Subnet": "SubnetId", "AWS::IAM::Role": "RoleName",
-		"AWS::ECS::Service": "ServiceArn", "AWS::ECS::TaskDefinition": "TaskDefinitionArn", "AWS::Logs::LogGroup": "LogGroupName",
+		"AWS::ECS::Service": "ServiceArn", "AWS::ECS::TaskDefinition": "TaskDefinitionArn",
+		"AWS::Logs::LogGroup": "LogGroupName",
 	} {
 		spec[kind] = &cfnspec.Type{
 			PrimaryIdentifier: []string{identifier},
@@ -136,7 +137,8 @@ func (s *Server) look(t *testing.T, stack, verb string) string {
 const (
 	vpc    = `"Vpc": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16"}}`
 	subnet = `"Subnet": {"Type": "AWS::EC2::Subnet", "Properties": {"VpcId": {"Ref": "Vpc"}}}`
-	group  = `"Group": {"Type": "AWS::Logs::LogGroup", "DeletionPolicy": "Retain", "Properties": {"RetentionInDays": 1}}`
+	group  = `"Group": {"Type": "AWS::Logs::LogGroup", "DeletionPolicy": "Retain",
+		"Properties": {"RetentionInDays": 1}}`
 )
 
 func resources(list ...string) string { return `{"Resources": {` + strings.Join(list, ",") + `}}` }
@@ -146,17 +148,24 @@ func TestTemplatesThatCannotBeWorkedOutAreRefused(t *testing.T) {
 	with := func(value string) string {
 		return resources(vpc, `"A": {"Type": "AWS::EC2::Subnet", "Properties": {"VpcId": `+value+`}}`)
 	}
+	depending := func(id, on string) string {
+		return `"` + id + `": {"Type": "AWS::EC2::VPC", "DependsOn": "` + on + `"}`
+	}
+	const (
+		output = `{"Fn::GetStackOutput": {"StackName": "other", "OutputName": "x"}}`
+		stored = `{"Parameters": {"P": {"Type": "` + ssmType + `", "Default": "/x"}}}`
+	)
 	for name, c := range map[string]struct{ template, want string }{
 		"not YAML":          {"Resources: [", "YAML not well-formed"},
-		"unknown type":      {resources(`"A": {"Type": "AWS::EC2::Vpc"}`), "Unrecognized resource types: [AWS::EC2::Vpc]"},
+		"unknown type":      {resources(`"A": {"Type": "AWS::EC2::Vpc"}`), "types: [AWS::EC2::Vpc]"},
 		"unknown reference": {with(`{"Ref": "Nobody"}`), "Unresolved resource dependencies [Nobody]"},
 		"unknown in Sub":    {with(`{"Fn::Sub": "a${Nobody}b"}`), "Unresolved resource dependencies [Nobody]"},
 		"unknown attribute": {with(`{"Fn::GetAtt": ["Vpc", "Id"]}`), "does not support attribute type Id"},
 		"unknown function":  {with(`{"Fn::Magic": "x"}`), "Fn::Magic"},
-		"unknown output":    {with(`{"Fn::GetStackOutput": {"StackName": "other", "OutputName": "x"}}`), "no output x of stack other"},
-		"circle":            {resources(`"A": {"Type": "AWS::EC2::VPC", "DependsOn": "B"}`, `"B": {"Type": "AWS::EC2::VPC", "DependsOn": "A"}`), "resources: [A, B]"},
+		"unknown output":    {with(output), "no output x of stack other"},
+		"circle":            {resources(depending("A", "B"), depending("B", "A")), "resources: [A, B]"},
 		"parameter":         {`{"Parameters": {"P": {"Type": "String"}}}`, "Parameters: [P] must have values"},
-		"stored parameter":  {`{"Parameters": {"P": {"Type": "` + ssmType + `", "Default": "/x"}}}`, "Unable to fetch parameters [/x]"},
+		"stored parameter":  {stored, "Unable to fetch parameters [/x]"},
 	} {
 		if _, err := s.run(t, "CREATE", "Stack", c.template); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
@@ -178,7 +187,8 @@ func TestStackGoesThroughItsStates(t *testing.T) {
 		t.Fatalf("made %+v", before)
 	}
 	for _, c := range [][3]string{
-		{"CREATE", "Stack", "already exists"}, {"UPDATE", "Other", "does not exist"}, {"UPDATE", "Stack", "contain changes"},
+		{"CREATE", "Stack", "already exists"}, {"UPDATE", "Other", "does not exist"},
+		{"UPDATE", "Stack", "contain changes"},
 	} {
 		if _, err := s.run(t, c[0], c[1], resources(vpc, subnet, group)); err == nil ||
 			!strings.Contains(err.Error(), c[2]) {
@@ -201,7 +211,8 @@ func TestStackGoesThroughItsStates(t *testing.T) {
 		t.Errorf("after the replacement there are %+v, before %+v", after, before)
 	}
 	missing := `"Service": {"Type": "AWS::ECS::Service", "Properties": {"TaskDefinition": {"Ref": "Task"}}},
-		"Task": {"Type": "AWS::ECS::TaskDefinition", "Properties": {"ContainerDefinitions": [{"Image": "nowhere:tag"}]}}`
+		"Task": {"Type": "AWS::ECS::TaskDefinition",
+			"Properties": {"ContainerDefinitions": [{"Image": "nowhere:tag"}]}}`
 	deploy("CREATE", "Missing", resources(missing), "CREATE_FAILED")
 	if events, err := s.cloudformation(t, "DescribeStackEvents", "StackName=Missing"); !strings.Contains(
 		events,
@@ -251,7 +262,9 @@ func TestNoCallIsPassedOver(t *testing.T) {
 
 func TestCallsNeedCredentials(t *testing.T) {
 	s := start(t)
-	for _, wrong := range [][3]string{{"us-east-1", userKey, ""}, {Region, "AKIANOBODY", ""}, {Region, userKey, "token"}} {
+	for _, wrong := range [][3]string{
+		{"us-east-1", userKey, ""}, {Region, "AKIANOBODY", ""}, {Region, userKey, "token"},
+	} {
 		if _, err := s.call(t, "sts", wrong[0], wrong[1], wrong[2], "GetCallerIdentity"); err == nil {
 			t.Errorf("%q is accepted", wrong)
 		}

@@ -26,7 +26,7 @@ func Median[T ~float64 | ~int64](values []T) T {
 	return (sorted[middle-1] + sorted[middle]) / 2
 }
 
-// Report replaces the section of docs/benchmarks.md with the given name by a text in Markdown, or
+// Report replaces the section of docs/design/benchmarks.md with the given name by a text in Markdown, or
 // adds it. The current directory must be inside the module.
 func Report(section, text string) error {
 	path, err := reportPath()
@@ -35,9 +35,8 @@ func Report(section, text string) error {
 	}
 	document, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		document, err = []byte(
-			"# Benchmarks\n\nEach section is written by the benchmark that it names; `make bench` runs them all.\n",
-		), nil
+		document, err = []byte("# Benchmarks\n\nEach section is written by the benchmark that it names; "+
+			"`make bench` runs them all.\n"), nil
 	}
 	if err != nil {
 		return err
@@ -66,7 +65,8 @@ func reportPath() (string, error) {
 	}
 	for {
 		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return filepath.Join(dir, "docs", "benchmarks.md"), os.MkdirAll(filepath.Join(dir, "docs"), 0o755)
+			design := filepath.Join(dir, "docs", "design")
+			return filepath.Join(design, "benchmarks.md"), os.MkdirAll(design, 0o755)
 		}
 		parent := filepath.Dir(dir)
 		if parent == dir {

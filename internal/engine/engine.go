@@ -188,13 +188,13 @@ func (e *Engine) AsDocker(base string) string {
 		name, value, _ := strings.Cut(variable, "=")
 		fmt.Fprintf(&script, "export %s=%s\n", name, quoted(value))
 	}
-	fmt.Fprintf(&script, `engine=%s
+	fmt.Fprintf(&script, `podman=%s
 command=$1
 shift
 case $command in
-build) exec "$engine" build --network=host --pull=never --from=%s "$@" ;;
-login | push) exec "$engine" "$command" %s "$@" ;;
-*) exec "$engine" "$command" "$@" ;;
+build) exec "$podman" build --network=host --pull=never --from=%s "$@" ;;
+login | push) exec "$podman" "$command" %s "$@" ;;
+*) exec "$podman" "$command" "$@" ;;
 esac
 `, quoted(e.program), quoted(base), plainHTTP)
 	return script.String()

@@ -40,7 +40,7 @@ type Event struct {
 	Time time.Time `json:"time"`
 	Kind Kind      `json:"event"`
 	// Task is the task that it happened to; nil for an event of the fleet.
-	Task *Task `json:"task,omitempty"`
+	Task *TaskStatus `json:"task,omitempty"`
 	// Detail says more, or is empty.
 	Detail string `json:"detail,omitempty"`
 }

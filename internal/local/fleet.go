@@ -194,11 +194,11 @@ func (f *Fleet) fail(err error) {
 func (f *Fleet) Broken() <-chan error { return f.broken }
 
 // Tasks returns the tasks that exist, in the order of their start.
-func (f *Fleet) Tasks() []Task {
+func (f *Fleet) Tasks() []TaskStatus {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	targets := f.targets()
-	all := make([]Task, len(f.tasks))
+	all := make([]TaskStatus, len(f.tasks))
 	for i, t := range f.tasks {
 		all[i] = t.status(targets)
 	}
@@ -217,8 +217,8 @@ func (f *Fleet) targets() map[string]nlb.TargetHealth {
 }
 
 // status is the task as others see it. Fleet.mu is held.
-func (t *task) status(targets map[string]nlb.TargetHealth) Task {
-	s := Task{
+func (t *task) status(targets map[string]nlb.TargetHealth) TaskStatus {
+	s := TaskStatus{
 		ID: t.id, Address: t.address, Zone: t.zone, Phase: t.phase, Started: t.started, Health: nlb.Unused,
 		Requests: t.requests.lines.Load(),
 	}

@@ -30,7 +30,9 @@ func TestLeftoversAreSweptAway(t *testing.T) {
 	}
 	segment := func(of string) string { return filepath.Join(sharedMemory, squidPrefix(of)+"12-cf__metadata.shm") }
 	foreign := filepath.Join(sharedMemory, "squid-cf__metadata.shm")
-	for _, path := range []string{filepath.Join(left, "passwords"), filepath.Join(used, "passwords"), segment(left), segment(used), foreign} {
+	for _, path := range []string{
+		filepath.Join(left, "passwords"), filepath.Join(used, "passwords"), segment(left), segment(used), foreign,
+	} {
 		if err := os.WriteFile(path, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -63,7 +63,8 @@ func TestARotationHasRoomForEachOfItsParts(t *testing.T) {
 
 func TestContextIsTheFilesWithTheOverridesInPlace(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "cdk.json")
-	if err := os.WriteFile(path, []byte(`{"app": "x", "context": {"fleetSize": 2, "users": ["a"], "realm": "r"}}`), 0o600); err != nil {
+	text := []byte(`{"app": "x", "context": {"fleetSize": 2, "users": ["a"], "realm": "r"}}`)
+	if err := os.WriteFile(path, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	values, err := Context(path, []string{"users=b,c", "realm=a=b", "timezone=Asia/Tokyo"})
@@ -78,7 +79,9 @@ func TestContextIsTheFilesWithTheOverridesInPlace(t *testing.T) {
 		p.Timezone != "Asia/Tokyo" {
 		t.Errorf("%+v", p)
 	}
-	for override, want := range map[string]string{"users": "-c users: is not KEY=VALUE", "=x": "-c =x: is not KEY=VALUE"} {
+	for override, want := range map[string]string{
+		"users": "-c users: is not KEY=VALUE", "=x": "-c =x: is not KEY=VALUE",
+	} {
 		if _, err := Context(path, []string{override}); err == nil || err.Error() != want {
 			t.Errorf("%s: %v", override, err)
 		}
@@ -201,7 +204,7 @@ func TestOutputIsCountedAndItsEndKept(t *testing.T) {
 }
 
 func TestEventsReadAsALine(t *testing.T) {
-	task := &Task{ID: "task-2", Address: netip.MustParseAddr("127.77.1.2")}
+	task := &TaskStatus{ID: "task-2", Address: netip.MustParseAddr("127.77.1.2")}
 	for want, e := range map[string]Event{
 		"task-2 127.77.1.2 serving":              {Kind: Serving, Task: task},
 		"task-2 127.77.1.2 ended: exit status 0": {Kind: Ended, Task: task, Detail: "exit status 0"},

@@ -32,8 +32,8 @@ const (
 	PhaseStopping Phase = "stopping"
 )
 
-// Task is a task at one moment.
-type Task struct {
+// TaskStatus is a task at one moment.
+type TaskStatus struct {
 	ID string `json:"id"`
 	// Address is where the task's connections come from.
 	Address netip.Addr `json:"address"`

@@ -28,8 +28,8 @@ type Options struct {
 	Poll time.Duration
 }
 
-// Fleet is a connection to a deployed fleet. Its methods must not be called at the same time.
-type Fleet struct {
+// Connection is a connection to a deployed fleet. Its methods must not be called at the same time.
+type Connection struct {
 	// Name is the stack name, Region where the fleet runs.
 	Name, Region string
 
@@ -59,7 +59,7 @@ var (
 const maxAttempts = 6
 
 // Connect finds the fleet.
-func Connect(ctx context.Context, o Options) (*Fleet, error) {
+func Connect(ctx context.Context, o Options) (*Connection, error) {
 	cfg, err := config.LoadDefaultConfig(ctx,
 		config.WithRegion(o.Region),
 		config.WithSharedConfigProfile(o.Profile),
@@ -82,7 +82,7 @@ func Connect(ctx context.Context, o Options) (*Fleet, error) {
 		}
 		return nil, fmt.Errorf("%w: %w", errNoCredentials, err)
 	}
-	f := &Fleet{
+	f := &Connection{
 		Name:            o.StackName,
 		Region:          cfg.Region,
 		options:         o,
@@ -100,7 +100,7 @@ func Connect(ctx context.Context, o Options) (*Fleet, error) {
 }
 
 // sleep waits for as long as the fleet is polled, or until ctx ends.
-func (f *Fleet) sleep(ctx context.Context) error {
+func (f *Connection) sleep(ctx context.Context) error {
 	timer := time.NewTimer(f.poll)
 	defer timer.Stop()
 	select {

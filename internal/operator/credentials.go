@@ -44,7 +44,7 @@ type User struct {
 
 // Credentials returns how to use the fleet: as one user, or with an empty user as all. It reads
 // passwords only with showPassword.
-func (f *Fleet) Credentials(ctx context.Context, user string, showPassword bool) (*Credentials, error) {
+func (f *Connection) Credentials(ctx context.Context, user string, showPassword bool) (*Credentials, error) {
 	service, err := f.describeService(ctx)
 	if err != nil {
 		return nil, err
@@ -70,7 +70,8 @@ func (f *Fleet) Credentials(ctx context.Context, user string, showPassword bool)
 		}
 		if showPassword {
 			return nil, refuse(
-				"%s has its passwords in the image (credentials=image), as hashes: only the person who built it knows them",
+				"%s has its passwords in the image (credentials=image), as hashes: only the person who built it "+
+					"knows them",
 				f.Name,
 			)
 		}
@@ -106,7 +107,7 @@ func collect(definition types.ContainerDefinition, environment, secrets map[stri
 }
 
 // password reads the secret that ECS hands to the tasks for that user.
-func (f *Fleet) password(ctx context.Context, user string, secrets map[string]string) (string, error) {
+func (f *Connection) password(ctx context.Context, user string, secrets map[string]string) (string, error) {
 	variable := squid.PasswordVariable(user)
 	if secrets[variable] == "" {
 		return "", fmt.Errorf("the tasks of %s get no secret %s: it was not deployed by this version of squidfleet",

@@ -4,7 +4,8 @@ import "testing"
 
 func TestCredentialsWithoutAPageToTry(t *testing.T) {
 	for command, want := range map[string]string{
-		"": "", "curl --proxy x": "", "curl x http://y.example": "http://y.example", "curl https://y.example": "https://y.example",
+		"": "", "curl --proxy x": "",
+		"curl x http://y.example": "http://y.example", "curl https://y.example": "https://y.example",
 	} {
 		if got := tryURL(command); got != want {
 			t.Errorf("%q: %q", command, got)

@@ -29,8 +29,10 @@ func TestExplainIsOneLineThatSaysWhatToDo(t *testing.T) {
 		{call("OptInRequired", "not subscribed"), "this account cannot use that region: not subscribed"},
 		{call("ThrottlingException", ""), "AWS limits how often logs:FilterLogEvents may be called"},
 		{call("InternalFailure", "two\nlines"), "logs:FilterLogEvents: InternalFailure: two lines"},
-		{&smithy.OperationError{ServiceID: "ECS", OperationName: "ListTasks", Err: context.DeadlineExceeded}, "ecs:ListTasks: AWS did not answer in time"},
-		{&leftover{context.Canceled, call("ThrottlingException", ""), "too many"}, "interrupted; and too many: AWS limits"},
+		{&smithy.OperationError{ServiceID: "ECS", OperationName: "ListTasks", Err: context.DeadlineExceeded},
+			"ecs:ListTasks: AWS did not answer in time"},
+		{&leftover{context.Canceled, call("ThrottlingException", ""), "too many"},
+			"interrupted; and too many: AWS limits"},
 		{errors.Join(context.Canceled, errors.New("broken pipe")), "interrupted"},
 		{refuse("not %s", "now"), "not now"},
 	} {

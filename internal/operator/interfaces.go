@@ -15,7 +15,7 @@ const filterValues = 200
 
 // publicAddresses returns the public IPv4 address of each network interface that has one. EC2
 // leaves out those that are gone: a filter finds nothing, where a list of ids would be refused.
-func (f *Fleet) publicAddresses(ctx context.Context, ids []string) (map[string]netip.Addr, error) {
+func (f *Connection) publicAddresses(ctx context.Context, ids []string) (map[string]netip.Addr, error) {
 	found := map[string]netip.Addr{}
 	for chunk := range slices.Chunk(ids, filterValues) {
 		pages := ec2.NewDescribeNetworkInterfacesPaginator(f.ec2, &ec2.DescribeNetworkInterfacesInput{

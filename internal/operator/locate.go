@@ -23,10 +23,10 @@ const (
 	outputRotationFailures = "RotationFailures"
 )
 
-func (f *Fleet) stack() string { return f.Name + "-Proxy" }
+func (f *Connection) stack() string { return f.Name + "-Proxy" }
 
 // locate reads the stack's outputs.
-func (f *Fleet) locate(ctx context.Context, client *cloudformation.Client) error {
+func (f *Connection) locate(ctx context.Context, client *cloudformation.Client) error {
 	answer, err := client.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: aws.String(f.stack())})
 	if err != nil {
 		var refusal smithy.APIError
@@ -60,7 +60,7 @@ func (f *Fleet) locate(ctx context.Context, client *cloudformation.Client) error
 }
 
 // describeService asks ECS for the service as it is now.
-func (f *Fleet) describeService(ctx context.Context) (types.Service, error) {
+func (f *Connection) describeService(ctx context.Context) (types.Service, error) {
 	answer, err := f.ecs.DescribeServices(ctx,
 		&ecs.DescribeServicesInput{Cluster: aws.String(f.cluster), Services: []string{f.service}})
 	if err != nil {

@@ -110,7 +110,7 @@ const (
 // It uses FilterLogEvents, also for following: a live tail would cost by the minute, end after
 // three hours, and could not begin in the past. While following, it leaves a look that AWS
 // throttles to the next one.
-func (f *Fleet) Logs(ctx context.Context, q LogQuery, report Report, emit func(Event) error) error {
+func (f *Connection) Logs(ctx context.Context, q LogQuery, report Report, emit func(Event) error) error {
 	from := q.From
 	seen := map[string]time.Time{} // ids of the lines since from
 	for {
@@ -141,7 +141,7 @@ func later(a, b time.Time) time.Time {
 
 // look hands each line since from that is not in seen to emit, adds it to seen, and returns the
 // time of the newest.
-func (f *Fleet) look(
+func (f *Connection) look(
 	ctx context.Context,
 	q LogQuery,
 	from time.Time,

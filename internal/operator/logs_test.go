@@ -14,7 +14,8 @@ func TestPattern(t *testing.T) {
 	for want, q := range map[string]LogQuery{
 		"":                                {},
 		`{ ($.egress = "198.51.100.7") }`: {Egress: egress},
-		`{ ($.egress = "198.51.100.7") && ($.user = "a@b") && (($.status = 407) || (($.status >= 500) && ($.status <= 599))) }`: {
+		`{ ($.egress = "198.51.100.7") && ($.user = "a@b") && ` +
+			`(($.status = 407) || (($.status >= 500) && ($.status <= 599))) }`: {
 			Egress: egress, User: "a@b", Statuses: []Status{{407, 407}, {500, 599}},
 		},
 	} {

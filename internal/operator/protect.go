@@ -34,7 +34,7 @@ func stable(tasks []Task) []Task {
 
 // protect gives tasks scale-in protection, or takes it away, and reports whether it changed any.
 // It goes on after a task that it cannot change.
-func (f *Fleet) protect(ctx context.Context, tasks []Task, on bool) (some bool, err error) {
+func (f *Connection) protect(ctx context.Context, tasks []Task, on bool) (some bool, err error) {
 	var failed []error
 	for chunk := range slices.Chunk(tasks, protectTasksMax) {
 		input := &ecs.UpdateTaskProtectionInput{
@@ -55,7 +55,7 @@ func (f *Fleet) protect(ctx context.Context, tasks []Task, on bool) (some bool, 
 
 // refuseProtected refuses when one of the tasks has scale-in protection already. A retire protects
 // all of them first, so two cannot run at the same time.
-func (f *Fleet) refuseProtected(ctx context.Context, tasks []Task) error {
+func (f *Connection) refuseProtected(ctx context.Context, tasks []Task) error {
 	for chunk := range slices.Chunk(tasks, protectedTasksMax) {
 		answer, err := f.ecs.GetTaskProtection(ctx,
 			&ecs.GetTaskProtectionInput{Cluster: aws.String(f.cluster), Tasks: arns(chunk)})

@@ -20,9 +20,9 @@ const (
 	undoTime = time.Minute
 )
 
-// replacement is the usual way to retire a task; see [Fleet.Retire].
+// replacement is the usual way to retire a task; see [Connection.Retire].
 type replacement struct {
-	fleet      *Fleet
+	fleet      *Connection
 	victim     Task
 	before     []Task // those that can be protected, the victim among them
 	size       int
@@ -287,7 +287,7 @@ func (r *replacement) release(ctx context.Context) {
 	}
 }
 
-func (f *Fleet) setDesired(ctx context.Context, n int) error {
+func (f *Connection) setDesired(ctx context.Context, n int) error {
 	_, err := f.ecs.UpdateService(ctx, &ecs.UpdateServiceInput{
 		Cluster: aws.String(f.cluster), Service: aws.String(f.service), DesiredCount: aws.Int32(int32(n)),
 	})

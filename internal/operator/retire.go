@@ -69,7 +69,7 @@ type Retirement struct {
 //
 // Retire refuses during a deployment, because that replaces the task as well, and during another
 // Retire. It leaves a task that is draining already alone, without an error.
-func (f *Fleet) Retire(ctx context.Context, address netip.Addr, o RetireOptions, report Report) (*Retirement, error) {
+func (f *Connection) Retire(ctx context.Context, address netip.Addr, o RetireOptions, report Report) (*Retirement, error) {
 	service, err := f.describeService(ctx)
 	if err != nil {
 		return nil, err
@@ -115,7 +115,7 @@ func (f *Fleet) Retire(ctx context.Context, address netip.Addr, o RetireOptions,
 }
 
 // replace makes ECS replace a task if the fleet is in a state for it.
-func (f *Fleet) replace(
+func (f *Connection) replace(
 	ctx context.Context,
 	service types.Service,
 	victim Task,
@@ -161,7 +161,7 @@ func subtract(tasks, other []Task) []Task {
 }
 
 // stop ends a task at once.
-func (f *Fleet) stop(ctx context.Context, victim Task, tasks []Task, floor int, report Report) error {
+func (f *Connection) stop(ctx context.Context, victim Task, tasks []Task, floor int, report Report) error {
 	if n := count(without(tasks, victim), Healthy); n < floor {
 		return refuse(
 			"without %s there would be %d healthy tasks, and --floor is %d: leave --now away, and its successor "+
@@ -178,7 +178,7 @@ func (f *Fleet) stop(ctx context.Context, victim Task, tasks []Task, floor int, 
 }
 
 // awaitEnd returns when the task has ended and the fleet is whole.
-func (f *Fleet) awaitEnd(ctx context.Context, victim Task, size int, timeout time.Duration, report Report) error {
+func (f *Connection) awaitEnd(ctx context.Context, victim Task, size int, timeout time.Duration, report Report) error {
 	deadline := time.Now().Add(timeout)
 	for {
 		tasks, err := f.Tasks(ctx)

@@ -39,7 +39,7 @@ type Rotation struct {
 // old one is taken from the load balancer, and an old one's connections have the drain time to
 // end. It refuses during another deployment, which would have to begin again. When ctx ends, the
 // rotation goes on. With an error Rotate returns the rotation if one was started, or nil.
-func (f *Fleet) Rotate(ctx context.Context, o RotateOptions, report Report) (*Rotation, error) {
+func (f *Connection) Rotate(ctx context.Context, o RotateOptions, report Report) (*Rotation, error) {
 	service, err := f.describeService(ctx)
 	if err != nil {
 		return nil, err
@@ -100,7 +100,7 @@ func primary(service types.Service) string {
 }
 
 // awaitDeployment returns when every task of another deployment has ended.
-func (f *Fleet) awaitDeployment(ctx context.Context, r *Rotation, timeout time.Duration, report Report) error {
+func (f *Connection) awaitDeployment(ctx context.Context, r *Rotation, timeout time.Duration, report Report) error {
 	deadline := time.Now().Add(timeout)
 	for {
 		if err := f.sleep(ctx); err != nil {

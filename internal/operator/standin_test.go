@@ -9,7 +9,7 @@ import (
 )
 
 // connect returns a fleet in a stand-in of AWS. It is asked often, so that no test takes long.
-func connect(t *testing.T) (*Fleet, *standin.AWS) {
+func connect(t *testing.T) (*Connection, *standin.AWS) {
 	t.Helper()
 	aws := standin.New()
 	t.Cleanup(func() {
@@ -32,7 +32,8 @@ func environment(t *testing.T, endpoint string) {
 	for name, value := range map[string]string{
 		"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": standin.Region, "AWS_ACCESS_KEY_ID": standin.AccessKey,
 		"AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "AWS_SESSION_TOKEN": "", "AWS_PROFILE": "",
-		"AWS_DEFAULT_REGION": "", "AWS_ENDPOINT_URL_EC2": "", "AWS_USE_FIPS_ENDPOINT": "", "AWS_USE_DUALSTACK_ENDPOINT": "",
+		"AWS_DEFAULT_REGION": "", "AWS_ENDPOINT_URL_EC2": "",
+		"AWS_USE_FIPS_ENDPOINT": "", "AWS_USE_DUALSTACK_ENDPOINT": "",
 		"AWS_CONFIG_FILE": t.TempDir() + "/none", "AWS_SHARED_CREDENTIALS_FILE": t.TempDir() + "/none",
 		"AWS_EC2_METADATA_DISABLED": "true",
 	} {

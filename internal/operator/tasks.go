@@ -60,7 +60,7 @@ const describeTasksMax = 100
 
 // Tasks lists the tasks whose addresses are in use, oldest first. Tasks that are being replaced
 // and still serve connections are among them.
-func (f *Fleet) Tasks(ctx context.Context) ([]Task, error) {
+func (f *Connection) Tasks(ctx context.Context) ([]Task, error) {
 	service, err := f.describeService(ctx)
 	if err != nil {
 		return nil, err
@@ -68,7 +68,7 @@ func (f *Fleet) Tasks(ctx context.Context) ([]Task, error) {
 	return f.tasksOf(ctx, service)
 }
 
-func (f *Fleet) tasksOf(ctx context.Context, service types.Service) ([]Task, error) {
+func (f *Connection) tasksOf(ctx context.Context, service types.Service) ([]Task, error) {
 	described, err := f.describeTasks(ctx)
 	if err != nil {
 		return nil, err
@@ -128,7 +128,7 @@ func btoi(b bool) int {
 
 // describeTasks returns the service's tasks that have not ended. ECS lists a task that it is going
 // to stop among the stopped ones from the beginning, although it serves on while it drains.
-func (f *Fleet) describeTasks(ctx context.Context) ([]types.Task, error) {
+func (f *Connection) describeTasks(ctx context.Context) ([]types.Task, error) {
 	var arns []string
 	for _, status := range []types.DesiredStatus{types.DesiredStatusRunning, types.DesiredStatusStopped} {
 		pages := ecs.NewListTasksPaginator(f.ecs, &ecs.ListTasksInput{
@@ -162,7 +162,7 @@ func (f *Fleet) describeTasks(ctx context.Context) ([]types.Task, error) {
 }
 
 // targets returns the state of the load balancer's targets by their private addresses.
-func (f *Fleet) targets(
+func (f *Connection) targets(
 	ctx context.Context,
 	service types.Service,
 ) (map[string]elbtypes.TargetHealthStateEnum, error) {

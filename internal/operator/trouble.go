@@ -21,7 +21,7 @@ const troubleTime = 14 * 24 * time.Hour
 // not be started, and the newest deployment if ECS gave it up. A question that AWS refuses is a
 // line as well, so that the other one is still answered. It returns an error only when ctx has
 // ended.
-func (f *Fleet) Trouble(ctx context.Context) ([]string, error) {
+func (f *Connection) Trouble(ctx context.Context) ([]string, error) {
 	lines := []string{}
 	for _, ask := range []func(context.Context) (string, error){f.failedRotations, f.abandonedDeployment} {
 		line, err := ask(ctx)
@@ -39,7 +39,7 @@ func (f *Fleet) Trouble(ctx context.Context) ([]string, error) {
 }
 
 // failedRotations says how many rotations the schedule could not start.
-func (f *Fleet) failedRotations(ctx context.Context) (string, error) {
+func (f *Connection) failedRotations(ctx context.Context) (string, error) {
 	queue := f.outputs[outputRotationFailures]
 	if queue == "" { // rotateEvery=off
 		return "", nil
@@ -66,7 +66,7 @@ func (f *Fleet) failedRotations(ctx context.Context) (string, error) {
 }
 
 // abandonedDeployment names the newest deployment that ECS gave up, unless a later one succeeded.
-func (f *Fleet) abandonedDeployment(ctx context.Context) (string, error) {
+func (f *Connection) abandonedDeployment(ctx context.Context) (string, error) {
 	abandoned, err := f.newestDeployment(ctx, time.Now().Add(-troubleTime),
 		types.ServiceDeploymentStatusRollbackRequested, types.ServiceDeploymentStatusRollbackInProgress,
 		types.ServiceDeploymentStatusRollbackSuccessful, types.ServiceDeploymentStatusRollbackFailed)
@@ -85,7 +85,7 @@ func (f *Fleet) abandonedDeployment(ctx context.Context) (string, error) {
 
 // newestDeployment returns the newest deployment with one of the statuses that was created after a
 // time, or nil.
-func (f *Fleet) newestDeployment(
+func (f *Connection) newestDeployment(
 	ctx context.Context,
 	after time.Time,
 	statuses ...types.ServiceDeploymentStatus,

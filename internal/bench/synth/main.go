@@ -1,6 +1,6 @@
 // Command synth measures how long a synth takes, with empty caches and with warm ones, and how
 // much of it is the staging of the image's build context. It writes a section of
-// docs/benchmarks.md. `make bench` runs it.
+// docs/design/benchmarks.md. `make bench` runs it.
 package main
 
 import (
@@ -68,13 +68,16 @@ func run(ctx context.Context) error {
 
 	report := fmt.Sprintf(`## Synth
 
-`+"`make bench` (internal/bench/synth), %s, %d cores: one run with empty caches (Go's build cache and jsii's package cache; modules are downloaded already), then the median of %d runs with warm ones."+`
+`+"`make bench` (internal/bench/synth), %s, %d cores: "+
+		"one run with empty caches (Go's build cache and jsii's package cache; modules are downloaded already), "+
+		"then the median of %d runs with warm ones."+`
 
 | | empty caches | warm |
 |---|---|---|
 | `+"`cdk synth`"+`, all of it | %.1f s | %.2f s |
 | staging of the build context, in it | %.1f s | %.2f s |
-`, runtime.Version(), runtime.NumCPU(), warmRuns, coldSynth.Seconds(), warmSynth.Seconds(), coldStage.Seconds(), warmStage.Seconds())
+`, runtime.Version(), runtime.NumCPU(), warmRuns,
+		coldSynth.Seconds(), warmSynth.Seconds(), coldStage.Seconds(), warmStage.Seconds())
 	fmt.Print(report)
 	return bench.Report("synth", report)
 }
