@@ -7,8 +7,8 @@ import "strings"
 // bytes a client sends; "-" stands for nothing. Squid cuts a line at 8 KiB, so each string has a
 // limit, after escaping, and all of them together stay below.
 //
-// The entrypoint rewrites "method" and "url" and counts some lines instead of writing them. It finds
-// "user", "auth", "status" and "result" by their names, and "url" behind "method".
+// The entrypoint rewrites "method" and "url" and counts some lines instead of writing them. It
+// finds "user", "auth", "status" and "result" by their names, and "url" behind "method".
 var logFields = []struct{ name, format string }{
 	{"time", `"%{%Y-%m-%dT%H:%M:%S}tl.%03tu%{%z}tl"`},
 	{"durationMs", `%tr`},

@@ -125,8 +125,8 @@ type accessLog struct {
 	refused refusals
 }
 
-// become appends what a line becomes: the egress address is its first member, and its method and URL
-// tell nothing that may be a secret. A refusal beyond the bound becomes nothing, or a count.
+// become appends what a line becomes: the egress address is its first member, and its method and
+// URL tell nothing that may be a secret. A refusal beyond the bound becomes nothing, or a count.
 func (l *accessLog) become(out, line []byte) []byte {
 	if !bytes.HasPrefix(line, accessBegin) { // Squid writes nothing else there
 		return message(out, line)
