@@ -135,13 +135,8 @@ func TestLifeCycle(t *testing.T) {
 		// As docs/deploying.md has it, for least privilege. What the policy allows is not looked
 		// at here.
 		policy := "arn:aws:iam::" + awsstandin.Account + ":policy/SquidfleetExecution"
-		cdk(
-			t,
-			"bootstrap",
-			"aws://"+awsstandin.Account+"/"+awsstandin.Region,
-			"--cloudformation-execution-policies",
-			policy,
-		).expect(t, 0, "bootstrapped")
+		cdk(t, "bootstrap", "aws://"+awsstandin.Account+"/"+awsstandin.Region, "--cloudformation-execution-policies",
+			policy).expect(t, 0, "bootstrapped")
 		var attached []any
 		for _, role := range aws.Resources("AWS::IAM::Role") {
 			if role.LogicalID == "CloudFormationExecutionRole" {
@@ -159,8 +154,7 @@ func TestLifeCycle(t *testing.T) {
 
 	chapter("deploy creates the fleet", func(t *testing.T) {
 		deployAgain(
-			t,
-		).expect(t, 0, proxyStack+".Endpoint = ", proxyStack+".TryIt = curl --proxy http://", "--proxy-digest")
+			t).expect(t, 0, proxyStack+".Endpoint = ", proxyStack+".TryIt = curl --proxy http://", "--proxy-digest")
 		expectStatus(t, "CREATE_COMPLETE", "CREATE_COMPLETE")
 		if builds, pushes := built(t, "build"), built(t, "push"); builds != 1 || pushes != 1 {
 			t.Errorf("the image was built %d times and pushed %d times, want once", builds, pushes)
@@ -183,15 +177,8 @@ func TestLifeCycle(t *testing.T) {
 	chapter("diff shows a changed parameter and changes nothing", func(t *testing.T) {
 		before := ids()
 		changed := cdk(t, arguments("diff", "--fail", "-c", "fleetSize=3")...)
-		changed.expect(
-			t,
-			1,
-			"AWS::ECS::Service",
-			"DesiredCount",
-			"[-] 2",
-			"[+] 3",
-			"Number of stacks with differences: 1",
-		)
+		changed.expect(t, 1, "AWS::ECS::Service", "DesiredCount", "[-] 2", "[+] 3",
+			"Number of stacks with differences: 1")
 		if strings.Contains(changed.output, "replacement)") || strings.Contains(changed.output, "be replaced") {
 			t.Errorf("says that something is replaced:\n%s", changed.output)
 		}
@@ -235,14 +222,8 @@ func TestLifeCycle(t *testing.T) {
 	})
 
 	chapter("destroy leaves what bootstrap made", func(t *testing.T) {
-		cdk(
-			t,
-			"destroy",
-			"--all",
-			"--force",
-			"--app",
-			filepath.Join(work, "assembly"),
-		).expect(t, 0, proxyStack+": destroyed", networkStack+": destroyed")
+		cdk(t, "destroy", "--all", "--force", "--app",
+			filepath.Join(work, "assembly")).expect(t, 0, proxyStack+": destroyed", networkStack+": destroyed")
 		expectStatus(t, "", "")
 		for _, r := range aws.Resources("") {
 			if r.Stack != "CDKToolkit" {

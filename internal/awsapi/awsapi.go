@@ -26,8 +26,7 @@ const (
 )
 
 var protocols = map[string]protocol{
-	"cloudformation": query, "elasticloadbalancing": query, "sts": query,
-	"ec2": ec2,
+	"cloudformation": query, "elasticloadbalancing": query, "sts": query, "ec2": ec2,
 	"ecr": jsonRPC, "ecs": jsonRPC, "logs": jsonRPC, "secretsmanager": jsonRPC, "sqs": jsonRPC, "ssm": jsonRPC,
 	"s3": rest,
 }
@@ -143,12 +142,9 @@ func (r *Request) Write(w http.ResponseWriter, result any) {
 	default:
 		var inner bytes.Buffer
 		encode(&inner, r.Action+"Result", result)
-		fmt.Fprintf(
-			w,
+		fmt.Fprintf(w,
 			"<%sResponse>%s<ResponseMetadata><RequestId>standin</RequestId></ResponseMetadata></%[1]sResponse>",
-			r.Action,
-			inner.Bytes(),
-		)
+			r.Action, inner.Bytes())
 	}
 }
 

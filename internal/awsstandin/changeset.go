@@ -45,23 +45,15 @@ type target struct{ Attribute, Name, RequiresRecreation string }
 func (s *Server) createChangeSet(r *request) (any, error) {
 	// None of these matters here: there are no nested stacks, IAM needs no consent, and no resource
 	// exists outside of stacks.
-	r.indifferent(
-		"ClientToken",
-		"Description",
-		"IncludeNestedStacks",
-		"ImportExistingResources",
-		"DeploymentConfig.Mode",
-	)
+	r.indifferent("ClientToken", "Description", "IncludeNestedStacks", "ImportExistingResources",
+		"DeploymentConfig.Mode")
 	r.list("Capabilities")
 	name, setName, kind := r.text("StackName"), r.text("ChangeSetName"), r.text("ChangeSetType")
 	st := s.stack(name)
 	switch {
 	case kind == "CREATE" && st != nil && st.deployed.template != nil:
-		return nil, invalid(
-			"Stack [%s] already exists and cannot be created again with the changeSet [%s].",
-			name,
-			setName,
-		)
+		return nil, invalid("Stack [%s] already exists and cannot be created again with the changeSet [%s].", name,
+			setName)
 	case kind == "UPDATE" && st == nil:
 		return nil, invalid("Stack [%s] does not exist", name)
 	}
@@ -86,8 +78,7 @@ func (s *Server) createChangeSet(r *request) (any, error) {
 	if st == nil {
 		st = &stack{
 			name: name, arn: arn("stack/" + name + "/" + s.id()), created: time.Now(),
-			resources: map[string]*resource{},
-			status:    "REVIEW_IN_PROGRESS",
+			resources: map[string]*resource{}, status: "REVIEW_IN_PROGRESS",
 		}
 		s.stacks = append(s.stacks, st)
 	}

@@ -221,12 +221,8 @@ func cidrs(block, count, hostBits any) (any, error) {
 		_, err = fmt.Sscan(fmt.Sprint(count, " ", hostBits), &n, &bits)
 	}
 	if err != nil || n < 1 || n > 256 || bits < 1 || prefix.Addr().BitLen()-bits < prefix.Bits() {
-		return nil, invalid(
-			"Template error: Fn::Cidr cannot cut %v blocks of %v bits from %v",
-			count,
-			hostBits,
-			block,
-		)
+		return nil, invalid("Template error: Fn::Cidr cannot cut %v blocks of %v bits from %v", count, hostBits,
+			block)
 	}
 	address := new(big.Int).SetBytes(prefix.Masked().Addr().AsSlice())
 	step := new(big.Int).Lsh(big.NewInt(1), uint(bits))
@@ -274,11 +270,8 @@ func (e *evaluator) attribute(name, attribute string) (any, error) {
 		return nil, invalid("Template error: instance of Fn::GetAtt references undefined resource %s", name)
 	}
 	if _, known := e.server.spec[r.kind].Attributes[attribute]; !known {
-		return nil, invalid(
-			"Template error: resource %s does not support attribute type %s in Fn::GetAtt",
-			name,
-			attribute,
-		)
+		return nil, invalid("Template error: resource %s does not support attribute type %s in Fn::GetAtt", name,
+			attribute)
 	}
 	return e.server.attribute(r, attribute), nil
 }
@@ -329,11 +322,8 @@ func (e *evaluator) stackOutput(argument map[string]any) (any, error) {
 			}
 		}
 	}
-	return nil, invalid(
-		"Template error: Fn::GetStackOutput: no output %v of stack %v",
-		argument["OutputName"],
-		argument["StackName"],
-	)
+	return nil, invalid("Template error: Fn::GetStackOutput: no output %v of stack %v", argument["OutputName"],
+		argument["StackName"])
 }
 
 // equal compares what was worked out.

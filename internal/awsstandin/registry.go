@@ -50,10 +50,8 @@ func startRegistry() (*registryServer, error) {
 // get asks the registry itself, without a login; path is below the repository.
 func (r *registryServer) get(repository, path string) (body []byte, header http.Header, found bool) {
 	response := httptest.NewRecorder()
-	r.handler.ServeHTTP(
-		response,
-		httptest.NewRequest(http.MethodGet, fmt.Sprintf("/v2/%s/%s", repository, path), nil),
-	)
+	r.handler.ServeHTTP(response,
+		httptest.NewRequest(http.MethodGet, fmt.Sprintf("/v2/%s/%s", repository, path), nil))
 	return response.Body.Bytes(), response.Header(), response.Code == http.StatusOK
 }
 
@@ -112,17 +110,11 @@ func (s *Server) describeImages(r *request) (any, error) {
 		tag := fmt.Sprint(image["imageTag"])
 		digest := s.registry.digest(repository, tag)
 		if digest == "" {
-			return nil, awsapi.Refuse(
-				"ImageNotFoundException",
-				"The image with the tag %s does not exist in %s",
-				tag,
-				repository,
-			)
+			return nil, awsapi.Refuse("ImageNotFoundException", "The image with the tag %s does not exist in %s", tag,
+				repository)
 		}
-		found = append(
-			found,
-			map[string]any{"repositoryName": repository, "imageDigest": digest, "imageTags": []string{tag}},
-		)
+		found = append(found,
+			map[string]any{"repositoryName": repository, "imageDigest": digest, "imageTags": []string{tag}})
 	}
 	return map[string]any{"imageDetails": found}, nil
 }

@@ -38,9 +38,7 @@ func (s *Server) bucket(r *request) (objects map[string][]byte, key string, err 
 	}
 	if s.find("AWS::S3::Bucket", name) == nil {
 		return nil, "", &awsapi.Error{
-			Code:    "NoSuchBucket",
-			Message: "The specified bucket does not exist",
-			Status:  404,
+			Code: "NoSuchBucket", Message: "The specified bucket does not exist", Status: 404,
 		}
 	}
 	if s.buckets[name] == nil {
@@ -66,8 +64,7 @@ func (s *Server) getBucketEncryption(r *request) (any, error) {
 		SSEAlgorithm string `xml:"ApplyServerSideEncryptionByDefault>SSEAlgorithm"`
 	}
 	return awsapi.Element{
-		Name:  "ServerSideEncryptionConfiguration",
-		Value: struct{ Rule []rule }{[]rule{{"AES256"}}},
+		Name: "ServerSideEncryptionConfiguration", Value: struct{ Rule []rule }{[]rule{{"AES256"}}},
 	}, nil
 }
 

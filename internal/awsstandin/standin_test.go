@@ -24,8 +24,7 @@ var small = func() cfnspec.Spec {
 		spec[kind] = &cfnspec.Type{
 			PrimaryIdentifier: []string{identifier},
 			Properties: map[string]cfnspec.Property{
-				"CidrBlock": {Replaces: cfnspec.Always},
-				"VpcId":     {Replaces: cfnspec.Always},
+				"CidrBlock": {Replaces: cfnspec.Always}, "VpcId": {Replaces: cfnspec.Always},
 			},
 			Attributes: map[string]cfnspec.Attribute{identifier: {}},
 		}
@@ -60,12 +59,8 @@ func (s *Server) call(t *testing.T, service, region, key, token, action string, 
 		t.Fatal(err)
 	}
 	request.Header.Set("Authorization", fmt.Sprintf(
-		"AWS4-HMAC-SHA256 Credential=%s/20260101/%s/%s/aws4_request, SignedHeaders=host, Signature=%064d",
-		key,
-		region,
-		service,
-		0,
-	))
+		"AWS4-HMAC-SHA256 Credential=%s/20260101/%s/%s/aws4_request, SignedHeaders=host, Signature=%064d", key,
+		region, service, 0))
 	request.Header.Set("X-Amz-Security-Token", token)
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
@@ -97,10 +92,7 @@ func (s *Server) cloudformation(t *testing.T, action string, arguments ...string
 func (s *Server) run(t *testing.T, kind, stack, template string, more ...string) (string, error) {
 	t.Helper()
 	arguments := []string{
-		"ChangeSetType=" + kind,
-		"StackName=" + stack,
-		"ChangeSetName=set",
-		"TemplateBody=" + template,
+		"ChangeSetType=" + kind, "StackName=" + stack, "ChangeSetName=set", "TemplateBody=" + template,
 	}
 	if _, err := s.cloudformation(t, "CreateChangeSet", append(arguments, more...)...); err != nil {
 		return "", err
@@ -195,12 +187,8 @@ func TestStackGoesThroughItsStates(t *testing.T) {
 			t.Errorf("%s: %v, want %q", c[0], err, c[2])
 		}
 	}
-	inPlace := deploy(
-		"UPDATE",
-		"Stack",
-		resources(vpc, subnet, strings.Replace(group, "1", "7", 1)),
-		"UPDATE_COMPLETE",
-	)
+	inPlace := deploy("UPDATE", "Stack", resources(vpc, subnet, strings.Replace(group, "1", "7", 1)),
+		"UPDATE_COMPLETE")
 	if inPlace[0].ID != before[0].ID || inPlace[0].Properties["RetentionInDays"] != 7.0 {
 		t.Errorf("changed in place: %+v", inPlace[0])
 	}
@@ -214,10 +202,8 @@ func TestStackGoesThroughItsStates(t *testing.T) {
 		"Task": {"Type": "AWS::ECS::TaskDefinition",
 			"Properties": {"ContainerDefinitions": [{"Image": "nowhere:tag"}]}}`
 	deploy("CREATE", "Missing", resources(missing), "CREATE_FAILED")
-	if events, err := s.cloudformation(t, "DescribeStackEvents", "StackName=Missing"); !strings.Contains(
-		events,
-		"CannotPullContainerError",
-	) {
+	if events, err := s.cloudformation(t, "DescribeStackEvents", "StackName=Missing"); !strings.Contains(events,
+		"CannotPullContainerError") {
 		t.Errorf("a service without its image: %s, %v", events, err)
 	}
 	for _, name := range []string{"Missing", "Stack"} {
@@ -241,11 +227,8 @@ func TestNoCallIsPassedOver(t *testing.T) {
 	s.cloudformation(t, "ListStacks")
 	s.cloudformation(t, "GetTemplate", "StackName=x")
 	s.run(t, "CREATE", "Stack", resources(vpc), "NotificationARNs.member.1=x")
-	response, err := http.Post(
-		s.URL,
-		"application/x-www-form-urlencoded",
-		strings.NewReader("Action=GetCallerIdentity"),
-	)
+	response, err := http.Post(s.URL, "application/x-www-form-urlencoded",
+		strings.NewReader("Action=GetCallerIdentity"))
 	if err != nil {
 		t.Fatal(err)
 	}

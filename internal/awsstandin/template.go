@@ -181,10 +181,8 @@ func (s *Server) readParameters(
 		case ssmType:
 			stored := s.find("AWS::SSM::Parameter", value)
 			if stored == nil {
-				return nil, nil, invalid(
-					"Unable to fetch parameters [%s] from parameter store for this account.",
-					value,
-				)
+				return nil, nil, invalid("Unable to fetch parameters [%s] from parameter store for this account.",
+					value)
 			}
 			resolved[key] = stored.properties["Value"]
 		default:

@@ -69,10 +69,7 @@ func Defaults() Config {
 	return Config{
 		Zones: []Zone{{}},
 		HealthCheck: HealthCheck{
-			Interval:           30 * time.Second,
-			Timeout:            10 * time.Second,
-			HealthyThreshold:   5,
-			UnhealthyThreshold: 2,
+			Interval: 30 * time.Second, Timeout: 10 * time.Second, HealthyThreshold: 5, UnhealthyThreshold: 2,
 		},
 		IdleTimeout:         350 * time.Second,
 		ConnectTimeout:      10 * time.Second,

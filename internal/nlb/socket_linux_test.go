@@ -157,8 +157,7 @@ func TestSocketOptions(t *testing.T) {
 		side              *net.TCPConn
 		level, name, want int
 	}{
-		{client, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 0},
-		{upstream, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 0},
+		{client, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 0}, {upstream, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 0},
 		{upstream, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1},
 	} {
 		raw, err := c.side.SyscallConn()

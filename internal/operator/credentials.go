@@ -71,9 +71,7 @@ func (f *Connection) Credentials(ctx context.Context, user string, showPassword 
 		if showPassword {
 			return nil, refuse(
 				"%s has its passwords in the image (credentials=image), as hashes: only the person who built it "+
-					"knows them",
-				f.Name,
-			)
+					"knows them", f.Name)
 		}
 		c.Users = append(c.Users, c.Login(user, ""))
 		return c, nil
