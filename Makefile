@@ -75,10 +75,11 @@ test: root $(NODE_MODULES) ## lint and run every test, part after part (needs ro
 	@for part in $(TESTS); do echo "== make $$part"; $(MAKE) --no-print-directory $$part || exit; done
 
 .PHONY: lint
-lint: ## gofmt, go vet, staticcheck, shellcheck
+lint: ## gofmt, go vet, staticcheck, shellcheck, width of lines
 	@scripts/setup.sh go shellcheck
 	@files=$$(git ls-files '*.go') && unformatted=$$(gofmt -l $$files) || exit; \
 		[ -z "$$unformatted" ] || { echo "not formatted (gofmt -w): $$unformatted" >&2; exit 1; }
+	@scripts/width.sh
 	go vet ./...
 	go run $(STATICCHECK) ./...
 	shellcheck $$(git grep -lI '^#!/bin/sh' -- ':!*.go')

@@ -132,7 +132,7 @@ func TestLifeCycle(t *testing.T) {
 	})
 
 	chapter("bootstrap", func(t *testing.T) {
-		// As docs/deploying.md has it, for least privilege. What the policy allows is not looked
+		// As docs/deploy.md has it, for least privilege. What the policy allows is not looked
 		// at here.
 		policy := "arn:aws:iam::" + awsstandin.Account + ":policy/SquidfleetExecution"
 		cdk(t, "bootstrap", "aws://"+awsstandin.Account+"/"+awsstandin.Region, "--cloudformation-execution-policies",
@@ -236,7 +236,7 @@ func TestLifeCycle(t *testing.T) {
 	for _, unanswered := range aws.Unanswered() {
 		t.Errorf("the stand-in has no answer to %s", unanswered)
 	}
-	// docs/deploying.md says what a person needs once the account is bootstrapped.
+	// docs/deploy.md says what a person needs once the account is bootstrapped.
 	for _, call := range calls[bootstrapped:] {
 		if call.Principal == awsstandin.User && call.Service != "sts" {
 			t.Errorf("the person's own credentials were used for %s:%s", call.Service, call.Action)

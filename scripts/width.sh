@@ -1,0 +1,18 @@
+#!/bin/sh
+# Lists lines that are too wide, and fails if there is one: Go 120 columns, Go comments 100, Markdown 120.
+# Tables, indented blocks and lines that a link makes long are left out.
+set -eu
+cd "$(dirname "$0")/.."
+LC_ALL=C.UTF-8
+export LC_ALL
+status=0
+wide() { # WHAT PATTERN FILES
+	if git grep -nP "$2" -- "$3"; then
+		echo "width: $1" >&2
+		status=1
+	fi
+}
+wide "Go lines have at most 120 columns" '^.{121,}' '*.go'
+wide "Go comments have at most 100 columns" '^(?=\s*//(?!go:)).{101,}' '*.go'
+wide "Markdown has at most 120 columns" '^(?!\||    |.*\]\(http).{121,}' '*.md'
+exit $status
