@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -60,6 +61,10 @@ func Refuse(code, format string, arguments ...any) error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, arguments...)}
 }
 
+// ErrUnread is the error of a call that could not be read as a whole, as when its caller was
+// interrupted.
+var ErrUnread = errors.New("the call ends early")
+
 // Unsigned is the code of the error for a call without a signature.
 const Unsigned = "MissingAuthenticationToken"
 
@@ -82,7 +87,7 @@ func Read(hr *http.Request) (*Request, error) {
 	r.protocol = protocols[r.Service]
 	body, err := io.ReadAll(http.MaxBytesReader(nil, hr.Body, maxBody))
 	if err != nil {
-		return r, err
+		return r, fmt.Errorf("%w: %w", ErrUnread, err)
 	}
 	form := hr.URL.Query()
 	switch r.protocol {

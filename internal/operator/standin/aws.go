@@ -1,6 +1,7 @@
 package standin
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -129,6 +130,9 @@ func (a *AWS) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	}
 	r, err := awsapi.Read(hr)
 	action := r.Service + ":" + r.Action
+	if errors.Is(err, awsapi.ErrUnread) {
+		return
+	}
 	if err != nil {
 		a.problem("%s: %v", action, err)
 		http.Error(w, err.Error(), http.StatusBadRequest)
