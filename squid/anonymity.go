@@ -2,10 +2,11 @@ package squid
 
 import "strings"
 
-// hiddenFromDestination are the headers that tell of a proxy or of the client behind it, and that Squid
-// passes on: those of RFC 9110 and RFC 7239, the IANA's registered names under Proxy-, and the names
-// in which reverse proxies, application servers and content networks write a client's address, host or
-// scheme. Squid itself drops X-Forwarded-For, Proxy-Connection, Proxy-Authenticate and Max-Forwards.
+// hiddenFromDestination are the headers that tell of a proxy or of the client behind it, and that
+// Squid passes on: those of RFC 9110 and RFC 7239, the IANA's registered names under Proxy-, and
+// the names in which reverse proxies, application servers and content networks write a client's
+// address, host or scheme. Squid itself drops X-Forwarded-For, Proxy-Connection,
+// Proxy-Authenticate and Max-Forwards.
 var hiddenFromDestination = []string{
 	"Via", "Forwarded",
 	"Proxy", "Proxy-Authentication-Info", "Proxy-Features", "Proxy-Instruction", "Proxy-Status",
@@ -18,21 +19,22 @@ var hiddenFromDestination = []string{
 	"Proxy-Client-IP", "WL-Proxy-Client-IP", "X-ProxyUser-IP", "X-BlueCoat-Via", "Surrogate-Capability",
 }
 
-// hiddenFromClient are the headers in which Squid, or a cache behind it, shows itself: on its error
-// pages, in every answer, or in one that is no HTTP. Proxy-Authentication-Info is the proxy's own to
-// send, and this one sends none.
+// hiddenFromClient are the headers in which Squid, or a cache behind it, shows itself: on its
+// error pages, in every answer, or in one that is no HTTP. Proxy-Authentication-Info is the
+// proxy's own to send, and this one sends none.
 var hiddenFromClient = []string{
 	"Via", "X-Cache", "X-Cache-Lookup", "Cache-Status", "X-Squid-Error", "Mime-Version",
 	"X-Transformed-From",
 	"Proxy-Authentication-Info",
 }
 
-// anonymity writes what keeps the proxy out of the destinations' sight, and Squid out of the clients'.
+// anonymity writes what keeps the proxy out of the destinations' sight, and Squid out of the
+// clients'.
 //
 // A rule about headers must not ask an ACL about a header of the same message (rep_header,
-// rep_mime_type). Squid deletes fields while it walks over them, and fails an assertion when such an
-// ACL looks up a field that has just gone. The rules for requests may ask req_header: it reads what the
-// client sent, and Squid deletes from a copy.
+// rep_mime_type). Squid deletes fields while it walks over them, and fails an assertion when such
+// an ACL looks up a field that has just gone. The rules for requests may ask req_header: it reads
+// what the client sent, and Squid deletes from a copy.
 func (c Config) anonymity(w *writer) {
 	w.section("Anonymity: towards the destination nothing that the client did not send on purpose")
 	w.line("forwarded_for delete")

@@ -12,17 +12,19 @@ const (
 	DigestSquid Digest = "squid"
 )
 
-// helperProgram is Squid's Digest helper in Debian's package; fleetHelper is ours, relative to Squid's working directory.
+// helperProgram is Squid's Digest helper in Debian's package. fleetHelper is ours, relative to
+// Squid's working directory.
 const (
 	helperProgram = "/usr/lib/squid/digest_file_auth"
 	fleetHelper   = "./entrypoint digest"
 )
 
-// authentication writes how credentials are checked, and the ACL authenticated, which the rules below ask. For the fleet's helper that ACL only looks at what the helper has said before: who asks the helper is
-// the rule that strangers writes, once a request.
+// authentication writes how credentials are checked, and the ACL authenticated, which later rules
+// ask. For the fleet's helper that ACL only looks at the helper's last answer. The rule that
+// strangers writes asks the helper itself, once a request.
 func (c Config) authentication(w *writer) {
 	w.section("Digest authentication")
-	w.line("# Squid would take white space out of a URL, which then would not be the one that the client's credentials are for.")
+	w.line("# Squid would take white space out of a URL. The client's credentials are for the URL with it.")
 	w.line("uri_whitespace deny")
 	if c.Digest == DigestFleet {
 		c.fleetDigest(w)
@@ -31,8 +33,10 @@ func (c Config) authentication(w *writer) {
 	}
 }
 
-// squidDigest writes Squid's own Digest. A nonce lives for half an hour; its counter is not checked, because clients that send several requests
-// at a time under one nonce would fail, and nonce_max_count is beyond what a client sends in that time. The concurrency is such that the helper's answers, 60 bytes each, fit into one of Squid's reads: see digest.Concurrency.
+// squidDigest writes Squid's own Digest. A nonce lives for half an hour. Its counter is not
+// checked, because clients that send requests side by side under one nonce would fail, and
+// nonce_max_count is more than a client sends in that time. With this concurrency the helper's
+// answers, 60 bytes each, fit into one of Squid's reads: see digest.Concurrency.
 func (c Config) squidDigest(w *writer) {
 	w.line("auth_param digest program %s -c %s", helperProgram, c.PasswordFile)
 	w.line("auth_param digest children 2 startup=1 idle=1 concurrency=500")
@@ -44,13 +48,16 @@ func (c Config) squidDigest(w *writer) {
 	w.line("acl authenticated proxy_auth REQUIRED")
 }
 
-// fleetDigest writes our own. The helper answers each request anew (nothing is cached), and its refusals carry the challenges, which Squid hands on. A refusal without a challenge, which is what comes of a helper that
-// is gone, overloaded or talks nonsense, is a 503.
+// fleetDigest writes our own. The helper answers each request anew, and its refusals carry the
+// challenges, which Squid hands on. A refusal without a challenge is a 503: it comes from a
+// helper that is gone, overloaded or broken.
 //
-// Each connection waits for one answer at a time, so that as many requests as there are descriptors can wait for a slow helper. Requests whose clients have given up wait as well, so that the queue of a hung one can
-// overflow all the same: then a request is a 503.
+// Each connection waits for one answer at a time, so as many requests as descriptors can wait for
+// a slow helper. Requests of clients that gave up wait as well: the queue of a hung helper can
+// overflow all the same, and a request is a 503 then.
 func (c Config) fleetDigest(w *writer) {
-	w.line("external_acl_type digest_helper ipv4 ttl=0 negative_ttl=0 grace=0 cache=0 children-max=1 children-startup=1 children-idle=1 concurrency=%d queue-size=%d %s %s -passwords %s -keys %s",
+	w.line("external_acl_type digest_helper ipv4 ttl=0 negative_ttl=0 grace=0 cache=0 "+
+		"children-max=1 children-startup=1 children-idle=1 concurrency=%d queue-size=%d %s %s -passwords %s -keys %s",
 		digest.Concurrency, c.descriptors(), digest.Format, fleetHelper, c.PasswordFile, c.KeyFile)
 	w.line("acl digest external digest_helper")
 	w.line("acl authenticated ext_user REQUIRED")

@@ -1,7 +1,8 @@
-// Package squid renders what a Squid of the fleet reads: its configuration, its Digest password file and its error pages.
+// Package squid renders what a Squid of the fleet reads: its configuration, its Digest password
+// file and its error pages.
 //
-// The configuration is written for Squid 5.7 and 6 alike. All paths in it are relative to Squid's working directory, so that the same files serve in
-// the container image and on a developer's machine.
+// The configuration suits Squid 5.7 and 6 alike. All paths are relative to Squid's working
+// directory, so the same files serve in the image and on a developer's machine.
 package squid
 
 import (
@@ -14,20 +15,23 @@ import (
 	"squidfleet/destination"
 )
 
-// Config is everything that varies between the Squids of two fleets. Render refuses a Config that it cannot write safely.
+// Config holds what differs between the Squids of two fleets. Render refuses what it cannot write
+// safely.
 type Config struct {
-	// ListenAddress is the address of Squid's port; the zero value listens on every address of the machine.
+	// ListenAddress is the address of Squid's port. The zero value is every address of the machine.
 	ListenAddress netip.Addr
 	// ListenPort is Squid's port, 1 to 65535.
 	ListenPort int
-	// HealthPort is a port for the container's own health check, 1 to 65535 and not ListenPort: on ListenAddress if there is one, otherwise on 127.0.0.1. Requests
-	// to it are asked for a password and refused, and not logged. With 0 there is none.
+	// HealthPort is a port for the container's own health check, 1 to 65535 and not ListenPort, on
+	// ListenAddress or else 127.0.0.1. Requests to it are asked for a password, refused, and not
+	// logged. 0 is none.
 	HealthPort int
-	// OutgoingAddress is the source address of Squid's connections to the destinations, or to LocalOrigin alone where that is set; with the zero value the system chooses.
+	// OutgoingAddress is the source address of connections to destinations, or to LocalOrigin alone
+	// where that is set. With the zero value the system chooses.
 	OutgoingAddress netip.Addr
-	// LoadBalancerCidrs holds the load balancer's addresses: the only senders whose PROXY header is believed. At least one.
+	// LoadBalancerCidrs are the only senders whose PROXY header is believed. At least one.
 	LoadBalancerCidrs []netip.Prefix
-	// ClientCidrs holds the addresses that may use the proxy, as the PROXY header tells them. At least one.
+	// ClientCidrs may use the proxy, by the address in the PROXY header. At least one.
 	ClientCidrs []netip.Prefix
 	// Digest says who checks credentials.
 	Digest Digest
@@ -35,9 +39,10 @@ type Config struct {
 	Realm string
 	// PasswordFile is the Digest password file, relative to Squid's working directory.
 	PasswordFile string
-	// KeyFile holds the keys of the fleet's nonces, relative to Squid's working directory; with DigestFleet only.
+	// KeyFile holds the keys of the nonces, relative to Squid's working directory. DigestFleet only.
 	KeyFile string
-	// HTTPPorts holds the destination ports of plain requests; ConnectPorts those of CONNECT. An empty list refuses all.
+	// HTTPPorts are the destination ports of plain requests, ConnectPorts those of CONNECT. An empty
+	// list refuses all.
 	HTTPPorts, ConnectPorts []int
 	// VpcCidrs holds the ranges of the VPC that the task runs in; they are refused as destinations.
 	VpcCidrs []netip.Prefix
@@ -45,20 +50,21 @@ type Config struct {
 	BlockedCidrs []netip.Prefix
 	// AllowedPrivateCidrs holds private destinations that are wanted; see destination.CheckOpening.
 	AllowedPrivateCidrs []netip.Prefix
-	// LocalOrigin is one IPv4 loopback address and port to open although both are forbidden: the origin of a fleet that runs on one machine. The zero value, which is that of every other fleet,
-	// opens nothing.
+	// LocalOrigin is one IPv4 loopback address and port to open although both are forbidden: the
+	// origin of a fleet on one machine. Every other fleet has the zero value, which opens nothing.
 	LocalOrigin netip.AddrPort
-	// Memory is what the task may use, in MiB, at least MinMemory; it bounds the connections that Squid holds open at a time.
+	// Memory is the task's, in MiB, at least MinMemory. It bounds Squid's open connections.
 	Memory int
 }
 
-// Render returns the text of squid.conf. The same Config always gives the same text. The error holds every field that is wrong.
+// Render returns the text of squid.conf. The same Config always gives the same text. The error
+// holds every wrong field.
 func (c Config) Render() (string, error) {
 	if err := c.validate(); err != nil {
 		return "", err
 	}
 	var w writer
-	w.line("# Written by Squidfleet from its parameters. Squid reads it top to bottom, and in each list of access rules the first match decides.")
+	w.line("# Written by Squidfleet from its parameters. In each list of access rules the first match decides.")
 	c.entry(&w)
 	c.authentication(&w)
 	c.access(&w)
@@ -80,7 +86,8 @@ func (w *writer) section(title string) {
 	w.line("\n# --- %s", title)
 }
 
-// list writes one ACL with a value a line, so that a long list stays below Squid's limit of a line's length and reads well in a diff.
+// list writes one ACL with a value a line: a long list stays below Squid's limit of a line's length
+// and reads well in a diff.
 func list[T any](w *writer, acl string, values []T) {
 	for _, v := range values {
 		w.line("acl %s %v", acl, v)

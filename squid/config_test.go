@@ -15,7 +15,8 @@ var update = flag.Bool("update", false, "write the expected configurations and e
 
 const dashes = "---------\n"
 
-// Each file in testdata/config holds a Config, a line of dashes, and the squid.conf or the error that it gives.
+// Each file in testdata/config holds a Config, a line of dashes, and the squid.conf or the error
+// that it gives.
 func TestConfigurations(t *testing.T) {
 	files, err := filepath.Glob("testdata/config/*.txt")
 	if err != nil || len(files) < 10 {
@@ -73,7 +74,9 @@ func valid() Config {
 
 // No accepted value adds a line, a comment or a word to the configuration, whoever checks Digest.
 func FuzzNothingFromOutsideAddsALine(f *testing.F) {
-	for _, realm := range []string{"squidfleet", "My Realm (1)", "a\nhttp_access allow all", "a\r", "a #b", "a\\", "\"", "a\u2028b", "a\x00"} {
+	for _, realm := range []string{
+		"squidfleet", "My Realm (1)", "a\nhttp_access allow all", "a\r", "a #b", "a\\", "\"", "a\u2028b", "a\x00",
+	} {
 		f.Add(realm, "run/passwords", "run/keys", 443, "10.20.30.0/24")
 	}
 	for _, path := range []string{"x\nacl all src all", "x y", "x#y", "-x", "x\"", "$(x)", "../x", "%ru"} {
@@ -105,7 +108,8 @@ func FuzzNothingFromOutsideAddsALine(f *testing.F) {
 	})
 }
 
-// sameShape compares two configurations line by line but for the forbidden destinations: each begins with the same word and has as many, apart from those of a realm.
+// sameShape compares two configurations line by line but for the forbidden destinations: each
+// begins with the same word and has as many, apart from those of a realm.
 func sameShape(t *testing.T, got, want, realm string) {
 	t.Helper()
 	gotLines, forbidden := plainLines(t, got)
@@ -124,7 +128,8 @@ func sameShape(t *testing.T, got, want, realm string) {
 	}
 }
 
-// plainLines returns the lines of a configuration without those of the forbidden destinations, and how many those are.
+// plainLines returns the lines of a configuration without those of the forbidden destinations,
+// and how many those are.
 func plainLines(t *testing.T, conf string) (lines []string, forbidden int) {
 	t.Helper()
 	for i, line := range strings.Split(conf, "\n") {
@@ -144,7 +149,10 @@ func plainLines(t *testing.T, conf string) (lines []string, forbidden int) {
 
 func TestEveryErrorPageIsOneLineThatNamesNothing(t *testing.T) {
 	pages := ErrorPages()
-	for _, needed := range []string{"ERR_ACCESS_DENIED", "ERR_CACHE_ACCESS_DENIED", "ERR_CONNECT_FAIL", "ERR_DNS_FAIL", "ERR_READ_TIMEOUT", "ERR_INVALID_RESP"} {
+	for _, needed := range []string{
+		"ERR_ACCESS_DENIED", "ERR_CACHE_ACCESS_DENIED", "ERR_CONNECT_FAIL",
+		"ERR_DNS_FAIL", "ERR_READ_TIMEOUT", "ERR_INVALID_RESP",
+	} {
 		if pages[needed] == "" {
 			t.Errorf("%s is missing", needed)
 		}
@@ -177,9 +185,10 @@ func TestMemoryBoundsDescriptorsAndWhatWaitsForTheHelper(t *testing.T) {
 	}
 }
 
-// Squid deletes header fields while it walks over them, and fails an assertion when an ACL looks up
-// one that has just gone: no rule about headers may ask about a header of the same message. Rules for
-// requests may ask req_header, because Squid deletes from a copy of what it reads there.
+// Squid deletes header fields while it walks over them, and fails an assertion when an ACL looks
+// up one that has just gone: no rule about headers may ask about a header of the same message.
+// Rules for requests may ask req_header, because Squid deletes from a copy of what it reads
+// there.
 func TestNoHeaderRuleAsksAboutTheMessageThatItChanges(t *testing.T) {
 	rule := regexp.MustCompile(`^re(quest|ply)_header_(access|add|replace) `)
 	for name, conf := range configurations(t) {
@@ -207,7 +216,8 @@ func TestNoHeaderRuleAsksAboutTheMessageThatItChanges(t *testing.T) {
 	}
 }
 
-// Squid 6.13 fails an assertion (comm.cc) when half of a client's connection is closed and this is on.
+// Squid 6.13 fails an assertion (comm.cc) when half of a client's connection is closed and this
+// is on.
 func TestHalfClosedClientsAreNotKept(t *testing.T) {
 	for name, conf := range configurations(t) {
 		if strings.Contains(conf, "half_closed_clients") {

@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// ErrorPages returns the error pages, file name to text: one line each, without the proxy's software,
-// its host or the request. All of Squid's names are there (src/error/forward.h of Squid 5.7 and 6.13),
-// because it warns at its start about each one that is missing.
+// ErrorPages returns the error pages, file name to text: one line each, without the proxy's
+// software, its host or the request. All of Squid's names are there (src/error/forward.h of Squid
+// 5.7 and 6.13), because it warns at its start about each one that is missing.
 func ErrorPages() map[string]string {
 	pages := map[string]string{}
 	for text, names := range errorPages {
@@ -36,8 +36,8 @@ func errorNames() []string {
 	return slices.Sorted(maps.Keys(pages))
 }
 
-// errorPages are the names by what is said. Squid has one page for headers that are too long, whoever
-// has sent them.
+// errorPages are the names by what is said. Squid has one page for headers that are too long,
+// whoever has sent them.
 var errorPages = map[string][]string{
 	"Bad request.": {
 		"ERR_INVALID_REQ", "ERR_INVALID_URL", "ERR_UNSUP_REQ", "ERR_UNSUP_HTTPVERSION", "ERR_PROTOCOL_UNKNOWN",

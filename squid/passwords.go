@@ -12,8 +12,9 @@ import (
 // Credential is a user who may use the proxy.
 type Credential struct{ User, Password string }
 
-// PasswordFile renders the Digest password file: for each user, in the order given, a record user:realm:HA1 with the MD5 hash (RFC 7616, section 3.4.2; the form that Squid's digest_file_auth -c reads) and, for the
-// fleet's own helper, one with the SHA-256 hash.
+// PasswordFile renders the Digest password file: for each user, in the order given, a record
+// user:realm:HA1 with the MD5 hash (RFC 7616, section 3.4.2; what Squid's digest_file_auth -c
+// reads), and for the fleet's own helper one with the SHA-256 hash.
 func PasswordFile(by Digest, realm string, credentials []Credential) ([]byte, error) {
 	if err := CheckRealm(realm); err != nil {
 		return nil, fmt.Errorf("realm: %w", err)
@@ -45,8 +46,9 @@ func PasswordFile(by Digest, realm string, credentials []Credential) ([]byte, er
 	return []byte(file.String()), nil
 }
 
-// PasswordVariable names the environment variable that holds a user's password: SQUIDFLEET_PASSWORD_ and the user's name in upper case, with an
-// underscore for everything but letters and digits. Two users of one fleet must not share a variable.
+// PasswordVariable names the environment variable of a user's password: SQUIDFLEET_PASSWORD_ and
+// the user's name in upper case, with an underscore for everything but letters and digits. Two
+// users of one fleet must not share a variable.
 func PasswordVariable(user string) string {
 	name := strings.Map(func(r rune) rune {
 		switch {
@@ -70,17 +72,20 @@ const (
 // What CheckUser and CheckRealm accept.
 const (
 	UserLimits  = "letters, digits and . _ - @ +, beginning with a letter or a digit"
-	RealmLimits = "letters, digits, single spaces and . _ - @ + / ( ), beginning with a letter or a digit, ending with one or with )"
+	RealmLimits = "letters, digits, single spaces and . _ - @ + / ( ), " +
+		"beginning with a letter or a digit, ending with one or with )"
 )
 
-// CheckUser reports why a user name cannot be written into the password file, a header and a log line without quoting, or nil.
+// CheckUser returns an error if a user name cannot stand unquoted in the password file, a header
+// and a log line.
 func CheckUser(user string) error {
 	return checkName("user name", user, UserLimits, func(i int, c byte) bool {
 		return alphanumeric(c) || i > 0 && strings.IndexByte("._-@+", c) >= 0
 	})
 }
 
-// CheckRealm reports why a Digest realm cannot be written into squid.conf, the password file and a header without quoting, or nil.
+// CheckRealm returns an error if a realm cannot stand unquoted in squid.conf, the password file
+// and a header.
 func CheckRealm(realm string) error {
 	return checkName("realm", realm, RealmLimits, func(i int, c byte) bool {
 		switch {
@@ -117,13 +122,14 @@ func alphanumeric(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
 }
 
-// CheckPassword reports why a password is not accepted, or nil. The message never holds the password.
+// CheckPassword returns an error if a password is not accepted. The error never holds the password.
 func CheckPassword(password string) error {
 	switch {
 	case password == "":
 		return errors.New("empty")
 	case len(password) < minPasswordLength:
-		return fmt.Errorf("%d bytes long: at least %d are required, because the proxy faces the internet", len(password), minPasswordLength)
+		return fmt.Errorf("%d bytes long: at least %d are required, because the proxy faces the internet",
+			len(password), minPasswordLength)
 	case len(password) > maxPasswordLength:
 		return fmt.Errorf("%d bytes long: at most %d are allowed", len(password), maxPasswordLength)
 	case !utf8.ValidString(password):

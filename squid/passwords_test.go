@@ -8,7 +8,9 @@ import (
 
 // The first HA1 is the one of RFC 7616, section 3.9.1; the second is what md5sum prints.
 func TestPasswordFileHoldsOneRecordAUser(t *testing.T) {
-	got, err := PasswordFile(DigestSquid, "http-auth@example.org", []Credential{{"Mufasa", "Circle of Life"}, {"alice", "with\\back slash, colon : and ünïcode"}})
+	got, err := PasswordFile(DigestSquid, "http-auth@example.org", []Credential{
+		{"Mufasa", "Circle of Life"}, {"alice", "with\\back slash, colon : and ünïcode"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +62,9 @@ func TestPasswordFileRefuses(t *testing.T) {
 }
 
 func TestPasswordVariable(t *testing.T) {
-	for user, want := range map[string]string{"proxy": "SQUIDFLEET_PASSWORD_PROXY", "alice.b-c@d+1": "SQUIDFLEET_PASSWORD_ALICE_B_C_D_1"} {
+	for user, want := range map[string]string{
+		"proxy": "SQUIDFLEET_PASSWORD_PROXY", "alice.b-c@d+1": "SQUIDFLEET_PASSWORD_ALICE_B_C_D_1",
+	} {
 		if got := PasswordVariable(user); got != want {
 			t.Errorf("%s: %s, want %s", user, got, want)
 		}
@@ -70,7 +74,8 @@ func TestPasswordVariable(t *testing.T) {
 // A record holds an MD5 hash or a SHA-256 hash.
 var record = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@+-]*:[^:"\\\x00-\x1f]+:(?:[0-9a-f]{32}|[0-9a-f]{64})$`)
 
-// No accepted user, realm or password adds a record to the file or a field to a record, whoever checks Digest.
+// No accepted user, realm or password adds a record to the file or a field to a record, whoever
+// checks Digest.
 func FuzzNothingFromOutsideAddsARecord(f *testing.F) {
 	f.Add("proxy", "squidfleet", "correct horse")
 	f.Add("a\nb:r:00000000000000000000000000000000", "r", "12345678")

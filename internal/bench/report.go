@@ -26,8 +26,8 @@ func Median[T ~float64 | ~int64](values []T) T {
 	return (sorted[middle-1] + sorted[middle]) / 2
 }
 
-// Report replaces the section of docs/design/benchmarks.md with the given name by a text in Markdown, or
-// adds it. The current directory must be inside the module.
+// Report replaces the section of docs/design/benchmarks.md with the given name by a text in
+// Markdown, or adds it. The current directory must be inside the module.
 func Report(section, text string) error {
 	path, err := reportPath()
 	if err != nil {

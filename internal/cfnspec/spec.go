@@ -1,7 +1,10 @@
-// Package cfnspec reads CloudFormation's resource specification, as AWS publishes it and as the CDK's command line carries it in its package: which types of resources there
-// are, what properties and attributes they have, and which properties replace the resource when they change.
+// Package cfnspec reads CloudFormation's resource specification, as AWS publishes it and as the
+// CDK's command line carries it in its package: which types of resources there are, what
+// properties and attributes they have, and which properties replace the resource when they
+// change.
 //
-// It is the very data by which "cdk diff" says "requires replacement", so that whoever judges a template by it agrees with the installed CLI.
+// It is the very data by which "cdk diff" says "requires replacement", so that whoever judges a
+// template by it agrees with the installed CLI.
 package cfnspec
 
 import (
@@ -12,7 +15,8 @@ import (
 	"path/filepath"
 )
 
-// Database is where the CLI's npm package keeps the specification, seen from the directory of node_modules.
+// Database is where the CLI's npm package keeps the specification, seen from the directory of
+// node_modules.
 const Database = "node_modules/aws-cdk/db.json.gz"
 
 // Spec is the specification: resource types by name, for example "AWS::ECS::Service".
@@ -21,7 +25,8 @@ type Spec map[string]*Type
 // Type describes a type of resource.
 type Type struct {
 	Name string `json:"cloudFormationType"`
-	// Properties are those of the first level; the specification knows more about their insides than is read here.
+	// Properties are those of the first level; the specification knows more about their insides than
+	// is read here.
 	Properties map[string]Property `json:"properties"`
 	// Attributes are what Fn::GetAtt can ask for.
 	Attributes map[string]Attribute `json:"attributes"`

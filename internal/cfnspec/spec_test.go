@@ -32,9 +32,12 @@ func write(t *testing.T, text string) string {
 }
 
 const entities = `{"schema": {"resource": {"entities": [
-	{"cloudFormationType": "AWS::ECS::Service", "properties": {"Cluster": {"causesReplacement": "yes"}, "DesiredCount": {}}, "cfnRefIdentifier": ["ServiceArn"]},
-	{"cloudFormationType": "AWS::EC2::VPC", "properties": {"InstanceTenancy": {"causesReplacement": "maybe"}}, "attributes": {"Ipv6CidrBlocks": {"type": {"type": "array"}}}},
-	{"cloudFormationType": "AWS::IAM::Role", "properties": {"AssumeRolePolicyDocument": {"required": true}}, "arnTemplate": "arn"}
+	{"cloudFormationType": "AWS::ECS::Service",
+		"properties": {"Cluster": {"causesReplacement": "yes"}, "DesiredCount": {}}, "cfnRefIdentifier": ["ServiceArn"]},
+	{"cloudFormationType": "AWS::EC2::VPC", "properties": {"InstanceTenancy": {"causesReplacement": "maybe"}},
+		"attributes": {"Ipv6CidrBlocks": {"type": {"type": "array"}}}},
+	{"cloudFormationType": "AWS::IAM::Role",
+		"properties": {"AssumeRolePolicyDocument": {"required": true}}, "arnTemplate": "arn"}
 ]}}}`
 
 func TestSpecificationIsRead(t *testing.T) {
@@ -43,7 +46,8 @@ func TestSpecificationIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	service, vpc, role := spec["AWS::ECS::Service"], spec["AWS::EC2::VPC"], spec["AWS::IAM::Role"]
-	if service.Properties["Cluster"].Replaces != Always || service.Properties["DesiredCount"].Replaces != Never || service.RefIdentifier[0] != "ServiceArn" {
+	if service.Properties["Cluster"].Replaces != Always ||
+		service.Properties["DesiredCount"].Replaces != Never || service.RefIdentifier[0] != "ServiceArn" {
 		t.Errorf("%+v", service)
 	}
 	if vpc.Properties["InstanceTenancy"].Replaces != Sometimes || vpc.Attributes["Ipv6CidrBlocks"].Type.Name != "array" {
