@@ -19,8 +19,8 @@ func newCredentials(s *streams) *cobra.Command {
 	var show bool
 	cmd := &cobra.Command{
 		Use:   "credentials",
-		Short: "Tell how to use the proxy",
-		Long: `Tell how to use the proxy: its endpoint, its users, and for each of them a curl
+		Short: "Show how to use the proxy",
+		Long: `Show how to use the proxy: its endpoint, its users, and for each of them a curl
 command, which asks for the password, and the environment variables that programs take
 a proxy from.
 
@@ -51,7 +51,7 @@ With credentials=image AWS knows neither passwords nor users.`,
 		},
 	}
 	flags.add(cmd)
-	cmd.Flags().StringVar(&user, "user", "", "tell about this user only")
+	cmd.Flags().StringVar(&user, "user", "", "show this user only")
 	cmd.Flags().BoolVar(&show, "show-password", false, "write the passwords out")
 	needs(cmd, "ecs:DescribeServices", "ecs:DescribeTaskDefinition",
 		"secretsmanager:GetSecretValue (with --show-password)")

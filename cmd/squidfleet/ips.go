@@ -21,7 +21,7 @@ HEALTH is
   healthy    the load balancer sends connections to it
   starting   it has not passed the first checks yet
   unhealthy  one of the checks fails
-  draining   it ends, and still serves the connections that it has
+  draining   it ends, and still serves its open connections
 
 It warns, on stderr or as "warnings" in the JSON, if rotations could not be started, or
 if ECS gave up the newest deployment: then the addresses do not change as they should.`,

@@ -49,11 +49,11 @@ func newLocal(s *streams) *cobra.Command {
 		Long: `Run a fleet on this machine, without AWS: real Squids, made from the parameters in
 cdk.json as the image would be, each with an address of its own (127.77.1.1 and on),
 behind a stand-in for the Network Load Balancer on 127.0.0.1, with a web server that
-answers with the address it was asked from. It says what to paste, and shows the tasks
-until Ctrl-C ends everything.
+answers with the address that asked it. It says what to paste, and shows the tasks until
+Ctrl-C ends everything.
 
-All destinations are refused that a fleet on AWS would refuse, but for that one server.
-Whatever is public is asked from this machine's own address.
+It refuses all destinations that a fleet on AWS refuses, except that one server. Public
+destinations are asked from this machine's own address.
 
 AWS's times (health checks, drainTimeout, the load balancer's delays) are divided by
 --speed. Passwords are generated, or with credentials=image taken from the same

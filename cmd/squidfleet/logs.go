@@ -26,11 +26,10 @@ func newLogs(s *streams) *cobra.Command {
   time, egress address, client, user, method, status, duration, bytes to the client, URL,
   and why it was refused or failed, if it was
 
-and the messages of Squid and the entrypoint as they are, if nothing is filtered.
-All filters must hold. URLs have no query strings: the log does not keep them.
+and without a filter also the messages of Squid and the entrypoint. All filters must hold. URLs have no query strings: the log does not keep them.
 
 With --follow it goes on until Ctrl-C, which is no failure. New lines come a few seconds late.
---json writes an object a line, with all that the log has.`,
+--json writes an object a line, with all fields of the log.`,
 		Example: `  squidfleet logs --since 1h --status 4xx
   squidfleet logs --follow --egress 198.51.100.7
   squidfleet logs --user alice --status 407,5xx --json | jq -r .url`,

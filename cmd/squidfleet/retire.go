@@ -18,17 +18,17 @@ func newRetire(s *streams) *cobra.Command {
 		Short: "Replace the one task that has an address",
 		Long: `Replace the one task that has an egress address, for example because a site banned it.
 
-A further task is started first. When it is healthy, the old one gets no new
-connections, and those that it has may go on for drainTimeout: nobody notices, and
-the fleet is never smaller than it should be. If that cannot be finished, or is
-interrupted, the fleet is put back as it was.
+A further task starts first. When it is healthy, the old one gets no new connections,
+and its open ones may go on for drainTimeout: no client notices, and the fleet is never
+smaller than it should be. If that cannot be finished, or is interrupted, the fleet is
+put back as it was.
 
-With --now the task is stopped at once, and its successor is started afterwards. Its
+With --now the task stops at once, and its successor starts afterwards. Its
 connections still have almost two minutes, but meanwhile the fleet is one task
 smaller. It is refused (exit code 3) if fewer than --floor healthy tasks would be left;
 --floor 0 takes the last one, too.
 
-Without --now it is refused while a rotation is under way, which replaces that task anyway.`,
+Without --now it is refused during a rotation, which replaces that task anyway.`,
 		Example: `  squidfleet retire 198.51.100.7
   squidfleet retire 198.51.100.7 --wait
   squidfleet retire 198.51.100.7 --now --floor 3`,

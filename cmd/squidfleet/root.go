@@ -23,11 +23,11 @@ Exit codes:
   0    done
   1    failed; the reason is on stderr
   2    wrong usage
-  3    refused: the fleet is in no state for it, and is as it was before
+  3    refused: the fleet is in no state for it, and stays as it was
   130  interrupted
   141  nobody reads the output any more
 
-With --json, a failure is an object with the member "error" on stdout, besides.`,
+With --json, a failure is also an object with the member "error" on stdout.`,
 		Version: version(),
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {

@@ -18,11 +18,11 @@ func newRotate(s *streams) *cobra.Command {
 		Long: `Give every task a new address, as the fleet's schedule (rotateEvery) does by itself.
 
 ECS starts as many new tasks as the fleet has. When they are healthy, the old ones
-get no new connections, and those that they have may go on for drainTimeout.
+get no new connections, and their open ones may go on for drainTimeout.
 It is refused (exit code 3) while another rotation or deployment is under way.
 
-With --wait it returns when the last old task has ended. To interrupt it does not
-stop the rotation. If the wait fails, --json still says what was started.`,
+With --wait it returns when the last old task has ended. An interrupt does not stop
+the rotation. If the wait fails, --json still says what was started.`,
 		Example: `  squidfleet rotate
   squidfleet rotate --wait
   squidfleet rotate --wait --json | jq -r '.after[]'`,

@@ -25,7 +25,6 @@ const patience = 30 * time.Second
 // seen is a connection as a backend saw it.
 type seen struct {
 	header *proxyproto.Header
-	raw    []byte // the header's bytes
 	remote netip.AddrPort
 }
 
@@ -105,8 +104,7 @@ func (k *backend) handle(c *net.TCPConn) {
 		k.mu.Unlock()
 	}()
 	r := bufio.NewReader(c)
-	raw, _ := r.Peek(headerLength)
-	s := seen{raw: append([]byte(nil), raw...), remote: addrPort(c.RemoteAddr())}
+	s := seen{remote: addrPort(c.RemoteAddr())}
 	var err error
 	if s.header, err = proxyproto.Read(r); err != nil {
 		if !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, net.ErrClosed) {
@@ -259,9 +257,6 @@ func (r *rig) result(id string, err error) {
 	r.mu.Lock()
 	target := r.find(id)
 	r.mu.Unlock()
-	if target == nil {
-		r.t.Fatalf("no target %s", id)
-	}
 	r.record(target, err)
 }
 
@@ -333,13 +328,8 @@ func (c *client) echo() {
 // wantReset proves that the connection was reset, not closed in good order.
 func (c *client) wantReset() {
 	c.t.Helper()
-	wantReset(c.t, c.reader)
-}
-
-func wantReset(t *testing.T, r io.Reader) {
-	t.Helper()
-	if _, err := io.Copy(io.Discard, r); !errors.Is(err, syscall.ECONNRESET) {
-		t.Fatalf("got %v, want a reset", err)
+	if _, err := io.Copy(io.Discard, c.reader); !errors.Is(err, syscall.ECONNRESET) {
+		c.t.Fatalf("got %v, want a reset", err)
 	}
 }
 

@@ -1,8 +1,6 @@
 package nlb
 
 import (
-	"context"
-	"errors"
 	"maps"
 	"strings"
 	"testing"
@@ -47,23 +45,6 @@ func TestNewConnectionsReachADeregisteredTargetDuringTheLag(t *testing.T) {
 	r.fail("a")
 	if got := r.spread(4); !maps.Equal(got, map[string]int{"b": 4}) {
 		t.Errorf("it failed its checks during the lag: %v, want b only", got)
-	}
-}
-
-func TestTheLagEnds(t *testing.T) {
-	t.Parallel()
-	c := quick()
-	c.DeregistrationLag, c.DeregistrationDelay = 100*time.Millisecond, 0
-	r := newRig(t, c)
-	r.add("", newBackend(t, "a"), newBackend(t, "b"))
-	begin := time.Now()
-	r.deregister("a")
-	r.await("the target to be forgotten", func(all []TargetHealth) bool { return len(all) == 1 && all[0].ID == "b" })
-	if took := time.Since(begin); took < c.DeregistrationLag {
-		t.Errorf("forgotten after %v, within the lag", took)
-	}
-	if got := r.spread(4); !maps.Equal(got, map[string]int{"b": 4}) {
-		t.Errorf("after the lag: %v, want b only", got)
 	}
 }
 
@@ -135,17 +116,4 @@ func TestBadRegistrationsAreRefused(t *testing.T) {
 			t.Errorf("%s: %v", id, err)
 		}
 	}
-}
-
-func TestWaitNamesWhatItLastSaw(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, quick())
-	r.insert("a", newBackend(t, "a").addr)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-	defer cancel()
-	err := r.WaitState(ctx, "a", Healthy)
-	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "a initial, 0 open") {
-		t.Errorf("got %v", err)
-	}
-	r.state("unknown", Unused)
 }
