@@ -68,7 +68,8 @@ func TestCapturesOfRealClients(t *testing.T) {
 		}
 	}
 	for _, form := range []string{
-		"curl GET", "curl CONNECT", "Chromium GET", "Chromium CONNECT", "Go GET", "Java GET", "Java CONNECT", "requests GET", "urllib GET",
+		"curl GET", "curl CONNECT", "Chromium GET", "Chromium CONNECT", "Go GET",
+		"Java GET", "Java CONNECT", "requests GET", "urllib GET",
 	} {
 		if forms[form] == 0 {
 			t.Errorf("no capture of %s in %v", form, forms)

@@ -8,11 +8,10 @@ import (
 	"os"
 )
 
-// Command runs the verifier as Squid's helper: Serve with what the arguments
-// name. It returns the exit code: 0 at the end of the input, 2 for wrong
-// arguments, 1 for everything else. What is wrong goes to stderr, never to
-// stdout, and before the first request is answered: a helper without a good
-// key and a good password file does not start.
+// Command runs the verifier as Squid's helper: Serve with the files of the
+// arguments. It returns the exit code: 0 at the end of the input, 2 for wrong
+// arguments, 1 for everything else. Errors go to stderr, never to stdout. Without
+// a good key and a good password file it answers no request.
 //
 //	-passwords file   lines user:realm:HA1, see ParsePasswordFile
 //	-keys file        see ParseKeys
@@ -75,7 +74,7 @@ func load(passwords, keys string, c Config) (*Verifier, error) {
 	return New(c)
 }
 
-// fileSocket returns a cheaper way to the socket that a stream is, if it is one.
+// fileSocket returns a cheaper way to read or write a stream that is a socket, or nil.
 func fileSocket(stream any) *socket {
 	if f, ok := stream.(*os.File); ok {
 		return openSocket(f)

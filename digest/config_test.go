@@ -26,7 +26,7 @@ func TestParseKeys(t *testing.T) {
 		{"short", hexKey[:31], "keys[0]: 31 characters; 32 to 1024 are needed", 0},
 		{"second one short", hexKey + " short", "keys[1]: 5 characters; 32 to 1024 are needed", 0},
 		{"long", strings.Repeat(hexKey, 17), "keys[0]: 1088 characters; 32 to 1024 are needed", 0},
-		{"monotonous", strings.Repeat("password", 8), "keys[0]: only 7 different characters; that is not a random key", 0},
+		{"dull", strings.Repeat("password", 8), "keys[0]: only 7 different characters; that is not a random key", 0},
 		{"not ASCII", hexKey + "é", "keys[0]: character 64 is not printable ASCII", 0},
 		{"control byte", "\x00" + hexKey, "keys[0]: character 0 is not printable ASCII", 0},
 		{"twice", testKey + " " + testKey, "keys[1]: the same as keys[0]", 0},
@@ -70,26 +70,29 @@ func TestNewNamesEveryFieldThatIsWrong(t *testing.T) {
 	}
 	good.Users = good.Users[:1]
 	good.Users[0].Name = "a"
+	twice := func(c *Config) { c.Users = append(c.Users, c.Users[0]) }
+	user := func(u User) func(*Config) { return func(c *Config) { c.Users = []User{u} } }
+	realm := func(r string) func(*Config) { return func(c *Config) { c.Realm = r } }
 	for want, change := range map[string]func(*Config){
-		"realm: 0 bytes; 1 to 128 are needed":                     func(c *Config) { c.Realm = "" },
-		"realm: 129 bytes; 1 to 128 are needed":                   func(c *Config) { c.Realm = strings.Repeat("x", 129) },
-		`realm: byte 1 is '"'; printable ASCII without quote, `:   func(c *Config) { c.Realm = `a"b` },
-		`realm: byte 1 is ':'; printable ASCII without quote, `:   func(c *Config) { c.Realm = `a:b` },
-		`realm: byte 1 is '\\'; printable ASCII without quote, `:  func(c *Config) { c.Realm = `a\b` },
-		`realm: byte 1 is '\n'; printable ASCII without quote, `:  func(c *Config) { c.Realm = "a\nb" },
-		`realm: byte 1 is '\x1f'; printable ASCII without quote`:  func(c *Config) { c.Realm = "a\x1f" },
-		`realm: byte 1 is '\x7f'; printable ASCII without quote`:  func(c *Config) { c.Realm = "a\x7f" },
-		`realm: byte 1 is 'Ã'; printable ASCII without quote`:     func(c *Config) { c.Realm = "aé" },
+		"realm: 0 bytes; 1 to 128 are needed":                     realm(""),
+		"realm: 129 bytes; 1 to 128 are needed":                   realm(strings.Repeat("x", 129)),
+		`realm: byte 1 is '"'; printable ASCII without quote, `:   realm(`a"b`),
+		`realm: byte 1 is ':'; printable ASCII without quote, `:   realm(`a:b`),
+		`realm: byte 1 is '\\'; printable ASCII without quote, `:  realm(`a\b`),
+		`realm: byte 1 is '\n'; printable ASCII without quote, `:  realm("a\nb"),
+		`realm: byte 1 is '\x1f'; printable ASCII without quote`:  realm("a\x1f"),
+		`realm: byte 1 is '\x7f'; printable ASCII without quote`:  realm("a\x7f"),
+		`realm: byte 1 is 'Ã'; printable ASCII without quote`:     realm("aé"),
 		"users: 0 given; 1 to 1000 are needed":                    func(c *Config) { c.Users = nil },
 		"users: 1001 given; 1 to 1000 are needed":                 func(c *Config) { c.Users = manyUsers(1001) },
-		"users[1].name: \"a\" is given twice":                     func(c *Config) { c.Users = append(c.Users, c.Users[0]) },
-		"users[0].name: 0 bytes; 1 to 128 are needed":             func(c *Config) { c.Users = []User{{Password: "x"}} },
-		"users[0].name: ':' is not allowed in a name":             func(c *Config) { c.Users = []User{{Name: "a:b", Password: "x"}} },
-		`users[0].name: '\n' is not allowed in a name`:            func(c *Config) { c.Users = []User{{Name: "a\n", Password: "x"}} },
-		"users[0].name: not UTF-8":                                func(c *Config) { c.Users = []User{{Name: "\xff", Password: "x"}} },
-		"users[0].md5: 32 hex digits are needed, or a password":   func(c *Config) { c.Users = []User{{Name: "a"}} },
-		"users[0].sha256: 64 hex digits are needed":               func(c *Config) { c.Users = []User{{Name: "a", MD5: hash, SHA256: hash}} },
-		"users[0]: a password and a hash are given; one of them ": func(c *Config) { c.Users = []User{{Name: "a", MD5: hash, Password: "x"}} },
+		"users[1].name: \"a\" is given twice":                     twice,
+		"users[0].name: 0 bytes; 1 to 128 are needed":             user(User{Password: "x"}),
+		"users[0].name: ':' is not allowed in a name":             user(User{Name: "a:b", Password: "x"}),
+		`users[0].name: '\n' is not allowed in a name`:            user(User{Name: "a\n", Password: "x"}),
+		"users[0].name: not UTF-8":                                user(User{Name: "\xff", Password: "x"}),
+		"users[0].md5: 32 hex digits are needed, or a password":   user(User{Name: "a"}),
+		"users[0].sha256: 64 hex digits are needed":               user(User{Name: "a", MD5: hash, SHA256: hash}),
+		"users[0]: a password and a hash are given; one of them ": user(User{Name: "a", MD5: hash, Password: "x"}),
 		"keys: none; make them with ParseKeys":                    func(c *Config) { c.Keys = Keys{} },
 		"nonceLife: 1ms is not between 1s and 24h0m0s":            func(c *Config) { c.NonceLife = time.Millisecond },
 		"nonceLife: 25h0m0s is not between 1s and 24h0m0s":        func(c *Config) { c.NonceLife = 25 * time.Hour },
@@ -122,7 +125,8 @@ func passwordFile(users ...User) []byte {
 }
 
 func TestPasswordFile(t *testing.T) {
-	realm, users, err := ParsePasswordFile(passwordFile(User{Name: "a", Password: "x y"}, User{Name: "b", Password: ":"}))
+	file := passwordFile(User{Name: "a", Password: "x y"}, User{Name: "b", Password: ":"})
+	realm, users, err := ParsePasswordFile(file)
 	if err != nil || realm != testRealm || len(users) != 2 {
 		t.Fatalf("%q, %v, %v", realm, users, err)
 	}
@@ -148,7 +152,8 @@ func TestPasswordFile(t *testing.T) {
 		}
 	}
 	// As Squid's own file: MD5 alone, in any case, with CRLF.
-	if _, users, err := ParsePasswordFile([]byte("a:squidfleet:" + strings.ToUpper(md5) + "\r\n")); err != nil || len(users) != 1 || users[0].SHA256 != "" {
+	_, users, err = ParsePasswordFile([]byte("a:squidfleet:" + strings.ToUpper(md5) + "\r\n"))
+	if err != nil || len(users) != 1 || users[0].SHA256 != "" {
 		t.Errorf("%v, %v", users, err)
 	}
 }

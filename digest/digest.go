@@ -10,7 +10,7 @@
 //   - its nonce was made with one of the keys, for this client address, and is
 //     neither older than [Config.NonceLife] nor further in the future than
 //     [Config.ClockSkew];
-//   - its uri names what is being requested, in one of the forms that clients use;
+//   - its uri names what is being requested, in one of the forms that clients write;
 //   - its response fits the user's password, that uri and the request's method.
 //
 // qop is auth, the algorithms are SHA-256 and MD5; sessions (-sess), auth-int,
@@ -18,11 +18,11 @@
 //
 // # What it does not prove
 //
-// Whoever reads a header off the wire and can send from the same client address
-// can repeat it within the nonce's life: the same method and target, and, where
-// the client put only path and query into uri (as most do), the same path on
-// another host. The body and the other headers are not covered. On a wire that
-// others can read, put TLS under it.
+// A reader of the wire who can send from the same client address can repeat a
+// header within the nonce's life: the same method and target, and, where the
+// client put only path and query into uri (as most do), the same path on another
+// host. The body and the other headers are not covered. On a wire that others
+// can read, put TLS under it.
 //
 // # Guessing
 //
@@ -31,19 +31,17 @@
 // password is right or not, and beyond [GuessDelay] it is refused unchecked. Each
 // task counts for itself, and anew from its start.
 //
-// Exempt is who has shown the password before: on this task, with a nonce that
-// it has accepted; on every task, with a proof, a nonce that was handed out in
-// exchange for a right response. A client gets one when it renews a nonce, or
+// A client that has shown the password is exempt: on this task, with a nonce that
+// it has accepted; on every task, with a proof, which is a nonce that was given in
+// exchange for a right response. A client gets a proof when it renews a nonce, or
 // from a task on which it would have to wait. So a client behind the same NAT as
 // an attacker keeps working on the tasks that it has used, and with its second
-// nonce on all of them; elsewhere it is a newcomer, who waits for a turn or is
-// refused.
+// nonce on all of them. Elsewhere it waits for a turn or is refused.
 //
-// A proof is bound to the password as well as to address and user, and only a
-// nonce of this client's leads to one. An exemption ends two nonce lives after
-// its nonce was made, and with the first wrong password that it lets through: for
-// that nonce and for every proof that came or will come of it. So a captured
-// header is good for one guess a task beyond those of everybody else.
+// A proof is bound to the password, the address and the user. Only a client's own
+// nonce leads to one. An exemption ends two nonce lives after its nonce was made.
+// One wrong password ends the exemption of the whole chain of nonces. So a
+// captured header is good for one guess a task beyond those of everybody else.
 package digest
 
 import (
@@ -106,7 +104,8 @@ type Verifier struct {
 
 // New returns a verifier, or an error that names every field that is wrong.
 func New(c Config) (*Verifier, error) {
-	v := &Verifier{realm: c.Realm, users: make(map[string]*account, len(c.Users)), sha256: true, now: c.Now, respond: respond}
+	v := &Verifier{realm: c.Realm, users: make(map[string]*account, len(c.Users)), sha256: true, now: c.Now}
+	v.respond = respond
 	var errs []error
 	if err := checkRealm(c.Realm); err != nil {
 		errs = append(errs, fmt.Errorf("realm: %w", err))

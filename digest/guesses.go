@@ -11,8 +11,8 @@ import (
 const (
 	// GuessBurst is how many wrong passwords cost nothing.
 	GuessBurst = 10
-	// GuessDelay is the longest that a check is made to wait; whoever would
-	// have to wait longer is refused unchecked.
+	// GuessDelay is the longest that a check waits. What would have to wait
+	// longer is refused unchecked.
 	GuessDelay = 5 * time.Second
 
 	guessCost      = time.Second // of the first guesses; doubles every guessDoubling
@@ -22,16 +22,15 @@ const (
 	guessAddresses = 1 << 14          // 16,384 places of 32 bytes
 	guessWays      = 8
 
-	// guessDebtMax is as deep in debt as an address gets by guesses that wait their
-	// turn; those that are exempt from waiting bring it no deeper.
+	// guessDebtMax is the deepest debt. Guesses that wait their turn reach it, and
+	// those that are exempt from waiting do not exceed it.
 	guessDebtMax = GuessBurst*guessCost + GuessDelay + guessCostMax
 )
 
-// guesses keeps an account of wrong passwords by address: each adds a cost in
-// time, the cost grows, and time itself pays it off. Memory is fixed. An
-// address has one of the eight places that its (seeded) hash gives it; if all
-// are taken, the one with the least debt is forgotten, which can only be to
-// somebody's advantage. No address is ever charged for another.
+// guesses keeps an account of wrong passwords by address. Each adds a cost in
+// time, which grows, and time pays it off. Memory is fixed: an address has one of
+// the eight places of its seeded hash. If all are taken, the least debt is
+// forgotten. No address is ever charged for another.
 type guesses struct {
 	seed  maphash.Seed
 	mu    sync.Mutex

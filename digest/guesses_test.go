@@ -214,15 +214,16 @@ func TestProofsEndWithThePassword(t *testing.T) {
 // this address: it may have been captured at another one, or long ago, or be
 // the answer to a challenge that an attacker made up.
 func TestOnlyAClientsOwnNoncesLeadToProofs(t *testing.T) {
+	own := func(v *Verifier) string { return nonceFor(t, v, testClient) }
 	for name, c := range map[string]struct {
 		nonce func(v *Verifier) string
 		age   time.Duration
 		proof bool
 	}{
-		"its own":               {func(v *Verifier) string { return nonceFor(t, v, testClient) }, 0, true},
-		"its own, expired":      {func(v *Verifier) string { return nonceFor(t, v, testClient) }, 2 * DefaultNonceLife, true},
-		"its own, long expired": {func(v *Verifier) string { return nonceFor(t, v, testClient) }, 2*DefaultNonceLife + time.Second, false},
-		"its own, future":       {func(v *Verifier) string { return nonceFor(t, v, testClient) }, -DefaultClockSkew - time.Second, false},
+		"its own":               {own, 0, true},
+		"its own, expired":      {own, 2 * DefaultNonceLife, true},
+		"its own, long expired": {own, 2*DefaultNonceLife + time.Second, false},
+		"its own, future":       {own, -DefaultClockSkew - time.Second, false},
 		"another client's":      {func(v *Verifier) string { return nonceFor(t, v, testClient.Next()) }, 0, false},
 		"forged":                {func(*Verifier) string { return strings.Repeat("A", nonceText) }, 0, false},
 		"made up":               {func(*Verifier) string { return "x" }, 0, false},
@@ -315,7 +316,7 @@ func TestWrongPasswordEndsANoncesExemption(t *testing.T) {
 			}
 		}
 
-		// When it is its turn it is answered, but with an open nonce: only who can answer that is exempt again.
+		// When it is its turn it is answered, but with an open nonce, which exempts from nothing.
 		for v.guesses.wait(testClient, clock.now) > time.Second {
 			clock.advance(time.Second)
 		}
@@ -350,7 +351,7 @@ func TestGuessingNamesIsThrottled(t *testing.T) {
 }
 
 // Exempt guesses bring an address no deeper into debt than others do, so that
-// whoever shares it waits a minute and not for days.
+// its other clients wait a minute and not for days.
 func TestDebtIsBounded(t *testing.T) {
 	v, clock := newVerifier(t, nil)
 	for range 1000 { // each with an exemption of its own

@@ -88,9 +88,11 @@ func TestHelperAnswers(t *testing.T) {
 
 	answers, _ := serve(t, v, strings.NewReader(good.line(1)+odd.line(2)+none.line(3)+wrong.line(4)+expired.line(5)+
 		strings.ReplaceAll(good.line(6), "\n", "\r\n")))
-	const challenge = `Digest realm=\\"squidfleet\\", nonce=\\"[\w-]{36}\\", qop=\\"auth\\", algorithm=%s, charset=UTF-8%s`
 	refusal := func(stale, reason string) string {
-		return `ERR sha256_="` + fmt.Sprintf(challenge, "SHA-256", stale) + `" md5_="` + fmt.Sprintf(challenge, "MD5", stale) + `" log=` + reason
+		const challenge = `Digest realm=\\"squidfleet\\", nonce=\\"[\w-]{36}\\", qop=\\"auth\\", ` +
+			`algorithm=%s, charset=UTF-8%s`
+		return fmt.Sprintf(`ERR sha256_="`+challenge+`" md5_="`+challenge+`" log=%s`,
+			"SHA-256", stale, "MD5", stale, reason)
 	}
 	for id, want := range map[string]string{
 		"1": "OK user=proxy",
@@ -142,7 +144,7 @@ func TestAnswersFitIntoOneRead(t *testing.T) {
 		}
 	}
 	if !h.result.Stale || longest*Concurrency > read {
-		t.Errorf("%d answers of %d bytes, stale %v: %d of %d", Concurrency, longest, h.result.Stale, longest*Concurrency, read)
+		t.Errorf("%d answers of %d bytes, stale %v, do not fit into %d", Concurrency, longest, h.result.Stale, read)
 	}
 }
 
@@ -150,19 +152,24 @@ func TestHelperGoesOnAfterMalformedLines(t *testing.T) {
 	v, _ := newVerifier(t, nil)
 	good := newAttempt(nonceFor(t, v, testClient))
 	malformed := []string{
-		"", " ", "-", "x", "-1 - 198.51.100.7 GET http://o/ -", "1", "1x - 198.51.100.7 GET http://o/ -", "99999999999999999999999 - 198.51.100.7 GET http://o/ -",
+		"", " ", "-", "x", "-1 - 198.51.100.7 GET http://o/ -", "1", "1x - 198.51.100.7 GET http://o/ -",
+		"99999999999999999999999 - 198.51.100.7 GET http://o/ -",
 	}
 	var in strings.Builder
 	for _, line := range malformed {
 		in.WriteString(line + "\n")
 	}
 	fields := []string{
-		"", "-", "- 198.51.100.7", "- 198.51.100.7 GET", "- 198.51.100.7 GET http://o/", "- 198.51.100.7 GET http://o/ ", "- 198.51.100.7 GET http://o/  ",
-		"x 198.51.100.7 GET http://o/ -", "198.51.100.7 GET http://o/ -", "- - GET http://o/ -", "- host GET http://o/ -",
-		"- 198.51.100.256 GET http://o/ -", "- 198.51.100 GET http://o/ -", "- 198.51.100.7. GET http://o/ -", "- 1981.51.100.7 GET http://o/ -",
+		"", "-", "- 198.51.100.7", "- 198.51.100.7 GET", "- 198.51.100.7 GET http://o/",
+		"- 198.51.100.7 GET http://o/ ", "- 198.51.100.7 GET http://o/  ",
+		"x 198.51.100.7 GET http://o/ -", "198.51.100.7 GET http://o/ -",
+		"- - GET http://o/ -", "- host GET http://o/ -",
+		"- 198.51.100.256 GET http://o/ -", "- 198.51.100 GET http://o/ -",
+		"- 198.51.100.7. GET http://o/ -", "- 1981.51.100.7 GET http://o/ -",
 		"- 198.51.100.7  http://o/ -", "- 198.51.100.7 G(T http://o/ -", "- 198.51.100.7 GET  -",
 		"- 198.51.100.7 GET http://o/% -", "- 198.51.100.7 GET http://o/%4 -", "- 198.51.100.7 GET http://o/%zz -",
-		`- 198.51.100.7 GET http://o/\ -`, `- 198.51.100.7 GET http://o/\x -`, "- 198.51.100.7 GET http://o/ %", `- 198.51.100.7 GET http://o/ \`,
+		`- 198.51.100.7 GET http://o/\ -`, `- 198.51.100.7 GET http://o/\x -`,
+		"- 198.51.100.7 GET http://o/ %", `- 198.51.100.7 GET http://o/ \`,
 	}
 	for i, line := range fields {
 		fmt.Fprintf(&in, "%d %s\n", 100+i, line)
@@ -278,7 +285,8 @@ func TestHelperDelaysWithoutHoldingOthers(t *testing.T) {
 		expect := func(at time.Duration, want string) {
 			t.Helper()
 			line, err := read.ReadString('\n')
-			if got := time.Since(start); err != nil || !regexp.MustCompile("^"+want+"\n$").MatchString(line) || got != at {
+			got, form := time.Since(start), regexp.MustCompile("^"+want+"\n$")
+			if err != nil || !form.MatchString(line) || got != at {
 				t.Fatalf("after %v: %q, %v; want %s after %v", got, line, err, want, at)
 			}
 		}
@@ -366,7 +374,8 @@ func TestHelperEnds(t *testing.T) {
 	v, _ := newVerifier(t, nil)
 	good := newAttempt(nonceFor(t, v, testClient))
 	broken := errors.New("broken")
-	if err := Serve(t.Context(), io.MultiReader(strings.NewReader(good.line(1)), iotest.ErrReader(broken)), io.Discard, v); err != broken {
+	in := io.MultiReader(strings.NewReader(good.line(1)), iotest.ErrReader(broken))
+	if err := Serve(t.Context(), in, io.Discard, v); err != broken {
 		t.Errorf("reading: %v", err)
 	}
 	_, out := io.Pipe()
@@ -396,6 +405,7 @@ func TestCommand(t *testing.T) {
 	}
 	data := passwordFile(User{Name: "proxy", Password: testPassword})
 	passwords, keys := file("passwords", string(data)), file("keys", testKey+"\n")
+	odd := file("realm", "a:\":"+strings.Repeat("a", 32))
 	const in = "1 - 198.51.100.7 GET http://origin.example/ - \n"
 	for name, c := range map[string]struct {
 		args   []string
@@ -408,11 +418,11 @@ func TestCommand(t *testing.T) {
 		"more arguments":   {[]string{"-passwords", passwords, "-keys", keys, "x"}, 2, `"x": there are no arguments`},
 		"unknown flag":     {[]string{"-x"}, 2, "-x"},
 		"missing key":      {[]string{"-passwords", passwords, "-keys", keys + "x"}, 1, "no such file"},
-		"malformed key":    {[]string{"-passwords", passwords, "-keys", file("bad", "short")}, 1, "keys[0]: 5 characters"},
+		"malformed key":    {[]string{"-passwords", passwords, "-keys", file("bad", "short")}, 1, "keys[0]: 5"},
 		"empty key":        {[]string{"-passwords", passwords, "-keys", file("empty", "")}, 1, "keys: 0 given"},
 		"missing file":     {[]string{"-passwords", passwords + "x", "-keys", keys}, 1, "no such file"},
 		"malformed file":   {[]string{"-passwords", keys, "-keys", keys}, 1, "line 1: 1 fields"},
-		"unsuitable realm": {[]string{"-passwords", file("realm", "a:\":"+strings.Repeat("a", 32)), "-keys", keys}, 1, "realm: byte 0"},
+		"unsuitable realm": {[]string{"-passwords", odd, "-keys", keys}, 1, "realm: byte 0"},
 		"bad life":         {[]string{"-passwords", passwords, "-keys", keys, "-life", "0.5s"}, 1, "nonceLife:"},
 	} {
 		var stdout, stderr bytes.Buffer

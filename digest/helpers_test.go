@@ -85,8 +85,8 @@ func (a attempt) header() string {
 	ha1 := HA1(a.alg, a.user, a.realm, a.password)
 	ha2 := string(a.alg.hex(nil, []byte(a.method+":"+a.uri)))
 	response := string(a.alg.hex(nil, []byte(strings.Join([]string{ha1, a.nonce, a.nc, a.cnonce, "auth", ha2}, ":"))))
-	h := fmt.Sprintf(`Digest username="%s", realm="%s", nonce="%s", uri="%s", algorithm=%s, response="%s", qop=auth, nc=%s, cnonce="%s"`,
-		a.user, a.realm, a.nonce, a.uri, a.alg, response, a.nc, a.cnonce)
+	h := fmt.Sprintf(`Digest username="%s", realm="%s", nonce="%s", uri="%s", algorithm=%s, response="%s", `+
+		`qop=auth, nc=%s, cnonce="%s"`, a.user, a.realm, a.nonce, a.uri, a.alg, response, a.nc, a.cnonce)
 	if a.rewrite != nil {
 		h = a.rewrite(h)
 	}

@@ -60,7 +60,9 @@ func (c *checker) makeNonce(dst *[nonceText]byte, client netip.Addr, user *accou
 
 // checkNonce tells what a nonce is worth for this client and user, and whether
 // it is a proof. Only authentic nonces are proofs.
-func (c *checker) checkNonce(nonce []byte, client netip.Addr, user *account, seconds int64) (state nonceState, proof bool) {
+func (c *checker) checkNonce(
+	nonce []byte, client netip.Addr, user *account, seconds int64,
+) (state nonceState, proof bool) {
 	raw := &c.raw
 	if len(nonce) != nonceText {
 		return nonceForeign, false

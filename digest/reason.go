@@ -4,7 +4,7 @@ package digest
 // nothing from it but the challenge.
 type Reason uint8
 
-// The reasons. After a comment "stale" the password was right, and the
+// The reasons. "stale" marks those where the password was right, and the
 // challenge says so.
 const (
 	Accepted            Reason = iota
@@ -25,7 +25,7 @@ const (
 	NonceForeign               // stale: forged, another client's, or under a key we do not have
 	NonceFuture                // stale: made later than the clock skew allows
 	NonceExpired               // stale: older than its life
-	ProofNeeded                // stale: guesses from here; the new nonce is exempt from waiting, or leads to one that is
+	ProofNeeded                // stale: guesses from here; the new nonce leads to an exemption
 	Throttled                  // not checked: too many guesses from here; no challenge
 	LineMalformed              // Squid's line is not what the helper expects; no challenge
 	LineTooLong                // Squid's line exceeds the helper's buffer; no challenge

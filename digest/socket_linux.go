@@ -8,21 +8,19 @@ import (
 	"unsafe"
 )
 
-// socket reads and writes Squid's end of the conversation, a TCP connection on
-// loopback, without telling Go's scheduler of each system call. What
-// os.File does for a blocking descriptor costs more than checking a password:
-// the runtime's monitor thread wakes up fifty times a millisecond to see
-// whether the call blocks. Here no call does; waiting is left to the poller.
-// That makes the helper's share of a request half as large.
+// socket reads and writes the connection to Squid, TCP on loopback, without telling
+// Go's scheduler of each system call. What os.File does for a blocking descriptor
+// costs more than checking a password: the runtime's monitor thread wakes up fifty
+// times a millisecond to see whether the call blocks. Here no call blocks; the
+// poller waits. That halves the helper's share of a request.
 type socket struct {
 	file *os.File
 	conn syscall.RawConn
 }
 
-// openSocket uses a descriptor of its own, so that f stays its owner's, though
-// it becomes non-blocking with it. It returns nil if the file is not a socket: what else the standard
-// streams may be, a terminal for one, is shared with others who would not
-// expect it to become non-blocking.
+// openSocket uses a descriptor of its own, so that f stays its owner's; f becomes
+// non-blocking with it. It returns nil if the file is not a socket: others share a
+// terminal, for one, and do not expect it to become non-blocking.
 func openSocket(f *os.File) *socket {
 	if info, err := f.Stat(); err != nil || info.Mode()&fs.ModeSocket == 0 {
 		return nil

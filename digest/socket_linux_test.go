@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// socketPair returns two ends of a stream, the first as a file like those that Squid starts a helper with.
+// socketPair returns two ends of a stream, the first as a file like those of Squid's helpers.
 func socketPair(t *testing.T) (*os.File, net.Conn) {
 	t.Helper()
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
@@ -139,7 +139,8 @@ func TestOtherFilesStayAsTheyAre(t *testing.T) {
 func TestCommandOnASocket(t *testing.T) {
 	dir := t.TempDir()
 	data := passwordFile(User{Name: "proxy", Password: testPassword})
-	if err := errors.Join(os.WriteFile(dir+"/passwords", data, 0o600), os.WriteFile(dir+"/keys", []byte(testKey), 0o600)); err != nil {
+	err := errors.Join(os.WriteFile(dir+"/passwords", data, 0o600), os.WriteFile(dir+"/keys", []byte(testKey), 0o600))
+	if err != nil {
 		t.Fatal(err)
 	}
 	file, squid := socketPair(t)
@@ -152,7 +153,8 @@ func TestCommandOnASocket(t *testing.T) {
 	defer file.Close()
 	code := make(chan int)
 	go func() {
-		code <- Command(t.Context(), []string{"-passwords", dir + "/passwords", "-keys", dir + "/keys"}, file, out, io.Discard)
+		args := []string{"-passwords", dir + "/passwords", "-keys", dir + "/keys"}
+		code <- Command(t.Context(), args, file, out, io.Discard)
 	}()
 	io.WriteString(squid, "1 - 198.51.100.7 GET http://origin.example/ - \n")
 	line, err := bufio.NewReader(squid).ReadString('\n')

@@ -12,11 +12,13 @@ func TestVectorsOfTheRFCs(t *testing.T) {
 	for name, c := range map[string]struct{ header, password, response string }{
 		"RFC 7616 MD5": {rfc7616 + `algorithm=MD5, response="8ca523f5e9506fed4657c9700eebdbec"`,
 			"Circle of Life", "8ca523f5e9506fed4657c9700eebdbec"},
-		"RFC 7616 SHA-256": {rfc7616 + `algorithm=SHA-256, response="753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"`,
+		"RFC 7616 SHA-256": {rfc7616 + `algorithm=SHA-256, ` +
+			`response="753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"`,
 			"Circle of Life", "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"},
-		"RFC 2617": {`Digest username="Mufasa", realm="testrealm@host.com", nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093", ` +
-			`uri="/dir/index.html", qop=auth, nc=00000001, cnonce="0a4f113b", ` +
-			`response="6629fae49393a05397450978507c4ef1", opaque="5ccc069c403ebaf9f0171e9517f40e41"`,
+		"RFC 2617": {`Digest username="Mufasa", realm="testrealm@host.com", ` +
+			`nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093", uri="/dir/index.html", ` +
+			`qop=auth, nc=00000001, cnonce="0a4f113b", response="6629fae49393a05397450978507c4ef1", ` +
+			`opaque="5ccc069c403ebaf9f0171e9517f40e41"`,
 			"Circle Of Life", "6629fae49393a05397450978507c4ef1"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -74,9 +74,9 @@ func (v *Verifier) newChecker() *checker {
 	return c
 }
 
-// check fills the result in. The order matters: what is cheap to see comes
-// first; an address in debt is turned away before its password is looked at;
-// and everything else is told only to who had the password.
+// check fills the result in. The order matters: what is cheap to see comes first;
+// an address in debt is refused before its password is checked; all else is told
+// only to a client that had the password.
 func (c *checker) check(r *Request, result *Result) {
 	v := c.v
 	now := v.now()
@@ -116,8 +116,8 @@ func (c *checker) check(r *Request, result *Result) {
 	if !right || !known {
 		v.guesses.charge(client, now)
 		if exempt {
-			// Whoever guesses with somebody's nonce, or with what came in
-			// exchange for it, gets no more out of it here than this guess.
+			// A guesser with somebody's nonce, or with a proof that came of
+			// it, gets no more out of it on this task than this guess.
 			v.spoiled.add(c.lineage(user))
 		}
 		reason = WrongPassword
@@ -132,7 +132,7 @@ func (c *checker) check(r *Request, result *Result) {
 	case !c.target.namedBy(h.uri):
 		c.refuse(result, TargetMismatch, client, seconds)
 	case state != nonceValid:
-		c.refuseStale(result, [...]Reason{nonceForeign: NonceForeign, nonceFuture: NonceFuture, nonceOld: NonceExpired, nonceExpired: NonceExpired}[state], state, client, user, seconds)
+		c.refuseStale(result, staleReasons[state], state, client, user, seconds)
 	case wait > 0 && !(exempt && proof):
 		c.refuseStale(result, ProofNeeded, state, client, user, seconds)
 	default:
@@ -149,11 +149,17 @@ func (c *checker) refuse(result *Result, reason Reason, client netip.Addr, secon
 	c.makeNonce(&result.Nonce, client, nil, seconds)
 }
 
-// refuseStale fills a refusal in for whose response was right. The new nonce is
-// a proof if the old one was this client's own: a right response over any other
-// may have been captured anywhere, at any time, or be an answer to a challenge
-// that an attacker made up.
-func (c *checker) refuseStale(result *Result, reason Reason, state nonceState, client netip.Addr, user *account, seconds int64) {
+// staleReasons say what is wrong with a nonce.
+var staleReasons = [...]Reason{
+	nonceForeign: NonceForeign, nonceFuture: NonceFuture, nonceOld: NonceExpired, nonceExpired: NonceExpired,
+}
+
+// refuseStale fills in the refusal of a right response. The new nonce is a proof
+// if the old one was this client's own: a right response over any other may have
+// been captured anywhere, at any time, or answer a challenge of an attacker.
+func (c *checker) refuseStale(
+	result *Result, reason Reason, state nonceState, client netip.Addr, user *account, seconds int64,
+) {
 	result.Reason, result.Challenge, result.Stale = reason, true, true
 	if !c.mayExempt(state, user) {
 		user = nil

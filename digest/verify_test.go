@@ -27,68 +27,74 @@ func TestRightPasswordIsAcceptedWithEitherAlgorithm(t *testing.T) {
 // Each row is a header that is right but for one thing.
 func TestRefusals(t *testing.T) {
 	long := strings.Repeat("x", maxHeader)
+	rewritten := func(pattern, with string) func(*attempt) {
+		return func(a *attempt) { a.rewrite = replace(t, pattern, with) }
+	}
+	asked := func(path string) func(*attempt) {
+		return func(a *attempt) { a.target = "http://origin.example" + path }
+	}
 	for _, c := range []struct {
 		name   string
 		want   Reason
 		change func(*attempt)
 	}{
-		{"no header", NoCredentials, func(a *attempt) { a.rewrite = replace(t, ".*", "") }},
-		{"another scheme", NotDigest, func(a *attempt) { a.rewrite = replace(t, ".+", "Basic cHJveHk6cHJveHk=") }},
-		{"a longer scheme", NotDigest, func(a *attempt) { a.rewrite = replace(t, "^Digest", "Digester") }},
-		{"a shorter scheme", NotDigest, func(a *attempt) { a.rewrite = replace(t, ".+", "Dig") }},
-		{"scheme only", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, " .*", "") }},
-		{"scheme and comma", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, "^Digest ", "Digest,") }},
-		{"no space before parameters", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, "^Digest ", `Digest"`) }},
-		{"too long", HeaderTooLong, func(a *attempt) { a.rewrite = replace(t, "$", `, x="`+long+`"`) }},
-		{"too many parameters", HeaderTooLong, func(a *attempt) { a.rewrite = replace(t, "$", strings.Repeat(",", maxParams)) }},
-		{"quote not closed", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, `"$`, "") }},
-		{"nothing after the backslash", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, `"$`, `\`) }},
-		{"control byte", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, `"$`, "\x01\"") }},
-		{"escaped control byte", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, `"$`, "\\\n\"") }},
-		{"no comma", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, ", qop", " qop") }},
-		{"no equals sign", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, "qop=auth", "qop") }},
-		{"another sign", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, "qop=auth", "qop:auth") }},
-		{"no name", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, "qop=auth", "=auth") }},
-		{"no value", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, "qop=auth", "qop=") }},
-		{"text at the end", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, "$", " Digest") }},
-		{"a parameter twice", ParameterRepeated, func(a *attempt) { a.rewrite = replace(t, "$", `, QOP=auth`) }},
-		{"an unknown parameter twice", ParameterRepeated, func(a *attempt) { a.rewrite = replace(t, "$", `, x=1, X=1`) }},
-		{"opaque twice", ParameterRepeated, func(a *attempt) { a.rewrite = replace(t, "$", `, opaque="a", opaque="a"`) }},
-		{"two names", ParameterRepeated, func(a *attempt) { a.rewrite = replace(t, "$", `, username*=UTF-8''proxy`) }},
-		{"no username", ParameterMissing, func(a *attempt) { a.rewrite = replace(t, `username="\w+", `, "") }},
-		{"no realm", ParameterMissing, func(a *attempt) { a.rewrite = replace(t, `realm="\w+", `, "") }},
-		{"no nonce", ParameterMissing, func(a *attempt) { a.rewrite = replace(t, ` nonce="[^"]+",`, "") }},
-		{"no uri", ParameterMissing, func(a *attempt) { a.rewrite = replace(t, `uri="[^"]+", `, "") }},
-		{"no response", ParameterMissing, func(a *attempt) { a.rewrite = replace(t, `response="\w+", `, "") }},
-		{"no cnonce", ParameterMissing, func(a *attempt) { a.rewrite = replace(t, `, cnonce=.*`, "") }},
-		{"no nc", ParameterMissing, func(a *attempt) { a.rewrite = replace(t, `nc=\w+, `, "") }},
-		{"RFC 2069, no qop", ParameterMissing, func(a *attempt) { a.rewrite = replace(t, `qop=auth, `, "") }},
-		{"username* in another charset", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, `username="\w+"`, "username*=ISO-8859-1''proxy") }},
-		{"username* quoted", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, `username="\w+"`, `username*="UTF-8''proxy"`) }},
-		{"username* cut short", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, `username="\w+"`, "username*=UTF-8''proxy%7") }},
-		{"username* not UTF-8", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, `username="\w+"`, "username*=UTF-8''proxy%ff") }},
-		{"username* with what has to be encoded", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, `username="\w+"`, "username*=UTF-8''pro'xy") }},
-		{"username* without language", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, `username="\w+"`, "username*=UTF-8'proxy") }},
-		{"empty name", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, `username="\w+"`, `username=""`) }},
+		{"no header", NoCredentials, rewritten(".*", "")},
+		{"another scheme", NotDigest, rewritten(".+", "Basic cHJveHk6cHJveHk=")},
+		{"a longer scheme", NotDigest, rewritten("^Digest", "Digester")},
+		{"a shorter scheme", NotDigest, rewritten(".+", "Dig")},
+		{"scheme only", HeaderMalformed, rewritten(" .*", "")},
+		{"scheme and comma", HeaderMalformed, rewritten("^Digest ", "Digest,")},
+		{"no space before parameters", HeaderMalformed, rewritten("^Digest ", `Digest"`)},
+		{"too long", HeaderTooLong, rewritten("$", `, x="`+long+`"`)},
+		{"too many parameters", HeaderTooLong, rewritten("$", strings.Repeat(",", maxParams))},
+		{"quote not closed", HeaderMalformed, rewritten(`"$`, "")},
+		{"nothing after the backslash", HeaderMalformed, rewritten(`"$`, `\`)},
+		{"control byte", HeaderMalformed, rewritten(`"$`, "\x01\"")},
+		{"escaped control byte", HeaderMalformed, rewritten(`"$`, "\\\n\"")},
+		{"no comma", HeaderMalformed, rewritten(", qop", " qop")},
+		{"no equals sign", HeaderMalformed, rewritten("qop=auth", "qop")},
+		{"another sign", HeaderMalformed, rewritten("qop=auth", "qop:auth")},
+		{"no name", HeaderMalformed, rewritten("qop=auth", "=auth")},
+		{"no value", HeaderMalformed, rewritten("qop=auth", "qop=")},
+		{"text at the end", HeaderMalformed, rewritten("$", " Digest")},
+		{"a parameter twice", ParameterRepeated, rewritten("$", `, QOP=auth`)},
+		{"an unknown parameter twice", ParameterRepeated, rewritten("$", `, x=1, X=1`)},
+		{"opaque twice", ParameterRepeated, rewritten("$", `, opaque="a", opaque="a"`)},
+		{"two names", ParameterRepeated, rewritten("$", `, username*=UTF-8''proxy`)},
+		{"no username", ParameterMissing, rewritten(`username="\w+", `, "")},
+		{"no realm", ParameterMissing, rewritten(`realm="\w+", `, "")},
+		{"no nonce", ParameterMissing, rewritten(` nonce="[^"]+",`, "")},
+		{"no uri", ParameterMissing, rewritten(`uri="[^"]+", `, "")},
+		{"no response", ParameterMissing, rewritten(`response="\w+", `, "")},
+		{"no cnonce", ParameterMissing, rewritten(`, cnonce=.*`, "")},
+		{"no nc", ParameterMissing, rewritten(`nc=\w+, `, "")},
+		{"RFC 2069, no qop", ParameterMissing, rewritten(`qop=auth, `, "")},
+		{"username* in another charset", HeaderMalformed, rewritten(`username="\w+"`, "username*=ISO-8859-1''proxy")},
+		{"username* quoted", HeaderMalformed, rewritten(`username="\w+"`, `username*="UTF-8''proxy"`)},
+		{"username* cut short", HeaderMalformed, rewritten(`username="\w+"`, "username*=UTF-8''proxy%7")},
+		{"username* not UTF-8", HeaderMalformed, rewritten(`username="\w+"`, "username*=UTF-8''proxy%ff")},
+		{"username* not encoded", HeaderMalformed, rewritten(`username="\w+"`, "username*=UTF-8''pro'xy")},
+		{"username* without language", HeaderMalformed, rewritten(`username="\w+"`, "username*=UTF-8'proxy")},
+		{"empty name", HeaderMalformed, rewritten(`username="\w+"`, `username=""`)},
 		{"long name", HeaderMalformed, func(a *attempt) { a.user = strings.Repeat("x", maxUserName+1) }},
 		{"empty cnonce", HeaderMalformed, func(a *attempt) { a.cnonce = "" }},
 		{"long cnonce", HeaderMalformed, func(a *attempt) { a.cnonce = strings.Repeat("x", maxCnonce+1) }},
 		{"short nc", HeaderMalformed, func(a *attempt) { a.nc = "1" }},
 		{"nc of nothing", HeaderMalformed, func(a *attempt) { a.nc = "00000000" }},
 		{"nc not hex", HeaderMalformed, func(a *attempt) { a.nc = "0000000g" }},
-		{"short response", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, `response="\w`, `response="`) }},
-		{"response not hex", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, `response="\w`, `response="x`) }},
-		{"response of the other algorithm", HeaderMalformed, func(a *attempt) { a.rewrite = replace(t, "SHA-256", "MD5") }},
+		{"short response", HeaderMalformed, rewritten(`response="\w`, `response="`)},
+		{"response not hex", HeaderMalformed, rewritten(`response="\w`, `response="x`)},
+		{"response of the other algorithm", HeaderMalformed, rewritten("SHA-256", "MD5")},
 		{"empty uri", HeaderMalformed, func(a *attempt) { a.uri = "" }},
-		{"userhash", UserhashRefused, func(a *attempt) { a.rewrite = replace(t, "$", ", userhash=true") }},
-		{"userhash empty", UserhashRefused, func(a *attempt) { a.rewrite = replace(t, "$", `, userhash=""`) }},
-		{"userhash garbage", UserhashRefused, func(a *attempt) { a.rewrite = replace(t, "$", ", userhash=yes") }},
-		{"SHA-256-sess", SessionAlgorithm, func(a *attempt) { a.rewrite = replace(t, "SHA-256", "SHA-256-sess") }},
-		{"md5-SESS", SessionAlgorithm, func(a *attempt) { a.rewrite = replace(t, "SHA-256", `"md5-SESS"`) }},
-		{"SHA-512-256", AlgorithmNotOffered, func(a *attempt) { a.rewrite = replace(t, "SHA-256", "SHA-512-256") }},
-		{"empty algorithm", AlgorithmNotOffered, func(a *attempt) { a.alg, a.rewrite = MD5, replace(t, "=MD5", `=""`) }},
-		{"auth-int", QopNotOffered, func(a *attempt) { a.rewrite = replace(t, "qop=auth", "qop=auth-int") }},
-		{"list of qop", QopNotOffered, func(a *attempt) { a.rewrite = replace(t, "qop=auth", `qop="auth,auth-int"`) }},
+		{"userhash", UserhashRefused, rewritten("$", ", userhash=true")},
+		{"userhash empty", UserhashRefused, rewritten("$", `, userhash=""`)},
+		{"userhash garbage", UserhashRefused, rewritten("$", ", userhash=yes")},
+		{"SHA-256-sess", SessionAlgorithm, rewritten("SHA-256", "SHA-256-sess")},
+		{"md5-SESS", SessionAlgorithm, rewritten("SHA-256", `"md5-SESS"`)},
+		{"SHA-512-256", AlgorithmNotOffered, rewritten("SHA-256", "SHA-512-256")},
+		{"empty algorithm", AlgorithmNotOffered, rewritten("=SHA-256", `=""`)},
+		{"auth-int", QopNotOffered, rewritten("qop=auth", "qop=auth-int")},
+		{"list of qop", QopNotOffered, rewritten("qop=auth", `qop="auth,auth-int"`)},
 		{"another realm", RealmMismatch, func(a *attempt) { a.realm = "elsewhere" }},
 		{"unknown user", UnknownUser, func(a *attempt) { a.user = "nobody" }},
 		{"name in another case", UnknownUser, func(a *attempt) { a.user = "Proxy" }},
@@ -97,8 +103,8 @@ func TestRefusals(t *testing.T) {
 			a.rewrite = replace(t, `response="\w{64}"`, `response="`+SHA256.zero()+`"`)
 		}},
 		{"captured for another method", WrongPassword, func(a *attempt) { a.requestMethod = "POST" }},
-		{"captured for another path", TargetMismatch, func(a *attempt) { a.target = "http://origin.example/other?q=1" }},
-		{"captured for another query", TargetMismatch, func(a *attempt) { a.target = "http://origin.example/path?q=2" }},
+		{"captured for another path", TargetMismatch, asked("/other?q=1")},
+		{"captured for another query", TargetMismatch, asked("/path?q=2")},
 		{"captured for another host, absolute URL", TargetMismatch, func(a *attempt) {
 			a.uri, a.target = "http://origin.example/", "http://victim.example/"
 		}},
@@ -110,7 +116,7 @@ func TestRefusals(t *testing.T) {
 		{"nonce cut short", NonceForeign, func(a *attempt) { a.nonce = a.nonce[:nonceText-1] }},
 		{"nonce with more after it", NonceForeign, func(a *attempt) { a.nonce += "AAAA" }},
 		{"nonce not base64", NonceForeign, func(a *attempt) { a.nonce = strings.Repeat("*", nonceText) }},
-		{"captured, from another client address", NonceForeign, func(a *attempt) { a.client = netip.MustParseAddr("198.51.100.8") }},
+		{"captured, from another client address", NonceForeign, func(a *attempt) { a.client = testClient.Next() }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			v, _ := newVerifier(t, nil)
@@ -240,8 +246,8 @@ func TestNonceLifeAndClockSkew(t *testing.T) {
 	}
 }
 
-// A header that is good for another target is no reason to hand out a nonce as
-// to who has the password, be it too old or not.
+// A header that is good for another target gets no nonce as for the right
+// password, be its own too old or not.
 func TestTargetCountsWhateverTheNonceIs(t *testing.T) {
 	v, clock := newVerifier(t, nil)
 	a := newAttempt(nonceFor(t, v, testClient))
@@ -377,7 +383,8 @@ func TestHashedUsers(t *testing.T) {
 		expect(t, v.Verify(a.request()), Accepted)
 	}
 
-	both := User{Name: "proxy", MD5: HA1(MD5, "proxy", testRealm, testPassword), SHA256: HA1(SHA256, "proxy", testRealm, testPassword)}
+	both := User{Name: "proxy", MD5: HA1(MD5, "proxy", testRealm, testPassword)}
+	both.SHA256 = HA1(SHA256, "proxy", testRealm, testPassword)
 	v, _ = newVerifier(t, func(c *Config) { c.Users = []User{both} })
 	if offers := v.Offers(); len(offers) != 2 || offers[0] != SHA256 || offers[1] != MD5 {
 		t.Fatalf("offers %v", offers)
@@ -393,12 +400,15 @@ func TestChallenge(t *testing.T) {
 	v, _ := newVerifier(t, nil)
 	r := v.Verify(&Request{Client: testClient})
 	nonce := string(r.Nonce[:])
-	if got, want := string(v.AppendChallenge(nil, SHA256, &r)), `Digest realm="squidfleet", nonce="`+nonce+`", qop="auth", algorithm=SHA-256, charset=UTF-8`; got != want {
-		t.Errorf("got  %s\nwant %s", got, want)
-	}
-	r.Stale = true
-	if got, want := string(v.AppendChallenge(nil, MD5, &r)), `Digest realm="squidfleet", nonce="`+nonce+`", qop="auth", algorithm=MD5, charset=UTF-8, stale=true`; got != want {
-		t.Errorf("got  %s\nwant %s", got, want)
+	for alg, rest := range map[Algorithm]string{
+		SHA256: "SHA-256, charset=UTF-8",
+		MD5:    "MD5, charset=UTF-8, stale=true",
+	} {
+		r.Stale = alg == MD5
+		want := `Digest realm="squidfleet", nonce="` + nonce + `", qop="auth", algorithm=` + rest
+		if got := string(v.AppendChallenge(nil, alg, &r)); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
 	}
 	if again := nonceFor(t, v, testClient); again == nonce {
 		t.Error("the same nonce twice")

@@ -12,7 +12,7 @@ import (
 	"squidfleet/squid"
 )
 
-// challengeProblems says whether a task offers what it should, each time anew, and whether each offer is good.
+// challengeProblems tells what is wrong with a task's offers: each has to be new and answerable.
 func challengeProblems(task *rig.Task) (problems []string) {
 	wrong := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 	offers := []string{"MD5"}

@@ -24,7 +24,9 @@ import (
 	"squidfleet/internal/rig"
 )
 
-var capture = flag.Bool("capture", false, "write what the clients sent to digest/testdata/captures.json; needs Java, too")
+var capture = flag.Bool("capture", false, "write digest/testdata/captures.json; needs Java, too")
+
+const withUser = "http://user:secret@origin.example/user"
 
 // oddURLs are those that clients and proxies write differently. The first ones are for clients
 // that take any text for a URL.
@@ -50,7 +52,7 @@ var oddURLs = []string{
 	"http://origin.example:8080/port",
 	"http://[2606:2800:21F:cb07::0]/v6",
 	"http://[2606:2800:21f:cb07::]:8080/v6",
-	"http://user:secret@origin.example/user",
+	withUser,
 	"http://xn--bcher-kva.example/",
 }
 
@@ -80,17 +82,18 @@ func lines(t *testing.T, urls []string, name string, arguments ...string) []stri
 }
 
 var urlClients = []urlClient{
-	{name: "curl", https: []string{"https://origin.example/", "https://ORIGIN.example./a"}, ask: func(t *testing.T, proxy string, urls []string) []string {
-		var statuses []string
-		for _, url := range urls { // Its own connection and challenge for each.
-			statuses = append(statuses, lines(t, []string{url}, "curl", "--silent", "--noproxy", "", "--globoff", "--path-as-is", "--insecure",
-				"--proxy", "http://"+proxy, "--proxy-digest", "--proxy-user", "alice:"+password,
-				"--output", "/dev/null", "--write-out", `%{http_code}\n`)...)
+	{name: "curl", https: []string{
+		"https://origin.example/", "https://ORIGIN.example./a",
+	}, ask: func(t *testing.T, proxy string, urls []string) (statuses []string) {
+		options := append(digestOptions(proxy, "alice", password), "--silent", "--noproxy", "", "--globoff",
+			"--path-as-is", "--insecure", "--output", "/dev/null", "--write-out", `%{http_code}\n`)
+		for _, url := range urls { // Each with its own challenge.
+			statuses = append(statuses, lines(t, []string{url}, "curl", options...)...)
 		}
 		return statuses
 	}},
 	{name: "requests", except: map[string]string{
-		"http://origin.example/a;b?c;d": "407", // It signs /a?c;d, another target: psf/requests drops what follows the ";".
+		"http://origin.example/a;b?c;d": "407", // It signs another target, /a?c;d.
 	}, ask: func(t *testing.T, proxy string, urls []string) []string {
 		return lines(t, urls, "/usr/bin/python3", "testdata/requests_urls.py", "http://"+proxy, "alice", password)
 	}},
@@ -117,8 +120,8 @@ var urlClients = []urlClient{
 		return statuses
 	}},
 	{name: "Chromium", https: []string{"https://origin.example/"}, except: map[string]string{
-		"http://user:secret@origin.example/user": "TypeError: Failed to execute 'fetch' on 'Window': " +
-			"Request cannot be constructed from a URL that includes credentials: http://user:secret@origin.example/user",
+		withUser: "TypeError: Failed to execute 'fetch' on 'Window': " +
+			"Request cannot be constructed from a URL that includes credentials: " + withUser,
 	}, ask: func(t *testing.T, proxy string, urls []string) []string {
 		ctx, asked := startChromium(t, proxy)
 		text, err := json.Marshal(urls)
@@ -144,7 +147,8 @@ var urlClients = []urlClient{
 
 // java does not know the test's certificates; its CONNECT is captured all the same.
 var java = urlClient{name: "Java", https: []string{"https://origin.example/"}, except: map[string]string{
-	"https://origin.example/": "PKIX path building failed: sun.security.provider.certpath.SunCertPathBuilderException: " +
+	"https://origin.example/": "PKIX path building failed: " +
+		"sun.security.provider.certpath.SunCertPathBuilderException: " +
 		"unable to find valid certification path to requested target",
 }, ask: func(t *testing.T, proxy string, urls []string) []string {
 	host, port, err := net.SplitHostPort(proxy)
@@ -159,7 +163,8 @@ var java = urlClient{name: "Java", https: []string{"https://origin.example/"}, e
 func TestTheOrderOfTheChallengesIsNotForUrllib(t *testing.T) {
 	newWorld(t)
 	_, proxy := hop(t, insider, rig.StartTask(t, options(nil)))
-	got := lines(t, []string{"http://origin.example/"}, "/usr/bin/python3", "testdata/urllib_urls.py", "first", "http://"+proxy, "alice", password)
+	got := lines(t, []string{"http://origin.example/"},
+		"/usr/bin/python3", "testdata/urllib_urls.py", "first", "http://"+proxy, "alice", password)
 	if want := "Unsupported digest authentication algorithm 'SHA-256'"; got[0] != want {
 		t.Errorf("urllib: %s, want %s", got[0], want)
 	}

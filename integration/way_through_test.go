@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"net/url"
 	"os"
 	"os/exec"
@@ -28,7 +27,8 @@ func curl(t *testing.T, arguments ...string) (body string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	var stderr strings.Builder
-	command := exec.CommandContext(ctx, "curl", append([]string{"--silent", "--show-error", "--fail", "--noproxy", ""}, arguments...)...)
+	arguments = append([]string{"--silent", "--show-error", "--fail", "--noproxy", ""}, arguments...)
+	command := exec.CommandContext(ctx, "curl", arguments...)
 	command.Stderr = &stderr
 	command.Env = []string{"PATH=" + os.Getenv("PATH")}
 	out, err := command.Output()
@@ -36,6 +36,11 @@ func curl(t *testing.T, arguments ...string) (body string, err error) {
 		err = fmt.Errorf("%w: %s", err, stderr.String())
 	}
 	return string(out), err
+}
+
+// digestOptions are curl's for Digest at a proxy.
+func digestOptions(proxy, user, password string) []string {
+	return []string{"--proxy", "http://" + proxy, "--proxy-digest", "--proxy-user", user + ":" + password}
 }
 
 func TestClientsGetThroughInBothCredentialModes(t *testing.T) {
@@ -50,12 +55,13 @@ func TestClientsGetThroughInBothCredentialModes(t *testing.T) {
 
 			t.Run("curl", func(t *testing.T) {
 				for _, url := range []string{"http://origin.example/", "https://origin.example/"} {
-					body, err := curl(t, "--insecure", "--proxy", "http://"+proxy, "--proxy-digest", "--proxy-user", "alice:"+password, url)
+					body, err := curl(t, append(digestOptions(proxy, "alice", password), "--insecure", url)...)
 					if err != nil || body != want {
 						t.Errorf("%s: %q, %v", url, body, err)
 					}
 				}
-				if _, err := curl(t, "--proxy", "http://"+proxy, "--proxy-digest", "--proxy-user", "bob:another password", "http://origin.example/"); err != nil {
+				bob := append(digestOptions(proxy, "bob", "another password"), "http://origin.example/")
+				if _, err := curl(t, bob...); err != nil {
 					t.Errorf("the second user: %v", err)
 				}
 			})
@@ -113,7 +119,7 @@ func whoIsRefused(t *testing.T, mode map[string]any) {
 		{"address outside clientCidrs", func(c *rig.Client) { c.Header = rig.ProxyHeader(outsider) }, cutOff},
 		{"PROXY header from the VPC, not the load balancer", func(c *rig.Client) { c.From = neighbour }, cutOff},
 		{"PROXY header from an allowed client itself", func(c *rig.Client) { c.From = insider }, cutOff},
-		{"PROXY header from the task itself", func(c *rig.Client) { c.From = netip.MustParseAddr("127.0.0.1") }, cutOff},
+		{"PROXY header from the task itself", func(c *rig.Client) { c.From = good.Task.Addr() }, cutOff},
 	}
 	for _, method := range []string{"GET", "CONNECT"} {
 		target := map[string]string{"GET": "http://origin.example/", "CONNECT": "origin.example:443"}[method]
@@ -152,7 +158,8 @@ func TestEachRequestIsOneJSONObjectOnStandardOutput(t *testing.T) {
 	if _, err := c.Request("GET", "http://origin.example/path?secret=query", "User-Agent: test/1"); err != nil {
 		t.Fatal(err)
 	}
-	text := task.WaitForLog(t, "the request's", func(line string) bool { return strings.Contains(line, `"status":200`) })
+	served := func(line string) bool { return strings.Contains(line, `"status":200`) }
+	text := task.WaitForLog(t, "the request's", served)
 	var entry struct {
 		Time, Client, User, Method, URL, Result, UserAgent string // a few of the members
 		Status, BytesFromClient, BytesToClient             int
@@ -160,7 +167,8 @@ func TestEachRequestIsOneJSONObjectOnStandardOutput(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &entry); err != nil {
 		t.Fatalf("%v: %s", err, text)
 	}
-	if entry.Client != insider.String() || entry.User != "alice" || entry.Method != "GET" || entry.URL != "http://origin.example/path?" || entry.UserAgent != "test/1" ||
+	if entry.Client != insider.String() || entry.User != "alice" || entry.Method != "GET" ||
+		entry.URL != "http://origin.example/path?" || entry.UserAgent != "test/1" ||
 		entry.BytesFromClient == 0 || entry.BytesToClient == 0 {
 		t.Errorf("%s", text)
 	}
@@ -204,7 +212,8 @@ func TestCONNECTSignedWithASlashIsRefused(t *testing.T) {
 			t.Errorf("uri=%q: %+v, %v, want %d", uri, response, err, want)
 		}
 	}
-	task.WaitForLog(t, "the reason", func(line string) bool { return strings.Contains(line, `"auth":"target-mismatch"`) })
+	told := func(line string) bool { return strings.Contains(line, `"auth":"target-mismatch"`) }
+	task.WaitForLog(t, "the reason", told)
 }
 
 // The whole way of a password that means something to shells, curl and URLs: it is configured, a
@@ -219,8 +228,11 @@ func TestPastedCommandsGetThrough(t *testing.T) {
 		if err := squid.CheckPassword(password); err != nil {
 			t.Fatal(err)
 		}
-		for _, via := range []paste.Via{paste.WithPassword(proxy, user, password), paste.WithVariable(proxy, user, "PASSWORD")} {
-			shell := exec.CommandContext(t.Context(), "sh", "-c", paste.Curl(via, "http://origin.example/", "-sS", "--noproxy", "''"))
+		for _, via := range []paste.Via{
+			paste.WithPassword(proxy, user, password), paste.WithVariable(proxy, user, "PASSWORD"),
+		} {
+			command := paste.Curl(via, "http://origin.example/", "-sS", "--noproxy", "''")
+			shell := exec.CommandContext(t.Context(), "sh", "-c", command)
 			shell.Env = []string{"PATH=" + os.Getenv("PATH"), "PASSWORD=" + password}
 			if out, err := shell.Output(); err != nil || string(out) != "0 bytes" {
 				t.Errorf("%s: %q, %v", via, out, err)
@@ -277,7 +289,7 @@ func TestAClientWithoutDigestGetsThroughWithAHop(t *testing.T) {
 		proxy *url.URL
 		want  int
 	}{{digestHop(t, proxy), 200}, {&url.URL{Scheme: "http", Host: proxy}, 407}} {
-		client := http.Client{Transport: &http.Transport{Proxy: http.ProxyURL(test.proxy), TLSClientConfig: secure, DisableKeepAlives: true}}
+		client := http.Client{Transport: &http.Transport{Proxy: http.ProxyURL(test.proxy), TLSClientConfig: secure}}
 		response, err := client.Get("http://origin.example/")
 		if err != nil {
 			t.Fatal(err)

@@ -23,8 +23,10 @@ import (
 
 // nastyPasswords are allowed, and mean something to a shell, to curl or in a URL.
 var nastyPasswords = []string{
-	"plain-password", "-leading-dash", " spaces at both ends ", `it's "quoted"`, "$HOME ${PATH} $(id) `id`", "50%41%2541%",
-	"one 100%", "%%%%%%%%%", "a:b@c/d?e#f&g;h=i", `back\slash\`, "!history!!", "*?[a]{b,c}~", "~user|<>()", "grüße-日本-🦑", "+plus+and+more", "''''''''", "\u00a0nbsp\u00a0",
+	"plain-password", "-leading-dash", " spaces at both ends ", `it's "quoted"`, "$HOME ${PATH} $(id) `id`",
+	"50%41%2541%",
+	"one 100%", "%%%%%%%%%", "a:b@c/d?e#f&g;h=i", `back\slash\`, "!history!!", "*?[a]{b,c}~", "~user|<>()",
+	"grüße-日本-🦑", "+plus+and+more", "''''''''", "\u00a0nbsp\u00a0",
 }
 
 // encoded is what curl decodes in a password that is typed.
@@ -39,19 +41,20 @@ func TestWhatIsPastedTakesThePasswordAsItIs(t *testing.T) {
 		}
 		endpoint, page := digestProxy(t, password), "http://origin.example/"
 		proxied := &operator.Credentials{Endpoint: endpoint, Try: page, Source: "secretsmanager"}
-		typed := "right"
+		image := localUser{name: "alice", variable: "PW"}
+		script, typed := credentialsScript(proxied, password), "right"
 		if encoded.MatchString(password) {
 			typed = "wrong-password" // What the output warns of.
 		}
 		for name, c := range map[string]struct{ script, stdin, variable, want string }{
 			"local":          {script: localCurl(endpoint, localUser{name: "alice", password: password})},
-			"local, image":   {script: localCurl(endpoint, localUser{name: "alice", variable: "SQUIDFLEET_PASSWORD"}), variable: password},
-			"credentials":    {script: credentialsScript(proxied, password)},
-			"environment":    {script: strings.Replace(credentialsScript(proxied, password), "curl ", ": ", 1) + "curl --proxy-digest " + page},
+			"local, image":   {script: localCurl(endpoint, image), variable: password},
+			"credentials":    {script: script},
+			"environment":    {script: strings.Replace(script, "curl ", ": ", 1) + "curl --proxy-digest " + page},
 			"asks, as TryIt": {script: credentialsScript(proxied, ""), stdin: password + "\n", want: typed},
 		} {
 			shell := exec.CommandContext(t.Context(), "sh", "-c", c.script)
-			shell.Env = []string{"PATH=" + os.Getenv("PATH"), "SQUIDFLEET_PASSWORD=" + c.variable}
+			shell.Env = []string{"PATH=" + os.Getenv("PATH"), "PW=" + c.variable}
 			shell.Stdin = strings.NewReader(c.stdin)
 			shell.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Without a terminal curl asks at standard input.
 			out, err := shell.Output()
@@ -64,7 +67,8 @@ func TestWhatIsPastedTakesThePasswordAsItIs(t *testing.T) {
 
 func localCurl(endpoint string, u localUser) string {
 	fleet := &local.Fleet{Endpoint: netip.MustParseAddrPort(endpoint)}
-	return welcome(fleet, &local.Origin{Address: netip.MustParseAddrPort("127.77.0.80:8080")}, localPlan{users: []localUser{u}}).Curl
+	origin := &local.Origin{Address: netip.MustParseAddrPort("127.77.0.80:8080")}
+	return welcome(fleet, origin, localPlan{users: []localUser{u}}).Curl
 }
 
 // credentialsScript is all that the command credentials prints for alice.
@@ -83,7 +87,8 @@ func digestProxy(t *testing.T, password string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := digest.New(digest.Config{Realm: "squidfleet", Users: []digest.User{{Name: "alice", Password: password}}, Keys: keys})
+	users := []digest.User{{Name: "alice", Password: password}}
+	v, err := digest.New(digest.Config{Realm: "squidfleet", Users: users, Keys: keys})
 	if err != nil {
 		t.Fatal(err)
 	}
