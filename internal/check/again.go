@@ -20,10 +20,10 @@ import (
 	"squidfleet/stacks"
 )
 
-// Again synthesises the fleet again into dir, from the parameters that the assembly records. It takes over what only
-// the machine of the first synth could make, after a look at its form: a program that another Go compiled, and hashes
-// of passwords that are not in the environment. The findings say what is wrong with these, or, about the stack's name,
-// why there is no synth.
+// Again synthesises the fleet again into dir, from the parameters that the assembly records. It
+// takes over what only the machine of the first synth could make, after a look at its form: a
+// program that another Go compiled, and hashes of passwords that are not in the environment.
+// The findings say what is wrong with these, or, about the stack's name, why there is no synth.
 func (a *Assembly) Again(ctx context.Context, o Options, dir string) (findings []Finding, err error) {
 	var file struct{ Context map[string]any }
 	text, err := os.ReadFile(filepath.Join(o.Root, "cdk.json"))
@@ -34,7 +34,8 @@ func (a *Assembly) Again(ctx context.Context, o Options, dir string) (findings [
 		return nil, err
 	}
 	maps.Copy(file.Context, a.lookups)
-	// What the CDK CLI adds, what it was given, and that it shows the warnings of a synth, which were shown once.
+	// What the CDK CLI adds, what it was given, and that it shows the warnings of a synth,
+	// which were shown once.
 	file.Context["aws:cdk:enable-path-metadata"] = a.paths
 	file.Context["@aws-cdk/core:bootstrapQualifier"] = a.qualifier
 	file.Context["@aws-cdk/core:failSynthOnValidationErrors"] = false
@@ -67,7 +68,8 @@ func (a *Assembly) Again(ctx context.Context, o Options, dir string) (findings [
 		judges := map[string]func(got, want []byte) string{}
 		program, err := os.ReadFile(filepath.Join(dir, "entrypoint"))
 		if err == nil && otherToolchain(a.program, program) {
-			// Each Go brings its own database of time zones. A change after the first synth shows in the hash of all.
+			// Each Go brings its own database of time zones. A change after the first synth
+			// shows in the hash of all.
 			judges["entrypoint"], judges["localtime"] = sameELF, func(_, _ []byte) string { return "" }
 		}
 		if !real {
@@ -133,7 +135,9 @@ var hexadecimal = regexp.MustCompile(`(?m):[0-9a-f]*$`)
 // sameForm says where a password file has other users, other realms, or hashes of other lengths.
 func sameForm(got, want []byte) string {
 	form := func(file []byte) []any {
-		return lines(hexadecimal.ReplaceAllFunc(file, func(h []byte) []byte { return fmt.Appendf(nil, ":%d digits", len(h)-1) }))
+		return lines(hexadecimal.ReplaceAllFunc(file, func(h []byte) []byte {
+			return fmt.Appendf(nil, ":%d digits", len(h)-1)
+		}))
 	}
 	return difference("line", form(got), form(want))
 }

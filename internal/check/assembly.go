@@ -11,8 +11,8 @@ import (
 	"squidfleet/params"
 )
 
-// ParametersKey is the type of the metadata entry of a fleet's proxy stack that holds its parameters: a params.Params
-// as encoding/json writes it.
+// ParametersKey is the type of the metadata entry of a fleet's proxy stack that holds its
+// parameters: a params.Params as encoding/json writes it.
 const ParametersKey = "squidfleet:parameters"
 
 // Assembly is a synthesised CDK app with one fleet.
@@ -52,8 +52,8 @@ func (a *Assembly) Properties(kind string) (all []map[string]any) {
 	return all
 }
 
-// Read reads the assembly in files, with what the CDK CLI has looked up. It is nil if the findings say that there is
-// nothing to judge.
+// Read reads the assembly in files, with what the CDK CLI has looked up. It is nil if the
+// findings say that there is nothing to judge.
 func Read(files fs.FS, lookups map[string]any) (*Assembly, []Finding) {
 	a := &Assembly{files: files, lookups: lookups, raw: map[string]map[string]any{}}
 	var m struct {
@@ -93,19 +93,20 @@ func Read(files fs.FS, lookups map[string]any) (*Assembly, []Finding) {
 			}
 			a.Params = new(params.Params)
 			if err := json.Unmarshal(entry.Data, a.Params); err != nil {
-				return nil, []Finding{{text(artifact["additionalMetadataFile"]), "read", ParametersKey + ": " + err.Error()}}
+				return nil, []Finding{{name, "read", ParametersKey + ": " + err.Error()}}
 			}
 			last := len(a.templates) - 1
 			a.templates[0], a.templates[last] = a.templates[last], a.templates[0]
 			a.Name, a.account, a.region = name, t.Account, t.Region
 			a.before, a.protected = list(artifact["dependencies"]), at(artifact, "properties.terminationProtection")
-			if part := strings.Split(text(at(artifact, "properties.bootstrapStackVersionSsmParameter")), "/"); len(part) == 4 {
+			version := text(at(artifact, "properties.bootstrapStackVersionSsmParameter"))
+			if part := strings.Split(version, "/"); len(part) == 4 {
 				a.qualifier = part[2]
 			}
 		}
 	}
 	if a.Params == nil {
-		return nil, []Finding{{"manifest.json", "read", "no stack's metadata holds a fleet's parameters as " + ParametersKey}}
+		return nil, []Finding{{"manifest.json", "read", "no stack's metadata holds parameters as " + ParametersKey}}
 	}
 	for name, raw := range a.raw {
 		resources, _ := raw["Resources"].(map[string]any)

@@ -41,8 +41,9 @@ type Options struct {
 	Environment []string
 }
 
-// Run returns everything that is wrong with an assembly. The error says that it could not be judged. Run uses the CDK
-// in this process: the caller must call stacks.Close before the program ends.
+// Run returns everything that is wrong with an assembly. The error says that it could not be
+// judged. Run uses the CDK in this process: the caller must call stacks.Close before the
+// program ends.
 func Run(ctx context.Context, o Options) ([]Finding, error) {
 	var lookups map[string]any
 	text, err := os.ReadFile(o.Context)

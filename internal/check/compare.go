@@ -12,12 +12,14 @@ import (
 	"strings"
 )
 
-// Compare returns where an assembly differs from the one that it should be: the first difference of each file. What it
-// has besides, such as files of an earlier synth, does not matter, because no manifest names it.
+// Compare returns where an assembly differs from the one that it should be: the first
+// difference of each file. What it has besides, such as files of an earlier synth, does not
+// matter, because no manifest names it.
 func Compare(got, want fs.FS) []Finding {
 	c := comparison{got: got, want: want}
 	names, _ := fs.Glob(want, "*") // the pattern is right
-	// A hash follows from the content that it is of. Contents come first: where one differs, its hash is not told too.
+	// A hash follows from the content that it is of. Contents come first: where one differs,
+	// its hash is not told too.
 	for _, name := range names {
 		if strings.HasSuffix(name, ".assets.json") {
 			ours, theirs := readAssets(want, name).DockerImages, readAssets(got, name).DockerImages
@@ -62,7 +64,8 @@ type asset struct {
 	Destinations map[string]struct{ RepositoryName, ImageTag string }
 }
 
-// readAssets reads an asset manifest. One that cannot be read is empty, and the comparison of its file tells.
+// readAssets reads an asset manifest. One that cannot be read is empty, and the comparison of
+// its file tells.
 func readAssets(files fs.FS, name string) (a assets) {
 	if text, err := fs.ReadFile(files, name); err == nil {
 		_ = json.Unmarshal(text, &a)
@@ -70,7 +73,8 @@ func readAssets(files fs.FS, name string) (a assets) {
 	return a
 }
 
-// rename has the hashes of two assets of one source count as the same, and the names of destinations that they make.
+// rename has the hashes of two assets of one source count as the same, and the names of
+// destinations that they make.
 func (c *comparison) rename(ours, theirs map[string]asset, path string) {
 	for hash, asset := range ours {
 		for other, their := range theirs {

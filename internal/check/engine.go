@@ -12,7 +12,8 @@ import (
 	"strings"
 )
 
-// script runs the validation. Node.js looks for npm's packages from the directory that it is started in.
+// script runs the validation. Node.js looks for npm's packages from the directory that it is
+// started in.
 //
 //go:embed engine.cjs
 var script string
@@ -24,8 +25,8 @@ type Template struct {
 	Region  string `json:"region"`
 }
 
-// Validate runs AWS's offline validation and the rules of cdk-preflight. Warnings count: a value outside of its
-// enumeration is only one (W3030), and yet AWS refuses it.
+// Validate runs AWS's offline validation and the rules of cdk-preflight. Warnings count: a
+// value outside of its enumeration is only one (W3030), and yet AWS refuses it.
 //
 // It needs node of the PATH, and the npm packages of package.json in root or one of its parents.
 func Validate(ctx context.Context, root string, templates ...Template) ([]Finding, error) {

@@ -65,10 +65,12 @@ func (a *Assembly) believed() (all []netip.Prefix) {
 	return all
 }
 
-// squidEntry: the clients' port is the only one, and takes connections of the load balancer with a PROXY header only.
+// squidEntry: the clients' port is the only one, and takes connections of the load balancer
+// with a PROXY header only.
 func squidEntry(a *Assembly) *Finding {
 	var ports []string
-	for _, line := range slices.Concat(a.directives("http_port"), a.directives("https_port"), a.directives("ftp_port")) {
+	listening := slices.Concat(a.directives("http_port"), a.directives("https_port"), a.directives("ftp_port"))
+	for _, line := range listening {
 		if !slices.Contains(line, "require-proxy-header") {
 			return a.inImage("squid.conf", "port %s: is open without a PROXY header", line[0])
 		}
@@ -86,13 +88,14 @@ func squidEntry(a *Assembly) *Finding {
 	got, _ := b.IPSet()
 	want := addresses(a.entrySubnets())
 	if !got.Equal(want) && subnetsApart(a) == nil {
-		return a.inImage("squid.conf", "proxy_protocol_access: believes %v, want the load balancer's subnets, %v", got.Prefixes(), want.Prefixes())
+		return a.inImage("squid.conf", "proxy_protocol_access: believes %v, want the load balancer's subnets, %v",
+			got.Prefixes(), want.Prefixes())
 	}
 	return nil
 }
 
-// squidAccess: one rule lets requests through, of known clients with a right password. What it must not let through is
-// refused before it, and all else after it.
+// squidAccess: one rule lets requests through, of known clients with a right password. What it
+// must not let through is refused before it, and all else after it.
 func squidAccess(a *Assembly) *Finding {
 	p := a.Params
 	wanted := strings.Fields(strings.Trim(fmt.Sprint(p.ClientCidrs), "[]"))
@@ -118,8 +121,9 @@ func squidAccess(a *Assembly) *Finding {
 		rules = append(rules, strings.Join(line, " "))
 	}
 	end := max(0, len(rules)-2)
-	if got, want := rules[end:], []string{"allow clients authenticated", "deny all"}; !slices.Equal(got, want) || len(a.directives("http_access", "allow")) != 1 {
-		return a.inImage("squid.conf", "http_access: ends in %q, want %q, and nothing else that allows", got, want)
+	last, allowing := []string{"allow clients authenticated", "deny all"}, a.directives("http_access", "allow")
+	if !slices.Equal(rules[end:], last) || len(allowing) != 1 {
+		return a.inImage("squid.conf", "http_access: ends in %q, want %q and no other that allows", rules[end:], last)
 	}
 	for _, rule := range before {
 		if !slices.Contains(rules[:end], rule) {
@@ -141,7 +145,8 @@ func (a *Assembly) final(instruction string) (last string) {
 	return last
 }
 
-// imageUser: the image runs as the task definition says by itself, and writes where the task has its volume.
+// imageUser: the image runs as the task definition says by itself, and writes where the task
+// has its volume.
 func imageUser(a *Assembly) *Finding {
 	if user := a.final("USER"); !regexp.MustCompile(`^[1-9]\d*:[1-9]\d*$`).MatchString(user) {
 		return a.inImage("Dockerfile", "USER: is %q, want the numbers of an unprivileged user and group", user)
@@ -169,13 +174,16 @@ func oneArchitecture(a *Assembly) *Finding {
 	if program, err := elf.NewFile(bytes.NewReader(a.program)); err != nil || program.Machine != machine {
 		return a.inImage("entrypoint", "is no program for %s", machine)
 	}
-	return all(is(task, "RuntimePlatform.CpuArchitecture", family), is(task, "RuntimePlatform.OperatingSystemFamily", "LINUX"))(a)
+	return all(is(task, "RuntimePlatform.CpuArchitecture", family),
+		is(task, "RuntimePlatform.OperatingSystemFamily", "LINUX"))(a)
 }
 
-// imagePublished: the task runs the one image that the CDK CLI builds from the assembly and pushes.
+// imagePublished: the task runs the one image that the CDK CLI builds from the assembly and
+// pushes.
 func imagePublished(a *Assembly) *Finding {
 	if a.images != 1 || len(a.image.Destinations) != 1 {
-		return &Finding{File: a.Name + ".assets.json", Message: fmt.Sprintf("dockerImages: there are %d, want one that is pushed", a.images)}
+		message := fmt.Sprintf("dockerImages: there are %d, want one that is pushed", a.images)
+		return &Finding{File: a.Name + ".assets.json", Message: message}
 	}
 	end := ""
 	for _, to := range a.image.Destinations {
@@ -185,18 +193,19 @@ func imagePublished(a *Assembly) *Finding {
 }
 
 // credential matches text that looks like one, or like a reference that puts one into a template.
-var credential = regexp.MustCompile(`(?i)\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|-----BEGIN [A-Z ]*PRIVATE KEY-----|\{\{resolve:|` +
-	`\bgh[pousr]_[A-Za-z0-9]{36}|\bgithub_pat_|\bglpat-|\bsk-[A-Za-z0-9_-]{20,}|\bxox[abps]-|\beyJ[A-Za-z0-9_-]{10,}\.eyJ|` +
-	`://[^/\s:@⟨"]+:[^/\s@⟨"]+@|\b[0-9a-f]{32}\b|` +
+var credential = regexp.MustCompile(`(?i)\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|-----BEGIN [A-Z ]*PRIVATE KEY-----|` +
+	`\{\{resolve:|\bgh[pousr]_[A-Za-z0-9]{36}|\bgithub_pat_|\bglpat-|\bsk-[A-Za-z0-9_-]{20,}|\bxox[abps]-|` +
+	`\beyJ[A-Za-z0-9_-]{10,}\.eyJ|://[^/\s:@⟨"]+:[^/\s@⟨"]+@|\b[0-9a-f]{32}\b|` +
 	`(?:password|passwd|pwd|passphrase|secret|token|api_?key)(?:_\w+)?["']?\s*[:=]\s*["']?[^\s"'⟨{$\[]{6,}`)
 
-// noCredential looks at every text of the assembly but the password file, which is there for hashes.
+// noCredential looks at every text of the assembly but the password file, which is there for
+// hashes.
 func noCredential(a *Assembly) *Finding {
 	var found *Finding
 	for _, t := range a.all(task) {
 		for name, value := range pairs(t.value(box + "Environment")) {
 			if name != "SQUIDFLEET_CREDENTIALS" && credential.MatchString(name+"="+fmt.Sprint(value)) {
-				return t.wrong("Environment: %s looks like a credential; have ECS hand it over from Secrets Manager", name)
+				return t.wrong("Environment: %s looks like a credential; hand it over from Secrets Manager", name)
 			}
 		}
 	}
@@ -208,7 +217,8 @@ func noCredential(a *Assembly) *Finding {
 		}
 		content, err := fs.ReadFile(a.files, name)
 		if at := credential.FindIndex(content); at != nil {
-			found = &Finding{File: name, Message: fmt.Sprintf("line %d: looks like a credential", 1+bytes.Count(content[:at[0]], []byte("\n")))}
+			line := 1 + bytes.Count(content[:at[0]], []byte("\n"))
+			found = &Finding{File: name, Message: fmt.Sprintf("line %d: looks like a credential", line)}
 		}
 		return err
 	})
@@ -218,5 +228,6 @@ func noCredential(a *Assembly) *Finding {
 	if found != nil {
 		return found
 	}
-	return all(is(secret, "SecretString", nil), matches(secret, "GenerateSecretString.PasswordLength", `^(3[2-9]|[4-9]\d|1[01]\d|12[0-8])$`))(a)
+	return all(is(secret, "SecretString", nil),
+		matches(secret, "GenerateSecretString.PasswordLength", `^(3[2-9]|[4-9]\d|1[01]\d|12[0-8])$`))(a)
 }

@@ -25,8 +25,8 @@ func (a *Assembly) taskGroups() []*resource  { return a.groups(service, awsvpc+"
 // flow is what a rule of a security group permits, for one port.
 func flow(protocol, port, peer any) string { return fmt.Sprintf("%v %v %v", protocol, port, peer) }
 
-// flows returns what a group permits in a direction, by its own rules and by those that stand apart, port by port: in
-// which ranges they come does not matter.
+// flows returns what a group permits in a direction, by its own rules and by those that stand
+// apart, port by port: in which ranges they come does not matter.
 func (a *Assembly) flows(group *resource, direction string) (flows []string) {
 	rules := group.list("SecurityGroup" + direction)
 	for _, r := range a.all("AWS::EC2::SecurityGroup" + direction) {
@@ -168,8 +168,8 @@ func (a *Assembly) taskSubnets() []subnet  { return a.subnets(service, awsvpc+"S
 // lookedUp returns the public subnets of an imported VPC, as the CDK CLI has found them.
 func (a *Assembly) lookedUp() (public []subnet) {
 	for key, value := range a.lookups {
-		if a.Params.VpcID == "" || !strings.HasPrefix(key, "vpc-provider:account="+a.account+":filter.vpc-id="+a.Params.VpcID+":") ||
-			!strings.Contains(key, ":region="+a.region+":") {
+		which := "account=" + a.account + ":filter.vpc-id=" + a.Params.VpcID + ":region=" + a.region + ":"
+		if a.Params.VpcID == "" || !strings.HasPrefix(key, "vpc-provider:"+which) {
 			continue
 		}
 		for _, group := range list(at(value, "subnetGroups")) {
@@ -192,7 +192,7 @@ func sameZones(a *Assembly) *Finding {
 	}
 	entry, tasks := zones(a.entrySubnets()), zones(a.taskSubnets())
 	if !slices.Equal(tasks, entry) || len(slices.Compact(tasks)) != len(entry) || len(entry) < 2 {
-		return a.template("the tasks' subnets are in the zones %v, the load balancer's in %v: want one in each of two", tasks, entry)
+		return a.template("tasks have subnets in the zones %v, the load balancer in %v: want one in each of two", tasks, entry)
 	}
 	return nil
 }
@@ -206,8 +206,8 @@ func addresses(subnets []subnet) *netipx.IPSet {
 	return set
 }
 
-// subnetsApart: in a VPC of the fleet's own, no task has an address from which PROXY headers are believed. In an
-// imported one, all subnets are public. That none overlap is AWS's to find.
+// subnetsApart: in a VPC of the fleet's own, no task has an address from which PROXY headers
+// are believed. In an imported one, all subnets are public. That none overlap is AWS's to find.
 func subnetsApart(a *Assembly) *Finding {
 	entry, tasks := a.entrySubnets(), a.taskSubnets()
 	for _, s := range append(slices.Clone(entry), tasks...) {
@@ -217,8 +217,8 @@ func subnetsApart(a *Assembly) *Finding {
 	}
 	for _, block := range a.believed() {
 		if a.Params.VpcID == "" && addresses(tasks).OverlapsPrefix(block) && !addresses(entry).OverlapsPrefix(block) {
-			return a.template("the load balancer's subnets and the tasks' have changed places: PROXY headers are believed from "+
-				"%s, which is %s of the tasks and nothing of the load balancer's", block, tasks[0].id)
+			return a.template("the load balancer's subnets and the tasks' have changed places: PROXY headers are "+
+				"believed from %s, where the tasks are and the load balancer is not", block)
 		}
 	}
 	for _, s := range entry {
@@ -229,7 +229,8 @@ func subnetsApart(a *Assembly) *Finding {
 	return nil
 }
 
-// routed: each subnet has one table, whose default routes lead to the internet gateway and which has no others.
+// routed: each subnet has one table, whose default routes lead to the internet gateway and
+// which has no others.
 func routed(a *Assembly) *Finding {
 	gateway := ""
 	for _, r := range a.all("AWS::EC2::VPCGatewayAttachment") {
@@ -244,7 +245,8 @@ func routed(a *Assembly) *Finding {
 		}
 		for _, r := range a.all("AWS::EC2::Route") {
 			if slices.Contains(tables, r.text("RouteTableId")) {
-				got = append(got, r.text("DestinationCidrBlock")+r.text("DestinationIpv6CidrBlock")+" to "+r.text("GatewayId"))
+				to := r.text("DestinationCidrBlock") + r.text("DestinationIpv6CidrBlock")
+				got = append(got, to+" to "+r.text("GatewayId"))
 			}
 		}
 		want := []string{"0.0.0.0/0 to " + gateway}

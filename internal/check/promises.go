@@ -9,8 +9,9 @@ import (
 	"squidfleet/params"
 )
 
-// Promise is a property of every fleet that a document promises. It judges what an assembly says against the values of
-// the parameters, calls none of the code that wrote the assembly, and tells one problem at most.
+// Promise is a property of every fleet that a document promises. It judges what an assembly
+// says against the values of the parameters, calls none of the code that wrote the assembly,
+// and tells one problem at most.
 type Promise struct {
 	Name               string // the rule of its findings
 	Document, Sentence string // where it is promised
@@ -35,7 +36,8 @@ const (
 	logs     = box + "LogConfiguration."
 )
 
-// Promises are all, in the order of the way from a client to a destination, then of a task's life.
+// Promises are all, in the order of the way from a client to a destination, then of a task's
+// life.
 var Promises = []Promise{
 	{"lookups", "docs/deploy.md", "keeps the answer in `cdk.context.json`", noPendingLookup},
 	{"clients", "docs/security.md", "security group admits `clientCidrs` to one port", clientsOnly},
@@ -45,7 +47,8 @@ var Promises = []Promise{
 		is(listener, "Protocol", "TCP"), is(targets, "Port", port), is(service, "LoadBalancers.0.ContainerPort", port),
 		is(task, box+"PortMappings.0.ContainerPort", port), forwards)},
 	{"proxy-header", "docs/security.md", "puts a PROXY v2 header with the client's address before them",
-		all(is(targets, attr+"proxy_protocol_v2.enabled", "true"), is(targets, attr+"preserve_client_ip.enabled", "false"))},
+		all(is(targets, attr+"proxy_protocol_v2.enabled", "true"),
+			is(targets, attr+"preserve_client_ip.enabled", "false"))},
 	{"zones", "docs/security.md", "each client reaches every task, whichever zone it comes in by",
 		all(is(balancer, "LoadBalancerAttributes.load_balancing.cross_zone.enabled", "true"),
 			is(targets, attr+"load_balancing.cross_zone.enabled", "true"), sameZones)},
@@ -53,12 +56,13 @@ var Promises = []Promise{
 	{"routes", "docs/parameters.md", "has public subnets in two zones and nothing else", routed},
 	{"squid-entry", "docs/security.md", "a header from anything but the load balancer", squidEntry},
 	{"squid-access", "docs/security.md", "A request is served only if the client's address **and** the user", squidAccess},
-	{"public-address", "README.md", "with a public address of its own", is(service, awsvpc+"AssignPublicIp", "ENABLED")},
+	{"public-address", "README.md", "with a public address of its own",
+		is(service, awsvpc+"AssignPublicIp", "ENABLED")},
 	{"task-role", "docs/security.md", "have no task role", is(task, "TaskRoleArn", nil)},
 	{"hardened", "docs/security.md", "run unprivileged on a read-only root without capabilities", all(
 		matches(task, box+"User", `^[1-9]\d*:[1-9]\d*$`), is(task, box+"ReadonlyRootFilesystem", "true"),
 		is(task, box+"LinuxParameters", map[string]any{"Capabilities": map[string]any{"Drop": []string{"ALL"}}}),
-		is(task, "NetworkMode", "awsvpc"), is(task, "Volumes.0.EFSVolumeConfiguration", nil), is(task, "Volumes.1", nil),
+		is(task, "NetworkMode", "awsvpc"), none(task, "Volumes.", "0.EFSVolumeConfiguration", "1"),
 		is(task, "ContainerDefinitions.1", nil), none(task, box, "Privileged", "Command", "EntryPoint", "ExtraHosts"),
 		none(task, "", "PidMode", "IpcMode"), is(service, "EnableExecuteCommand", nil))},
 	{"image-user", "docs/security.md", "the image has an unprivileged user of its own", imageUser},
@@ -83,7 +87,8 @@ var Promises = []Promise{
 	{"order", "docs/security.md", "A task starts when the load balancer can reach it", waits},
 }
 
-// Broken returns the promises that the assembly breaks. One that waits for a lookup has nothing else to judge.
+// Broken returns the promises that the assembly breaks. One that waits for a lookup has nothing
+// else to judge.
 func (a *Assembly) Broken() (findings []Finding) {
 	for _, p := range Promises {
 		if found := p.judge(a); found != nil {
@@ -128,7 +133,8 @@ func each(kind string, judge func(*Assembly, *resource) *Finding) judge {
 	}
 }
 
-// is wants a value at a path of each resource of a type: one that the parameters tell, or nil for none.
+// is wants a value at a path of each resource of a type: one that the parameters tell, or nil
+// for none.
 func is(kind, path string, want any) judge {
 	return each(kind, func(a *Assembly, r *resource) *Finding {
 		if value, ok := want.(func(*params.Params) any); ok {
@@ -171,7 +177,8 @@ func refers(kind, path, to string) judge {
 
 func port(p *params.Params) any { return p.ListenerPort }
 
-// The load balancer sends connections to an old task for two minutes more, and the last of them has drainTimeout too.
+// The load balancer sends connections to an old task for two minutes more, and the last of them
+// has drainTimeout too.
 func delay(p *params.Params) any { return p.DrainTimeout.Seconds() + 120 }
 
 // unlike says what one list has and another lacks, in whatever order they are.
@@ -197,7 +204,7 @@ func noPendingLookup(a *Assembly) *Finding {
 	if a.pending == "" {
 		return nil
 	}
-	return &Finding{File: "manifest.json", Message: "waits for the lookup " + a.pending + ": run cdk synth with credentials"}
+	return &Finding{File: "manifest.json", Message: "waits for " + a.pending + ": run cdk synth with credentials"}
 }
 
 // template is a finding about the proxy stack's template, file one about a file of the image.
@@ -209,12 +216,13 @@ func (a *Assembly) inImage(name, format string, arguments ...any) *Finding {
 	return &Finding{File: a.ImageDirectory() + "/" + name, Message: fmt.Sprintf(format, arguments...)}
 }
 
-var types = strings.Fields(balancer + " " + targets + " " + listener + " " + service + " " + task + " " + secret + ` AWS::IAM::Role
-	AWS::Logs::LogGroup AWS::ECS::Cluster AWS::EC2::SecurityGroup AWS::EC2::SecurityGroupIngress ` + schedule + ` AWS::SQS::Queue
-	AWS::SQS::QueuePolicy AWS::Scheduler::ScheduleGroup AWS::EC2::InternetGateway AWS::EC2::Route AWS::EC2::RouteTable
-	AWS::EC2::Subnet AWS::EC2::SubnetRouteTableAssociation AWS::EC2::VPC AWS::EC2::VPCCidrBlock AWS::EC2::VPCGatewayAttachment`)
+var types = append([]string{balancer, targets, listener, service, task, secret, schedule}, strings.Fields(`
+	AWS::EC2::InternetGateway AWS::EC2::Route AWS::EC2::RouteTable AWS::EC2::SecurityGroup
+	AWS::EC2::SecurityGroupIngress AWS::EC2::Subnet AWS::EC2::SubnetRouteTableAssociation AWS::EC2::VPC
+	AWS::EC2::VPCCidrBlock AWS::EC2::VPCGatewayAttachment AWS::ECS::Cluster AWS::IAM::Role AWS::Logs::LogGroup
+	AWS::SQS::Queue AWS::SQS::QueuePolicy AWS::Scheduler::ScheduleGroup`)...)
 
-// knownTypes: a fleet has the first eight of the types, and none beside them all.
+// knownTypes: a fleet has the first five of the types, and none beside them all.
 func knownTypes(a *Assembly) *Finding {
 	for _, kind := range types[:5] {
 		if len(a.all(kind)) == 0 {
@@ -229,7 +237,8 @@ func knownTypes(a *Assembly) *Finding {
 	})(a)
 }
 
-// noNames: nothing has a name of its own, which one in an account can have. A reference is no name.
+// noNames: nothing has a name of its own, which one in an account can have. A reference is no
+// name.
 func noNames(a *Assembly) *Finding {
 	for id, output := range a.outputs {
 		if at(output, "Export") != nil {

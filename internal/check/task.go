@@ -14,7 +14,8 @@ func rolesReach(a *Assembly) *Finding {
 		grants []string // action and resource; one that ends in a repository's name has any beginning
 	}
 	trust := func(service string, condition any) map[string]any {
-		t := map[string]any{"Action": "sts:AssumeRole", "Effect": "Allow", "Principal": map[string]string{"Service": service}}
+		principal := map[string]string{"Service": service}
+		t := map[string]any{"Action": "sts:AssumeRole", "Effect": "Allow", "Principal": principal}
 		if condition != nil {
 			t["Condition"] = condition
 		}
@@ -41,17 +42,21 @@ func rolesReach(a *Assembly) *Finding {
 		if account == "" {
 			account = "⟨AWS::AccountId⟩"
 		}
-		needs[a.referred(s.value("Target.RoleArn")).id] = need{trust("scheduler.amazonaws.com", map[string]any{"StringEquals": map[string]string{
-			"aws:SourceAccount": account, "aws:SourceArn": a.referred(s.value("GroupName")).att("Arn")}}), grants}
+		group := a.referred(s.value("GroupName"))
+		source := map[string]string{"aws:SourceAccount": account, "aws:SourceArn": group.att("Arn")}
+		needs[a.referred(s.value("Target.RoleArn")).id] = need{
+			trust("scheduler.amazonaws.com", map[string]any{"StringEquals": source}), grants}
 	}
-	return all(none("AWS::IAM::Role", "", "ManagedPolicyArns", "PermissionsBoundary"), each("AWS::IAM::Role", func(a *Assembly, r *resource) *Finding {
-		if got, want := r.list("AssumeRolePolicyDocument.Statement"), []any{needs[r.id].trust}; show(got) != show(want) {
+	roles := each("AWS::IAM::Role", func(a *Assembly, r *resource) *Finding {
+		got, want := r.list("AssumeRolePolicyDocument.Statement"), []any{needs[r.id].trust}
+		if show(got) != show(want) {
 			return r.wrong("AssumeRolePolicyDocument: trusts %s, want %s", show(got), show(want))
 		}
-		var got []string
+		var grants []string
 		for _, policy := range r.list("Policies") {
 			for _, s := range list(at(policy, "PolicyDocument.Statement")) {
-				if tree, _ := s.(map[string]any); len(tree) != 3 || at(s, "Effect") != "Allow" || at(s, "Resource") == nil {
+				tree, _ := s.(map[string]any)
+				if len(tree) != 3 || tree["Effect"] != "Allow" || tree["Resource"] == nil {
 					return r.wrong("Policies: hold %s, want an action that is allowed on a resource", show(s))
 				}
 				for _, action := range texts(at(s, "Action")) {
@@ -59,23 +64,25 @@ func rolesReach(a *Assembly) *Finding {
 						if strings.HasSuffix(on, a.repository()) {
 							on = a.repository()
 						}
-						got = append(got, action+" "+on)
+						grants = append(grants, action+" "+on)
 					}
 				}
 			}
 		}
-		if d := unlike(got, needs[r.id].grants); d != "" {
+		if d := unlike(grants, needs[r.id].grants); d != "" {
 			return r.wrong("Policies: %s", d)
 		}
 		return nil
-	}), each("AWS::SQS::QueuePolicy", func(_ *Assembly, r *resource) *Finding {
+	})
+	queues := each("AWS::SQS::QueuePolicy", func(_ *Assembly, r *resource) *Finding {
 		for _, s := range r.list("PolicyDocument.Statement") {
 			if at(s, "Effect") != "Deny" {
 				return r.wrong("PolicyDocument: permits %s, want a policy that denies", show(s))
 			}
 		}
 		return nil
-	}))(a)
+	})
+	return all(none("AWS::IAM::Role", "", "ManagedPolicyArns", "PermissionsBoundary"), roles, queues)(a)
 }
 
 // repository is the end of the ARN of the one that the image is pushed to.
@@ -86,7 +93,8 @@ func (a *Assembly) repository() string {
 	return "(none)"
 }
 
-// ownSecrets: what is handed over as a user's password is described as that user's, and the nonces' key is nobody's.
+// ownSecrets: what is handed over as a user's password is described as that user's, and the
+// nonces' key is nobody's.
 func ownSecrets(a *Assembly) *Finding {
 	described := map[any]string{}
 	for _, s := range a.all(secret) {
@@ -99,7 +107,8 @@ func ownSecrets(a *Assembly) *Finding {
 				break
 			}
 			wanted++
-			variable := "SQUIDFLEET_PASSWORD_" + regexp.MustCompile(`[^A-Z0-9]`).ReplaceAllString(strings.ToUpper(user), "_")
+			plain := regexp.MustCompile(`[^A-Z0-9]`).ReplaceAllString(strings.ToUpper(user), "_")
+			variable := "SQUIDFLEET_PASSWORD_" + plain
 			if got := described[secrets[variable]]; !strings.HasSuffix(got, " user "+user) {
 				return r.wrong("Secrets: %s is the secret %q, want that of user %s", variable, got, user)
 			}
@@ -128,14 +137,16 @@ func rightNumber(a *Assembly) *Finding {
 	return nil
 }
 
-// rotates: every rotateEvery the schedule has ECS deploy each service anew, and is done with that before the next time.
+// rotates: every rotateEvery the schedule has ECS deploy each service anew, and is done with
+// that before the next time.
 func rotates(a *Assembly) *Finding {
 	every, schedules := a.Params.RotateEvery, len(a.all(schedule))
 	if (every == 0) != (schedules == 0) {
 		return a.template("there are %d schedules, and rotateEvery is %s", schedules, every)
 	}
 	return all(is(schedule, "Target.Arn", "arn:aws:scheduler:::aws-sdk:ecs:updateService"), is(schedule, "State", nil),
-		is(schedule, "FlexibleTimeWindow.Mode", "OFF"), refers(schedule, "Target.DeadLetterConfig.Arn", "AWS::SQS::Queue"),
+		is(schedule, "FlexibleTimeWindow.Mode", "OFF"),
+		refers(schedule, "Target.DeadLetterConfig.Arn", "AWS::SQS::Queue"),
 		each(schedule, func(a *Assembly, r *resource) *Finding {
 			var n time.Duration
 			var unit string
@@ -145,12 +156,14 @@ func rotates(a *Assembly) *Finding {
 				return r.wrong("ScheduleExpression: is %s, want every %s", r.text("ScheduleExpression"), every)
 			}
 			for _, s := range a.all(service) {
-				want := fmt.Sprintf(`{"Cluster":"%s","ForceNewDeployment":true,"Service":"%s"}`, s.text("Cluster"), s.ref())
+				const input = `{"Cluster":"%s","ForceNewDeployment":true,"Service":"%s"}`
+				want := fmt.Sprintf(input, s.text("Cluster"), s.ref())
 				if got := r.text("Target.Input"); got != want {
 					return r.wrong("Target.Input: is %s, want %s", got, want)
 				}
 			}
-			// Tasks take five minutes to start and two to stop, and the load balancer two to notice.
+			// Tasks take five minutes to start and two to stop, and the load balancer two to
+			// notice.
 			age := time.Duration(number(r.value("Target.RetryPolicy.MaximumEventAgeInSeconds"))) * time.Second
 			if age <= 0 || age+a.Params.DrainTimeout+9*time.Minute > every {
 				return r.wrong("Target.RetryPolicy: a rotation that is begun %s late is not over before the next", age)

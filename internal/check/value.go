@@ -7,10 +7,11 @@ import (
 	"strings"
 )
 
-// Templates are judged in a canonical form, in which it does not matter how something is written: a tree of
-// map[string]any, []any and string. Numbers and booleans are strings. References are strings too, or parts of one:
-// ⟨id⟩ for a Ref, ⟨id.attribute⟩ for a GetAtt and ⟨AWS::Region⟩ for a pseudo parameter, alone, in a Join, in a Sub or
-// through the output of the fleet's other stack. Other functions stay what they are.
+// Templates are judged in a canonical form, in which it does not matter how something is
+// written: a tree of map[string]any, []any and string. Numbers and booleans are strings.
+// References are strings too, or parts of one: ⟨id⟩ for a Ref, ⟨id.attribute⟩ for a GetAtt and
+// ⟨AWS::Region⟩ for a pseudo parameter, alone, in a Join, in a Sub or through the output of the
+// fleet's other stack. Other functions stay what they are.
 
 // resource is a resource of a template.
 type resource struct {
@@ -58,8 +59,9 @@ func texts(v any) (all []string) {
 	return all
 }
 
-// at walks into a value; it returns nil where the way ends. Steps are names and numbers of items, with dots between.
-// The last may be a name with dots, or the Key or Name of an item, whose Value or ValueFrom counts.
+// at walks into a value; it returns nil where the way ends. Steps are names and numbers of
+// items, with dots between. The last may be a name with dots, or the Key or Name of an item,
+// whose Value or ValueFrom counts.
 func at(v any, path string) any {
 	if path == "" {
 		return v
@@ -163,7 +165,8 @@ func (a *Assembly) all(kind string) (found []*resource) {
 	return found
 }
 
-// referred returns the resource that a canonical value is a reference to, or one that has no type.
+// referred returns the resource that a canonical value is a reference to, or one that has no
+// type.
 func (a *Assembly) referred(v any) *resource {
 	id, _, _ := strings.Cut(strings.Trim(text(v), "⟨⟩"), ".")
 	for _, r := range a.resources {

@@ -2,8 +2,9 @@
 //
 //	go run ./internal/check/cmd [-context file] [assembly]
 //
-// It runs in the project's directory. Findings go to standard output, one a line: file: rule: message. Their number
-// and the time go to standard error. The exit status is 0 without findings, 1 with some, and 2 without a judgement.
+// It runs in the project's directory. Findings go to standard output, one a line: file: rule:
+// message. Their number and the time go to standard error. The exit status is 0 without
+// findings, 1 with some, and 2 without a judgement.
 package main
 
 import (

@@ -18,7 +18,8 @@ import (
 	"squidfleet/internal/check"
 )
 
-// TestEveryChangeOfAnAssemblyIsFound changes single values of JSON files and single lines of texts, some of them.
+// TestEveryChangeOfAnAssemblyIsFound changes single values of JSON files and single lines of
+// texts, some of them.
 func TestEveryChangeOfAnAssemblyIsFound(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	for _, set := range []string{"everything", "imported", "image"} {
@@ -112,7 +113,8 @@ func walk(v any, path string, change func(path string, apply func() (undo func()
 	}
 }
 
-// TestWhatOnlyAnotherMachineCanMake: programs of another Go and hashes of passwords pass by their form.
+// TestWhatOnlyAnotherMachineCanMake: programs of another Go and hashes of passwords pass by
+// their form.
 func TestWhatOnlyAnotherMachineCanMake(t *testing.T) {
 	// A program says which Go it is of in its text.
 	other := []byte(strings.Repeat("x", len(runtime.Version())))
@@ -127,26 +129,31 @@ func TestWhatOnlyAnotherMachineCanMake(t *testing.T) {
 		}
 	}
 	compiled := func(more func([]byte) []byte) func(dir string) error {
-		return put("entrypoint", func(text []byte) []byte { return more(bytes.ReplaceAll(text, []byte(runtime.Version()), other)) })
+		return put("entrypoint", func(text []byte) []byte {
+			return more(bytes.ReplaceAll(text, []byte(runtime.Version()), other))
+		})
 	}
 	same := func(text []byte) []byte { return text }
+	replace := func(old, new string) func([]byte) []byte {
+		return func(text []byte) []byte { return bytes.Replace(text, []byte(old), []byte(new), 1) }
+	}
+	flip := func(text []byte) []byte { text[len(text)/2] ^= 1; return text }
 	for _, c := range []struct {
-		name   string
-		set    string
-		staged func(dir string) error
-		given  []string
-		want   string // in the one finding about this file
-		file   string
+		name, set  string
+		staged     func(dir string) error
+		given      []string
+		file, want string // in the one finding about this file
 	}{
 		{"of another Go", "default", compiled(same), nil, "", ""},
-		{"of another Go, for another machine", "default", compiled(func(text []byte) []byte { text[18] = 183; return text }), nil, "EM_AARCH64", "entrypoint"},
-		{"of this Go, and changed", "default", put("entrypoint", func(text []byte) []byte { text[len(text)/2] ^= 1; return text }), nil,
-			"is not what the sources", "entrypoint"},
+		{"of another Go, for another machine", "default", compiled(replace("\x02\x00\x3e", "\x02\x00\xb7")), nil,
+			"entrypoint", "EM_AARCH64"},
+		{"of this Go, and changed", "default", put("entrypoint", flip), nil, "entrypoint", "is not what the sources"},
 		{"hashes", "image", nil, nil, "", ""},
 		{"hashes of known passwords", "image", nil, environment, "", ""},
-		{"hashes of other passwords", "image", nil, []string{environment[0], environment[1] + "x"}, "line[3]", "passwords"},
-		{"a hash cut short", "image", put("passwords", func(text []byte) []byte { return append(text[:len(text)-2], '\n') }), nil, "63 digits", "passwords"},
-		{"another user", "image", put("passwords", func(text []byte) []byte { return bytes.Replace(text, []byte("bob:"), []byte("eve:"), 1) }), nil, "eve", "passwords"},
+		{"hashes of other passwords", "image", nil, []string{environment[0], environment[1] + "x"}, "passwords", "line[3]"},
+		{"a hash cut short", "image", put("passwords", func(text []byte) []byte { return append(text[:len(text)-2], '\n') }),
+			nil, "passwords", "63 digits"},
+		{"another user", "image", put("passwords", replace("bob:", "eve:")), nil, "passwords", "eve"},
 	} {
 		files := assembly(t, c.set)
 		if c.staged != nil {
@@ -162,7 +169,8 @@ func TestWhatOnlyAnotherMachineCanMake(t *testing.T) {
 			continue
 		}
 		if c.want == "" && len(found) == 0 {
-			// A change after the synth is found although the form is right: the hash is not its own.
+			// A change after the synth is found although the form is right: the hash is not its
+			// own.
 			name := load(t, files).ImageDirectory() + "/entrypoint"
 			text := slices.Clone(files[name].Data)
 			text[len(text)/2] ^= 1
@@ -220,13 +228,12 @@ func TestMakeCheck(t *testing.T) {
 		return string(output)
 	}
 	plan := command(0, "make", "--dry-run", "--old-file", "node_modules/.package-lock.json", "deploy", "ASSEMBLY="+dir)
-	if check, deploy := strings.Index(plan, "/check/cmd"), strings.Index(plan, "cdk deploy"); check < 0 || deploy < check {
-		t.Errorf("make deploy does not check first:\n%s", plan)
-	} else if !strings.Contains(plan, "/check/cmd -context \"cdk.context.json\" \""+dir) || !strings.Contains(plan[deploy:], "--app \""+dir) {
-		t.Errorf("make deploy checks another assembly than it deploys:\n%s", plan)
+	checks := strings.Index(plan, `/check/cmd -context "cdk.context.json" "`+dir+`"`)
+	if deploys := strings.Index(plan, `cdk deploy --all --app "`+dir+`"`); checks < 0 || deploys < checks {
+		t.Errorf("make deploy does not check first what it deploys:\n%s", plan)
 	}
-	command(0, "cdk", "synth", "--quiet", "--no-notices", "--output", dir, "-c", "clientCidrs=198.51.100.7/32,2001:db8::/32",
-		"-c", "users=alice,bob", "-c", "fleetSize=3", "-c", "@aws-cdk/core:bootstrapQualifier=other")
+	command(0, "cdk", "synth", "--quiet", "--output", dir, "-c", "clientCidrs=198.51.100.7/32,2001:db8::/32", "-c",
+		"users=alice,bob", "-c", "fleetSize=3", "-c", "@aws-cdk/core:bootstrapQualifier=other")
 	if output := command(0, "make", "check", "ASSEMBLY="+dir); !strings.Contains(output, ": 0 findings in ") {
 		t.Error(output)
 	}
@@ -242,7 +249,8 @@ func TestMakeCheck(t *testing.T) {
 			t.Errorf("%s is not found: %s", want, output)
 		}
 	}
-	if output := command(2, "make", "check", "ASSEMBLY="+filepath.Join(parent, "none")); !strings.Contains(output, "manifest.json: read: ") {
+	output = command(2, "make", "check", "ASSEMBLY="+filepath.Join(parent, "none"))
+	if !strings.Contains(output, "manifest.json: read: ") {
 		t.Error(output)
 	}
 }

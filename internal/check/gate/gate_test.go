@@ -1,5 +1,6 @@
-// Package gate holds the tests of the way from parameters to an assembly that may be deployed: the templates change
-// only when somebody means them to, and package check passes what the app synthesises and finds what is wrong.
+// Package gate holds the tests of the way from parameters to an assembly that may be deployed:
+// the templates change only when somebody means them to, and package check passes what the app
+// synthesises and finds what is wrong.
 package gate
 
 import (
@@ -58,27 +59,23 @@ var lookups = map[string]any{}
 func init() {
 	for _, region := range []string{region, china} {
 		subnet := func(id, zone, cidr string) any {
-			return map[string]any{"subnetId": id, "availabilityZone": region + zone, "routeTableId": "rtb-0123456789abcdef0", "cidr": cidr}
+			return context{"subnetId": id, "availabilityZone": region + zone, "routeTableId": "rtb-0123456789abcdef0", "cidr": cidr}
 		}
-		add := func(id, ipv6 string, public ...any) {
+		add := func(id string, ipv6 []any, public ...any) {
 			key := "account=" + account + ":filter.vpc-id=" + id + ":region=" + region + ":returnAsymmetricSubnets=true"
-			lookups["vpc-provider:"+key+":returnVpnGateways=false"] = map[string]any{
+			lookups["vpc-provider:"+key+":returnVpnGateways=false"] = context{
 				"vpcId": id, "vpcCidrBlock": "10.20.0.0/16", "ownerAccountId": account, "availabilityZones": []any{},
 				"subnetGroups": []any{
-					map[string]any{"name": "Public", "type": "Public", "subnets": public},
-					map[string]any{"name": "Private", "type": "Private", "subnets": []any{subnet("subnet-0c000001", "a", "10.22.0.0/24")}},
+					context{"name": "Public", "type": "Public", "subnets": public},
+					context{"name": "Private", "type": "Private", "subnets": []any{subnet("subnet-0c1", "a", "10.22.0.0/24")}},
 				},
 			}
-			key = "account=" + account + ":exactIdentifier=" + id + ":propertiesToReturn.0=Ipv6CidrBlocks:region=" + region
-			blocks := []any{}
-			if ipv6 != "" {
-				blocks = append(blocks, ipv6)
-			}
-			lookups["cc-api-provider:"+key+":typeName=AWS$:$:EC2$:$:VPC"] = []any{map[string]any{"Ipv6CidrBlocks": blocks, "Identifier": id}}
+			key = "account=" + account + ":exactIdentifier=" + id + ":propertiesToReturn.0=Ipv6CidrBlocks:region="
+			lookups["cc-api-provider:"+key+region+":typeName=AWS$:$:EC2$:$:VPC"] = []any{context{"Ipv6CidrBlocks": ipv6}}
 		}
-		add(vpc, "2600:1f18::/56", subnet("subnet-0a000001", "a", "10.20.0.0/24"), subnet("subnet-0a000002", "a", "10.20.1.0/24"),
-			subnet("subnet-0b000001", "b", "10.21.0.0/24"))
-		add(wide, "", subnet("subnet-0a000003", "a", "10.20.0.0/24"), subnet("subnet-0b000003", "b", "10.20.1.0/24"),
+		add(vpc, []any{"2600:1f18::/56"}, subnet("subnet-0a000001", "a", "10.20.0.0/24"),
+			subnet("subnet-0a000002", "a", "10.20.1.0/24"), subnet("subnet-0b000001", "b", "10.21.0.0/24"))
+		add(wide, []any{}, subnet("subnet-0a000003", "a", "10.20.0.0/24"), subnet("subnet-0b000003", "b", "10.20.1.0/24"),
 			subnet("subnet-0c000003", "c", "10.20.2.0/24"), subnet("subnet-0d000001", "a", "10.20.3.0/24"))
 	}
 }
@@ -98,19 +95,19 @@ func scattered() (ports []any) {
 var sets = map[string]context{
 	"default": nil,
 	"everything": {
-		"stackName": "Full", "clientCidrs": []any{"198.51.100.0/24", "192.0.2.7/32", "2001:db8:1::/48"},
-		"users": []any{"alice", "bob", "c.d"}, "realm": "Squid Fleet (test)", "listenerPort": 40000.0,
-		"httpPorts": []any{80.0, 8080.0}, "connectPorts": []any{443.0, 8443.0, 8444.0}, "blockedCidrs": []any{"8.8.8.0/24"},
-		"allowedPrivateCidrs": []any{"172.20.0.0/16"}, "fleetSize": 10.0, "cpu": 1024.0, "memory": 4096.0,
-		"architecture": "arm64", "spotShare": 30.0, "rotateEvery": "1d", "drainTimeout": "5m", "vpcCidr": "10.99.0.0/20",
-		"logRetentionDays": 365.0, "timezone": "Asia/Tokyo", "aws:cdk:enable-path-metadata": true, // as the CDK CLI has it
+		"stackName": "Full", "clientCidrs": "198.51.100.0/24,192.0.2.7/32,2001:db8:1::/48", "users": "alice,bob,c.d",
+		"realm": "Squid Fleet (test)", "listenerPort": "40000", "httpPorts": "80,8080", "connectPorts": "443,8443,8444",
+		"blockedCidrs": "8.8.8.0/24", "allowedPrivateCidrs": "172.20.0.0/16", "fleetSize": "10", "cpu": "1024",
+		"memory": "4096", "architecture": "arm64", "spotShare": "30", "rotateEvery": "1d", "drainTimeout": "5m",
+		"vpcCidr": "10.99.0.0/20", "logRetentionDays": "365", "timezone": "Asia/Tokyo",
+		"aws:cdk:enable-path-metadata": true, // as the CDK CLI has it
 	},
-	"imported": {"stackName": "Imported", "vpcId": vpc, "clientCidrs": []any{"198.51.100.0/24", "2001:db8:1::/48"}},
-	"zones":    {"stackName": "Zones", "vpcId": wide, "clientCidrs": []any{"198.51.100.0/24"}},
-	"image":    {"credentials": "image", "users": []any{"alice", "bob"}, "rotateEvery": "off"},
-	"spot":     {"spotShare": 100.0, "fleetSize": 3.0, "rotateEvery": "90m", "connectPorts": []any{}, "digest": "squid"},
+	"imported": {"stackName": "Imported", "vpcId": vpc, "clientCidrs": "198.51.100.0/24,2001:db8:1::/48"},
+	"zones":    {"stackName": "Zones", "vpcId": wide, "clientCidrs": "198.51.100.0/24"},
+	"image":    {"credentials": "image", "users": "alice,bob", "rotateEvery": "off"},
+	"spot":     {"spotShare": "100", "fleetSize": "3", "rotateEvery": "90m", "connectPorts": "", "digest": "squid"},
 	"ports":    {"connectPorts": scattered()},
-	"china":    {"stackName": "China", "vpcId": wide, "clientCidrs": []any{"198.51.100.0/24"}},
+	"china":    {"stackName": "China", "vpcId": wide, "clientCidrs": "198.51.100.0/24"},
 }
 
 // environment holds the passwords of the users of set "image".
@@ -190,7 +187,8 @@ func assembly(t *testing.T, set string) fstest.MapFS {
 	return maps.Clone(synthesised[set])
 }
 
-// TestGoldenTemplates: templates change only when somebody means them to. The image's hash alone is left out.
+// TestGoldenTemplates: templates change only when somebody means them to. The image's hash
+// alone is left out.
 func TestGoldenTemplates(t *testing.T) {
 	for _, set := range slices.Sorted(maps.Keys(sets)) {
 		files, directory := assembly(t, set), filepath.Join("testdata", "golden", set)
