@@ -77,7 +77,7 @@ func (a *Assembly) Again(ctx context.Context, o Options, dir string) (findings [
 		}
 		for name, judge := range judges {
 			file := filepath.Join(dir, name)
-			theirs, err := fs.ReadFile(a.files, a.image.Source.Directory+"/"+name)
+			theirs, err := fs.ReadFile(a.files, a.ImageDirectory()+"/"+name)
 			if err != nil {
 				continue // the comparison tells
 			}
@@ -86,7 +86,7 @@ func (a *Assembly) Again(ctx context.Context, o Options, dir string) (findings [
 				return err
 			}
 			if problem := judge(theirs, ours); problem != "" {
-				findings = append(findings, Finding{a.image.Source.Directory + "/" + name, "synth", problem})
+				findings = append(findings, Finding{a.ImageDirectory() + "/" + name, "synth", problem})
 			}
 			if err := os.WriteFile(file, theirs, 0o600); err != nil {
 				return err

@@ -34,15 +34,20 @@ type Assembly struct {
 	raw             map[string]map[string]any
 	outputs         map[string]any // the proxy stack's, canonical
 	resources       []*resource
-	image           asset
-	images          int
+	images          []image
 	conf            [][]string // squid.conf and the Dockerfile: words of lines
 	dockerfile      [][]string
 	program         []byte
 }
 
+// image is a container image that the CDK CLI builds and pushes.
+type image struct {
+	Source       struct{ Directory, Platform string }
+	Destinations map[string]struct{ RepositoryName, ImageTag string }
+}
+
 // ImageDirectory is the build context of the fleet's image, as a path inside the assembly.
-func (a *Assembly) ImageDirectory() string { return a.image.Source.Directory }
+func (a *Assembly) ImageDirectory() string { return a.images[0].Source.Directory }
 
 // Properties returns the properties of each resource of a type, as the templates have them.
 func (a *Assembly) Properties(kind string) (all []map[string]any) {
@@ -120,9 +125,12 @@ func Read(files fs.FS, lookups map[string]any) (*Assembly, []Finding) {
 	}
 	slices.SortFunc(a.resources, func(x, y *resource) int { return strings.Compare(x.stack+x.id, y.stack+y.id) })
 	a.outputs, _ = a.canonical(a.raw[a.Name]["Outputs"]).(map[string]any)
-	published := readAssets(files, a.Name+".assets.json").DockerImages
-	a.images = len(published)
-	for _, a.image = range published {
+	var published struct{ DockerImages map[string]image }
+	if err := readJSON(files, a.Name+".assets.json", &published); err != nil {
+		return nil, err
+	}
+	if a.images = slices.Collect(maps.Values(published.DockerImages)); len(a.images) == 0 {
+		return nil, []Finding{{a.Name + ".assets.json", "read", "there is no image: synthesise again"}}
 	}
 	a.conf, a.dockerfile = a.words("squid.conf"), a.words("Dockerfile")
 	a.program, _ = fs.ReadFile(files, a.ImageDirectory()+"/entrypoint") // the comparison tells

@@ -2,48 +2,40 @@ package check
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
 	"path"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 )
 
-// Compare returns where an assembly differs from the one that it should be: the first
-// difference of each file. What it has besides, such as files of an earlier synth, does not
-// matter, because no manifest names it.
+// Compare returns where an assembly differs from the one that it should be: the first difference of
+// each file. What it has besides, such as files of an earlier synth, does not matter, because no
+// manifest names it.
 func Compare(got, want fs.FS) []Finding {
 	c := comparison{got: got, want: want}
 	names, _ := fs.Glob(want, "*") // the pattern is right
-	// A hash follows from the content that it is of. Contents come first: where one differs,
-	// its hash is not told too.
-	for _, name := range names {
-		if strings.HasSuffix(name, ".assets.json") {
-			ours, theirs := readAssets(want, name).DockerImages, readAssets(got, name).DockerImages
-			for _, image := range ours {
-				directory := image.Source.Directory // unless the comparison of the manifests tells another
-				for _, other := range theirs {
-					if info, err := fs.Stat(got, other.Source.Directory); err == nil && info.IsDir() {
-						directory = other.Source.Directory
-					}
-				}
-				if c.directory(directory, image.Source.Directory) {
-					c.rename(ours, theirs, "")
-				}
-			}
+	rank := func(name string) int {
+		switch {
+		case isDirectory(want, name):
+			return 0
+		case strings.HasSuffix(name, ".template.json"):
+			return 1
 		}
+		return 2
 	}
+	// A hash follows from a content. Contents come first.
+	slices.SortStableFunc(names, func(a, b string) int { return rank(a) - rank(b) })
 	for _, name := range names {
-		stack, isTemplate := strings.CutSuffix(name, ".template.json")
-		if isTemplate && (c.file(name, name) || len(c.renames) > 0) {
-			c.rename(readAssets(want, stack+".assets.json").Files, readAssets(got, stack+".assets.json").Files, name)
-		}
-	}
-	for _, name := range names {
-		if info, err := fs.Stat(want, name); err == nil && !info.IsDir() && !strings.HasSuffix(name, ".template.json") {
+		if rank(name) == 0 {
+			c.directory(c.context(name), name)
+		} else {
 			c.file(name, name)
 		}
 	}
@@ -52,105 +44,84 @@ func Compare(got, want fs.FS) []Finding {
 
 type comparison struct {
 	got, want fs.FS
-	renames   []string // hashes of the wanted assembly, each followed by the one in its place
 	findings  []Finding
 }
 
-// assets is what an asset manifest publishes, by hashes.
-type assets struct{ Files, DockerImages map[string]asset }
-
-type asset struct {
-	Source       struct{ Path, Directory, Platform string }
-	Destinations map[string]struct{ RepositoryName, ImageTag string }
+func isDirectory(files fs.FS, name string) bool {
+	info, err := fs.Stat(files, name)
+	return err == nil && info.IsDir()
 }
 
-// readAssets reads an asset manifest. One that cannot be read is empty, and the comparison of
-// its file tells.
-func readAssets(files fs.FS, name string) (a assets) {
-	if text, err := fs.ReadFile(files, name); err == nil {
-		_ = json.Unmarshal(text, &a)
-	}
-	return a
-}
+var named = regexp.MustCompile(`"directory": *"(asset\.[^"]+)"`)
 
-// rename has the hashes of two assets of one source count as the same, and the names of
-// destinations that they make.
-func (c *comparison) rename(ours, theirs map[string]asset, path string) {
-	for hash, asset := range ours {
-		for other, their := range theirs {
-			if asset.Source.Path != path || their.Source.Path != path {
-				continue
-			}
-			c.renames = append(c.renames, hash, other)
-			for name := range asset.Destinations {
-				for other := range their.Destinations {
-					c.renames = append(c.renames, name, other)
-				}
-			}
+// context returns the build context that takes the place of a wanted one: that of the same name, or
+// the one that an asset manifest names.
+func (c *comparison) context(name string) string {
+	manifests, _ := fs.Glob(c.got, "*.assets.json") // the pattern is right
+	for _, manifest := range manifests {
+		text, _ := fs.ReadFile(c.got, manifest) // the comparison of the manifest tells
+		if m := named.FindSubmatch(text); m != nil && !isDirectory(c.got, name) {
+			return string(m[1])
 		}
 	}
+	return name
 }
 
-func (c *comparison) report(name, message string) bool {
+// hashed matches hashes of contents, and the ends of names that are made of them.
+var hashed = regexp.MustCompile(`[0-9a-f]{64}|-[0-9a-f]{8}"`)
+
+func (c *comparison) report(name, message string) {
 	c.findings = append(c.findings, Finding{name, "synth", message})
-	return true
 }
 
-// directory compares two build contexts and reports whether they differ.
-func (c *comparison) directory(theirs, ours string) (differs bool) {
-	if info, err := fs.Stat(c.got, theirs); err != nil || !info.IsDir() {
-		return c.report(theirs, "is missing: synthesise again")
-	}
+// directory compares two build contexts.
+func (c *comparison) directory(theirs, ours string) {
 	names := map[string]bool{}
-	for root, files := range map[string]fs.FS{theirs: c.got, ours + "/": c.want} {
-		root = strings.TrimSuffix(root, "/") // the two keys must not be one
-		err := fs.WalkDir(files, root, func(name string, entry fs.DirEntry, err error) error {
+	collect := func(files fs.FS, root string) error {
+		return fs.WalkDir(files, root, func(name string, entry fs.DirEntry, err error) error {
 			if err == nil && !entry.IsDir() {
 				names[strings.TrimPrefix(name, root)] = true
 				if !entry.Type().IsRegular() {
-					differs = c.report(name, "is no plain file")
+					c.report(name, "is no plain file")
 				}
 			}
 			return err
 		})
-		if err != nil {
-			differs = c.report(root, err.Error())
-		}
+	}
+	if err := errors.Join(collect(c.got, theirs), collect(c.want, ours)); err != nil {
+		c.report(theirs, "is missing or cannot be read: synthesise again")
+		return
 	}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		differs = c.file(theirs+name, ours+name) || differs
+		c.file(theirs+name, ours+name)
 	}
-	return differs
 }
 
-// file compares two files and reports whether they differ.
-func (c *comparison) file(theirs, ours string) bool {
+// file compares two files.
+func (c *comparison) file(theirs, ours string) {
 	got, gotErr := fs.ReadFile(c.got, theirs)
 	want, wantErr := fs.ReadFile(c.want, ours)
-	switch {
-	case gotErr != nil:
-		return c.report(theirs, "is missing or cannot be read: synthesise again")
-	case wantErr != nil:
-		return c.report(theirs, "is not part of what the parameters make")
-	case bytes.IndexByte(want, 0) >= 0:
-		return !bytes.Equal(got, want) && c.report(theirs, "is not what the sources and the parameters make")
-	}
-	want = []byte(strings.NewReplacer(c.renames...).Replace(string(want)))
-	if bytes.Equal(got, want) {
-		return false
+	binary := bytes.IndexByte(want, 0) >= 0
+	if len(c.findings) > 0 && !binary { // hashes are other ones then
+		got, want = hashed.ReplaceAll(got, []byte("#")), hashed.ReplaceAll(want, []byte("#"))
 	}
 	var have, should any
-	if path.Ext(theirs) != ".json" {
-		return c.report(theirs, difference("line", lines(got), lines(want)))
+	switch {
+	case gotErr != nil:
+		c.report(theirs, "is missing or cannot be read: synthesise again")
+	case wantErr != nil:
+		c.report(theirs, "is not part of what the parameters make")
+	case bytes.Equal(got, want):
+	case binary:
+		c.report(theirs, "is not what the sources and the parameters make")
+	case path.Ext(theirs) != ".json":
+		c.report(theirs, difference("line", lines(got), lines(want)))
+	case json.Unmarshal(got, &have) != nil:
+		c.report(theirs, "is no JSON")
+	default:
+		_ = json.Unmarshal(want, &should) // the CDK has just written it
+		c.report(theirs, cmp.Or(difference("", have, should), "is not written as the CDK writes it"))
 	}
-	if err := json.Unmarshal(got, &have); err != nil {
-		return c.report(theirs, "is no JSON: "+err.Error())
-	}
-	_ = json.Unmarshal(want, &should) // the CDK has just written it
-	if d := difference("", have, should); d != "" {
-		return c.report(theirs, d)
-	}
-	return c.report(theirs, "holds the right values, and is not written as the CDK writes them")
 }
 
 func lines(text []byte) []any {

@@ -168,7 +168,7 @@ func oneArchitecture(a *Assembly) *Finding {
 	if a.Params.Architecture == params.ARM64 {
 		family, platform, machine = "ARM64", "linux/arm64", elf.EM_AARCH64
 	}
-	if got := a.image.Source.Platform; got != platform {
+	if got := a.images[0].Source.Platform; got != platform {
 		return &Finding{File: a.Name + ".assets.json", Message: fmt.Sprintf("platform: is %q, want %q", got, platform)}
 	}
 	if program, err := elf.NewFile(bytes.NewReader(a.program)); err != nil || program.Machine != machine {
@@ -181,12 +181,12 @@ func oneArchitecture(a *Assembly) *Finding {
 // imagePublished: the task runs the one image that the CDK CLI builds from the assembly and
 // pushes.
 func imagePublished(a *Assembly) *Finding {
-	if a.images != 1 || len(a.image.Destinations) != 1 {
-		message := fmt.Sprintf("dockerImages: there are %d, want one that is pushed", a.images)
+	if len(a.images) != 1 || len(a.images[0].Destinations) != 1 {
+		message := fmt.Sprintf("dockerImages: there are %d, want one that is pushed", len(a.images))
 		return &Finding{File: a.Name + ".assets.json", Message: message}
 	}
 	end := ""
-	for _, to := range a.image.Destinations {
+	for _, to := range a.images[0].Destinations {
 		end = "/" + sub(to.RepositoryName) + ":" + to.ImageTag
 	}
 	return matches(task, box+"Image", `^[^/]+\.dkr\.ecr\.[^/]+`+regexp.QuoteMeta(end)+`$`)(a)

@@ -87,7 +87,7 @@ func rolesReach(a *Assembly) *Finding {
 
 // repository is the end of the ARN of the one that the image is pushed to.
 func (a *Assembly) repository() string {
-	for _, to := range a.image.Destinations {
+	for _, to := range a.images[0].Destinations {
 		return ":repository/" + sub(to.RepositoryName)
 	}
 	return "(none)"

@@ -137,6 +137,7 @@ func TestWhatOnlyAnotherMachineCanMake(t *testing.T) {
 	replace := func(old, new string) func([]byte) []byte {
 		return func(text []byte) []byte { return bytes.Replace(text, []byte(old), []byte(new), 1) }
 	}
+	short := func(text []byte) []byte { return append(text[:len(text)-2], '\n') }
 	flip := func(text []byte) []byte { text[len(text)/2] ^= 1; return text }
 	for _, c := range []struct {
 		name, set  string
@@ -150,9 +151,9 @@ func TestWhatOnlyAnotherMachineCanMake(t *testing.T) {
 		{"of this Go, and changed", "default", put("entrypoint", flip), nil, "entrypoint", "is not what the sources"},
 		{"hashes", "image", nil, nil, "", ""},
 		{"hashes of known passwords", "image", nil, environment, "", ""},
-		{"hashes of other passwords", "image", nil, []string{environment[0], environment[1] + "x"}, "passwords", "line[3]"},
-		{"a hash cut short", "image", put("passwords", func(text []byte) []byte { return append(text[:len(text)-2], '\n') }),
-			nil, "passwords", "63 digits"},
+		{"hashes of other passwords", "image", nil, []string{environment[0], environment[1] + "x"},
+			"passwords", "line[3]"},
+		{"a hash cut short", "image", put("passwords", short), nil, "passwords", "63 digits"},
 		{"another user", "image", put("passwords", replace("bob:", "eve:")), nil, "passwords", "eve"},
 	} {
 		files := assembly(t, c.set)
@@ -198,7 +199,7 @@ func TestParametersThatDoNotFit(t *testing.T) {
 		{`"Users": [
           "proxy"
         ]`, `"Users": []`, "cannot be synthesised again"},
-		{check.ParametersKey, "other", "no stack's metadata holds a fleet's parameters"},
+		{check.ParametersKey, "other", "no stack's metadata holds parameters"},
 	} {
 		e := edited{t, assembly(t, "default")}
 		e.replace("Proxy.metadata.json", c.old, c.new)
