@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"squidfleet/internal/awsstandin"
+	"squidfleet/internal/cdkcontext"
 	"squidfleet/internal/cfnspec"
-	"squidfleet/internal/synthtest"
 )
 
 // app is the built program.
@@ -52,7 +52,7 @@ func check(t *testing.T, err error) {
 // project's Node.js.
 func environment(t *testing.T) []string {
 	t.Helper()
-	path, err := synthtest.NodePath()
+	path, err := cdkcontext.NodePath()
 	check(t, err)
 	rest := slices.DeleteFunc(os.Environ(), func(entry string) bool {
 		return strings.HasPrefix(entry, "SQUIDFLEET_") || strings.HasPrefix(entry, "CDK_")
@@ -63,7 +63,7 @@ func environment(t *testing.T) []string {
 // appCommand returns the app as the CDK CLI runs it, and its stderr.
 func appCommand(t *testing.T, outdir string, changes map[string]any, more ...string) (*exec.Cmd, *bytes.Buffer) {
 	t.Helper()
-	context, err := synthtest.Case{Changes: changes}.Context()
+	context, err := cdkcontext.Case{Changes: changes}.Context()
 	check(t, err)
 	text, err := json.Marshal(context)
 	check(t, err)
@@ -100,11 +100,11 @@ func cdk(t *testing.T, more []string, arguments ...string) (string, error) {
 
 func TestErrorsAreToldOneALineAndTheLastAssemblyStays(t *testing.T) {
 	noSuchVPC := map[string]any{
-		"vpcId": synthtest.VPC,
-		synthtest.VPCKey(synthtest.Region, synthtest.VPC): map[string]any{"$providerError": "Could not find any VPCs"},
+		"vpcId": cdkcontext.VPC,
+		cdkcontext.VPCKey(cdkcontext.Region, cdkcontext.VPC): map[string]any{"$providerError": "Could not find any VPCs"},
 	}
-	account, region := "CDK_DEFAULT_ACCOUNT="+synthtest.Account, "CDK_DEFAULT_REGION="+synthtest.Region
-	vpc := map[string]any{"vpcId": synthtest.VPC}
+	account, region := "CDK_DEFAULT_ACCOUNT="+cdkcontext.Account, "CDK_DEFAULT_REGION="+cdkcontext.Region
+	vpc := map[string]any{"vpcId": cdkcontext.VPC}
 	file := filepath.Join(t.TempDir(), "file")
 	check(t, os.WriteFile(file, nil, 0o644))
 	for _, c := range []struct {
@@ -136,7 +136,7 @@ func TestErrorsAreToldOneALineAndTheLastAssemblyStays(t *testing.T) {
 			}
 			entries, err := os.ReadDir(outdir)
 			check(t, err)
-			if len(entries) != 1 || synthtest.Files(t, outdir)["manifest.json"] != "the last one" {
+			if len(entries) != 1 || cdkcontext.Files(t, outdir)["manifest.json"] != "the last one" {
 				t.Errorf("the directory now holds %v", entries)
 			}
 		})
@@ -170,14 +170,14 @@ func TestAWrongVPCLeavesTheLastAssemblyAsItWas(t *testing.T) {
 	if output, err := cdk(t, variables, synth...); err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
-	before := synthtest.Files(t, outdir)
-	output, err := cdk(t, variables, append(synth, "-c", "vpcId="+synthtest.VPC)...)
-	told := regexp.MustCompile(`(?m)^vpcId: looking up "` + synthtest.VPC + `" in account ` + awsstandin.Account +
+	before := cdkcontext.Files(t, outdir)
+	output, err := cdk(t, variables, append(synth, "-c", "vpcId="+cdkcontext.VPC)...)
+	told := regexp.MustCompile(`(?m)^vpcId: looking up "` + cdkcontext.VPC + `" in account ` + awsstandin.Account +
 		` .* failed: `)
 	if err == nil || !told.MatchString(output) {
 		t.Errorf("%v\n%s", err, output)
 	}
-	if after := synthtest.Files(t, outdir); len(before) < 10 || !maps.Equal(after, before) {
+	if after := cdkcontext.Files(t, outdir); len(before) < 10 || !maps.Equal(after, before) {
 		t.Errorf("of %q\nbecame %q", slices.Sorted(maps.Keys(before)), slices.Sorted(maps.Keys(after)))
 	}
 }
@@ -197,7 +197,7 @@ func TestPasswordsInTheEnvironmentStayThere(t *testing.T) {
 		if code != 0 || !strings.HasPrefix(stderr, c.want) {
 			t.Fatalf("%s: exit code %d: %s", c.credentials, code, stderr)
 		}
-		written := synthtest.Files(t, outdir)
+		written := cdkcontext.Files(t, outdir)
 		written["stderr"] = stderr
 		hashes := 0
 		for name, text := range written {
@@ -265,7 +265,7 @@ func TestSynthWithTheCLI(t *testing.T) {
 	if len(bad) != 1 || !strings.Contains(bad[0], "clientCidrs") || !strings.Contains(bad[0], "203.0.113.0/24") {
 		t.Errorf("synth prints %q", bad)
 	}
-	template := synthtest.Files(t, outdir)["Squidfleet-Proxy.template.json"]
+	template := cdkcontext.Files(t, outdir)["Squidfleet-Proxy.template.json"]
 	for _, want := range []string{`"DesiredCount": 3`, `"alice,bob"`} {
 		if !strings.Contains(template, want) {
 			t.Errorf("the template does not show %s", want)
@@ -289,7 +289,7 @@ func TestTheREADMEsMistakes(t *testing.T) {
 }
 
 func TestCdkJSONHasTheFeatureFlagsThatTheCLIRecommends(t *testing.T) {
-	flags, err := synthtest.Case{}.Context()
+	flags, err := cdkcontext.Case{}.Context()
 	check(t, err)
 	maps.DeleteFunc(flags, func(key string, _ any) bool { return !strings.HasPrefix(key, "@aws-cdk") })
 	var want map[string]any

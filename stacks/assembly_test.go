@@ -8,15 +8,16 @@ import (
 	"slices"
 	"testing"
 
+	"squidfleet/internal/cdkcontext"
 	"squidfleet/internal/synthtest"
 )
 
 func TestSameParametersGiveTheSameAssembly(t *testing.T) {
-	changes := synthtest.Cases["everything"].Changes
+	changes := cdkcontext.Cases["everything"].Changes
 	first := synth(t, changes).dir
 	second := filepath.Join(t.TempDir(), "somewhere", "else")
-	synthtest.Case{Changes: changes}.Synth(t, second)
-	if files := synthtest.Files(t, first); len(files) < 50 {
+	synthtest.Synth(t, second, cdkcontext.Case{Changes: changes})
+	if files := cdkcontext.Files(t, first); len(files) < 50 {
 		t.Errorf("only %d files", len(files))
 	}
 	if output, err := exec.Command("diff", "-r", first, second).CombinedOutput(); err != nil {

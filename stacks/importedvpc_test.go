@@ -9,17 +9,18 @@ import (
 	"strings"
 	"testing"
 
+	"squidfleet/internal/cdkcontext"
 	"squidfleet/internal/synthtest"
 )
 
 // The context keys of the lookups of the imported VPC.
 var (
-	vpcKey  = synthtest.VPCKey(synthtest.Region, synthtest.VPC)
-	ipv6Key = synthtest.IPv6Key(synthtest.Region, synthtest.VPC)
+	vpcKey  = cdkcontext.VPCKey(cdkcontext.Region, cdkcontext.VPC)
+	ipv6Key = cdkcontext.IPv6Key(cdkcontext.Region, cdkcontext.VPC)
 )
 
 // imported returns the changes with which the fleet runs in an existing VPC.
-func imported(changes map[string]any) map[string]any { return with(changes, "vpcId", synthtest.VPC) }
+func imported(changes map[string]any) map[string]any { return with(changes, "vpcId", cdkcontext.VPC) }
 
 func TestTasksRefuseEveryRangeOfAnImportedVPC(t *testing.T) {
 	conf, err := filepath.Glob(filepath.Join(synth(t, imported(nil)).dir, "asset.*", "squid.conf"))
@@ -47,16 +48,16 @@ func TestTasksRefuseEveryRangeOfAnImportedVPC(t *testing.T) {
 
 func TestAVPCThatDoesNotFitIsRefusedInOneLine(t *testing.T) {
 	withSubnets := func(kind string) map[string]any {
-		lookup := maps.Clone(synthtest.Lookups(synthtest.Region)[vpcKey].(map[string]any))
+		lookup := maps.Clone(cdkcontext.Lookups(cdkcontext.Region)[vpcKey].(map[string]any))
 		lookup["subnetGroups"] = []any{map[string]any{"name": kind, "type": kind, "subnets": []any{map[string]any{
-			"subnetId": "subnet-0c000001", "availabilityZone": synthtest.Region + "a",
+			"subnetId": "subnet-0c000001", "availabilityZone": cdkcontext.Region + "a",
 			"routeTableId": "rtb-0123456789abcdef0", "cidr": "10.20.9.0/24"}}}}
 		return imported(only(vpcKey, lookup))
 	}
 	failed := func(why string) map[string]any { return only("$providerError", why) }
-	const id = `"` + synthtest.VPC + `"`
-	const lookup = `vpcId: looking up ` + id + ` in account ` + synthtest.Account +
-		` and region ` + synthtest.Region + ` failed: `
+	const id = `"` + cdkcontext.VPC + `"`
+	const lookup = `vpcId: looking up ` + id + ` in account ` + cdkcontext.Account +
+		` and region ` + cdkcontext.Region + ` failed: `
 	for _, c := range []struct {
 		name    string
 		changes map[string]any
@@ -64,8 +65,8 @@ func TestAVPCThatDoesNotFitIsRefusedInOneLine(t *testing.T) {
 	}{
 		{"no public subnet", withSubnets("Private"), `vpcId: ` + id + ` has no public subnet`},
 		{"one zone", withSubnets("Public"), `vpcId: ` + id + ` has public subnets in one zone only (eu-west-1a)`},
-		{"IPv6 clients", map[string]any{"vpcId": synthtest.WideVPC, "clientCidrs": "2001:db8::/48"},
-			`clientCidrs: holds IPv6 addresses, which cannot reach VPC "` + synthtest.WideVPC + `"`},
+		{"IPv6 clients", map[string]any{"vpcId": cdkcontext.WideVPC, "clientCidrs": "2001:db8::/48"},
+			`clientCidrs: holds IPv6 addresses, which cannot reach VPC "` + cdkcontext.WideVPC + `"`},
 		{"no such VPC", imported(map[string]any{vpcKey: failed("no VPC matches {}"), ipv6Key: failed("not\n found")}),
 			lookup + "no VPC matches {}; not found; give"},
 		{"the same reason twice", imported(map[string]any{vpcKey: failed("no login"), ipv6Key: failed("no login")}),
@@ -74,11 +75,11 @@ func TestAVPCThatDoesNotFitIsRefusedInOneLine(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "out")
-			_, _, err := synthtest.Case{Changes: c.changes}.Add(t, dir)
+			_, _, err := synthtest.Add(t, dir, cdkcontext.Case{Changes: c.changes})
 			if err == nil || !strings.HasPrefix(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("error %q, want %q…", err, c.want)
 			}
-			if written := synthtest.Files(t, dir); len(written) > 0 {
+			if written := cdkcontext.Files(t, dir); len(written) > 0 {
 				t.Errorf("written: %v", slices.Sorted(maps.Keys(written)))
 			}
 		})
@@ -88,13 +89,13 @@ func TestAVPCThatDoesNotFitIsRefusedInOneLine(t *testing.T) {
 func TestNothingIsStagedUntilTheVPCIsLookedUp(t *testing.T) {
 	const unknown = "vpc-00000000000000000"
 	dir := filepath.Join(t.TempDir(), "out")
-	synthtest.Case{Changes: only("vpcId", unknown)}.Synth(t, dir)
+	synthtest.Synth(t, dir, cdkcontext.Case{Changes: only("vpcId", unknown)})
 	if images, _ := filepath.Glob(filepath.Join(dir, "asset.*")); len(images) != 0 {
 		t.Errorf("staged %v", images)
 	}
-	manifest := synthtest.Files(t, dir)["manifest.json"]
+	manifest := cdkcontext.Files(t, dir)["manifest.json"]
 	for _, key := range []string{
-		synthtest.VPCKey(synthtest.Region, unknown), synthtest.IPv6Key(synthtest.Region, unknown),
+		cdkcontext.VPCKey(cdkcontext.Region, unknown), cdkcontext.IPv6Key(cdkcontext.Region, unknown),
 	} {
 		if !strings.Contains(manifest, `"`+key+`"`) {
 			t.Errorf("the CLI is not asked for %s", key)

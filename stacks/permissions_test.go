@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"squidfleet/internal/cdkcontext"
 	"squidfleet/internal/doctest"
-	"squidfleet/internal/synthtest"
 	"squidfleet/params"
 )
 
@@ -273,8 +273,8 @@ func trusted(t *testing.T, id string, r resource) string {
 func TestExecutionPolicyIsWhatTheTemplatesNeed(t *testing.T) {
 	var all []template
 	seen := map[string]bool{}
-	for _, c := range synthtest.Cases {
-		for _, one := range synth(t, c.Changes).templates {
+	for _, c := range cdkcontext.Cases {
+		for _, one := range synthCase(t, c).templates {
 			all = append(all, one)
 			for _, r := range one.Resources {
 				seen[r.Type] = true

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"squidfleet/internal/cdkcontext"
 	"squidfleet/internal/synthtest"
 )
 
@@ -33,11 +34,16 @@ type resource struct {
 
 var synthesised = map[string]*assembly{}
 
-// synth synthesises the fleet of cdk.json with some parameters changed, once for each set of
-// changes.
+// synth synthesises the fleet of cdk.json with some parameters changed.
 func synth(t *testing.T, changes map[string]any) *assembly {
 	t.Helper()
-	key, err := json.Marshal(changes)
+	return synthCase(t, cdkcontext.Case{Changes: changes})
+}
+
+// synthCase synthesises a fleet, each once.
+func synthCase(t *testing.T, c cdkcontext.Case) *assembly {
+	t.Helper()
+	key, err := json.Marshal(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +51,7 @@ func synth(t *testing.T, changes map[string]any) *assembly {
 		return done
 	}
 	dir := filepath.Join(synthtest.Scratch(), fmt.Sprint(len(synthesised)))
-	p := synthtest.Case{Changes: changes}.Synth(t, dir)
+	p := synthtest.Synth(t, dir, c)
 	a := &assembly{dir: dir, templates: map[string]template{}}
 	files, err := filepath.Glob(filepath.Join(dir, "*.template.json"))
 	if err != nil || len(files) == 0 {

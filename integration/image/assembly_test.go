@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"squidfleet/internal/cdkcontext"
 	"squidfleet/internal/check"
 	"squidfleet/internal/engine"
 	"squidfleet/internal/rig"
@@ -42,22 +43,18 @@ func synth(store string) error {
 }
 
 func runApp(app, directory string, changes map[string]any) error {
-	text, err := os.ReadFile(filepath.Join(root, "cdk.json"))
-	if err != nil {
-		return err
-	}
-	var file struct{ Context map[string]any }
-	if err := json.Unmarshal(text, &file); err != nil {
-		return err
-	}
-	maps.Copy(file.Context, changes)
 	// The image is for this machine, which may not run programs of another architecture.
-	file.Context["architecture"] = map[string]string{"amd64": "x86_64", "arm64": "arm64"}[runtime.GOARCH]
-	context, err := json.Marshal(file.Context)
+	here := map[string]any{"architecture": map[string]string{"amd64": "x86_64", "arm64": "arm64"}[runtime.GOARCH]}
+	maps.Copy(here, changes)
+	given, err := cdkcontext.Case{Changes: here}.Context()
 	if err != nil {
 		return err
 	}
-	node, err := filepath.Abs(filepath.Join(root, "node_modules", ".bin"))
+	context, err := json.Marshal(given)
+	if err != nil {
+		return err
+	}
+	path, err := cdkcontext.NodePath()
 	if err != nil {
 		return err
 	}
@@ -65,15 +62,14 @@ func runApp(app, directory string, changes map[string]any) error {
 	// does.
 	command := exec.Command("sh", "-c", `umask 077; exec "$0"`, app)
 	command.Dir = root
-	command.Env = append(os.Environ(), "PATH="+node+string(os.PathListSeparator)+os.Getenv("PATH"),
-		"CDK_OUTDIR="+directory, "CDK_CONTEXT_JSON="+string(context))
+	command.Env = append(os.Environ(), "PATH="+path, "CDK_OUTDIR="+directory, "CDK_CONTEXT_JSON="+string(context))
 	if changes["credentials"] == inImage {
 		for user, password := range passwords {
 			command.Env = append(command.Env, squid.PasswordVariable(user)+"="+password)
 		}
 	}
 	if output, err := command.CombinedOutput(); err != nil {
-		return fmt.Errorf("%w (`make test` installs node_modules, which synth needs)\n%s", err, output)
+		return fmt.Errorf("%w\n%s", err, output)
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package synthtest
+package cdkcontext
 
 import "fmt"
 

@@ -1,4 +1,4 @@
-package synthtest
+package cdkcontext
 
 // Cases are the fleets that stand for all, by name. Together they have every type of resource,
 // with and without what is optional.
@@ -39,4 +39,16 @@ var Cases = map[string]Case{
 	"spot": {Changes: map[string]any{
 		"spotShare": 100.0, "fleetSize": 3.0, "rotateEvery": "90m", "connectPorts": []any{}, "digest": "squid",
 	}},
+	"ports": {Changes: map[string]any{"connectPorts": scattered()}},
+	"china": {Region: "cn-north-1", Changes: map[string]any{
+		"stackName": "China", "vpcId": WideVPC, "clientCidrs": []any{"198.51.100.0/24"},
+	}},
+}
+
+// scattered returns more ports than a security group has room for ranges.
+func scattered() (ports []any) {
+	for i := range 52 {
+		ports = append(ports, float64(2000+2*i))
+	}
+	return ports
 }
