@@ -72,8 +72,8 @@ var Rows = []Row{
 		Direct: hello + ", sent Upgrade: h2c, sent HTTP2-Settings: AAMAAABk", Image: hello,
 	},
 	{
-		What:    "a URL of 8,192 bytes or more, `http://` and the host included",
-		Through: "400, or 431 by the limit below: Digest credentials hold the path again",
+		What:    "a URL of 8,192 bytes or more, `http://` included",
+		Through: "400, or 431: Digest credentials repeat the path",
 		Target:  "/" + strings.Repeat("a", longPath-1), Answer: answer,
 		Direct: hello, Image: "400" + refusal,
 	},
@@ -108,8 +108,8 @@ var Rows = []Row{
 	},
 	{
 		What:    "a request's header lines",
-		Through: "names that Squid knows get their usual case (`User-Agent`); folded lines become one",
-		Old:     "`Host` comes behind the others",
+		Through: "known names get their usual case, folded lines become one",
+		Old:     "`Host` comes last",
 		Headers: []string{"USER-agent: a", "x-OwN:1", "x-OwN: 2\r\n 3"}, Answer: answer,
 		Sent:   []string{"Host", "User", "X-Own", " "},
 		Direct: hello + ", sent Host: " + host + ", sent USER-agent: a, sent x-OwN:1, sent x-OwN: 2, sent  3",
@@ -164,8 +164,8 @@ var Rows = []Row{
 		Direct: hello, Image: "417" + refusal,
 	},
 	{
-		What:       "a client that closes its half of the connection and waits for the answer",
-		Through:    "no answer: Squid gives the exchange up. So it does with a tunnel",
+		What:       "a client that closes its half and waits for the answer",
+		Through:    "no answer: Squid gives up, also in a tunnel",
 		HalfCloses: true, Answer: answer,
 		Direct: hello, Tunnel: "no answer", Image: "no answer",
 	},
@@ -201,7 +201,7 @@ var Rows = []Row{
 	},
 	{
 		What:    "an answer's header lines",
-		Through: "names get their usual case (`Set-Cookie`); folded lines become one",
+		Through: "as in a request's",
 		Answer:  ok + "content-TYPE: a/b\r\nx-OwN:1\r\nset-cookie: c\r\nx-OwN: 2\r\n 3\r\n" + length + "\r\nhello",
 		Shown:   []string{"Content-Type", "X-Own", "Set-Cookie", " "},
 		Direct:  hello + ", shown content-TYPE: a/b, shown x-OwN:1, shown set-cookie: c, shown x-OwN: 2, shown  3",
