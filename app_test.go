@@ -101,7 +101,9 @@ func cdk(t *testing.T, more []string, arguments ...string) (string, error) {
 func TestErrorsAreToldOneALineAndTheLastAssemblyStays(t *testing.T) {
 	noSuchVPC := map[string]any{
 		"vpcId": cdkcontext.VPC,
-		cdkcontext.VPCKey(cdkcontext.Region, cdkcontext.VPC): map[string]any{"$providerError": "Could not find any VPCs"},
+		cdkcontext.VPCKey(cdkcontext.Region, cdkcontext.VPC): map[string]any{
+			"$providerError": "Could not find any VPCs",
+		},
 	}
 	account, region := "CDK_DEFAULT_ACCOUNT="+cdkcontext.Account, "CDK_DEFAULT_REGION="+cdkcontext.Region
 	vpc := map[string]any{"vpcId": cdkcontext.VPC}
@@ -172,9 +174,9 @@ func TestAWrongVPCLeavesTheLastAssemblyAsItWas(t *testing.T) {
 	}
 	before := cdkcontext.Files(t, outdir)
 	output, err := cdk(t, variables, append(synth, "-c", "vpcId="+cdkcontext.VPC)...)
-	told := regexp.MustCompile(`(?m)^vpcId: looking up "` + cdkcontext.VPC + `" in account ` + awsstandin.Account +
+	want := regexp.MustCompile(`(?m)^vpcId: looking up "` + cdkcontext.VPC + `" in account ` + awsstandin.Account +
 		` .* failed: `)
-	if err == nil || !told.MatchString(output) {
+	if err == nil || !want.MatchString(output) {
 		t.Errorf("%v\n%s", err, output)
 	}
 	if after := cdkcontext.Files(t, outdir); len(before) < 10 || !maps.Equal(after, before) {

@@ -60,7 +60,7 @@ func newService(n network, p *params.Params, task awsecs.CfnTaskDefinition, f fi
 		// A new target takes some health checks before it counts as healthy.
 		HealthCheckGracePeriodSeconds: jsii.Number(60),
 		AvailabilityZoneRebalancing:   jsii.String("ENABLED"),
-		// Tags of the stack reach the tasks, so that their cost can be told.
+		// The stack's tags reach the tasks, so that a bill can show their cost.
 		EnableEcsManagedTags: jsii.Bool(true),
 		PropagateTags:        jsii.String("SERVICE"),
 	})

@@ -1,5 +1,6 @@
-// Package cdkcontext is what tests know of the CDK CLI: the context and the PATH with which it runs the app. It
-// does not import the CDK, whose Go bindings start Node.js in every program that does.
+// Package cdkcontext is what tests know of the CDK CLI: the context and the PATH with which it
+// runs the app. It does not import the CDK, whose Go bindings start Node.js in every program that
+// does.
 package cdkcontext
 
 import (
