@@ -13,8 +13,9 @@ import (
 	"squidfleet/internal/rig"
 )
 
-// exposure is what a client sends beyond Host, and what the destination gets: Host (Squid 5.7 has it
-// behind the client's headers, 6 before them), those headers in their order, and what comes behind.
+// exposure is what a client sends beyond Host, and what the destination gets: Host (Squid 5.7 has
+// it behind the client's headers, 6 before them), those headers in their order, and what comes
+// behind.
 type exposure struct {
 	name         string
 	method       string
@@ -24,7 +25,8 @@ type exposure struct {
 	host, target string // the client's Host header and its target, if they are not the usual ones
 }
 
-// tracks are headers in which one that is not hidden would tell of a client or a proxy before this one.
+// tracks are headers in which one that is not hidden would tell of a client or a proxy before
+// this one.
 var tracks = []string{
 	"Via: 1.1 office", "X-Forwarded-For: 9.9.9.9", "Forwarded: for=9.9.9.9", "Max-Forwards: 3",
 	"Proxy: http://evil.example", "Proxy-Connection: keep-alive", "Proxy-Authenticate: Basic",
@@ -101,7 +103,8 @@ func send(c rig.Client, bytes string) (*http.Response, error) {
 	return http.ReadResponse(bufio.NewReader(conn), nil)
 }
 
-// bodyProblems says what a destination gets of requests with a body, and should not, or does not get.
+// bodyProblems says what a destination gets of requests with a body, and should not, or does not
+// get.
 func bodyProblems(w *world, c rig.Client) (problems []string) {
 	wrong := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 	var got string

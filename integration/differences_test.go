@@ -10,7 +10,8 @@ import (
 	"squidfleet/internal/rig"
 )
 
-// What docs/use.md says of the machine's Squid is so; integration/image has the same for the image's.
+// What docs/use.md says of the machine's Squid is so; integration/image has the same for the
+// image's.
 func TestDifferencesFromADirectConnection(t *testing.T) {
 	task := rig.StartTask(t, options(nil))
 	out, err := exec.Command("squid", "-v").Output()

@@ -18,7 +18,8 @@ import (
 	"squidfleet/internal/rig"
 )
 
-// lateAnswer is how much later than its IPv4 address the DNS server tells late6.example's IPv6 address.
+// lateAnswer is how much later than its IPv4 address the DNS server tells late6.example's IPv6
+// address.
 const lateAnswer = 150 * time.Millisecond
 
 // cutOff stands for no answer at all: the connection ends without one.
@@ -220,7 +221,8 @@ func (w *world) mayBeReached(to netip.AddrPort) bool {
 	return isPublic(to) || slices.Contains(w.opened, to.Addr()) && (to.Port() == 80 || to.Port() == 443)
 }
 
-// everProblems says which connections were made to what must not be reached, however late they came.
+// everProblems says which connections were made to what must not be reached, however late they
+// came.
 func (w *world) everProblems(t *testing.T) (problems []string) {
 	t.Helper()
 	for to, count := range w.origins.EverReached(t) {
@@ -296,7 +298,8 @@ func TestNoNameIsLookedUpForNobody(t *testing.T) {
 	}
 }
 
-// Where clients may use the proxy's own port as a destination port, Squid's pages stay out of reach.
+// Where clients may use the proxy's own port as a destination port, Squid's pages stay out of
+// reach.
 func TestTheManagerIsOutOfReachOnTheProxysOwnPort(t *testing.T) {
 	newWorld(t)
 	task := rig.StartTask(t, options(map[string]any{"httpPorts": "80,35201,35202"}))

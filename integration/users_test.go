@@ -30,7 +30,8 @@ func TestNoUserGetsBytesOfAnother(t *testing.T) {
 	})
 }
 
-// Whatever a client's request looks like, the destination gets one request a connection, with one end.
+// Whatever a client's request looks like, the destination gets one request a connection, with one
+// end.
 func TestADestinationGetsOneRequestAConnection(t *testing.T) {
 	inBothModes(t, func(t *testing.T, mode map[string]any) {
 		newWorld(t)

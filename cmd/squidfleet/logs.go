@@ -26,7 +26,8 @@ func newLogs(s *streams) *cobra.Command {
   time, egress address, client, user, method, status, duration, bytes to the client, URL,
   and why it was refused or failed, if it was
 
-and without a filter also the messages of Squid and the entrypoint. All filters must hold. URLs have no query strings: the log does not keep them.
+and without a filter also the messages of Squid and the entrypoint. All filters must hold.
+URLs have no query strings: the log does not keep them.
 
 With --follow it goes on until Ctrl-C, which is no failure. New lines come a few seconds late.
 --json writes an object a line, with all fields of the log.`,

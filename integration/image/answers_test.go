@@ -10,8 +10,8 @@ import (
 	"squidfleet/internal/rig"
 )
 
-// The image's Squid is another version than a machine's: destinations and other users can do no more
-// to it. The answers are fewer here.
+// The image's Squid is another version than a machine's: destinations and other users can do no
+// more to it. The answers are fewer here.
 func TestDestinationsAndUsersOfAContainer(t *testing.T) {
 	for _, mode := range []string{inSecrets, inImage} {
 		t.Run(mode, func(t *testing.T) {

@@ -69,7 +69,9 @@ type Retirement struct {
 //
 // Retire refuses during a deployment, because that replaces the task as well, and during another
 // Retire. It leaves a task that is draining already alone, without an error.
-func (f *Connection) Retire(ctx context.Context, address netip.Addr, o RetireOptions, report Report) (*Retirement, error) {
+func (f *Connection) Retire(
+	ctx context.Context, address netip.Addr, o RetireOptions, report Report,
+) (*Retirement, error) {
 	service, err := f.describeService(ctx)
 	if err != nil {
 		return nil, err

@@ -87,7 +87,8 @@ func TestReadListeners(t *testing.T) {
 		clients, health string // "" is none
 		wantError       string
 	}{
-		{"http_port 35201 require-proxy-header\nhttp_port 127.0.0.1:35202 require-proxy-header name=health\n", "*:35201", "127.0.0.1:35202", ""},
+		{"http_port 35201 require-proxy-header\nhttp_port 127.0.0.1:35202 require-proxy-header name=health\n",
+			"*:35201", "127.0.0.1:35202", ""},
 		{"#http_port 1\nhttp_port 10.0.0.1:35201 require-proxy-header\n", "10.0.0.1:35201", "", ""},
 		{"http_port 127.0.0.1:1 name=health\nhttp_port [::1]:2 name=healthy", "[::1]:2", "127.0.0.1:1", ""},
 		{"http_port 0.0.0.0:35201\n", "*:35201", "", ""},
