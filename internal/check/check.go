@@ -3,8 +3,8 @@
 // Three judges look at it, each at what the others cannot see:
 //
 //   - [Compare]: the assembly is what the parameters that it records make when synthesised again;
-//   - [Assembly.Broken]: it keeps what the documents promise, whoever wrote it. A mistake in stacks/ is
-//     in both syntheses; a promise knows nothing of stacks/ and finds it;
+//   - [Assembly.Broken]: it keeps what the documents promise. A mistake in stacks/ is in both
+//     syntheses; a promise knows nothing of stacks/ and finds it;
 //   - [Validate]: AWS's offline validation and the rules of cdk-preflight accept the templates.
 package check
 

@@ -192,7 +192,7 @@ func sameZones(a *Assembly) *Finding {
 	}
 	entry, tasks := zones(a.entrySubnets()), zones(a.taskSubnets())
 	if !slices.Equal(tasks, entry) || len(slices.Compact(tasks)) != len(entry) || len(entry) < 2 {
-		return a.template("tasks have subnets in zones %v, the load balancer in %v: want one in each of two", tasks, entry)
+		return a.template("tasks have subnets in zones %v, the load balancer in %v: want one in each", tasks, entry)
 	}
 	return nil
 }

@@ -59,7 +59,7 @@ var lookups = map[string]any{}
 func init() {
 	for _, region := range []string{region, china} {
 		subnet := func(id, zone, cidr string) any {
-			return context{"subnetId": id, "availabilityZone": region + zone, "routeTableId": "rtb-01234567", "cidr": cidr}
+			return context{"subnetId": id, "availabilityZone": region + zone, "routeTableId": "rtb-1", "cidr": cidr}
 		}
 		add := func(id string, ipv6 []any, public ...any) {
 			key := "account=" + account + ":filter.vpc-id=" + id + ":region=" + region + ":returnAsymmetricSubnets=true"
@@ -67,7 +67,7 @@ func init() {
 				"vpcId": id, "vpcCidrBlock": "10.20.0.0/16", "ownerAccountId": account, "availabilityZones": []any{},
 				"subnetGroups": []any{
 					context{"name": "Public", "type": "Public", "subnets": public},
-					context{"name": "Own", "type": "Private", "subnets": []any{subnet("subnet-0c1", "a", "10.22.0.0/24")}},
+					context{"name": "Own", "type": "Private", "subnets": []any{subnet("subnet-1", "a", "10.22.0.0/24")}},
 				},
 			}
 			key = "account=" + account + ":exactIdentifier=" + id + ":propertiesToReturn.0=Ipv6CidrBlocks:region="
@@ -77,7 +77,8 @@ func init() {
 		add(vpc, []any{"2600:1f18::/56"}, subnet("subnet-0a000001", "a", "10.20.0.0/24"),
 			subnet("subnet-0a000002", "a", "10.20.1.0/24"), subnet("subnet-0b000001", "b", "10.21.0.0/24"))
 		add(wide, []any{}, subnet("subnet-0a000003", "a", "10.20.0.0/24"),
-			subnet("subnet-0b000003", "b", "10.20.1.0/24"), subnet("subnet-0c000003", "c", "10.20.2.0/24"), subnet("subnet-0d000001", "a", "10.20.3.0/24"))
+			subnet("subnet-0b000003", "b", "10.20.1.0/24"), subnet("subnet-0c000003", "c", "10.20.2.0/24"),
+			subnet("subnet-0d000001", "a", "10.20.3.0/24"))
 	}
 }
 
