@@ -34,7 +34,10 @@ func Compare(got, want fs.FS) []Finding {
 	slices.SortStableFunc(names, func(a, b string) int { return rank(a) - rank(b) })
 	for _, name := range names {
 		if rank(name) == 0 {
-			c.directory(c.context(name), name)
+			theirs := c.context(name)
+			if c.directory(theirs, name); len(c.findings) == 0 && theirs != name {
+				c.report(theirs, "has changed since it was named after its content: synthesise again")
+			}
 		} else {
 			c.file(name, name)
 		}
