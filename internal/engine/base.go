@@ -91,10 +91,7 @@ func notThere(err error) bool {
 // cachedBase returns where a base of our own is kept.
 func cachedBase(suite string) (string, error) {
 	directory, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	return filepath.Join(directory, "squidfleet", "base-"+suite+"-"+basePackages+".tar"), nil
+	return filepath.Join(directory, "squidfleet", "base-"+suite+"-"+basePackages+".tar"), err
 }
 
 // makeBase bootstraps a Debian and packs it into an archive, which appears whole or not at all.

@@ -63,14 +63,11 @@ func (e *Engine) build(t *testing.T, recipe, base string) {
 	directory := t.TempDir()
 	dockerfile := filepath.Join(directory, "Dockerfile")
 	text := "FROM " + recipe + " AS build\nFROM scratch\nCOPY --from=build /made-here /\n"
-	if err := os.WriteFile(dockerfile, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if image, err := BaseOf(dockerfile); image != recipe {
-		t.Errorf("the Dockerfile begins with %s, %v; want %s", image, err, recipe)
-	}
-	if err := e.Build(t.Context(), directory, base, "localhost/built"); err != nil {
-		t.Error(err)
+	err := os.WriteFile(dockerfile, []byte(text), 0o600)
+	image, baseErr := BaseOf(dockerfile)
+	err = errors.Join(err, baseErr, e.Build(t.Context(), directory, base, "localhost/built"))
+	if err != nil || image != recipe {
+		t.Errorf("base %s, want %s: %v", image, recipe, err)
 	}
 }
 
@@ -87,11 +84,10 @@ func TestBaseIsPulledByItsDigest(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	response, err := http.Head(server.URL + "/v2/library/debian/manifests/trixie-20260918-slim")
-	if err != nil {
-		t.Fatal(err)
-	}
-	image := tagged + "@" + response.Header.Get("Docker-Content-Digest")
+	manifest := httptest.NewRecorder()
+	server.Config.Handler.ServeHTTP(manifest,
+		httptest.NewRequest("HEAD", "/v2/library/debian/manifests/trixie-20260918-slim", nil))
+	image := tagged + "@" + manifest.Header().Get("Docker-Content-Digest")
 	name, err := e.PrepareBase(t.Context(), image)
 	if err != nil || name != image {
 		t.Fatalf("%s, %v; want %s", name, err, image)
@@ -105,23 +101,22 @@ func TestBaseIsMadeWhereNoRegistryGivesIt(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		status int
+		code   string
 		answer string // also in the error, unless a base is made here
 		made   bool
 	}{
-		{"no such tag", http.StatusNotFound, "manifest unknown", false},
-		{"no such repository", http.StatusUnauthorized, "access to the resource is denied", false},
-		{"refused on the way", http.StatusForbidden, "forbidden", true},
-		{"no registry", 0, "", true},
+		{"no such tag", 404, "MANIFEST_UNKNOWN", "manifest unknown", false},
+		{"no such repository", 401, "DENIED", "access to the resource is denied", false},
+		{"refused on the way", 403, "FORBIDDEN", "forbidden", true},
+		{"no registry", 0, "", "", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			registry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if r.URL.Path == "/v2/" {
-					return
+				if r.URL.Path != "/v2/" {
+					w.Header().Set("Content-Type", "application/json")
+					w.WriteHeader(c.status)
+					fmt.Fprintf(w, `{"errors":[{"code":%q,"message":%q}]}`, c.code, c.answer)
 				}
-				code := map[int]string{404: "MANIFEST_UNKNOWN", 401: "DENIED", 403: "FORBIDDEN"}[c.status]
-				w.Header().Set("Content-Type", "application/json")
-				w.WriteHeader(c.status)
-				fmt.Fprintf(w, `{"errors":[{"code":%q,"message":%q}]}`, code, c.answer)
 			}))
 			defer registry.Close()
 			if c.status == 0 {

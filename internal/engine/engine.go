@@ -33,15 +33,12 @@ func New(dir string) (*Engine, error) {
 		return nil, errors.New("engine: needs root to join a network namespace: sudo -E env PATH=\"$PATH\" make test")
 	}
 	program, err := exec.LookPath("podman")
-	if err != nil {
-		return nil, fmt.Errorf("engine: %w; `make setup` installs it on Debian and Ubuntu", err)
-	}
-	runtime, err := exec.LookPath("runc")
-	if err != nil {
+	runtime, missing := exec.LookPath("runc")
+	if missing != nil {
 		// sudo with the user's own PATH lacks Debian's directory of it.
-		runtime, err = exec.LookPath("/usr/sbin/runc")
+		runtime, missing = exec.LookPath("/usr/sbin/runc")
 	}
-	if err != nil {
+	if err := errors.Join(err, missing); err != nil {
 		return nil, fmt.Errorf("engine: %w; `make setup` installs it on Debian and Ubuntu", err)
 	}
 	limits, err := Ulimits(fargateFiles)
