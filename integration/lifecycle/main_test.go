@@ -55,10 +55,8 @@ func run(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	if aws, err = awsstandin.Start(spec); err != nil {
-		return 1, err
-	}
-	defer func() { err = errors.Join(err, aws.Close()) }()
+	aws = awsstandin.Start(spec)
+	defer aws.Close()
 	store := filepath.Join(work, "store")
 	for _, directory := range []string{store, filepath.Join(work, "home"), filepath.Join(work, "tmp")} {
 		if err := os.Mkdir(directory, 0o700); err != nil {
@@ -114,9 +112,7 @@ func cdk(t *testing.T, arguments ...string) result {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), cdkTimeout)
 	defer cancel()
-	command := exec.CommandContext(
-		ctx,
-		filepath.Join(root, "node_modules/.bin/cdk"),
+	command := exec.CommandContext(ctx, filepath.Join(root, "node_modules/.bin/cdk"),
 		append(arguments, "--no-notices", "--no-color")...)
 	command.Dir = root
 	command.Env = append(aws.Environment(filepath.Join(work, "home")),

@@ -1,16 +1,28 @@
+// Package awsstandin answers the part of AWS's API that the CDK's command line uses, on loopback,
+// so that it can bootstrap, deploy, diff and destroy this project's stacks where there is no AWS.
+// It makes no resource, and AWS may refuse a template that it takes. It shows what it is for:
+//
+//   - The templates can be worked out: every reference, attribute, function and parameter has a
+//     value, without a circle, also between the stacks. Ids and attributes are made up.
+//   - What changes: which resources of an update change in place, which are replaced, which stay;
+//     and that nothing is left after a deletion. A property that may replace a resource under
+//     conditions changes it in place.
+//   - The image: the registry is real, wants a login, and a service's image must be in it.
+//   - Who calls: every call has the form of a signed one, with the credentials of
+//     [Server.Environment], or those of a role that a stack has made. No signature is computed.
+//
+// [Server.Unanswered] names the calls that it does not know. Operations end at once.
 package awsstandin
 
 import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"net/http"
-	"runtime/debug"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"squidfleet/internal/awsapi"
 	"squidfleet/internal/cfnspec"
@@ -25,21 +37,17 @@ const (
 
 // Server is the stand-in. Start makes one.
 type Server struct {
-	// URL is the endpoint of every service.
-	URL string
-	// Registry is the host and port of the container registry.
-	Registry string
-
 	spec     cfnspec.Spec
-	api      *http.Server
-	registry *registryServer
+	api      *httptest.Server // the endpoint of every service
+	registry *httptest.Server
+	images   http.Handler // the registry without its login
 
 	mu          sync.Mutex
 	calls       []Call
 	credentials map[string]credential // by access key
-	buckets     map[string]map[string][]byte
-	stacks      []*stack // in the order they were made; deleted ones stay
-	serial      int      // makes ids unique
+	objects     map[string][]byte     // S3's, by "bucket/key"
+	stacks      []*stack              // in the order they were made; deleted ones stay
+	serial      int                   // makes ids unique
 }
 
 // credential is one that the stand-in accepts.
@@ -50,10 +58,8 @@ type Call struct {
 	Service, Action string
 	// Principal is who called: User, or the name of a role.
 	Principal string
-	// Unanswered says why the stand-in had no answer, Ignored names arguments it did not look at.
-	// In both cases the caller was told nothing that AWS would say.
+	// Unanswered says why the stand-in had no answer.
 	Unanswered string
-	Ignored    []string
 }
 
 // The credentials of a person who may assume the CDK's roles.
@@ -65,42 +71,30 @@ const (
 )
 
 // Start serves on loopback until Close.
-func Start(spec cfnspec.Spec) (*Server, error) {
+func Start(spec cfnspec.Spec) *Server {
 	s := &Server{
 		spec:        spec,
 		credentials: map[string]credential{userKey: {principal: User}},
-		buckets:     map[string]map[string][]byte{},
+		objects:     map[string][]byte{},
 	}
-	var err error
-	if s.registry, err = startRegistry(); err != nil {
-		return nil, err
-	}
-	s.Registry = s.registry.address
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return nil, errors.Join(err, s.registry.server.Close())
-	}
-	s.URL = "http://" + listener.Addr().String()
-	s.api = &http.Server{Handler: s, ReadHeaderTimeout: time.Minute}
-	go s.api.Serve(listener)
-	return s, nil
+	s.api = httptest.NewServer(s)
+	s.startRegistry()
+	return s
 }
 
 // Close ends both listeners and the connections to them.
-func (s *Server) Close() error { return errors.Join(s.api.Close(), s.registry.server.Close()) }
+func (s *Server) Close() {
+	s.api.Close()
+	s.registry.Close()
+}
 
 // Environment points an AWS SDK at the stand-in and gives it credentials. home keeps it from the
 // configuration of the machine's user; no file in it needs to exist.
 func (s *Server) Environment(home string) []string {
 	return []string{
-		"AWS_ENDPOINT_URL=" + s.URL,
-		"AWS_ACCESS_KEY_ID=" + userKey,
-		"AWS_SECRET_ACCESS_KEY=" + userSecret,
-		"AWS_REGION=" + Region,
-		"AWS_CONFIG_FILE=" + home + "/aws-config",
-		"AWS_SHARED_CREDENTIALS_FILE=" + home + "/aws-credentials",
-		"AWS_EC2_METADATA_DISABLED=true",
-		"HOME=" + home,
+		"AWS_ENDPOINT_URL=" + s.api.URL, "AWS_ACCESS_KEY_ID=" + userKey, "AWS_SECRET_ACCESS_KEY=" + userSecret,
+		"AWS_REGION=" + Region, "AWS_CONFIG_FILE=" + home + "/aws-config",
+		"AWS_SHARED_CREDENTIALS_FILE=" + home + "/aws-credentials", "AWS_EC2_METADATA_DISABLED=true", "HOME=" + home,
 	}
 }
 
@@ -111,70 +105,37 @@ func (s *Server) Calls() []Call {
 	return slices.Clone(s.calls)
 }
 
-// Unanswered names each kind of call, and each argument, that the stand-in does not know.
+// Unanswered names each kind of call that the stand-in does not know.
 func (s *Server) Unanswered() []string {
 	found := map[string]bool{}
 	for _, call := range s.Calls() {
-		name := call.Service + ":" + call.Action
 		if call.Unanswered != "" {
-			found[name+" ("+call.Unanswered+")"] = true
-		}
-		for _, argument := range call.Ignored {
-			found[name+" with "+argument] = true
+			found[fmt.Sprintf("%s:%s (%s)", call.Service, call.Action, call.Unanswered)] = true
 		}
 	}
 	return slices.Sorted(maps.Keys(found))
 }
 
-// request is a call that notes which arguments are looked at.
+// request is a call and who makes it.
 type request struct {
 	*awsapi.Request
 	principal string
-	read      map[string]bool
 }
 
-// text returns an argument, "" when it is not given.
-func (r *request) text(name string) string {
-	r.read[name] = true
-	return r.Text(name)
-}
-
-// list returns the elements of a list in the query protocol: of each the value itself, under "", or
-// its fields.
+// list returns the elements of a list in the query protocol, each by its fields.
 func (r *request) list(name string) []map[string]string {
 	var all []map[string]string
 	for i := 1; ; i++ {
-		prefix := fmt.Sprintf("%s.member.%d", name, i)
 		one := map[string]string{}
-		for key := range r.Input {
-			if rest, found := strings.CutPrefix(key, prefix); found && (rest == "" || rest[0] == '.') {
-				one[strings.TrimPrefix(rest, ".")] = r.text(key)
+		for key, value := range r.Input {
+			if field, found := strings.CutPrefix(key, fmt.Sprintf("%s.member.%d.", name, i)); found {
+				one[field] = fmt.Sprint(value)
 			}
 		}
 		if len(one) == 0 {
-			// An empty list is sent as the name alone.
-			r.read[name] = true
 			return all
 		}
 		all = append(all, one)
-	}
-}
-
-// texts returns a list of JSON's.
-func (r *request) texts(name string) []string {
-	r.read[name] = true
-	list, _ := r.Input[name].([]any)
-	var all []string
-	for _, one := range list {
-		all = append(all, fmt.Sprint(one))
-	}
-	return all
-}
-
-// indifferent marks arguments that change nothing here.
-func (r *request) indifferent(names ...string) {
-	for _, name := range names {
-		r.read[name] = true
 	}
 }
 
@@ -185,30 +146,22 @@ func invalid(format string, arguments ...any) error {
 // ServeHTTP answers one call of any service.
 func (s *Server) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	read, err := awsapi.Read(hr)
-	r := &request{Request: read, read: map[string]bool{}}
+	r := &request{Request: read}
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	var result any
-	unsigned := err != nil
 	if err == nil {
 		result, err = s.answer(r)
+	} else {
+		err = errors.New(err.Error()) // also of a call that is not signed: it counts as unanswered
 	}
 	call := Call{Service: r.Service, Action: r.Action, Principal: r.principal}
 	var refused *awsapi.Error
-	if err != nil && (!errors.As(err, &refused) || unsigned) {
+	if err != nil && !errors.As(err, &refused) {
 		call.Unanswered = err.Error()
-	}
-	if refused == nil && err != nil {
 		refused = &awsapi.Error{Code: "InternalFailure", Message: err.Error()}
 	}
-	if err == nil {
-		for name := range r.Input {
-			if !r.read[name] {
-				call.Ignored = append(call.Ignored, name)
-			}
-		}
-	}
 	s.calls = append(s.calls, call)
-	s.mu.Unlock()
 	if refused != nil {
 		r.WriteError(w, refused)
 		return
@@ -216,30 +169,24 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	r.Write(w, result)
 }
 
-// answer handles a call. A defect of the stand-in's own is an error, so that the call is recorded
-// and the test fails. The server's lock is held.
-func (s *Server) answer(r *request) (result any, err error) {
-	defer func() {
-		if defect := recover(); defect != nil {
-			err = fmt.Errorf("the stand-in failed: %v\n%s", defect, debug.Stack())
-		}
-	}()
-	if r.Service == "s3" {
-		r.Action = s3Action(r.HTTP)
-		// The SDK's name of the operation, which means nothing to the service.
-		r.indifferent("x-id")
-	}
+// answer handles a call. The server's lock is held.
+func (s *Server) answer(r *request) (any, error) {
 	known, found := s.credentials[r.AccessKey]
 	if !found || r.Token != known.token || r.Region != Region {
 		return nil, awsapi.Refuse("InvalidClientTokenId", "the security token included in the request is invalid")
 	}
 	r.principal = known.principal
-	handle := handlers[r.Service+":"+r.Action]
-	if handle == nil {
-		return nil, fmt.Errorf("not part of the stand-in")
+	if r.Service == "s3" {
+		r.Action = r.HTTP.Method + " " + r.HTTP.URL.RequestURI()
+		return s.s3(r)
 	}
-	return handle(s, r)
+	if handle := handlers[r.Service+":"+r.Action]; handle != nil {
+		return handle(s, r)
+	}
+	return nil, errNotPart
 }
+
+var errNotPart = errors.New("not part of the stand-in")
 
 // handlers are the calls that are answered. Each runs under the server's lock.
 var handlers = map[string]func(*Server, *request) (any, error){
@@ -252,11 +199,6 @@ var handlers = map[string]func(*Server, *request) (any, error){
 	"ecr:DescribeImages":        (*Server).describeImages,
 	"ecr:GetAuthorizationToken": (*Server).getAuthorizationToken,
 
-	"s3:GetBucketLocation":   (*Server).getBucketLocation,
-	"s3:GetBucketEncryption": (*Server).getBucketEncryption,
-	"s3:ListObjectsV2":       (*Server).listObjects,
-	"s3:PutObject":           (*Server).putObject,
-
 	"cloudformation:CreateChangeSet":     (*Server).createChangeSet,
 	"cloudformation:DescribeChangeSet":   (*Server).describeChangeSet,
 	"cloudformation:ExecuteChangeSet":    (*Server).executeChangeSet,
@@ -265,17 +207,6 @@ var handlers = map[string]func(*Server, *request) (any, error){
 	"cloudformation:DescribeStackEvents": (*Server).describeStackEvents,
 	"cloudformation:GetTemplate":         (*Server).getTemplate,
 	"cloudformation:DeleteStack":         (*Server).deleteStack,
-	// What validation before deployment, and the account's hooks, have found: nothing.
-	"cloudformation:DescribeEvents":              nothing("StackName", "ChangeSetName", "Filters.FailedEvents"),
-	"cloudformation:ListHookResults":             nothing("TargetType", "TargetId", "Status"),
-	"cloudformation:UpdateTerminationProtection": nothing("StackName", "EnableTerminationProtection"),
-}
-
-func nothing(arguments ...string) func(*Server, *request) (any, error) {
-	return func(_ *Server, r *request) (any, error) {
-		r.indifferent(arguments...)
-		return nil, nil
-	}
 }
 
 // id returns a new id of 17 hexadecimal digits, in the order in which they are asked for.

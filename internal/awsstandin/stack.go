@@ -1,24 +1,29 @@
 package awsstandin
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
+
+	"squidfleet/internal/awsapi"
+	"squidfleet/internal/cfnspec"
 )
 
 // stack is one stack. It lives on after its deletion, when only its ARN still finds it.
 type stack struct {
-	name, arn    string
-	status, next string // next is the status after the next look, "" for the same one
-	created      time.Time
-	newest       time.Time  // of the events
-	deployed     deployment // what it is made of
-	resources    map[string]*resource
-	kept         []*resource // retained when they were replaced or deleted
-	outputs      []outputValue
-	events       []event
-	changeSets   []*changeSet
+	name, arn  string
+	status     string
+	created    time.Time
+	newest     time.Time  // of the events
+	deployed   deployment // what it is made of
+	resources  map[string]*resource
+	kept       []*resource // retained when they were replaced or deleted
+	outputs    []outputValue
+	events     []event
+	changeSets []*changeSet
 }
 
 // deployment is a template with all that goes with it.
@@ -40,8 +45,52 @@ type event struct {
 	ResourceStatus, ResourceStatusReason  string
 }
 
-// stamp writes a time as AWS does.
-func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+// resource is one that a stack has made.
+type resource struct {
+	logicalID, kind, id string
+	properties          map[string]any
+	declaration         declaration
+}
+
+// Resource is what a stack has made.
+type Resource struct {
+	Stack, LogicalID, Type string
+	// ID is what Ref returns.
+	ID string
+	// Properties are worked out: there is no function in them.
+	Properties map[string]any
+}
+
+// Resources returns what the stacks have made of a type and not deleted, or of all types for "", by
+// stack and logical id.
+func (s *Server) Resources(kind string) []Resource {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var found []Resource
+	for _, st := range s.stacks {
+		for _, r := range slices.Concat(slices.Collect(maps.Values(st.resources)), st.kept) {
+			if kind == "" || r.kind == kind {
+				found = append(found, Resource{st.name, r.logicalID, r.kind, r.id, maps.Clone(r.properties)})
+			}
+		}
+	}
+	slices.SortFunc(found, func(a, b Resource) int {
+		return cmp.Or(cmp.Compare(a.Stack, b.Stack), cmp.Compare(a.LogicalID, b.LogicalID))
+	})
+	return found
+}
+
+// find returns the resource of a type and id, nil where there is none.
+func (s *Server) find(kind, id string) *resource {
+	for _, st := range s.stacks {
+		for _, r := range st.resources {
+			if r.kind == kind && r.id == id {
+				return r
+			}
+		}
+	}
+	return nil
+}
 
 const deleted = "DELETE_COMPLETE"
 
@@ -66,12 +115,19 @@ func (s *Server) Status(name string) string {
 }
 
 func (s *Server) mustStack(r *request) (*stack, error) {
-	name := r.text("StackName")
+	name := r.Text("StackName")
 	if st := s.stack(name); st != nil {
 		return st, nil
 	}
 	return nil, invalid("Stack with id %s does not exist", name)
 }
+
+func arn(resource string) string {
+	return fmt.Sprintf("arn:%s:cloudformation:%s:%s:%s", partition, Region, Account, resource)
+}
+
+// stamp writes a time as AWS does.
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
 // event notes an event after every other, to the millisecond: their times say their order.
 func (st *stack) event(logicalID, id, kind, status, reason string) {
@@ -87,20 +143,283 @@ func (st *stack) event(logicalID, id, kind, status, reason string) {
 	})
 }
 
-// become notes a status of the stack in its events.
-func (st *stack) become(status, reason string) {
-	st.event(st.name, st.arn, "AWS::CloudFormation::Stack", status, reason)
+// operated notes the end of an operation on the stack.
+func (st *stack) operated(verb string, err error) {
+	reason := ""
+	if st.status = verb + "_COMPLETE"; err != nil {
+		st.status, reason = verb+"_FAILED", err.Error()
+	}
+	st.event(st.name, st.arn, "AWS::CloudFormation::Stack", st.status, reason)
 }
 
-// operate runs an operation as a whole; what is seen of it first is that it is in progress.
-func (st *stack) operate(verb string, operation func() error) {
-	st.status, st.next = verb+"_IN_PROGRESS", verb+"_COMPLETE"
-	st.become(st.status, "User Initiated")
-	reason := ""
-	if err := operation(); err != nil {
-		st.next, reason = verb+"_FAILED", err.Error()
+// changeSet is what a stack would become.
+type changeSet struct {
+	name, arn, kind string
+	status, reason  string
+	deployment      deployment
+	changes         []change
+}
+
+// change is what would happen to a resource.
+type change struct {
+	Type           string
+	ResourceChange resourceChange
+}
+
+type resourceChange struct {
+	Action             string
+	LogicalResourceId  string
+	PhysicalResourceId string `xml:",omitempty"`
+	ResourceType       string
+	Replacement        string   `xml:",omitempty"`
+	Scope              []string `xml:"Scope>member"`
+	Details            []detail `xml:"Details>member"`
+}
+
+type detail struct {
+	Target                   target
+	Evaluation, ChangeSource string
+}
+
+type target struct{ Attribute, Name, RequiresRecreation string }
+
+func (s *Server) createChangeSet(r *request) (any, error) {
+	name, setName, kind := r.Text("StackName"), r.Text("ChangeSetName"), r.Text("ChangeSetType")
+	st := s.stack(name)
+	switch {
+	case kind == "CREATE" && st != nil && st.deployed.template != nil:
+		return nil, invalid("Stack [%s] already exists and cannot be created again.", name)
+	case kind == "UPDATE" && st == nil:
+		return nil, invalid("Stack [%s] does not exist", name)
 	}
-	st.become(st.next, reason)
+	t, err := s.readTemplate(r)
+	if err != nil {
+		return nil, err
+	}
+	d := deployment{template: t}
+	for _, one := range r.list("Tags") {
+		d.tags = append(d.tags, tag{one["Key"], one["Value"]})
+	}
+	var previous map[string]string
+	if st != nil {
+		previous = st.deployed.raw
+	}
+	if d.raw, d.resolved, err = s.parameters(t, r.list("Parameters"), previous); err != nil {
+		return nil, err
+	}
+	if st == nil {
+		st = &stack{name: name, arn: arn("stack/" + name + "/" + s.id()), created: time.Now(),
+			resources: map[string]*resource{}, status: "REVIEW_IN_PROGRESS"}
+		s.stacks = append(s.stacks, st)
+	}
+	set := &changeSet{name: setName, arn: arn("changeSet/" + setName + "/" + s.id()), kind: kind, deployment: d}
+	s.plan(st, set)
+	st.changeSets = append(st.changeSets, set)
+	return struct{ Id, StackId string }{set.arn, st.arn}, nil
+}
+
+// noChange is the very reason by which the CLI knows that there is nothing to do.
+const noChange = "The submitted information didn't contain changes. " +
+	"Submit different information to create a change set."
+
+// plan works out what a change set would do: it deploys to a copy of the stack. A new resource has
+// an id that none has, so that whatever refers to it is seen to change.
+func (s *Server) plan(st *stack, set *changeSet) {
+	set.status = "FAILED"
+	after := &stack{name: st.name, arn: st.arn, resources: maps.Clone(st.resources)}
+	if err := s.deploy(after, set.deployment); err != nil {
+		set.reason = err.Error()
+		return
+	}
+	for _, id := range slices.Sorted(maps.Keys(after.resources)) {
+		r, old := after.resources[id], st.resources[id]
+		if old == nil {
+			set.add("Add", r, "", nil)
+		} else if changed := changed(old, r); len(changed) > 0 {
+			set.add("Modify", r, old.id, s.details(r.kind, changed))
+		}
+	}
+	for id, old := range st.resources {
+		if after.resources[id] == nil {
+			set.add("Remove", old, old.id, nil)
+		}
+	}
+	if len(set.changes) == 0 && st.deployed.template != nil &&
+		reflect.DeepEqual(st.deployed.template.Outputs, set.deployment.template.Outputs) {
+		set.reason = noChange
+		return
+	}
+	set.status = "CREATE_COMPLETE"
+}
+
+func (set *changeSet) add(action string, r *resource, id string, details []detail) {
+	one := resourceChange{
+		Action: action, LogicalResourceId: r.logicalID, PhysicalResourceId: id, ResourceType: r.kind, Details: details,
+	}
+	if action == "Modify" {
+		one.Replacement, one.Scope = "False", []string{"Properties"}
+		for _, d := range details {
+			if d.Target.RequiresRecreation == "Always" {
+				one.Replacement = "True"
+			}
+		}
+	}
+	set.changes = append(set.changes, change{"Resource", one})
+}
+
+var recreation = map[cfnspec.Replacement]string{
+	cfnspec.Always: "Always", cfnspec.Sometimes: "Conditionally", cfnspec.Never: "Never",
+}
+
+// details names the properties that change, and whether that replaces the resource.
+func (s *Server) details(kind string, changed []string) []detail {
+	var all []detail
+	for _, name := range changed {
+		replaces := recreation[s.spec[kind].Properties[name].Replaces]
+		all = append(all, detail{target{"Properties", name, replaces}, "Static", "DirectModification"})
+	}
+	return all
+}
+
+// changeSetOf finds a change set by its ARN, or by its name in the stack.
+func (s *Server) changeSetOf(r *request) (*stack, *changeSet, error) {
+	name, stackName := r.Text("ChangeSetName"), r.Text("StackName")
+	for _, st := range s.stacks {
+		for _, set := range st.changeSets {
+			if set.arn == name || set.name == name && (st.name == stackName || st.arn == stackName) {
+				return st, set, nil
+			}
+		}
+	}
+	return nil, nil, awsapi.Refuse("ChangeSetNotFound", "ChangeSet [%s] does not exist", name)
+}
+
+func (s *Server) describeChangeSet(r *request) (any, error) {
+	st, set, err := s.changeSetOf(r)
+	if err != nil {
+		return nil, err
+	}
+	execution := map[string]string{"CREATE_COMPLETE": "AVAILABLE", "FAILED": "UNAVAILABLE"}[set.status]
+	return struct {
+		ChangeSetName, ChangeSetId, StackId, StackName string
+		ExecutionStatus, Status, StatusReason          string
+		Changes                                        []change `xml:"Changes>member"`
+	}{set.name, set.arn, st.arn, st.name, execution, set.status, set.reason, set.changes}, nil
+}
+
+func (s *Server) executeChangeSet(r *request) (any, error) {
+	st, set, err := s.changeSetOf(r)
+	if err != nil {
+		return nil, err
+	}
+	if set.status == "FAILED" {
+		return nil, awsapi.Refuse("InvalidChangeSetStatus", "ChangeSet [%s] is %s", set.arn, set.status)
+	}
+	st.changeSets = nil // The others were made for what the stack was before.
+	err = s.deploy(st, set.deployment)
+	for _, r := range st.resources {
+		if r.kind == "AWS::ECS::Service" && err == nil {
+			err = s.checkImages(r)
+		}
+	}
+	st.operated(set.kind, err)
+	return nil, nil
+}
+
+func (s *Server) deleteChangeSet(r *request) (any, error) {
+	if st, set, err := s.changeSetOf(r); err == nil { // One that does not exist is deleted already.
+		st.changeSets = slices.DeleteFunc(st.changeSets, func(other *changeSet) bool { return other == set })
+	}
+	return nil, nil
+}
+
+// deploy brings the stack to a deployment.
+func (s *Server) deploy(st *stack, d deployment) error {
+	st.deployed = d
+	e := &evaluator{server: s, stack: st, made: map[string]*resource{}}
+	outputs, err := e.run()
+	if err != nil {
+		return err
+	}
+	st.outputs = outputs
+	for id, old := range st.resources {
+		if e.made[id] == nil {
+			st.retire(old, old.declaration.DeletionPolicy)
+			delete(st.resources, id)
+		}
+	}
+	return nil
+}
+
+// make makes, changes or replaces one resource.
+func (s *Server) make(st *stack, r *resource) error {
+	old, verb := st.resources[r.logicalID], "CREATE"
+	if old != nil {
+		changed := changed(old, r)
+		if len(changed) == 0 {
+			*r = *old
+			return nil
+		}
+		verb = "UPDATE"
+		replaces := func(name string) bool { return s.spec[r.kind].Properties[name].Replaces == cfnspec.Always }
+		if r.kind == old.kind && !slices.ContainsFunc(changed, replaces) {
+			r.id = old.id
+		}
+	}
+	if r.id == "" {
+		// The id, which Ref returns, is the name that the template gives, if it does.
+		r.id = fmt.Sprintf("%s-%s-%s", st.name, r.logicalID, s.id())
+		if identifier := s.spec[r.kind].PrimaryIdentifier; len(identifier) == 1 {
+			if name, named := r.properties[identifier[0]].(string); named {
+				r.id = name
+			}
+		}
+		if s.find(r.kind, r.id) != nil {
+			return invalid("%s already exists", r.id)
+		}
+	}
+	st.resources[r.logicalID] = r
+	st.event(r.logicalID, r.id, r.kind, verb+"_COMPLETE", "")
+	if old != nil && old.id != r.id {
+		st.retire(old, old.declaration.UpdateReplacePolicy)
+	}
+	return nil
+}
+
+// retire deletes a resource, or retains it.
+func (st *stack) retire(r *resource, policy string) {
+	status := deleted
+	if policy == "Retain" {
+		status = "DELETE_SKIPPED"
+		st.kept = append(st.kept, r)
+	}
+	st.event(r.logicalID, r.id, r.kind, status, "")
+}
+
+// changed returns the names of the properties in which two states of a resource differ.
+func changed(before, after *resource) []string {
+	if before.kind != after.kind {
+		return []string{"Type"}
+	}
+	names := maps.Clone(before.properties)
+	maps.Copy(names, after.properties)
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(names)), func(name string) bool {
+		return reflect.DeepEqual(before.properties[name], after.properties[name])
+	})
+}
+
+func (s *Server) deleteStack(r *request) (any, error) {
+	st := s.stack(r.Text("StackName"))
+	if st == nil || st.status == deleted {
+		return nil, nil // A stack that does not exist is deleted already.
+	}
+	st.changeSets = nil
+	for _, id := range slices.Sorted(maps.Keys(st.resources)) {
+		st.retire(st.resources[id], st.resources[id].declaration.DeletionPolicy)
+	}
+	clear(st.resources)
+	st.operated("DELETE", nil)
+	return nil, nil
 }
 
 func (s *Server) describeStacks(r *request) (any, error) {
@@ -120,9 +439,6 @@ func (s *Server) describeStacks(r *request) (any, error) {
 	for key, raw := range st.deployed.raw {
 		d.Parameters = append(d.Parameters, parameterValue{key, raw})
 	}
-	if st.next != "" {
-		st.status, st.next = st.next, ""
-	}
 	return struct {
 		Stacks []description `xml:"Stacks>member"`
 	}{[]description{d}}, nil
@@ -140,155 +456,17 @@ func (s *Server) describeStackEvents(r *request) (any, error) {
 	}{newestFirst}, nil
 }
 
+// getTemplate answers for the processed template, too: there is no macro.
 func (s *Server) getTemplate(r *request) (any, error) {
-	// There is no macro, so the processed template is the original one.
-	r.indifferent("TemplateStage")
 	st, err := s.mustStack(r)
 	if err != nil {
 		return nil, err
 	}
 	text := ""
-	// A stack that only has a change set has no template, and the CLI asks all the same.
-	if st.deployed.template != nil {
+	if st.deployed.template != nil { // A stack that only has a change set has none.
 		text = st.deployed.template.text
 	}
 	return struct {
 		TemplateBody string `xml:",omitempty"`
 	}{text}, nil
-}
-
-// deploy brings the stack to a deployment.
-func (s *Server) deploy(st *stack, d deployment) error {
-	waves, err := d.template.waves()
-	if err != nil {
-		return err
-	}
-	st.deployed = d
-	e := s.evaluator(st, d)
-	for _, id := range slices.Concat(waves...) {
-		if err := s.deployResource(st, e, id); err != nil {
-			st.event(id, "", d.template.Resources[id].Type, "CREATE_FAILED", err.Error())
-			return fmt.Errorf("%s: %w", id, err)
-		}
-	}
-	for id, old := range st.resources {
-		if included, err := e.included(id); err == nil && !included {
-			delete(st.resources, id)
-			st.retire(old, old.declaration.DeletionPolicy)
-		}
-	}
-	st.outputs = nil
-	for _, key := range slices.Sorted(maps.Keys(d.template.Outputs)) {
-		value, err := e.value(d.template.Outputs[key].Value)
-		if err != nil {
-			return fmt.Errorf("output %s: %w", key, err)
-		}
-		st.outputs = append(st.outputs, outputValue{key, fmt.Sprint(value)})
-	}
-	return nil
-}
-
-// deployResource makes, changes or replaces one resource.
-func (s *Server) deployResource(st *stack, e *evaluator, id string) error {
-	r, err := e.worked(id)
-	if err != nil || r == nil {
-		return err
-	}
-	if r.kind == "AWS::ECS::Service" {
-		if err := s.checkImages(r); err != nil {
-			return err
-		}
-	}
-	old := st.resources[id]
-	verb := "CREATE"
-	if old != nil {
-		changed, replaced := s.compare(old, r)
-		if len(changed) == 0 {
-			return nil
-		}
-		verb = "UPDATE"
-		if !replaced {
-			r.id = old.id
-		}
-	}
-	if r.id == "" {
-		s.identify(st.name, r)
-		if s.find(r.kind, r.id) != nil {
-			return invalid("%s already exists", r.id)
-		}
-	}
-	st.resources[id] = r
-	st.event(id, r.id, r.kind, verb+"_COMPLETE", "")
-	if old != nil && old.id != r.id {
-		st.retire(old, old.declaration.UpdateReplacePolicy)
-	}
-	return nil
-}
-
-// retire deletes a resource, or retains it.
-func (st *stack) retire(r *resource, policy string) {
-	status := deleted
-	if policy == "Retain" {
-		status = "DELETE_SKIPPED"
-		st.kept = append(st.kept, r)
-	}
-	st.event(r.logicalID, r.id, r.kind, status, "")
-}
-
-// compare returns the names of the properties in which two states of a resource differ, and
-// whether a new resource has to take the place of the old one.
-func (s *Server) compare(before, after *resource) (changed []string, replaced bool) {
-	if before.kind != after.kind {
-		return []string{"Type"}, true
-	}
-	names := maps.Clone(before.properties)
-	maps.Copy(names, after.properties)
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		if !equal(before.properties[name], after.properties[name]) {
-			changed = append(changed, name)
-			replaced = replaced || s.spec[after.kind].Properties[name].Replaces == "yes"
-		}
-	}
-	return changed, replaced
-}
-
-func (s *Server) deleteStack(r *request) (any, error) {
-	r.indifferent("ClientRequestToken", "DeploymentConfig.Mode")
-	if err := s.checkRole(r); err != nil {
-		return nil, err
-	}
-	st := s.stack(r.text("StackName"))
-	if st == nil || st.status == deleted {
-		return nil, nil // A stack that does not exist is deleted already.
-	}
-	st.changeSets = nil
-	if st.deployed.template == nil {
-		st.status = deleted
-		return nil, nil
-	}
-	st.operate("DELETE", func() error {
-		waves, err := st.deployed.template.waves()
-		if err != nil {
-			return err
-		}
-		order := slices.Concat(waves...)
-		slices.Reverse(order)
-		for _, id := range order {
-			if old := st.resources[id]; old != nil {
-				delete(st.resources, id)
-				st.retire(old, old.declaration.DeletionPolicy)
-			}
-		}
-		return nil
-	})
-	return nil, nil
-}
-
-// checkRole refuses a role for CloudFormation that no stack has made.
-func (s *Server) checkRole(r *request) error {
-	arn := r.text("RoleARN")
-	if _, role := s.role(arn); arn != "" && role == nil {
-		return invalid("Role %s is invalid or cannot be assumed", arn)
-	}
-	return nil
 }

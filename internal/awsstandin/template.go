@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -31,41 +32,34 @@ type declaration struct {
 	Properties                          map[string]any
 }
 
-func (d declaration) dependsOn() []string {
-	var all []string
-	if d.DependsOn != nil {
-		for _, one := range listOf(d.DependsOn) {
-			all = append(all, fmt.Sprint(one))
-		}
+// listOf returns a value as a list: AWS takes one element without brackets, too.
+func listOf(value any) []any {
+	list, is := value.([]any)
+	if !is && value != nil {
+		return []any{value}
 	}
-	return all
+	return list
 }
 
-// readTemplate reads the template that a call gives, in itself or by its address.
+// readTemplate reads the template that a call gives, in itself or by its address. JSON is YAML.
 func (s *Server) readTemplate(r *request) (*template, error) {
-	text := r.text("TemplateBody")
-	if location := r.text("TemplateURL"); location != "" {
-		content, err := s.object(location)
-		if err != nil {
+	text := []byte(r.Text("TemplateBody"))
+	var err error
+	if location := r.Text("TemplateURL"); location != "" {
+		if text, err = s.object(location); err != nil {
 			return nil, err
 		}
-		text = string(content)
 	}
-	t := &template{text: text}
-	// JSON is YAML. A date stays the text it is, because a policy's version looks like one.
-	var document yaml.Node
-	if err := yaml.Unmarshal([]byte(text), &document); err != nil || len(document.Content) != 1 {
+	var document map[string]any
+	if err = yaml.Unmarshal(text, &document); err != nil {
 		return nil, invalid("Template format error: YAML not well-formed. (%v)", err)
 	}
-	value, err := plain(document.Content[0])
-	if err != nil {
-		return nil, invalid("Template format error: %v", err)
+	t := &template{text: string(text)}
+	content, err := json.Marshal(document)
+	if err == nil {
+		err = json.Unmarshal(content, t)
 	}
-	content, err := json.Marshal(value)
 	if err != nil {
-		return nil, err
-	}
-	if err := json.Unmarshal(content, t); err != nil {
 		return nil, invalid("Template format error: %v", err)
 	}
 	for id, d := range t.Resources {
@@ -76,80 +70,10 @@ func (s *Server) readTemplate(r *request) (*template, error) {
 	return t, nil
 }
 
-// plain turns YAML into what the same template would be in JSON.
-func plain(n *yaml.Node) (any, error) {
-	switch n.Kind {
-	case yaml.MappingNode:
-		object := map[string]any{}
-		for i := 0; i < len(n.Content); i += 2 {
-			value, err := plain(n.Content[i+1])
-			if err != nil {
-				return nil, err
-			}
-			object[n.Content[i].Value] = value
-		}
-		return object, nil
-	case yaml.SequenceNode:
-		list := []any{}
-		for _, item := range n.Content {
-			value, err := plain(item)
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, value)
-		}
-		return list, nil
-	case yaml.ScalarNode:
-		switch n.Tag {
-		case "!!str", "!!timestamp":
-			return n.Value, nil
-		case "!!int", "!!float", "!!bool", "!!null":
-			var value any
-			return value, n.Decode(&value)
-		}
-	}
-	return nil, fmt.Errorf("line %d: %s is not understood", n.Line, n.Tag)
-}
-
-// waves sorts the resources by what they refer to: each wave needs the ones before it and nothing
-// else.
-func (t *template) waves() ([][]string, error) {
-	needs := map[string][]string{}
-	for id, d := range t.Resources {
-		needs[id] = d.dependsOn()
-		visitReferences(d.Properties, func(name string) {
-			if _, resource := t.Resources[name]; resource {
-				needs[id] = append(needs[id], name)
-			}
-		})
-	}
-	var waves [][]string
-	done := map[string]bool{}
-	for len(done) < len(t.Resources) {
-		var wave []string
-		for _, id := range slices.Sorted(maps.Keys(needs)) {
-			if !done[id] && !slices.ContainsFunc(needs[id], func(other string) bool { return !done[other] }) {
-				wave = append(wave, id)
-			}
-		}
-		if len(wave) == 0 {
-			left := slices.DeleteFunc(slices.Sorted(maps.Keys(needs)), func(id string) bool { return done[id] })
-			return nil, invalid("Circular or unresolved dependency between resources: [%s]", strings.Join(left, ", "))
-		}
-		for _, id := range wave {
-			done[id] = true
-		}
-		waves = append(waves, wave)
-	}
-	return waves, nil
-}
-
-const ssmType = "AWS::SSM::Parameter::Value<String>"
-
-// readParameters gives each parameter of the template its value.
-func (s *Server) readParameters(
-	t *template, given []map[string]string, previous map[string]string,
-) (raw map[string]string, resolved map[string]any, err error) {
+// parameters gives each parameter of the template its value: as it is given, and as the template
+// sees it.
+func (s *Server) parameters(t *template, given []map[string]string, previous map[string]string) (
+	raw map[string]string, resolved map[string]any, err error) {
 	raw, resolved = map[string]string{}, map[string]any{}
 	for _, one := range given {
 		key := one["ParameterKey"]
@@ -168,21 +92,19 @@ func (s *Server) readParameters(
 			}
 			raw[key] = fmt.Sprint(declared.Default)
 		}
-		value := raw[key]
 		switch declared.Type {
 		case "String":
-			resolved[key] = value
+			resolved[key] = raw[key]
 		case "CommaDelimitedList":
 			list := []any{}
-			for part := range strings.SplitSeq(value, ",") {
+			for part := range strings.SplitSeq(raw[key], ",") {
 				list = append(list, strings.TrimSpace(part))
 			}
 			resolved[key] = list
-		case ssmType:
-			stored := s.find("AWS::SSM::Parameter", value)
+		case "AWS::SSM::Parameter::Value<String>":
+			stored := s.find("AWS::SSM::Parameter", raw[key])
 			if stored == nil {
-				return nil, nil, invalid("Unable to fetch parameters [%s] from parameter store for this account.",
-					value)
+				return nil, nil, invalid("Unable to fetch parameters [%s] from parameter store for this account.", raw[key])
 			}
 			resolved[key] = stored.properties["Value"]
 		default:
@@ -190,4 +112,214 @@ func (s *Server) readParameters(
 		}
 	}
 	return raw, resolved, nil
+}
+
+// evaluator works out a stack's template and makes its resources: what a resource refers to is made
+// first. After its first error, nothing that it returns counts.
+type evaluator struct {
+	server *Server
+	stack  *stack
+	made   map[string]*resource // nil while it is being made
+	err    error
+}
+
+func (e *evaluator) fail(format string, arguments ...any) any {
+	if e.err == nil {
+		e.err = invalid(format, arguments...)
+	}
+	return nil
+}
+
+// resource returns a resource that the template declares, nil if its condition does not hold.
+func (e *evaluator) resource(id string) *resource {
+	d, declared := e.stack.deployed.template.Resources[id]
+	if !declared || d.Condition != "" && !e.condition(d.Condition) {
+		return nil
+	}
+	r, begun := e.made[id]
+	if begun && r == nil {
+		e.fail("Circular dependency between resources: [%s]", id)
+	}
+	if begun || e.err != nil {
+		return r
+	}
+	e.made[id] = nil
+	for _, other := range listOf(d.DependsOn) {
+		e.resource(fmt.Sprint(other))
+	}
+	r = &resource{logicalID: id, kind: d.Type, declaration: d}
+	r.properties, _ = e.value(d.Properties).(map[string]any)
+	if e.err == nil {
+		e.err = e.server.make(e.stack, r)
+	}
+	e.made[id] = r
+	return r
+}
+
+// noValue stands for AWS::NoValue until it is taken out of what holds it.
+type noValue struct{}
+
+// value works out every function in a value.
+func (e *evaluator) value(value any) any {
+	switch v := value.(type) {
+	case []any:
+		list := []any{}
+		for _, item := range v {
+			if one := e.value(item); one != (noValue{}) {
+				list = append(list, one)
+			}
+		}
+		return list
+	case map[string]any:
+		if len(v) == 1 {
+			for name, argument := range v {
+				_, isText := argument.(string)
+				if name == "Ref" || name == "Condition" && isText || strings.HasPrefix(name, "Fn::") {
+					return e.call(name, argument)
+				}
+			}
+		}
+		object := map[string]any{}
+		for key, item := range v {
+			if one := e.value(item); one != (noValue{}) {
+				object[key] = one
+			}
+		}
+		return object
+	}
+	return value
+}
+
+func (e *evaluator) call(name string, argument any) any {
+	list, _ := argument.([]any)
+	switch {
+	case name == "Ref":
+		return e.ref(fmt.Sprint(argument))
+	case name == "Fn::GetAtt" && len(list) == 2:
+		return e.attribute(fmt.Sprint(list[0]), fmt.Sprint(list[1]))
+	case name == "Fn::Sub" && list == nil:
+		return e.sub(fmt.Sprint(argument))
+	case name == "Condition":
+		return e.condition(fmt.Sprint(argument))
+	case name == "Fn::If" && len(list) == 3:
+		if e.condition(fmt.Sprint(list[0])) {
+			return e.value(list[1])
+		}
+		return e.value(list[2])
+	}
+	worked := e.value(argument)
+	list, _ = worked.([]any)
+	switch {
+	case name == "Fn::Join" && len(list) == 2:
+		var parts []string
+		for _, part := range listOf(list[1]) {
+			parts = append(parts, fmt.Sprint(part))
+		}
+		return strings.Join(parts, fmt.Sprint(list[0]))
+	case name == "Fn::Select" && len(list) == 2:
+		var index int
+		items := listOf(list[1])
+		if _, err := fmt.Sscan(fmt.Sprint(list[0]), &index); err != nil || index < 0 || index >= len(items) {
+			return e.fail("Template error: Fn::Select cannot select nonexistent value at index %v", list[0])
+		}
+		return items[index]
+	case name == "Fn::GetAZs":
+		return []any{Region + "a", Region + "b", Region + "c"}
+	case name == "Fn::Equals" && len(list) == 2:
+		return fmt.Sprint(list[0]) == fmt.Sprint(list[1])
+	case name == "Fn::Not" && len(list) == 1:
+		return list[0] != true
+	case name == "Fn::And" && len(list) > 1:
+		return !slices.Contains(list, any(false))
+	case name == "Fn::GetStackOutput":
+		return e.stackOutput(worked)
+	}
+	return e.fail("Template error: %s with %v is not understood", name, argument)
+}
+
+// pseudo are the pseudo parameters that are the same for all stacks.
+var pseudo = map[string]any{
+	"AWS::AccountId": Account, "AWS::Region": Region, "AWS::Partition": partition, "AWS::URLSuffix": "amazonaws.com",
+	"AWS::NoValue": noValue{},
+}
+
+func (e *evaluator) ref(name string) any {
+	if value, found := pseudo[name]; found {
+		return value
+	}
+	if value, found := e.stack.deployed.resolved[name]; found {
+		return value
+	}
+	if r := e.resource(name); r != nil {
+		return r.id
+	}
+	return e.fail("Template format error: Unresolved resource dependencies [%s] in the template", name)
+}
+
+func (e *evaluator) attribute(name, attribute string) any {
+	r := e.resource(name)
+	if r == nil {
+		return e.fail("Template error: instance of Fn::GetAtt references undefined resource %s", name)
+	}
+	kind := e.server.spec[r.kind]
+	declared, known := kind.Attributes[attribute]
+	given, isProperty := r.properties[attribute]
+	switch {
+	case !known:
+		return e.fail("Template error: resource %s does not support attribute type %s in Fn::GetAtt", name, attribute)
+	case isProperty:
+		return given
+	case declared.Type.Name == "array":
+		return []any{r.id + "." + attribute}
+	case slices.Contains(kind.PrimaryIdentifier, attribute), strings.HasSuffix(attribute, "Id"):
+		return r.id
+	}
+	return r.id + "." + attribute
+}
+
+var substitution = regexp.MustCompile(`\$\{([^!}][^}]*)\}`)
+
+func (e *evaluator) sub(text string) any {
+	text = substitution.ReplaceAllStringFunc(text, func(match string) string {
+		name, attribute, dotted := strings.Cut(match[2:len(match)-1], ".")
+		if dotted {
+			return fmt.Sprint(e.attribute(name, attribute))
+		}
+		return fmt.Sprint(e.ref(name))
+	})
+	return strings.ReplaceAll(text, "${!", "${")
+}
+
+func (e *evaluator) condition(name string) bool {
+	defined, found := e.stack.deployed.template.Conditions[name]
+	if !found {
+		e.fail("Template format error: Unresolved condition dependency %s", name)
+	}
+	return e.value(defined) == true
+}
+
+// stackOutput reads an output of another stack as it is now: the reference is weak.
+func (e *evaluator) stackOutput(argument any) any {
+	wanted, _ := argument.(map[string]any)
+	if other := e.server.stack(fmt.Sprint(wanted["StackName"])); other != nil {
+		for _, o := range other.outputs {
+			if o.OutputKey == wanted["OutputName"] {
+				return o.OutputValue
+			}
+		}
+	}
+	return e.fail("Template error: Fn::GetStackOutput: no output %v of stack %v", wanted["OutputName"],
+		wanted["StackName"])
+}
+
+// run makes all of the template's resources and works out its outputs.
+func (e *evaluator) run() (outputs []outputValue, err error) {
+	t := e.stack.deployed.template
+	for _, id := range slices.Sorted(maps.Keys(t.Resources)) {
+		e.resource(id)
+	}
+	for _, key := range slices.Sorted(maps.Keys(t.Outputs)) {
+		outputs = append(outputs, outputValue{key, fmt.Sprint(e.value(t.Outputs[key].Value))})
+	}
+	return outputs, e.err
 }

@@ -30,12 +30,8 @@ var Cases = map[string]Case{
 	"imported": {Changes: map[string]any{
 		"stackName": "Imported", "vpcId": VPC, "clientCidrs": []any{"198.51.100.0/24", "2001:db8:1::/48"},
 	}},
-	"zones": {Changes: map[string]any{
-		"stackName": "Zones", "vpcId": WideVPC, "clientCidrs": []any{"198.51.100.0/24"},
-	}},
-	"image": {Changes: map[string]any{
-		"credentials": "image", "users": []any{"alice", "bob"}, "rotateEvery": "off",
-	}},
+	"zones": {Changes: map[string]any{"stackName": "Zones", "vpcId": WideVPC, "clientCidrs": []any{"198.51.100.0/24"}}},
+	"image": {Changes: map[string]any{"credentials": "image", "users": []any{"alice", "bob"}, "rotateEvery": "off"}},
 	"spot": {Changes: map[string]any{
 		"spotShare": 100.0, "fleetSize": 3.0, "rotateEvery": "90m", "connectPorts": []any{}, "digest": "squid",
 	}},

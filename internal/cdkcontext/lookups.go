@@ -39,14 +39,10 @@ func Lookups(region string) map[string]any {
 		return []any{map[string]any{"Ipv6CidrBlocks": append([]any{}, blocks...), "Identifier": id}}
 	}
 	return map[string]any{
-		VPCKey(region, VPC): vpc(VPC,
-			subnet("subnet-0a000001", "a", "10.20.0.0/24"),
-			subnet("subnet-0a000002", "a", "10.20.1.0/24"),
-			subnet("subnet-0b000001", "b", "10.21.0.0/24")),
-		VPCKey(region, WideVPC): vpc(WideVPC,
-			subnet("subnet-0a000003", "a", "10.20.0.0/24"),
-			subnet("subnet-0b000003", "b", "10.20.1.0/24"),
-			subnet("subnet-0c000003", "c", "10.20.2.0/24"),
+		VPCKey(region, VPC): vpc(VPC, subnet("subnet-0a000001", "a", "10.20.0.0/24"),
+			subnet("subnet-0a000002", "a", "10.20.1.0/24"), subnet("subnet-0b000001", "b", "10.21.0.0/24")),
+		VPCKey(region, WideVPC): vpc(WideVPC, subnet("subnet-0a000003", "a", "10.20.0.0/24"),
+			subnet("subnet-0b000003", "b", "10.20.1.0/24"), subnet("subnet-0c000003", "c", "10.20.2.0/24"),
 			subnet("subnet-0d000001", "a", "10.20.3.0/24")),
 		IPv6Key(region, VPC):     ipv6(VPC, "2600:1f18::/56"),
 		IPv6Key(region, WideVPC): ipv6(WideVPC),

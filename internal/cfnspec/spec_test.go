@@ -63,8 +63,7 @@ func TestAnotherDatabaseIsRefused(t *testing.T) {
 		t.Errorf("without a database: %v", err)
 	}
 	for text, want := range map[string]string{
-		"":   "EOF",
-		"{}": "holds no AWS::ECS::Service",
+		"": "EOF", "{}": "holds no AWS::ECS::Service",
 		strings.Replace(entities, "AWS::IAM::Role", "AWS::IAM::User", 1): "holds no AWS::IAM::Role",
 	} {
 		if _, err := Load(write(t, text)); err == nil || !strings.Contains(err.Error(), want) {

@@ -46,18 +46,10 @@ const (
 // Rows are the differences that are known, and what might be taken for one.
 var Rows = []Row{
 	// Requests.
-	{
-		What:    "WebDAV; all methods but GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS",
-		Through: "403",
-		Method:  "PROPFIND", Answer: answer,
-		Direct: hello, Image: "403" + refusal,
-	},
-	{
-		What:    "TRACE",
-		Through: "403: the answer would show the client's headers",
-		Method:  "TRACE", Answer: answer,
-		Direct: hello, Image: "403" + refusal,
-	},
+	{What: "WebDAV; all methods but GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS", Through: "403",
+		Method: "PROPFIND", Answer: answer, Direct: hello, Image: "403" + refusal},
+	{What: "TRACE", Through: "403: the answer would show the client's headers", Method: "TRACE", Answer: answer,
+		Direct: hello, Image: "403" + refusal},
 	{
 		What:    "`ws://`, `Upgrade: websocket`",
 		Through: "the destination does not see `Upgrade`. Use CONNECT, with `80` in `connectPorts`",
@@ -77,23 +69,16 @@ var Rows = []Row{
 		Target:  "/" + strings.Repeat("a", longPath-1), Answer: answer,
 		Direct: hello, Image: "400" + refusal,
 	},
-	{
-		What:   "a URL of 8,191 bytes",
-		Target: "/" + strings.Repeat("a", longPath-2), Answer: answer,
-		Direct: hello, Image: hello,
-	},
+	{What: "a URL of 8,191 bytes", Target: "/" + strings.Repeat("a", longPath-2), Answer: answer, Direct: hello,
+		Image: hello},
 	{
 		What:    "headers of a request over 17 KB, credentials included",
 		Through: "431",
 		Headers: []string{"Cookie: " + strings.Repeat("a", 17<<10)}, Answer: answer,
 		Direct: hello, Image: "431" + refusal,
 	},
-	{
-		What:    "white space in a URL",
-		Through: "400",
-		Target:  "/a b", Answer: answer,
-		Direct: hello, Image: "400" + refusal,
-	},
+	{What: "white space in a URL", Through: "400", Target: "/a b", Answer: answer, Direct: hello,
+		Image: "400" + refusal},
 	{
 		What:   "escapes, dot segments, double slashes and fragments in a URL",
 		Target: "/a/./b//../%7e%2F%41?%7e?#f", Answer: answer, Sent: []string{"GET"},
@@ -163,12 +148,9 @@ var Rows = []Row{
 		Method:  "POST", Headers: []string{"Expect: a", "Content-Length: 7"}, Body: "payload", Answer: answer,
 		Direct: hello, Image: "417" + refusal,
 	},
-	{
-		What:       "a client that closes its half and waits for the answer",
-		Through:    "no answer: Squid gives up, also in a tunnel",
-		HalfCloses: true, Answer: answer,
-		Direct: hello, Tunnel: "no answer", Image: "no answer",
-	},
+	{What: "a client that closes its half and waits for the answer",
+		Through: "no answer: Squid gives up, also in a tunnel", HalfCloses: true,
+		Answer: answer, Direct: hello, Tunnel: "no answer", Image: "no answer"},
 
 	// Answers.
 	{
@@ -177,11 +159,9 @@ var Rows = []Row{
 		Answer:  ok + "Transfer-Encoding: chunked\r\n\r\n6 \r\nhello!\r\n0\r\n\r\n",
 		Direct:  `200 "hello!"`, Image: `200 "" cut off`,
 	},
-	{
-		What:   "chunk extensions, and line ends without a carriage return in headers",
-		Answer: "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n5;a=b\r\nhello\r\n0\r\n\r\n",
-		Direct: hello, Image: hello,
-	},
+	{What: "chunk extensions, and line ends without a carriage return in headers",
+		Answer: "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n5;a=b\r\nhello\r\n0\r\n\r\n", Direct: hello,
+		Image: hello},
 	{
 		What:    "a status above 599",
 		Through: "502",
@@ -207,17 +187,9 @@ var Rows = []Row{
 		Direct:  hello + ", shown content-TYPE: a/b, shown x-OwN:1, shown set-cookie: c, shown x-OwN: 2, shown  3",
 		Image:   hello + ", shown Content-Type: a/b, shown x-OwN: 1, shown Set-Cookie: c, shown x-OwN: 2 3",
 	},
-	{
-		What:    "64 KB or more of headers in an answer",
-		Through: "502",
-		Answer:  withHead(64 << 10),
-		Direct:  hello, Image: "502" + refusal,
-	},
-	{
-		What:   "headers of an answer just below 64 KB",
-		Answer: withHead(64<<10 - 1),
-		Direct: hello, Image: hello,
-	},
+	{What: "64 KB or more of headers in an answer", Through: "502", Answer: withHead(64 << 10), Direct: hello,
+		Image: "502" + refusal},
+	{What: "headers of an answer just below 64 KB", Answer: withHead(64<<10 - 1), Direct: hello, Image: hello},
 	{
 		What:    "an answer's header line without a colon",
 		Through: "502",
@@ -244,11 +216,8 @@ var Rows = []Row{
 		Answer:  "hello",
 		Direct:  `bytes "hello"`, Image: hello,
 	},
-	{
-		What:    "a connection that the destination closes without an answer",
-		Through: "502",
-		Direct:  "no answer", Image: "502" + refusal,
-	},
+	{What: "a connection that the destination closes without an answer", Through: "502", Direct: "no answer",
+		Image: "502" + refusal},
 	{
 		What:   "a body that ends too early",
 		Answer: ok + "Content-Length: 9\r\n\r\nhello",

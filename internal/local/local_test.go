@@ -160,10 +160,8 @@ func TestATaskThatHasEndedIsNotInService(t *testing.T) {
 
 func TestClientsHaveAnAddressThatMayUseTheProxy(t *testing.T) {
 	for cidrs, want := range map[string]string{
-		"203.0.113.0/24":                "203.0.113.1",
-		"198.51.100.7/32":               "198.51.100.7",
-		"2600:1700:1::/64,192.0.2.8/31": "192.0.2.9",
-		"2600:1700:1::/64":              "2600:1700:1::1",
+		"203.0.113.0/24": "203.0.113.1", "198.51.100.7/32": "198.51.100.7",
+		"2600:1700:1::/64,192.0.2.8/31": "192.0.2.9", "2600:1700:1::/64": "2600:1700:1::1",
 	} {
 		p := parse(t, map[string]any{"clientCidrs": cidrs})
 		got := clientAddress(p.ClientCidrs)

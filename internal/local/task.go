@@ -89,12 +89,8 @@ func (f *Fleet) newTask() (*task, error) {
 	f.nextAddress = address.Next()
 	f.number++
 	t := &task{
-		id:      fmt.Sprintf("task-%d", f.number),
-		name:    fmt.Sprint(squidPrefix(f.dir), f.number),
-		address: address,
-		zone:    zoneName((f.number - 1) % f.o.Zones),
-		phase:   PhaseStarting,
-		exited:  make(chan struct{}),
+		id: fmt.Sprintf("task-%d", f.number), name: fmt.Sprint(squidPrefix(f.dir), f.number), address: address,
+		zone: zoneName((f.number - 1) % f.o.Zones), phase: PhaseStarting, exited: make(chan struct{}),
 	}
 	t.dir = filepath.Join(f.dir, t.id)
 	c.ListenAddress, c.OutgoingAddress, c.LocalOrigin = address, address, f.o.Origin

@@ -37,10 +37,7 @@ const stopReserve = container.StopTimeout - container.DrainTimeout
 func AWS(p *params.Params) Timing {
 	return Timing{
 		HealthCheck: nlb.HealthCheck{
-			Interval:           10 * time.Second,
-			Timeout:            5 * time.Second,
-			HealthyThreshold:   2,
-			UnhealthyThreshold: 2,
+			Interval: 10 * time.Second, Timeout: 5 * time.Second, HealthyThreshold: 2, UnhealthyThreshold: 2,
 		},
 		DeregistrationDelay: p.DeregistrationDelay(),
 		StopDelay:           p.DeregistrationDelay(),

@@ -31,8 +31,7 @@ func TestCloseEndsEverything(t *testing.T) {
 		t.Errorf("WaitState returned %v", err)
 	}
 	for what, err := range map[string]error{
-		"Register":   b.Register(Target{ID: "c", Addr: newBackend(t, "c").addr}),
-		"Deregister": b.Deregister("a"),
+		"Register": b.Register(Target{ID: "c", Addr: newBackend(t, "c").addr}), "Deregister": b.Deregister("a"),
 	} {
 		if !errors.Is(err, ErrClosed) {
 			t.Errorf("%s after Close: %v", what, err)

@@ -28,16 +28,14 @@ var answered = []struct{ name, sent, seen string }{
 	{"its own Date and reason", "HTTP/1.1 200 Fine\nDate: Thu, 01 Jan 1970 00:00:00 GMT\nContent-Length: 0\n\n",
 		"HTTP/1.1 200 OK\nDate: D\nContent-Length: 0\nConnection: close\n\n"},
 	{"no HTTP", "hello",
-		"HTTP/1.1 200 OK\nExpires: -1\nDate: D\nTransfer-Encoding: chunked\nConnection: close\n\n" +
-			"5\nhello\n0\n\n"},
+		"HTTP/1.1 200 OK\nExpires: -1\nDate: D\nTransfer-Encoding: chunked\nConnection: close\n\n" + "5\nhello\n0\n\n"},
 	{"HTTP/2.0", "HTTP/2.0 200 OK\n\n",
 		"HTTP/1.1 200 OK\nExpires: -1\nDate: D\nTransfer-Encoding: chunked\nConnection: close\n\n13\n" +
 			"HTTP/2.0 200 OK\n\n\n0\n\n"},
 	{"ICY", "ICY 200 OK\nServer: s\n\nbody", "ICY 200 OK\nServer: s\nDate: D\nConnection: close\n\nbody"},
 	{"HTTP/1.0 without a length", "HTTP/1.0 200 OK\n\nbody",
 		"HTTP/1.1 200 OK\nDate: D\nTransfer-Encoding: chunked\nConnection: close\n\n4\nbody\n0\n\n"},
-	{"chunks and a trailer", "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\nTrailer: X-T\n\n4\nbody\n0\n" +
-		"X-T: 1\n\n",
+	{"chunks and a trailer", "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\nTrailer: X-T\n\n4\nbody\n0\n" + "X-T: 1\n\n",
 		"HTTP/1.1 200 OK\nDate: D\nTransfer-Encoding: chunked\nConnection: close\n\n4\nbody\n0\n\n"},
 	{"headers of a cache", "HTTP/1.1 200 OK\nAge: 10\nWarning: 110 x \"stale\"\nVary: *\nExpires: 0\n" +
 		"Cache-Control: no-store\nContent-Length: 0\n\n",
@@ -77,8 +75,7 @@ var answered = []struct{ name, sent, seen string }{
 	{"a NUL", "HTTP/1.1 200 OK\nServer: s\nX: a\x00b\n\n", cannotBeUsed},
 	{"600", "HTTP/1.1 600 x\nServer: s\n\n", cannotBeUsed},
 	{"nothing", "", cannotBeUsed},
-	{"70 KB of headers", "HTTP/1.1 200 OK\nServer: s\n" +
-		"X-Long: " + strings.Repeat("x", 70_000) + "\n\n", tooLong},
+	{"70 KB of headers", "HTTP/1.1 200 OK\nServer: s\n" + "X-Long: " + strings.Repeat("x", 70_000) + "\n\n", tooLong},
 }
 
 var anyDate = regexp.MustCompile(`\nDate: .*\n`)

@@ -134,14 +134,12 @@ var commonNames = []string{
 
 var (
 	versions    = []string{"HTTP/1.1", "HTTP/1.1", "HTTP/1.0"}
-	oddVersions = []string{"HTTP/0.9", "HTTP/2.0", "HTTP/1.2", "HTTP/11", "HTTP/1.1.1", "http/1.1", "ICY",
-		"HTTP/"}
+	oddVersions = []string{"HTTP/0.9", "HTTP/2.0", "HTTP/1.2", "HTTP/11", "HTTP/1.1.1", "http/1.1", "ICY", "HTTP/"}
 	statuses    = []string{"200", "200", "204", "206", "302", "304", "400", "401", "407", "416", "500", "503"}
 	oddStatuses = []string{"000", "99", "100", "101", "600", "999", "1000", "-1", "abc", "20", ""}
 	interims    = []string{"100", "101", "102", "103", "103", "199"}
-	reasons     = []string{" OK", " OK", " OK", "", " ", " \x00", "  two  words",
-		" " + strings.Repeat("long ", 100)}
-	values = []string{"x", "x", "", " ", ",", ",,", "close", "keep-alive", "Server, X-Squid-Error, Via",
+	reasons     = []string{" OK", " OK", " OK", "", " ", " \x00", "  two  words", " " + strings.Repeat("long ", 100)}
+	values      = []string{"x", "x", "", " ", ",", ",,", "close", "keep-alive", "Server, X-Squid-Error, Via",
 		"upgrade",
 		"h2c", "0", "-1", "99999999999999999999", "Thu, 01 Jan 1970 00:00:00 GMT", "NTLM", "Negotiate x",
 		"Basic",
@@ -149,9 +147,8 @@ var (
 		"bytes */-1", "Accept, User-Agent, *", "max-age=1;x=\"", "a\r\n folded", "\xff\xfe", "\"",
 		"http://[::1", "/", "text/html;charset=", strings.Repeat("v", 2000)}
 	// Squid refuses most answers with one of the odd ones.
-	oddValues = []string{"a\x00b", "a\rb", "a\n", "x\r\nno colon", "x\r\n: no name",
-		"x\r\nA b: space in a name"}
-	framings = []string{"Content-Length: %[1]d", "Content-Length: %[1]d", "", "Content-Length: 0",
+	oddValues = []string{"a\x00b", "a\rb", "a\n", "x\r\nno colon", "x\r\n: no name", "x\r\nA b: space in a name"}
+	framings  = []string{"Content-Length: %[1]d", "Content-Length: %[1]d", "", "Content-Length: 0",
 		"Content-Length: 999999",
 		"Content-Length: %[1]d\r\nContent-Length: %[1]d"}
 	oddFramings = []string{"Content-Length: %[1]d\r\nContent-Length: 1", "Content-Length: -1",
@@ -164,13 +161,12 @@ var (
 		"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", "Transfer-Encoding: x",
 		"Transfer-Encoding:",
 		"Transfer-Encoding: chunked\r\nContent-Length: 3", "Content-Length: 3\r\nTransfer-Encoding: chunked"}
-	chunks = []string{"%[1]x\r\n%[2]s\r\n0\r\n\r\n", "%[1]x\r\n%[2]s\r\n0\r\n\r\n",
-		"%[1]x \r\n%[2]s\r\n0\r\n\r\n",
+	chunks = []string{
+		"%[1]x\r\n%[2]s\r\n0\r\n\r\n", "%[1]x\r\n%[2]s\r\n0\r\n\r\n", "%[1]x \r\n%[2]s\r\n0\r\n\r\n",
 		"%[1]x;a=b\r\n%[2]s\r\n0;c\r\nX-Squid-Error: x\r\nVia: x\r\n\r\n", "-1\r\n%[2]s", "\r\n%[2]s",
-		"0x%[1]x\r\n%[2]s\r\n0\r\n\r\n",
-		"ffffffffffffffffff\r\n%[2]s", "7fffffffffffffff\r\n%[2]s", "%[1]x\r\n%[2]s",
-		"%[1]x\r\n%[2]sX\r\n0\r\n\r\n",
-		"%[1]x\n%[2]s\n0\n\n", "0\r\n\r\n%[2]s", "%[1]x;a=\"\\\r\n%[2]s\r\n0\r\n\r\n"}
+		"0x%[1]x\r\n%[2]s\r\n0\r\n\r\n", "ffffffffffffffffff\r\n%[2]s", "7fffffffffffffff\r\n%[2]s", "%[1]x\r\n%[2]s",
+		"%[1]x\r\n%[2]sX\r\n0\r\n\r\n", "%[1]x\n%[2]s\n0\n\n", "0\r\n\r\n%[2]s", "%[1]x;a=\"\\\r\n%[2]s\r\n0\r\n\r\n",
+	}
 )
 
 // Bytes is one answer.

@@ -151,9 +151,8 @@ func (c Client) Authorization(challenge *http.Response, method, target string) (
 			}
 		}
 	}
-	credentials, err := digest.Digest(chal, digest.Options{
-		Method: method, URI: uri, Count: 1, Username: c.User, Password: c.Password,
-	})
+	credentials, err := digest.Digest(chal,
+		digest.Options{Method: method, URI: uri, Count: 1, Username: c.User, Password: c.Password})
 	if err != nil {
 		return "", err
 	}

@@ -51,8 +51,7 @@ func Isolate() {
 	again.Stdin, again.Stdout, again.Stderr = os.Stdin, os.Stdout, os.Stderr
 	again.Env = append(os.Environ(), isolated+"=1")
 	again.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS,
-		Pdeathsig:  syscall.SIGKILL,
+		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL,
 	}
 	err = again.Run()
 	var exit *exec.ExitError
@@ -88,9 +87,7 @@ func prepare() error {
 		return fmt.Errorf("mount /dev/shm: %w", err)
 	}
 	for _, command := range []string{
-		"ip link set lo up",
-		"ip route add local 0.0.0.0/0 dev lo",
-		"ip -6 route add local ::/0 dev lo",
+		"ip link set lo up", "ip route add local 0.0.0.0/0 dev lo", "ip -6 route add local ::/0 dev lo",
 	} {
 		words := strings.Fields(command)
 		if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
@@ -101,8 +98,7 @@ func prepare() error {
 	// a task or an origin is about to listen on.
 	for name, value := range map[string]string{
 		"ip_local_port_range":     "1024 65000",
-		"ip_local_reserved_ports": fmt.Sprintf("8080,%d-%d", FirstPort, LastPort),
-		"tcp_tw_reuse":            "1",
+		"ip_local_reserved_ports": fmt.Sprintf("8080,%d-%d", FirstPort, LastPort), "tcp_tw_reuse": "1",
 	} {
 		if err := os.WriteFile("/proc/sys/net/ipv4/"+name, []byte(value), 0o644); err != nil {
 			return err

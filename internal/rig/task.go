@@ -125,10 +125,8 @@ func TryTask(t testing.TB, o TaskOptions) (*Task, error) {
 	t.Helper()
 	dir, p := Stage(t, o)
 	task := &Task{
-		Params: p,
-		Addr:   netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(p.ListenerPort)),
-		Dir:    dir,
-		output: &output{}, errors: &output{}, exited: make(chan struct{}),
+		Params: p, Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(p.ListenerPort)),
+		Dir: dir, output: &output{}, errors: &output{}, exited: make(chan struct{}),
 	}
 	task.command = exec.Command(filepath.Join(dir, "entrypoint"))
 	task.command.Dir = dir
@@ -137,9 +135,7 @@ func TryTask(t testing.TB, o TaskOptions) (*Task, error) {
 	task.command.Env = append(task.command.Env, o.Environment...)
 	task.command.Stdout, task.command.Stderr = task.output, task.errors
 	task.command.SysProcAttr = &syscall.SysProcAttr{
-		Credential: &syscall.Credential{Uid: nobody, Gid: nobody},
-		Pdeathsig:  syscall.SIGKILL,
-		Setpgid:    true,
+		Credential: &syscall.Credential{Uid: nobody, Gid: nobody}, Pdeathsig: syscall.SIGKILL, Setpgid: true,
 	}
 	if err := task.command.Start(); err != nil {
 		t.Fatal(err)
