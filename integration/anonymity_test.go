@@ -148,7 +148,7 @@ func bodyProblems(w *world, c rig.Client) (problems []string) {
 }
 
 // anonymityProblems says what the destination or the client sees that it should not.
-func anonymityProblems(t testing.TB, w *world, task *rig.Task) (problems []string) {
+func anonymityProblems(t testing.TB, w *world, task *squidTask) (problems []string) {
 	wrong := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 	c := client(task)
 	for _, e := range exposures {
@@ -240,7 +240,7 @@ func toldIn(what string, response *rig.Response) (problems []string) {
 func TestNobodySeesThatThereIsAProxyOrWhoIsBehindIt(t *testing.T) {
 	inBothModes(t, func(t *testing.T, mode map[string]any) {
 		w := newWorld(t)
-		task := rig.StartTask(t, options(map[string]any{
+		task := startTask(t, options(map[string]any{
 			"httpPorts": "80,81,82,83", "connectPorts": "443,444", "digest": mode["digest"],
 		}))
 		rig.Beside(t, bob(task), besideTarget)

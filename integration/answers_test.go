@@ -13,7 +13,7 @@ import (
 func TestNoAnswerEndsATask(t *testing.T) {
 	inBothModes(t, func(t *testing.T, mode map[string]any) {
 		newWorld(t)
-		task := rig.StartTask(t, options(map[string]any{"httpPorts": "80,81", "digest": mode["digest"]}))
+		task := startTask(t, options(map[string]any{"httpPorts": "80,81", "digest": mode["digest"]}))
 		conf, err := os.ReadFile(filepath.Join(task.Dir, "squid.conf"))
 		if err != nil {
 			t.Fatal(err)

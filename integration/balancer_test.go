@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"squidfleet/internal/nlb"
-	"squidfleet/internal/rig"
 )
 
 // fleet holds tasks with the same keys. The load balancer gives connections to them in turn.
@@ -19,8 +18,8 @@ type fleet struct {
 	proxy    string
 	balancer *nlb.Balancer
 	digest   string
-	tasks    []*rig.Task // in service, the oldest first
-	all      []*rig.Task // those in service and those replaced
+	tasks    []*squidTask // in service, the oldest first
+	all      []*squidTask // those in service and those replaced
 }
 
 // startFleet starts tasks. Their clients all have the same address.
@@ -41,12 +40,12 @@ func startFleet(t *testing.T, digest string, tasks int) *fleet {
 	return f
 }
 
-func taskID(task *rig.Task) string { return task.Addr.String() }
+func taskID(task *squidTask) string { return task.Addr.String() }
 
 // add starts a task and waits until the load balancer sends to it.
 func (f *fleet) add(t *testing.T) {
 	t.Helper()
-	task := rig.StartTask(t, onPort(options(map[string]any{"digest": f.digest}), 35231+10*len(f.all)))
+	task := startTask(t, onPort(options(map[string]any{"digest": f.digest}), 35231+10*len(f.all)))
 	f.all = append(f.all, task)
 	register(t, f.balancer, task)
 	f.tasks = append(f.tasks, task)
@@ -85,7 +84,7 @@ func (f *fleet) challenged() (n int) {
 
 // hop starts a load balancer whose clients all seem to have the same address, and returns the
 // host:port it listens on.
-func hop(t *testing.T, as netip.Addr, tasks ...*rig.Task) (*nlb.Balancer, string) {
+func hop(t *testing.T, as netip.Addr, tasks ...*squidTask) (*nlb.Balancer, string) {
 	t.Helper()
 	c := nlb.Defaults()
 	c.Zones[0].Node, c.RoundRobin = loadBalancer, true
@@ -114,7 +113,7 @@ func hop(t *testing.T, as netip.Addr, tasks ...*rig.Task) (*nlb.Balancer, string
 	return balancer, listener.Addr().String()
 }
 
-func register(t *testing.T, balancer *nlb.Balancer, task *rig.Task) {
+func register(t *testing.T, balancer *nlb.Balancer, task *squidTask) {
 	t.Helper()
 	if err := balancer.Register(nlb.Target{ID: taskID(task), Addr: task.Addr}); err != nil {
 		t.Fatal(err)
@@ -122,7 +121,7 @@ func register(t *testing.T, balancer *nlb.Balancer, task *rig.Task) {
 	await(t, balancer, task, nlb.Healthy)
 }
 
-func await(t *testing.T, balancer *nlb.Balancer, task *rig.Task, state nlb.State) {
+func await(t *testing.T, balancer *nlb.Balancer, task *squidTask, state nlb.State) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()

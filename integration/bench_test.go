@@ -63,7 +63,7 @@ type contender struct {
 	name  string
 	edit  func(conf string) string
 	mode  string // digest
-	tasks []*rig.Task
+	tasks []*squidTask
 }
 
 // BenchmarkThroughput compares our configuration with the usual one: the same Squid, clients and
@@ -99,7 +99,7 @@ func BenchmarkThroughput(b *testing.B) {
 			for range tasks {
 				o := onPort(options(map[string]any{"digest": c.mode}), port)
 				o.Edit = c.edit
-				c.tasks = append(c.tasks, rig.StartTask(b, o))
+				c.tasks = append(c.tasks, startTask(b, o))
 				port += 10
 			}
 		}
@@ -132,7 +132,7 @@ const (
 
 type workload struct {
 	name, unit string
-	run        func([]*rig.Task) (amount float64, err error)
+	run        func([]*squidTask) (amount float64, err error)
 }
 
 // compare runs a workload on all contenders in turns and returns lines for the report.
@@ -168,14 +168,14 @@ func compare(b *testing.B, load workload, contenders []*contender, tasks int) st
 }
 
 // onPort returns a copy of a task's options with another port.
-func onPort(o rig.TaskOptions, port int) rig.TaskOptions {
+func onPort(o taskOptions, port int) taskOptions {
 	o.Context = maps.Clone(o.Context)
 	o.Context["listenerPort"] = port
 	return o
 }
 
 // cpuTime is the CPU time of the tasks' Squids and their helpers.
-func cpuTime(b *testing.B, tasks []*rig.Task) time.Duration {
+func cpuTime(b *testing.B, tasks []*squidTask) time.Duration {
 	b.Helper()
 	var pids []int
 	for _, task := range tasks {
@@ -185,7 +185,7 @@ func cpuTime(b *testing.B, tasks []*rig.Task) time.Duration {
 		}
 		pids = append(pids, squids...)
 		for _, helper := range []string{"entrypoint", "digest_file_aut"} { // the kernel cuts names
-			helpers, err := rig.ChildrenOf(squids[0], helper)
+			helpers, err := childrenOf(squids[0], helper)
 			if err != nil {
 				b.Fatal(err)
 			}

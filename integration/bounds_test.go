@@ -23,7 +23,7 @@ type bound struct {
 	// also are further lines that have to be short, line to replacement.
 	also map[string]string
 	// look returns what shows that the bound is not kept; empty if nothing does.
-	look func(t *testing.T, task *rig.Task) (problem string)
+	look func(t *testing.T, task *squidTask) (problem string)
 }
 
 var bounds = []bound{
@@ -126,13 +126,13 @@ func TestEachBoundIsKeptByItsLine(t *testing.T) {
 			}
 			o := options(map[string]any{"httpPorts": fmt.Sprintf("80,%d", dead), "listenerPort": rig.FirstPort + 10*i})
 			o.Edit = edit(b.short)
-			task := rig.StartTask(t, o)
+			task := startTask(t, o)
 			if problem := b.look(t, task); problem != "" {
 				t.Error(problem)
 			}
 			task.Kill()
 			o.Edit = edit("")
-			without, err := rig.TryTask(t, o)
+			without, err := tryTask(t, o)
 			if err != nil && strings.Contains(err.Error(), "cannot hold a request with 65536 bytes of headers") {
 				return // the buffer is made for shorter ones
 			}
@@ -233,7 +233,7 @@ func exchange(t *testing.T, conn net.Conn, request string) *http.Response {
 
 // authenticated is a connection that has sent a request with credentials, of which nothing has been
 // read.
-func authenticated(t *testing.T, task *rig.Task, target string) net.Conn {
+func authenticated(t *testing.T, task *squidTask, target string) net.Conn {
 	t.Helper()
 	c := client(task)
 	conn := dial(t, c, "")
@@ -256,7 +256,7 @@ func descriptorsOf(t *testing.T, pid int) int {
 	return len(entries)
 }
 
-func moreConnectionsThanDescriptors(t *testing.T, task *rig.Task) string {
+func moreConnectionsThanDescriptors(t *testing.T, task *squidTask) string {
 	for range 400 {
 		dial(t, client(task), "")
 	}
@@ -267,7 +267,7 @@ func moreConnectionsThanDescriptors(t *testing.T, task *rig.Task) string {
 	return ""
 }
 
-func longHeadersPass(_ *testing.T, task *rig.Task) string {
+func longHeadersPass(_ *testing.T, task *squidTask) string {
 	for size, want := range map[int]int{16 << 10: 200, 18 << 10: 431, 200 << 10: 431} {
 		response, err := client(task).Request("GET", "http://origin.example/", "Cookie: "+strings.Repeat("x", size))
 		switch {
@@ -287,7 +287,7 @@ func longHeadersPass(_ *testing.T, task *rig.Task) string {
 }
 
 // waitingBytesAreHeld has clients send a great deal while they wait for an answer.
-func waitingBytesAreHeld(t *testing.T, task *rig.Task) string {
+func waitingBytesAreHeld(t *testing.T, task *squidTask) string {
 	const clients = 100
 	squid := squidOf(t, task)
 	var conns []net.Conn
@@ -305,7 +305,7 @@ func waitingBytesAreHeld(t *testing.T, task *rig.Task) string {
 	return ""
 }
 
-func withoutHeaderStaysOpen(t *testing.T, task *rig.Task) string {
+func withoutHeaderStaysOpen(t *testing.T, task *squidTask) string {
 	c := client(task)
 	c.Header = nil
 	if !closes(dial(t, c, "")) {
@@ -314,7 +314,7 @@ func withoutHeaderStaysOpen(t *testing.T, task *rig.Task) string {
 	return ""
 }
 
-func unfinishedStaysOpen(t *testing.T, task *rig.Task) string {
+func unfinishedStaysOpen(t *testing.T, task *squidTask) string {
 	for _, sent := range []string{"", "GET http://orig", "GET http://origin.example/ HTTP/1.1\r\nX: y\r\n"} {
 		if !closes(dial(t, client(task), sent)) {
 			return fmt.Sprintf("a connection that has sent %q stays open", sent)
@@ -323,7 +323,7 @@ func unfinishedStaysOpen(t *testing.T, task *rig.Task) string {
 	return ""
 }
 
-func idleStaysOpen(t *testing.T, task *rig.Task) string {
+func idleStaysOpen(t *testing.T, task *squidTask) string {
 	for _, sent := range []string{
 		"GET http://origin.example/ HTTP/1.1\r\n\r\n",
 		"POST http://origin.example/ HTTP/1.1\r\nContent-Length: 1000000\r\n\r\nonly so much",
@@ -344,8 +344,8 @@ func idleStaysOpen(t *testing.T, task *rig.Task) string {
 }
 
 // deadAddressIsWaitedFor asks for a name whose addresses do not answer.
-func deadAddressIsWaitedFor(name string) func(*testing.T, *rig.Task) string {
-	return func(t *testing.T, task *rig.Task) string {
+func deadAddressIsWaitedFor(name string) func(*testing.T, *squidTask) string {
+	return func(t *testing.T, task *squidTask) string {
 		conn := authenticated(t, task, fmt.Sprintf("http://%s:%d/", name, rig.LastPort))
 		conn.SetReadDeadline(time.Now().Add(soon))
 		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
@@ -359,7 +359,7 @@ func deadAddressIsWaitedFor(name string) func(*testing.T, *rig.Task) string {
 	}
 }
 
-func silenceIsWaitedFor(t *testing.T, task *rig.Task) string {
+func silenceIsWaitedFor(t *testing.T, task *squidTask) string {
 	tunnel, response, err := client(task).Tunnel("origin.example:443")
 	if err != nil || tunnel == nil {
 		t.Fatalf("%+v, %v", response, err)
@@ -386,7 +386,7 @@ func silenceIsWaitedFor(t *testing.T, task *rig.Task) string {
 	return ""
 }
 
-func unreadAnswerIsKept(t *testing.T, task *rig.Task) string {
+func unreadAnswerIsKept(t *testing.T, task *squidTask) string {
 	squid := squidOf(t, task)
 	// The connection by which the start was noticed may still be there.
 	before := descriptorsOf(t, squid)

@@ -18,7 +18,7 @@ func TestBytesThatNoClientSendsGetNobodyIn(t *testing.T) {
 
 func bytesThatNoClientSends(t *testing.T, mode map[string]any) {
 	w := newWorld(t)
-	task := rig.StartTask(t, options(mode))
+	task := startTask(t, options(mode))
 	// A client's own PROXY header comes after the load balancer's.
 	insiders, err := rig.ProxyHeader(insider).Format()
 	if err != nil {

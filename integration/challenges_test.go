@@ -8,12 +8,11 @@ import (
 
 	digests "github.com/icholy/digest"
 
-	"squidfleet/internal/rig"
 	"squidfleet/squid"
 )
 
 // challengeProblems tells what is wrong with a task's offers: each has to be new and answerable.
-func challengeProblems(task *rig.Task) (problems []string) {
+func challengeProblems(task *squidTask) (problems []string) {
 	wrong := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 	offers := []string{"MD5"}
 	if task.Params.Digest == squid.DigestFleet {
@@ -58,7 +57,7 @@ func challengeProblems(task *rig.Task) (problems []string) {
 func TestEachChallengeIsNewAndCanBeAnswered(t *testing.T) {
 	inBothModes(t, func(t *testing.T, mode map[string]any) {
 		newWorld(t)
-		task := rig.StartTask(t, options(mode))
+		task := startTask(t, options(mode))
 		for _, problem := range challengeProblems(task) {
 			t.Error(problem)
 		}

@@ -3,8 +3,6 @@ package integration
 import (
 	"net/netip"
 	"testing"
-
-	"squidfleet/internal/rig"
 )
 
 // The blocks that the VPC and the operator forbid, or the operator opens, are exact to their first
@@ -22,7 +20,7 @@ func whatIsAddedAndOpened(t *testing.T, mode map[string]any) {
 	})
 	// A VPC may have public addresses of its owner.
 	o.Network.VpcCidrs = prefixes("10.0.0.0/16", "54.10.0.0/16", "2600:1f16:1::/56")
-	task := rig.StartTask(t, o)
+	task := startTask(t, o)
 	var all []cell
 	add := func(host string, status int) {
 		if a, err := netip.ParseAddr(host); err == nil {
@@ -120,7 +118,7 @@ func TestAWholeFamilyIsAWholeFamily(t *testing.T) {
 		"0.0.0.0/1,::/0": {"origin.example": refused, "v6.example": refused, "dual.example": refused,
 			"151.101.1.69": served, "[::ffff:151.101.1.69]": served},
 	} {
-		task := rig.StartTask(t, options(map[string]any{"blockedCidrs": blocked, "vpcId": "vpc-12345678"}))
+		task := startTask(t, options(map[string]any{"blockedCidrs": blocked, "vpcId": "vpc-12345678"}))
 		for _, never := range []string{
 			"127.0.0.1", "169.254.169.254", "10.9.8.7", "[::1]", "[::127.0.0.1]", "[::ffff:127.0.0.1]",
 			"[64:ff9b::a9fe:a9fe]", "[fd00:ec2::254]", "[fec0::1]", "[ff02::1]", "[f000::1]",
@@ -140,7 +138,7 @@ func TestAWholeFamilyIsAWholeFamily(t *testing.T) {
 		"::/0":           {from4.name: cutOff, from6.name: served},
 		"0.0.0.0/0,::/0": {from4.name: served, from6.name: served},
 	} {
-		task := rig.StartTask(t, options(map[string]any{"clientCidrs": clients, "allowAnyClient": true}))
+		task := startTask(t, options(map[string]any{"clientCidrs": clients, "allowAnyClient": true}))
 		for _, who := range []person{from4, from6} {
 			if problem := w.run(task, cell{who, "GET", "http://origin.example/", want[who.name]}); problem != "" {
 				t.Errorf("with clientCidrs %s: %s", clients, problem)

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/miekg/dns"
+
 	ranges "squidfleet/destination"
 	"squidfleet/internal/rig"
 )
@@ -126,7 +128,7 @@ func setNames(d *rig.DNS) {
 	d.Set("mixed46.example", public, "fd12:3456::1")
 	d.Set("xn--intern-kva.example", private)
 	d.SetFunc("empty.example", func(rig.Question) rig.Answer { return rig.Answer{TTL: 60} })
-	d.SetFunc("servfail.example", func(rig.Question) rig.Answer { return rig.Answer{Rcode: rig.ServerFailure} })
+	d.SetFunc("servfail.example", func(rig.Question) rig.Answer { return rig.Answer{Rcode: dns.RcodeServerFailure} })
 	// The public IPv4 address comes at once, the private IPv6 one later.
 	d.SetFunc("late6.example", func(q rig.Question) rig.Answer {
 		if q.IPv6 {

@@ -7,13 +7,12 @@ import (
 	"testing"
 
 	"squidfleet/internal/differences"
-	"squidfleet/internal/rig"
 )
 
 // What docs/use.md says of the machine's Squid is so; integration/image has the same for the
 // image's.
 func TestDifferencesFromADirectConnection(t *testing.T) {
-	task := rig.StartTask(t, options(nil))
+	task := startTask(t, options(nil))
 	out, err := exec.Command("squid", "-v").Output()
 	version := regexp.MustCompile(`^Squid Cache: Version (\d+)\.`).FindSubmatch(out)
 	if err != nil || version == nil {

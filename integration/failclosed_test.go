@@ -44,7 +44,7 @@ const (
 )
 
 // withHelper replaces the Digest helper by a shell script, after edit.
-func withHelper(o rig.TaskOptions, script string, edit func(string) string) rig.TaskOptions {
+func withHelper(o taskOptions, script string, edit func(string) string) taskOptions {
 	o.Prepare = func(dir string) error {
 		return os.WriteFile(filepath.Join(dir, "helper.sh"), []byte("#!/bin/sh\n"+script+"\n"), 0o755)
 	}
@@ -65,7 +65,7 @@ func asItIs(conf string) string { return conf }
 
 // brokenHelperProblems are the requests to tasks with a broken helper that get something else than
 // a 503. Where the helper's end also ends Squid, no answer is right too.
-func brokenHelperProblems(t *testing.T, w *world, base rig.TaskOptions, edit func(string) string) (problems []string) {
+func brokenHelperProblems(t *testing.T, w *world, base taskOptions, edit func(string) string) (problems []string) {
 	t.Helper()
 	port := 35221
 	for _, broken := range brokenHelpers {
@@ -73,7 +73,7 @@ func brokenHelperProblems(t *testing.T, w *world, base rig.TaskOptions, edit fun
 			problems = append(problems, "helper "+broken.name+": "+fmt.Sprintf(format, args...))
 		}
 		for attempt := 1; ; attempt++ {
-			task, err := rig.TryTask(t, withHelper(onPort(base, port), broken.script, edit))
+			task, err := tryTask(t, withHelper(onPort(base, port), broken.script, edit))
 			port += 10
 			if err != nil {
 				wrong("%v", err)
@@ -130,9 +130,9 @@ const challengesInVain = `while read -r channel data client method target header
 done`
 
 // brokenHealthProblems is not empty if the health check accepts a helper that refuses everybody.
-func brokenHealthProblems(t *testing.T, base rig.TaskOptions, edit func(string) string) (problems []string) {
+func brokenHealthProblems(t *testing.T, base taskOptions, edit func(string) string) (problems []string) {
 	t.Helper()
-	task, err := rig.TryTask(t, withHelper(onPort(base, 35221), challengesInVain, edit))
+	task, err := tryTask(t, withHelper(onPort(base, 35221), challengesInVain, edit))
 	if err != nil {
 		return []string{err.Error()}
 	}
@@ -167,7 +167,7 @@ func statusOf(who rig.Client) int {
 func helperOf(t *testing.T, squid int) int {
 	t.Helper()
 	for range 1000 {
-		if helpers, err := rig.ChildrenOf(squid, "entrypoint"); err == nil && len(helpers) == 1 {
+		if helpers, err := childrenOf(squid, "entrypoint"); err == nil && len(helpers) == 1 {
 			return helpers[0]
 		}
 		time.Sleep(10 * time.Millisecond)
@@ -203,7 +203,7 @@ func awaitState(t *testing.T, pid int, state string) {
 // the helper.
 func TestTheDigestHelperOutlivesSignalsAndComesBackWhenKilled(t *testing.T) {
 	newWorld(t)
-	task := rig.StartTask(t, options(nil))
+	task := startTask(t, options(nil))
 	squid := squidOf(t, task)
 	helper := helperOf(t, squid)
 	// A signal to the whole process group, such as Ctrl-C, leaves the helper to a Squid that
@@ -244,7 +244,7 @@ func TestTheDigestHelperOutlivesSignalsAndComesBackWhenKilled(t *testing.T) {
 
 // guessingProblems is not empty if an address that guesses many passwords at a time gets no 429,
 // or if other clients suffer.
-func guessingProblems(task *rig.Task) (problems []string) {
+func guessingProblems(task *squidTask) (problems []string) {
 	guesser := client(task)
 	guesser.Header = rig.ProxyHeader(netip.MustParseAddr("198.51.100.66"))
 	guesser.Password = "wrong password"

@@ -150,7 +150,7 @@ func TestClientsThatCloseAfterAChallengeGetIn(t *testing.T) {
 // A captured header can be used again only for the same method, path and client address.
 func TestACapturedHeaderIsBoundToWhatItWasMadeFor(t *testing.T) {
 	newWorld(t)
-	task := rig.StartTask(t, options(nil))
+	task := startTask(t, options(nil))
 	nobody := anonymous(task)
 	nonce := freshNonce(t, nobody)
 	get := answer(nonce, "00000001", "GET", "/page?x=1")
@@ -188,7 +188,7 @@ func TestKeysAreRotated(t *testing.T) {
 	const newKey = "another-key-for-tests-0123456789-ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	steps := []struct {
 		keys string
-		task *rig.Task
+		task *squidTask
 	}{
 		{keys: rig.DigestKey}, {keys: rig.DigestKey + " " + newKey},
 		{keys: newKey + " " + rig.DigestKey}, {keys: newKey},
@@ -196,7 +196,7 @@ func TestKeysAreRotated(t *testing.T) {
 	for i, step := range steps {
 		o := onPort(options(nil), 35231+10*i)
 		o.Environment = []string{"SQUIDFLEET_DIGEST_KEYS=" + step.keys}
-		steps[i].task = rig.StartTask(t, o)
+		steps[i].task = startTask(t, o)
 	}
 	for i, from := range steps {
 		for k, to := range steps {

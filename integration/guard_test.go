@@ -136,7 +136,7 @@ func (w *world) answer(rw http.ResponseWriter, r *http.Request) {
 }
 
 // run sends one cell's request. The problem is empty if everything came as expected.
-func (w *world) run(task *rig.Task, c cell) (problem string) {
+func (w *world) run(task *squidTask, c cell) (problem string) {
 	w.origins.Forget()
 	who := client(task)
 	c.who.change(&who)
@@ -244,7 +244,7 @@ func TestEveryCellOfTheMatrix(t *testing.T) {
 
 func everyCellOfTheMatrix(t *testing.T, mode map[string]any) {
 	w := newWorld(t)
-	task := rig.StartTask(t, options(map[string]any{"httpPorts": "80,82", "digest": mode["digest"]}))
+	task := startTask(t, options(map[string]any{"httpPorts": "80,82", "digest": mode["digest"]}))
 	rig.Beside(t, bob(task), besideTarget)
 	all := cells(t)
 	if len(all) < 300 {
@@ -271,7 +271,7 @@ func everyCellOfTheMatrix(t *testing.T, mode map[string]any) {
 // A name can carry a message to its DNS server: none is looked up for somebody without a password.
 func TestNoNameIsLookedUpForNobody(t *testing.T) {
 	w := newWorld(t)
-	task := rig.StartTask(t, options(nil))
+	task := startTask(t, options(nil))
 	var known []string
 	for i, who := range people {
 		for _, method := range []string{"GET", "CONNECT"} {
@@ -302,7 +302,7 @@ func TestNoNameIsLookedUpForNobody(t *testing.T) {
 // reach.
 func TestTheManagerIsOutOfReachOnTheProxysOwnPort(t *testing.T) {
 	newWorld(t)
-	task := rig.StartTask(t, options(map[string]any{"httpPorts": "80,35201,35202"}))
+	task := startTask(t, options(map[string]any{"httpPorts": "80,35201,35202"}))
 	for _, host := range []string{"proxy.invalid:35201", "proxy.invalid:35202", "127.0.0.1:35201", "proxy.invalid"} {
 		for _, page := range []string{"menu", "info", "config", "shutdown"} {
 			response, err := client(task).Request("GET", "http://"+host+"/squid-internal-mgr/"+page)
@@ -322,7 +322,7 @@ func TestADestinationCannotAskForTheProxysPassword(t *testing.T) {
 			rw.Header().Add("Proxy-Authenticate", `Digest realm="squidfleet", nonce="the destination's", qop="auth"`)
 			rw.WriteHeader(http.StatusProxyAuthRequired)
 		}))
-		task := rig.StartTask(t, options(mode))
+		task := startTask(t, options(mode))
 		response, err := client(task).Request("GET", "http://origin.example/")
 		if err != nil {
 			t.Fatal(err)

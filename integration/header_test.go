@@ -4,15 +4,13 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-
-	"squidfleet/internal/rig"
 )
 
 // Odd requests and credentials are answered as the table says. No credentials reach the
 // destination.
 func TestOddCredentials(t *testing.T) {
 	w := newWorld(t)
-	task := rig.StartTask(t, options(nil))
+	task := startTask(t, options(nil))
 	nobody := anonymous(task)
 	nonce := freshNonce(t, nobody)
 	right := answer(nonce, "00000001", "GET", "/")

@@ -9,7 +9,7 @@ import (
 )
 
 // healthProblems are wrong answers of the health check's port, which opens nothing.
-func healthProblems(task *rig.Task) (problems []string) {
+func healthProblems(task *squidTask) (problems []string) {
 	loopback := netip.MustParseAddr("127.0.0.1")
 	port := netip.AddrPortFrom(loopback, task.Addr.Port()+1)
 	check := client(task)
@@ -52,7 +52,7 @@ func TestTheHealthPortOpensNothing(t *testing.T) {
 
 func theHealthPortOpensNothing(t *testing.T, mode map[string]any) {
 	w := newWorld(t)
-	task := rig.StartTask(t, options(mode))
+	task := startTask(t, options(mode))
 	report(t, healthProblems(task))
 	if reached := w.origins.Reached(); len(reached) > 0 {
 		t.Errorf("reached: %v", reached)

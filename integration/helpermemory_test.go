@@ -34,7 +34,7 @@ func memoryOf(t *testing.T, pid int, file, name string) int {
 // helper delays. The helper stays below 20 MB.
 func TestTheDigestHelperAnswersThousandsAtATimeAndStaysSmall(t *testing.T) {
 	newWorld(t)
-	task := rig.StartTask(t, options(map[string]any{"memory": 1024})) // for the descriptors
+	task := startTask(t, options(map[string]any{"memory": 1024})) // for the descriptors
 	const requests, honest, guessers, guesses = 10_000, 10, 100, 20
 	header := func(i int, right bool) (rig.Client, string) {
 		who := anonymous(task)

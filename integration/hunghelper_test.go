@@ -15,7 +15,7 @@ import (
 )
 
 // hang stops a task's Digest helper until resume or the end of the test.
-func hang(t *testing.T, task *rig.Task) (resume func()) {
+func hang(t *testing.T, task *squidTask) (resume func()) {
 	t.Helper()
 	helper := helperOf(t, squidOf(t, task))
 	if err := syscall.Kill(helper, syscall.SIGSTOP); err != nil {
@@ -63,7 +63,7 @@ func statusWithin(t *testing.T, conn net.Conn, method string, d time.Duration) i
 // answered when it goes on.
 func TestAHungDigestHelperLetsNobodyInAndTurnsTheTaskUnhealthy(t *testing.T) {
 	w := newWorld(t)
-	task := rig.StartTask(t, options(nil))
+	task := startTask(t, options(nil))
 	if out, err := task.Health(); err != nil {
 		t.Fatalf("healthy at first: %v\n%s", err, out)
 	}
@@ -121,7 +121,7 @@ func TestAnOverloadedDigestHelperLetsNobodyIn(t *testing.T) {
 		}
 		return small
 	}
-	task := rig.StartTask(t, o)
+	task := startTask(t, o)
 	nobody := anonymous(task)
 	nonce := freshNonce(t, nobody)
 	resume := hang(t, task)

@@ -22,7 +22,7 @@ const (
 
 // crowdProblems says whether one address may open more connections than its share, or whether
 // another one suffers from it.
-func crowdProblems(task *rig.Task) (problems []string) {
+func crowdProblems(task *squidTask) (problems []string) {
 	crowd, other := client(task), client(task)
 	crowd.Header = rig.ProxyHeader(netip.MustParseAddr("198.51.100.99"))
 	var open []net.Conn
@@ -81,7 +81,7 @@ func rss(t *testing.T, pid int) int {
 	return 0
 }
 
-func squidOf(t *testing.T, task *rig.Task) int {
+func squidOf(t *testing.T, task *squidTask) int {
 	t.Helper()
 	pids, err := task.Children("squid")
 	if err != nil || len(pids) != 1 {
@@ -94,7 +94,7 @@ func squidOf(t *testing.T, task *rig.Task) int {
 // the next client.
 func TestThousandsOfIdleAndHostileConnectionsLeaveRoomForTheNextClient(t *testing.T) {
 	newWorld(t)
-	task := rig.StartTask(t, options(nil))
+	task := startTask(t, options(nil))
 	squid := squidOf(t, task)
 	idle := rss(t, squid)
 	var open []net.Conn
@@ -154,7 +154,7 @@ func TestThousandsOfIdleAndHostileConnectionsLeaveRoomForTheNextClient(t *testin
 // the other processes and the kernel's side of the connections.
 func TestOneAddressCannotUseUpATask(t *testing.T) {
 	newWorld(t)
-	task := rig.StartTask(t, options(nil))
+	task := startTask(t, options(nil))
 	squid := squidOf(t, task)
 	attacker := client(task)
 	attacker.Header = rig.ProxyHeader(netip.MustParseAddr("198.51.100.99"))
@@ -198,7 +198,7 @@ func TestOneAddressCannotUseUpATask(t *testing.T) {
 // smallest task all the same, and another address is served at once.
 func TestABurstOfLongHeadersDoesNotUseUpATask(t *testing.T) {
 	newWorld(t)
-	task := rig.StartTask(t, options(nil))
+	task := startTask(t, options(nil))
 	squid := squidOf(t, task)
 	attacker := client(task)
 	attacker.Header = rig.ProxyHeader(netip.MustParseAddr("198.51.100.99"))

@@ -23,7 +23,7 @@ import (
 // loader is a client as cheap as possible, so that a benchmark measures the proxy.
 type loader struct {
 	client rig.Client
-	tasks  []*rig.Task // taken in turn
+	tasks  []*squidTask // taken in turn
 	next   int
 	conn   net.Conn
 	reader *bufio.Reader
@@ -95,7 +95,7 @@ func (l *loader) request(method, target, uri string) error {
 }
 
 // together runs a job on all workers for a round and adds up the amounts done.
-func together(tasks []*rig.Task, job func(l *loader, over func() bool) (float64, error)) (float64, error) {
+func together(tasks []*squidTask, job func(l *loader, over func() bool) (float64, error)) (float64, error) {
 	end := time.Now().Add(roundTime)
 	var total, failed atomic.Int64
 	var first atomic.Value
@@ -118,7 +118,7 @@ func together(tasks []*rig.Task, job func(l *loader, over func() bool) (float64,
 	return float64(total.Load()) / 1000, nil
 }
 
-func keepAliveGets(tasks []*rig.Task) (float64, error) {
+func keepAliveGets(tasks []*squidTask) (float64, error) {
 	return together(tasks, func(l *loader, over func() bool) (done float64, err error) {
 		if err := l.dial(); err != nil {
 			return 0, err
@@ -134,7 +134,7 @@ func keepAliveGets(tasks []*rig.Task) (float64, error) {
 	})
 }
 
-func newTunnels(tasks []*rig.Task) (float64, error) {
+func newTunnels(tasks []*squidTask) (float64, error) {
 	return together(tasks, func(l *loader, over func() bool) (done float64, err error) {
 		for !over() {
 			if err := l.dial(); err != nil {
@@ -154,7 +154,7 @@ func newTunnels(tasks []*rig.Task) (float64, error) {
 	})
 }
 
-func bulk(tasks []*rig.Task) (float64, error) {
+func bulk(tasks []*squidTask) (float64, error) {
 	return together(tasks, func(l *loader, over func() bool) (done float64, err error) {
 		if err := l.dial(); err != nil {
 			return 0, err

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"squidfleet/internal/rig"
 	"squidfleet/params"
 	"squidfleet/proxyimage"
 )
@@ -21,7 +20,7 @@ var (
 )
 
 // onOneMachine are the options of a task in a fleet on one machine, with an edited configuration.
-func onOneMachine(t *testing.T, edit func(string) string) rig.TaskOptions {
+func onOneMachine(t *testing.T, edit func(string) string) taskOptions {
 	t.Helper()
 	o := options(nil)
 	p, err := params.Parse(o.Context)
@@ -40,7 +39,7 @@ func onOneMachine(t *testing.T, edit func(string) string) rig.TaskOptions {
 
 // localOriginProblems is not empty if the local origin is not served from the right address, or if
 // more than it is open.
-func localOriginProblems(w *world, task *rig.Task) (problems []string) {
+func localOriginProblems(w *world, task *squidTask) (problems []string) {
 	var from string
 	w.origins.SetHandler(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		from = r.RemoteAddr
@@ -90,7 +89,7 @@ func localOriginProblems(w *world, task *rig.Task) (problems []string) {
 
 func TestAFleetOnOneMachineOpensItsOriginAndNothingElse(t *testing.T) {
 	w := newWorld(t)
-	task := rig.StartTask(t, onOneMachine(t, asItIs))
+	task := startTask(t, onOneMachine(t, asItIs))
 	report(t, localOriginProblems(w, task))
 	task.Kill()
 	// Each line that only such a fleet has is needed.
@@ -105,7 +104,7 @@ func TestAFleetOnOneMachineOpensItsOriginAndNothingElse(t *testing.T) {
 		o := onOneMachine(t, without(line))
 		problem := unreadable(t, o)
 		if problem == "" {
-			task := rig.StartTask(t, o)
+			task := startTask(t, o)
 			problem = strings.Join(localOriginProblems(w, task), "; ")
 			task.Kill()
 		}

@@ -64,7 +64,7 @@ func parse(line string) (entry, error) {
 }
 
 // logProblems says what is wrong with the lines that some requests leave behind.
-func logProblems(w *world, task *rig.Task) (problems []string) {
+func logProblems(w *world, task *squidTask) (problems []string) {
 	wrong := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 	c := client(task)
 	nobody, mistaken := c, c
@@ -189,7 +189,7 @@ func logProblems(w *world, task *rig.Task) (problems []string) {
 func TestTheLogTellsWhatHappenedAndKeepsSecrets(t *testing.T) {
 	inBothModes(t, func(t *testing.T, mode map[string]any) {
 		w := newWorld(t)
-		task := rig.StartTask(t, options(mode))
+		task := startTask(t, options(mode))
 		for _, problem := range logProblems(w, task) {
 			t.Error(problem)
 		}
@@ -198,7 +198,7 @@ func TestTheLogTellsWhatHappenedAndKeepsSecrets(t *testing.T) {
 
 func TestATunnelsBytesAreInTheLog(t *testing.T) {
 	w := newWorld(t)
-	task := rig.StartTask(t, options(nil))
+	task := startTask(t, options(nil))
 	_ = w
 	tunnel, response, err := client(task).Tunnel("origin.example:443")
 	if err != nil || tunnel == nil {
@@ -234,7 +234,7 @@ func suppressed(line string) (n int) {
 // a user's; and each of them is counted.
 func TestAFloodOfRefusalsLeavesTheOtherLines(t *testing.T) {
 	newWorld(t)
-	task := rig.StartTask(t, options(nil))
+	task := startTask(t, options(nil))
 	c := client(task)
 	const challenges, requests, guesses = 3000, 200, 3
 	conn := dial(t, c, "")
@@ -297,7 +297,7 @@ func TestAFloodOfRefusalsLeavesTheOtherLines(t *testing.T) {
 func TestNothingAClientSendsBreaksTheLog(t *testing.T) {
 	w := newWorld(t)
 	_ = w
-	task := rig.StartTask(t, options(nil))
+	task := startTask(t, options(nil))
 	random := rand.New(rand.NewPCG(1, 2))
 	pieces := []string{"GET ", "CONNECT ", "POST ", "http://", "origin.example", "/", "?", "#",
 		" HTTP/1.1", " HTTP/1.0", " HTTP/0.9", "\r\n", "\n", "\r", "\x00", "\"", "\\", "\\u0000",

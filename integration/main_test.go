@@ -51,17 +51,17 @@ func inBothModes(t *testing.T, test func(t *testing.T, mode map[string]any)) {
 }
 
 // options are a task's, with the test's parameters on top of the defaults.
-func options(context map[string]any) rig.TaskOptions {
+func options(context map[string]any) taskOptions {
 	all := map[string]any{
 		"clientCidrs": "198.51.100.0/24,2600:1700:1::/48", "users": "alice,bob", "fleetSize": 1,
 	}
 	maps.Copy(all, context)
 	passwords := map[string]string{"alice": password, "bob": "another password"}
-	return rig.TaskOptions{Context: all, Network: network, Passwords: passwords}
+	return taskOptions{Context: all, Network: network, Passwords: passwords}
 }
 
 // client is alice, at an allowed address, behind the load balancer.
-func client(task *rig.Task) rig.Client {
+func client(task *squidTask) rig.Client {
 	return rig.Client{
 		Task: task.Addr, From: loadBalancer, Header: rig.ProxyHeader(insider), User: "alice", Password: password,
 	}
@@ -75,7 +75,7 @@ func report(t *testing.T, problems []string) {
 }
 
 // anonymous is a client without credentials.
-func anonymous(task *rig.Task) rig.Client {
+func anonymous(task *squidTask) rig.Client {
 	c := client(task)
 	c.User = ""
 	return c

@@ -13,7 +13,7 @@ import (
 
 // secretProblems says what hostile requests bring into the log and among Squid's messages that must
 // not be there.
-func secretProblems(w *world, task *rig.Task) (problems []string) {
+func secretProblems(w *world, task *squidTask) (problems []string) {
 	if err := client(task).SendHostile(); err != nil {
 		return []string{err.Error()}
 	}
@@ -51,7 +51,7 @@ func secretProblems(w *world, task *rig.Task) (problems []string) {
 func TestNoSecretAndNoForgedLineIsWritten(t *testing.T) {
 	inBothModes(t, func(t *testing.T, mode map[string]any) {
 		w := newWorld(t)
-		for _, problem := range secretProblems(w, rig.StartTask(t, options(mode))) {
+		for _, problem := range secretProblems(w, startTask(t, options(mode))) {
 			t.Error(problem)
 		}
 	})
@@ -62,7 +62,7 @@ func TestSquidWouldTellSecretsOtherwise(t *testing.T) {
 	w := newWorld(t)
 	o := options(nil)
 	o.Edit = func(conf string) string { return strings.Replace(conf, "\ndebug_options ", "\n#", 1) }
-	if problems := secretProblems(w, rig.StartTask(t, o)); len(problems) == 0 {
+	if problems := secretProblems(w, startTask(t, o)); len(problems) == 0 {
 		t.Error("nothing is said")
 	}
 }
@@ -109,7 +109,7 @@ func TestNoSpellingOfAURLBringsItsSecretIntoTheLog(t *testing.T) {
 	o.Edit = func(conf string) string { // no line is a refusal, so that each is written
 		return strings.Replace(conf, `"result":"%Ss"`, `"result":"-"`, 1)
 	}
-	task := rig.StartTask(t, o)
+	task := startTask(t, o)
 	targets := secretTargets()
 	for i, target := range targets {
 		method := []string{"GET ", "CONNECT ", "POST ", ""}[i%4]
@@ -130,7 +130,7 @@ func TestNoSpellingOfAURLBringsItsSecretIntoTheLog(t *testing.T) {
 	}
 }
 
-func openSecrets(task *rig.Task) (problems []string) {
+func openSecrets(task *squidTask) (problems []string) {
 	lines := task.Log()
 	if len(lines) < len(rig.Hostile) {
 		problems = append(problems, fmt.Sprintf("only %d lines for %d requests", len(lines), len(rig.Hostile)))

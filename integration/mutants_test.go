@@ -70,7 +70,7 @@ var fatal = map[string]string{
 type list struct {
 	beginning, end string
 	// missed finds the lines that a task lacks.
-	missed func(t *testing.T, w *world, task *rig.Task) func(line string) bool
+	missed func(t *testing.T, w *world, task *squidTask) func(line string) bool
 }
 
 func (l list) holds(line string) bool {
@@ -84,7 +84,7 @@ var lists = []list{
 }
 
 // reachedThrough finds the lines whose destinations were reached.
-func reachedThrough(t *testing.T, w *world, task *rig.Task) func(line string) bool {
+func reachedThrough(t *testing.T, w *world, task *squidTask) func(line string) bool {
 	var reached []netip.Addr
 	for _, c := range cells(t) {
 		w.run(task, c)
@@ -98,7 +98,7 @@ func reachedThrough(t *testing.T, w *world, task *rig.Task) func(line string) bo
 }
 
 // shownBy finds the lines whose headers were shown.
-func shownBy(t *testing.T, w *world, task *rig.Task) func(line string) bool {
+func shownBy(t *testing.T, w *world, task *squidTask) func(line string) bool {
 	problems := anonymityProblems(t, w, task)
 	return func(line string) bool {
 		header := strings.ToLower(strings.Fields(line)[1]) + ": "
@@ -112,31 +112,31 @@ func shownBy(t *testing.T, w *world, task *rig.Task) func(line string) bool {
 // look is a check of a task by another test. first returns the first problem, or nothing.
 type look struct {
 	name  string
-	first func(t *testing.T, w *world, task *rig.Task) (problem string)
+	first func(t *testing.T, w *world, task *squidTask) (problem string)
 }
 
 // looks are the checks of a task, the quickest first. But a check that the line names comes first.
-func looks(task *rig.Task, line string) []look {
-	in := func(problems func(*world, *rig.Task) []string) func(*testing.T, *world, *rig.Task) string {
-		return func(_ *testing.T, w *world, task *rig.Task) string { return strings.Join(problems(w, task), "; ") }
+func looks(task *squidTask, line string) []look {
+	in := func(problems func(*world, *squidTask) []string) func(*testing.T, *world, *squidTask) string {
+		return func(_ *testing.T, w *world, task *squidTask) string { return strings.Join(problems(w, task), "; ") }
 	}
-	of := func(problems func(*rig.Task) []string) func(*testing.T, *world, *rig.Task) string {
-		return in(func(_ *world, task *rig.Task) []string { return problems(task) })
+	of := func(problems func(*squidTask) []string) func(*testing.T, *world, *squidTask) string {
+		return in(func(_ *world, task *squidTask) []string { return problems(task) })
 	}
 	out := []look{
 		{"challenge", of(challengeProblems)},
 		{"health", of(healthProblems)},
-		{"anonymity", func(t *testing.T, w *world, task *rig.Task) string {
+		{"anonymity", func(t *testing.T, w *world, task *squidTask) string {
 			return strings.Join(anonymityProblems(t, w, task), "; ")
 		}},
-		{"persistent", func(t *testing.T, _ *world, task *rig.Task) string {
+		{"persistent", func(t *testing.T, _ *world, task *squidTask) string {
 			return strings.Join(rig.SharingProblems(t, client(task), bob(task), scratchTarget), "; ")
 		}},
 		{"log", in(logProblems)},
 		{"parameters", of(parameterProblems)},
 		{"cache", in(cacheProblems)},
 		{"pinger", pingerProblem},
-		{"matrix", func(t *testing.T, w *world, task *rig.Task) string {
+		{"matrix", func(t *testing.T, w *world, task *squidTask) string {
 			for _, c := range cells(t) {
 				if problem := w.run(task, c); problem != "" {
 					return problem
@@ -158,7 +158,7 @@ func looks(task *rig.Task, line string) []look {
 }
 
 // parameterProblems is not empty if a client in one of clientCidrs is not served.
-func parameterProblems(task *rig.Task) (problems []string) {
+func parameterProblems(task *squidTask) (problems []string) {
 	for _, block := range task.Params.ClientCidrs {
 		c := client(task)
 		c.Header = rig.ProxyHeader(ranges.Last(block)) // the first addresses are the load balancer's
@@ -171,7 +171,7 @@ func parameterProblems(task *rig.Task) (problems []string) {
 
 // cacheProblems is not empty if a second request for a cacheable object does not reach the
 // destination.
-func cacheProblems(w *world, task *rig.Task) (problems []string) {
+func cacheProblems(w *world, task *squidTask) (problems []string) {
 	var asked atomic.Int64
 	w.origins.SetHandler(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		asked.Add(1)
@@ -192,7 +192,7 @@ func cacheProblems(w *world, task *rig.Task) (problems []string) {
 
 // pingerProblem is Squid's message about its ICMP program. Squid cannot start it without
 // privileges, and logs that sooner or later.
-func pingerProblem(t *testing.T, _ *world, task *rig.Task) string {
+func pingerProblem(t *testing.T, _ *world, task *squidTask) string {
 	conf, err := os.ReadFile(filepath.Join(task.Dir, "squid.conf"))
 	if err != nil {
 		t.Fatal(err)
@@ -211,8 +211,8 @@ func pingerProblem(t *testing.T, _ *world, task *rig.Task) string {
 
 // nonceProblems is not empty if Squid's own Digest challenges a client again: after many requests,
 // or because another connection used the same count.
-func nonceProblems(task *rig.Task) (problems []string) {
-	newLoader := func() *loader { return &loader{client: client(task), tasks: []*rig.Task{task}} }
+func nonceProblems(task *squidTask) (problems []string) {
+	newLoader := func() *loader { return &loader{client: client(task), tasks: []*squidTask{task}} }
 	first, second := newLoader(), newLoader()
 	request := func(l *loader) {
 		if err := l.request("GET", "http://origin.example/", "/"); err != nil {

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"squidfleet/internal/rig"
 )
 
 // begins finds a key that is the beginning of the line, and returns its value.
@@ -36,14 +34,14 @@ func without(lines ...string) func(conf string) string {
 // mutations checks tasks without some lines of their configuration.
 type mutations struct {
 	w    *world
-	base rig.TaskOptions
+	base taskOptions
 }
 
 // control fails the test if the task with all lines has a problem. Then problems of the others
 // prove nothing.
 func (m *mutations) control(t *testing.T) {
 	t.Helper()
-	task := rig.StartTask(t, m.base)
+	task := startTask(t, m.base)
 	defer task.Kill()
 	for _, look := range looks(task, "") {
 		if problem := look.first(t, m.w, task); problem != "" {
@@ -63,7 +61,7 @@ func (m *mutations) found(t *testing.T, line string, edit func(string) string) (
 	case line == "http_access deny health !authenticated\n" && fleet:
 		return strings.Join(brokenHealthProblems(t, m.base, edit), "; ")
 	case strings.HasPrefix(line, "never_direct "):
-		task := rig.StartTask(t, slowStep(edit))
+		task := startTask(t, slowStep(edit))
 		defer task.Kill()
 		return strings.Join(rebindingProblems(m.w, task), "; ")
 	}
@@ -72,7 +70,7 @@ func (m *mutations) found(t *testing.T, line string, edit func(string) string) (
 	if said := unreadable(t, o); said != "" {
 		return "Squid does not read it: " + said
 	}
-	task, err := rig.TryTask(t, o)
+	task, err := tryTask(t, o)
 	if err != nil {
 		// That may be the test's fault, such as a port in use. It is not if the next task starts
 		// and the message is the expected one.
@@ -93,9 +91,9 @@ func (m *mutations) found(t *testing.T, line string, edit func(string) string) (
 }
 
 // unreadable is the message of `squid -k parse` about a configuration that it refuses.
-func unreadable(t *testing.T, o rig.TaskOptions) string {
+func unreadable(t *testing.T, o taskOptions) string {
 	t.Helper()
-	dir, _ := rig.Stage(t, o)
+	dir, _ := stage(t, o)
 	parse := exec.Command("squid", "-k", "parse", "-f", filepath.Join(dir, "squid.conf"))
 	parse.Dir = dir
 	out, err := parse.CombinedOutput()
@@ -119,7 +117,7 @@ func TestNoRuleCanBeTakenAway(t *testing.T) {
 func noRuleCanBeTakenAway(t *testing.T, mode map[string]any) {
 	// The VPC is among the clients, as for an office connected to it. So the rule that keeps the
 	// load balancer's own connections out is needed.
-	base := func(digest any) rig.TaskOptions {
+	base := func(digest any) taskOptions {
 		return options(map[string]any{
 			"httpPorts": "80,81,83", "connectPorts": "443,444", "digest": digest,
 			"clientCidrs": "198.51.100.0/24,2600:1700:1::/48,10.0.0.0/16",
@@ -203,7 +201,7 @@ func (m *mutations) takeFromList(t *testing.T, l list, lines []string) (others [
 		}
 		o := m.base
 		o.Edit = without(half...)
-		task := rig.StartTask(t, o)
+		task := startTask(t, o)
 		missed := l.missed(t, m.w, task)
 		task.Kill()
 		for _, line := range half {
@@ -217,7 +215,7 @@ func (m *mutations) takeFromList(t *testing.T, l list, lines []string) (others [
 }
 
 // linesOf are the lines of a configuration without comments.
-func linesOf(t *testing.T, o rig.TaskOptions) (lines []string) {
+func linesOf(t *testing.T, o taskOptions) (lines []string) {
 	t.Helper()
 	edit := o.Edit
 	o.Edit = func(conf string) string {
@@ -231,7 +229,7 @@ func linesOf(t *testing.T, o rig.TaskOptions) (lines []string) {
 		}
 		return conf
 	}
-	rig.Stage(t, o)
+	stage(t, o)
 	return lines
 }
 
@@ -249,7 +247,7 @@ func TestTheMatrixFindsTheLeaksOfTheUsualRuleOrder(t *testing.T) {
 		const first = "http_access deny load_balancer\n"
 		return strings.Replace(strings.Join(kept, ""), first, "http_access allow authenticated\n"+first, 1)
 	}
-	task := rig.StartTask(t, o)
+	task := startTask(t, o)
 	leaks := map[string]int{}
 	for _, c := range cells(t) {
 		if scheme, _, isURL := strings.Cut(c.target, "://"); isURL && (scheme == "ftp" || scheme == "whois") {

@@ -34,7 +34,7 @@ func setBadNames(d *rig.DNS) {
 func TestAPoorNameServerIsGoodEnough(t *testing.T) {
 	w := newWorld(t)
 	setBadNames(w.names)
-	task := rig.StartTask(t, options(nil))
+	task := startTask(t, options(nil))
 	var all sync.WaitGroup
 	for _, name := range []string{"slow.example", "lost.example", "no-ipv6.example"} {
 		all.Go(func() {
@@ -48,9 +48,9 @@ func TestAPoorNameServerIsGoodEnough(t *testing.T) {
 }
 
 // nameIsServed asks for one of the names within what a bound is given, each time for the next one.
-func nameIsServed(names ...string) func(*testing.T, *rig.Task) string {
+func nameIsServed(names ...string) func(*testing.T, *squidTask) string {
 	next := -1
-	return func(t *testing.T, task *rig.Task) string {
+	return func(t *testing.T, task *squidTask) string {
 		next++
 		name := names[next%len(names)]
 		conn := authenticated(t, task, "http://"+name+"/")
@@ -77,14 +77,14 @@ func TestOfANamesAddressesTheFirst255Count(t *testing.T) {
 	for _, number := range []int{2, 255, 256, 300} {
 		w.names.Set(fmt.Sprintf("private-%d.example", number), addresses(number)...)
 	}
-	task := rig.StartTask(t, options(nil))
+	task := startTask(t, options(nil))
 	for number, want := range map[int]int{2: refused, 255: refused, 256: served, 300: served} {
 		name := fmt.Sprintf("private-%d.example", number)
 		response, err := client(task).Request("GET", "http://"+name+"/")
 		if err != nil || response.StatusCode != want {
 			t.Errorf("%s: %+v, %v, want %d", name, response, err, want)
 		}
-		if n := w.names.Queries(name); n < 3 {
+		if n := w.names.Asked()[name+"."]; n < 3 {
 			t.Errorf("%s: %d questions: the answer was not too long for one packet", name, n)
 		}
 	}

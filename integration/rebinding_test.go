@@ -17,7 +17,7 @@ import (
 // slowStep holds open the window in which a name may change its address: it puts three seconds
 // between the access rules' check of the addresses and the connection, and lets Squid remember
 // addresses for two seconds only.
-func slowStep(edit func(string) string) rig.TaskOptions {
+func slowStep(edit func(string) string) taskOptions {
 	o := options(nil)
 	const helper = "slow.sh"
 	o.Prepare = func(dir string) error {
@@ -36,7 +36,7 @@ func slowStep(edit func(string) string) rig.TaskOptions {
 
 // rebindingProblems are changes of a name's address after the access rules' check that end in a
 // connection to a forbidden destination. The task must have a slow step.
-func rebindingProblems(w *world, task *rig.Task) (problems []string) {
+func rebindingProblems(w *world, task *squidTask) (problems []string) {
 	w.origins.Forget()
 	var mu sync.Mutex
 	wrong := func(format string, args ...any) {
@@ -89,7 +89,7 @@ func rebindingProblems(w *world, task *rig.Task) (problems []string) {
 
 func TestANameThatChangesItsAddressAfterTheRulesHaveSeenItGoesNowhere(t *testing.T) {
 	w := newWorld(t)
-	task := rig.StartTask(t, slowStep(asItIs))
+	task := startTask(t, slowStep(asItIs))
 	report(t, rebindingProblems(w, task))
 }
 
@@ -106,7 +106,7 @@ func TestAlternatingAnswersNeverReachAForbiddenDestination(t *testing.T) {
 	})
 	o := options(nil)
 	o.Edit = func(conf string) string { return conf + "negative_dns_ttl 1 second\npositive_dns_ttl 1 second\n" }
-	task := rig.StartTask(t, o)
+	task := startTask(t, o)
 	outcomes := map[int]int{}
 	for deadline := time.Now().Add(6 * time.Second); time.Now().Before(deadline); {
 		response, err := client(task).Request("GET", "http://flip.example/")

@@ -42,7 +42,7 @@ var unread = map[string][]int{
 // to.
 func TestWhatOutsidersAreAnswered(t *testing.T) {
 	w := newWorld(t)
-	task := rig.StartTask(t, options(nil))
+	task := startTask(t, options(nil))
 	for name, header := range map[string]*proxyproto.Header{
 		"outside clientCidrs": rig.ProxyHeader(outsider),
 		"health check":        rig.LocalHeader(),

@@ -162,7 +162,7 @@ var java = urlClient{name: "Java", https: []string{"https://origin.example/"}, e
 // plain requests, and make curl, Chromium and Go use MD5.
 func TestTheOrderOfTheChallengesIsNotForUrllib(t *testing.T) {
 	newWorld(t)
-	_, proxy := hop(t, insider, rig.StartTask(t, options(nil)))
+	_, proxy := hop(t, insider, startTask(t, options(nil)))
 	got := lines(t, []string{"http://origin.example/"},
 		"/usr/bin/python3", "testdata/urllib_urls.py", "first", "http://"+proxy, "alice", password)
 	if want := "Unsupported digest authentication algorithm 'SHA-256'"; got[0] != want {
@@ -220,7 +220,7 @@ func TestClientsGetThroughWithOddURLs(t *testing.T) {
 		recordLines(&o)
 		clients = append(clients, java)
 	}
-	task := rig.StartTask(t, o)
+	task := startTask(t, o)
 	_, proxy := hop(t, insider, task)
 	var captures []captured
 	for _, c := range clients {
@@ -252,7 +252,7 @@ const helperLines = "run/helper-lines"
 
 // recordLines has Squid's lines to the helper recorded. The helper must not have Squid's socket
 // as its own output: it would make it non-blocking, for tee as well.
-func recordLines(o *rig.TaskOptions) {
+func recordLines(o *taskOptions) {
 	o.Edit = func(conf string) string { return strings.Replace(conf, "./entrypoint digest ", "./record ", 1) }
 	o.Prepare = func(dir string) error {
 		script := "#!/bin/sh\ntee -a " + helperLines + " | ./entrypoint digest \"$@\" | cat\n"
@@ -261,7 +261,7 @@ func recordLines(o *rig.TaskOptions) {
 }
 
 // capturedLines takes the lines since the last time that have credentials.
-func capturedLines(t *testing.T, task *rig.Task, client string) (all []captured) {
+func capturedLines(t *testing.T, task *squidTask, client string) (all []captured) {
 	t.Helper()
 	path := filepath.Join(task.Dir, helperLines)
 	text, err := os.ReadFile(path)

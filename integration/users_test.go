@@ -14,7 +14,7 @@ const (
 )
 
 // bob is another user than client's, at another address.
-func bob(task *rig.Task) rig.Client {
+func bob(task *squidTask) rig.Client {
 	c := client(task).At(netip.MustParseAddr("198.51.100.8"))
 	c.User, c.Password = "bob", "another password"
 	return c
@@ -23,7 +23,7 @@ func bob(task *rig.Task) rig.Client {
 func TestNoUserGetsBytesOfAnother(t *testing.T) {
 	inBothModes(t, func(t *testing.T, mode map[string]any) {
 		newWorld(t)
-		task := rig.StartTask(t, options(map[string]any{"httpPorts": "80,83", "digest": mode["digest"]}))
+		task := startTask(t, options(map[string]any{"httpPorts": "80,83", "digest": mode["digest"]}))
 		for _, problem := range rig.SharingProblems(t, client(task), bob(task), scratchTarget) {
 			t.Error(problem)
 		}
@@ -35,7 +35,7 @@ func TestNoUserGetsBytesOfAnother(t *testing.T) {
 func TestADestinationGetsOneRequestAConnection(t *testing.T) {
 	inBothModes(t, func(t *testing.T, mode map[string]any) {
 		newWorld(t)
-		task := rig.StartTask(t, options(map[string]any{"httpPorts": "80,82,83", "digest": mode["digest"]}))
+		task := startTask(t, options(map[string]any{"httpPorts": "80,82,83", "digest": mode["digest"]}))
 		rig.Beside(t, bob(task), besideTarget)
 		for _, problem := range rig.FramingProblems(t, client(task), scratchTarget) {
 			t.Error(problem)

@@ -49,7 +49,7 @@ func TestClientsGetThroughInBothCredentialModes(t *testing.T) {
 	origins := rig.StartOrigins(t, []int{80}, []int{443})
 	for _, mode := range []string{"secretsmanager", "image"} {
 		t.Run(mode, func(t *testing.T) {
-			task := rig.StartTask(t, options(map[string]any{"credentials": mode}))
+			task := startTask(t, options(map[string]any{"credentials": mode}))
 			_, proxy := hop(t, insider, task)
 			want := "hello from " + publicIPv4.String() + "\n"
 
@@ -78,7 +78,7 @@ func TestClientsGetThroughInBothCredentialModes(t *testing.T) {
 				defer tunnel.Close()
 				secure := &http.Client{Transport: &http.Transport{
 					DialContext:     func(context.Context, string, string) (net.Conn, error) { return tunnel, nil },
-					TLSClientConfig: &tls.Config{RootCAs: origins.Roots},
+					TLSClientConfig: &tls.Config{RootCAs: origins.Roots, ServerName: "example.com"},
 				}}
 				over, err := secure.Get("https://origin.example/")
 				if err != nil {
@@ -101,7 +101,7 @@ func whoIsRefused(t *testing.T, mode map[string]any) {
 	names := rig.StartDNS(t)
 	names.Set("origin.example", publicIPv4.String())
 	origins := rig.StartOrigins(t, []int{80}, []int{443})
-	task := rig.StartTask(t, options(mode))
+	task := startTask(t, options(mode))
 	good := client(task)
 
 	const cutOff = 0 // no answer at all
@@ -153,7 +153,7 @@ func TestEachRequestIsOneJSONObjectOnStandardOutput(t *testing.T) {
 	names := rig.StartDNS(t)
 	names.Set("origin.example", publicIPv4.String())
 	rig.StartOrigins(t, []int{80}, []int{443})
-	task := rig.StartTask(t, options(map[string]any{"timezone": "Asia/Tokyo"}))
+	task := startTask(t, options(map[string]any{"timezone": "Asia/Tokyo"}))
 	c := client(task)
 	if _, err := c.Request("GET", "http://origin.example/path?secret=query", "User-Agent: test/1"); err != nil {
 		t.Fatal(err)
@@ -182,7 +182,7 @@ func TestEachRequestIsOneJSONObjectOnStandardOutput(t *testing.T) {
 }
 
 func TestPasswordsStayOutOfSquidsEnvironmentAndOfOthersSight(t *testing.T) {
-	task := rig.StartTask(t, options(nil))
+	task := startTask(t, options(nil))
 	children, err := task.Children("squid")
 	if err != nil || len(children) != 1 {
 		t.Fatalf("%d Squids: %v", len(children), err)
@@ -204,7 +204,7 @@ func TestPasswordsStayOutOfSquidsEnvironmentAndOfOthersSight(t *testing.T) {
 // from the same client address, so that it is refused as one for another target.
 func TestCONNECTSignedWithASlashIsRefused(t *testing.T) {
 	newWorld(t)
-	task := rig.StartTask(t, options(nil))
+	task := startTask(t, options(nil))
 	c := client(task)
 	for uri, want := range map[string]int{"/": 407, "origin.example:443": 200} {
 		c.URI = uri
@@ -223,7 +223,7 @@ func TestPastedCommandsGetThrough(t *testing.T) {
 	w.origins.SetHandler(http.HandlerFunc(echoingOrigin))
 	o := options(nil)
 	o.Passwords = map[string]string{"alice": "-50%41%2541:@/\\'\"$HOME`id`!#?&;", "bob": " grüße %zz "}
-	_, proxy := hop(t, insider, rig.StartTask(t, o))
+	_, proxy := hop(t, insider, startTask(t, o))
 	for user, password := range o.Passwords {
 		if err := squid.CheckPassword(password); err != nil {
 			t.Fatal(err)
@@ -283,8 +283,8 @@ func digestHop(t *testing.T, proxy string) *url.URL {
 
 func TestAClientWithoutDigestGetsThroughWithAHop(t *testing.T) {
 	w := newWorld(t)
-	_, proxy := hop(t, insider, rig.StartTask(t, options(nil)))
-	secure := &tls.Config{RootCAs: w.origins.Roots}
+	_, proxy := hop(t, insider, startTask(t, options(nil)))
+	secure := &tls.Config{RootCAs: w.origins.Roots, ServerName: "example.com"}
 	for _, test := range []struct {
 		proxy *url.URL
 		want  int

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -225,6 +226,13 @@ func (e *evaluator) call(name string, argument any) any {
 		return items[index]
 	case name == "Fn::GetAZs":
 		return []any{Region + "a", Region + "b", Region + "c"}
+	case name == "Fn::Cidr" && len(list) == 3:
+		count, _ := strconv.Atoi(fmt.Sprint(list[1]))
+		blocks := make([]any, max(count, 0))
+		for i := range blocks {
+			blocks[i] = fmt.Sprintf("block %d of %v", i, list[0])
+		}
+		return blocks
 	case name == "Fn::Equals" && len(list) == 2:
 		return fmt.Sprint(list[0]) == fmt.Sprint(list[1])
 	case name == "Fn::Not" && len(list) == 1:

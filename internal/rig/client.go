@@ -33,6 +33,9 @@ type Client struct {
 	Algorithm string
 }
 
+// DigestKey is the key of the nonces that all tasks of the tests share.
+const DigestKey = "a-key-for-tests-only-0123456789-abcdefghijklmnopqrstuvwxyz"
+
 // ProxyHeader is the PROXY v2 header that the load balancer sends for a client.
 func ProxyHeader(client netip.Addr) *proxyproto.Header {
 	transport, destination := proxyproto.TCPv4, netip.AddrFrom4([4]byte{192, 0, 2, 80})

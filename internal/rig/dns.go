@@ -25,9 +25,6 @@ type Answer struct {
 	Lost bool
 }
 
-// ServerFailure is the Rcode of a server that could not find an answer.
-const ServerFailure = dns.RcodeServerFailure
-
 // Question is one question about a name's addresses.
 type Question struct {
 	Name string
@@ -79,13 +76,6 @@ func (d *DNS) SetFunc(name string, answer func(Question) Answer) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.answers[dns.CanonicalName(name)] = answer
-}
-
-// Queries counts the questions about a name, of any type.
-func (d *DNS) Queries(name string) int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.queries[dns.CanonicalName(name)]
 }
 
 // Asked returns every name that was asked about, and how often, whatever the type of the question.

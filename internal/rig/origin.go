@@ -3,18 +3,14 @@ package rig
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"io"
 	"log"
 	"maps"
-	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strconv"
 	"sync"
@@ -25,7 +21,7 @@ import (
 // Origins answers on a set of ports for every address of the namespace. It counts connections by
 // destination address and keeps the head of the last request.
 type Origins struct {
-	// Roots verifies the certificate of the HTTPS port.
+	// Roots verifies the certificate of the HTTPS port, whose name is example.com.
 	Roots *x509.CertPool
 
 	ports []int
@@ -41,8 +37,11 @@ type Origins struct {
 func StartOrigins(t testing.TB, plain, overTLS []int) *Origins {
 	t.Helper()
 	o := &Origins{connections: map[netip.AddrPort]int{}, ever: map[netip.AddrPort]int{}}
-	certificate, roots := selfSigned(t)
-	o.Roots = roots
+	donor := httptest.NewTLSServer(nil) // its certificate and key are all that is used
+	certificate := donor.TLS.Certificates[0]
+	o.Roots = x509.NewCertPool()
+	o.Roots.AddCert(donor.Certificate())
+	donor.Close()
 	server := &http.Server{
 		Handler: http.HandlerFunc(o.answer),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
@@ -235,30 +234,4 @@ func (c *recordingConn) head() []byte {
 	head, _, _ := bytes.Cut(c.read, []byte("\r\n\r\n"))
 	c.read = nil
 	return append([]byte(nil), head...)
-}
-
-func selfSigned(t testing.TB) (tls.Certificate, *x509.CertPool) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "origin.example"},
-		DNSNames:  []string{"origin.example", "*.example"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		IsCA:     true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AddCert(leaf)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
 }

@@ -2,6 +2,7 @@ package rig
 
 import (
 	"bufio"
+	"bytes"
 	"net"
 	"net/netip"
 	"strconv"
@@ -94,4 +95,31 @@ func (c Client) Credentials(method, target string) (line string, err error) {
 		return "", err
 	}
 	return c.Authorization(challenge.Response, method, target)
+}
+
+// Buffer keeps what several goroutines write.
+type Buffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *Buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *Buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// Lines are the lines so far.
+func (b *Buffer) Lines() []string {
+	text := strings.TrimSuffix(b.String(), "\n")
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, "\n")
 }

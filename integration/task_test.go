@@ -1,7 +1,6 @@
-package rig
+package integration
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -11,11 +10,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"squidfleet/internal/rig"
 	"squidfleet/params"
 	"squidfleet/proxyimage"
 	"squidfleet/proxyimage/container"
@@ -25,20 +24,20 @@ import (
 // nobody runs the task; the image's user is unprivileged too.
 const nobody = 65534
 
-// Task is a running task: the built entrypoint and the real Squid in the staged directory.
-type Task struct {
+// squidTask is a running task: the built entrypoint and the real Squid in the staged directory.
+type squidTask struct {
 	Addr   netip.AddrPort
 	Dir    string
 	Params *params.Params
 
 	command *exec.Cmd
 	exited  chan struct{}
-	output  *output
-	errors  *output
+	output  rig.Buffer
+	errors  rig.Buffer
 }
 
-// TaskOptions are a task's differences from the default parameters.
-type TaskOptions struct {
+// taskOptions are a task's differences from the default parameters.
+type taskOptions struct {
 	// Context holds stack parameters as in cdk.json.
 	Context map[string]any
 	Network proxyimage.Network
@@ -52,9 +51,9 @@ type TaskOptions struct {
 	Prepare func(dir string) error
 }
 
-// Stage writes the staged files of the parameters into a new directory that the task's user can
+// stage writes the staged files of the parameters into a new directory that the task's user can
 // read.
-func Stage(t testing.TB, o TaskOptions) (string, *params.Params) {
+func stage(t testing.TB, o taskOptions) (string, *params.Params) {
 	t.Helper()
 	p, err := params.Parse(o.Context)
 	if err != nil {
@@ -109,31 +108,31 @@ func Stage(t testing.TB, o TaskOptions) (string, *params.Params) {
 	return dir, p
 }
 
-// StartTask stages and starts a task and waits until it accepts connections. The end of the test
+// startTask stages and starts a task and waits until it accepts connections. The end of the test
 // stops it.
-func StartTask(t testing.TB, o TaskOptions) *Task {
+func startTask(t testing.TB, o taskOptions) *squidTask {
 	t.Helper()
-	task, err := TryTask(t, o)
+	task, err := tryTask(t, o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return task
 }
 
-// TryTask is StartTask for a task that may not start.
-func TryTask(t testing.TB, o TaskOptions) (*Task, error) {
+// tryTask is startTask for a task that may not start.
+func tryTask(t testing.TB, o taskOptions) (*squidTask, error) {
 	t.Helper()
-	dir, p := Stage(t, o)
-	task := &Task{
+	dir, p := stage(t, o)
+	task := &squidTask{
 		Params: p, Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(p.ListenerPort)),
-		Dir: dir, output: &output{}, errors: &output{}, exited: make(chan struct{}),
+		Dir: dir, exited: make(chan struct{}),
 	}
 	task.command = exec.Command(filepath.Join(dir, "entrypoint"))
 	task.command.Dir = dir
 	task.command.Env = append(environment(p, o.Passwords), container.EnvDir+"="+dir,
 		container.EnvEgressURL+"="+container.EgressOff, container.EnvName+"=rig"+fmt.Sprint(p.ListenerPort))
 	task.command.Env = append(task.command.Env, o.Environment...)
-	task.command.Stdout, task.command.Stderr = task.output, task.errors
+	task.command.Stdout, task.command.Stderr = &task.output, &task.errors
 	task.command.SysProcAttr = &syscall.SysProcAttr{
 		Credential: &syscall.Credential{Uid: nobody, Gid: nobody}, Pdeathsig: syscall.SIGKILL, Setpgid: true,
 	}
@@ -164,23 +163,20 @@ func TryTask(t testing.TB, o TaskOptions) (*Task, error) {
 	}
 }
 
-// DigestKey is the key of the nonces that all tasks of the tests share.
-const DigestKey = "a-key-for-tests-only-0123456789-abcdefghijklmnopqrstuvwxyz"
-
 // environment is what the task definition gives to the entrypoint.
 func environment(p *params.Params, passwords map[string]string) []string {
 	var credentials []squid.Credential
 	for user, password := range passwords {
 		credentials = append(credentials, squid.Credential{User: user, Password: password})
 	}
-	return append(proxyimage.Environ(p, credentials, DigestKey), "PATH=/usr/sbin:/usr/bin:/sbin:/bin")
+	return append(proxyimage.Environ(p, credentials, rig.DigestKey), "PATH=/usr/sbin:/usr/bin:/sbin:/bin")
 }
 
 // Signal sends a signal to the entrypoint.
-func (task *Task) Signal(s syscall.Signal) error { return task.command.Process.Signal(s) }
+func (task *squidTask) Signal(s syscall.Signal) error { return task.command.Process.Signal(s) }
 
 // Wait waits for the entrypoint's end and returns its exit code.
-func (task *Task) Wait(t testing.TB, atMost time.Duration) int {
+func (task *squidTask) Wait(t testing.TB, atMost time.Duration) int {
 	t.Helper()
 	select {
 	case <-task.exited:
@@ -193,7 +189,7 @@ func (task *Task) Wait(t testing.TB, atMost time.Duration) int {
 
 // Health runs the container's health check in the task. It returns an error if the task is
 // unhealthy.
-func (task *Task) Health() (output string, err error) {
+func (task *squidTask) Health() (output string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	check := exec.CommandContext(ctx, filepath.Join(task.Dir, container.Entrypoint), container.Health)
@@ -203,7 +199,7 @@ func (task *Task) Health() (output string, err error) {
 }
 
 // Ended returns whether the task has ended, and its exit code.
-func (task *Task) Ended() (code int, ended bool) {
+func (task *squidTask) Ended() (code int, ended bool) {
 	select {
 	case <-task.exited:
 		return task.command.ProcessState.ExitCode(), true
@@ -213,7 +209,7 @@ func (task *Task) Ended() (code int, ended bool) {
 }
 
 // Stop ends the task and its children.
-func (task *Task) Stop(t testing.TB) {
+func (task *squidTask) Stop(t testing.TB) {
 	t.Helper()
 	select {
 	case <-task.exited:
@@ -230,22 +226,22 @@ func (task *Task) Stop(t testing.TB) {
 }
 
 // Kill ends the task and its children without a delay, for tests that start many.
-func (task *Task) Kill() {
+func (task *squidTask) Kill() {
 	syscall.Kill(-task.command.Process.Pid, syscall.SIGKILL) // its own process group
 	<-task.exited
 }
 
 // Pid is the entrypoint's process id.
-func (task *Task) Pid() int { return task.command.Process.Pid }
+func (task *squidTask) Pid() int { return task.command.Process.Pid }
 
 // Log returns the lines of the access log so far.
-func (task *Task) Log() []string { return task.output.lines() }
+func (task *squidTask) Log() []string { return task.output.Lines() }
 
 // Errors returns standard error so far.
-func (task *Task) Errors() string { return strings.Join(task.errors.lines(), "\n") }
+func (task *squidTask) Errors() string { return strings.TrimSuffix(task.errors.String(), "\n") }
 
 // WaitForLog waits for a line of the access log that meets the condition, and returns it.
-func (task *Task) WaitForLog(t testing.TB, what string, condition func(line string) bool) string {
+func (task *squidTask) WaitForLog(t testing.TB, what string, condition func(line string) bool) string {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
 	for time.Now().Before(deadline) {
@@ -258,33 +254,11 @@ func (task *Task) WaitForLog(t testing.TB, what string, condition func(line stri
 	return ""
 }
 
-// output collects what a process writes.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) lines() []string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	text := strings.TrimSuffix(o.text.String(), "\n")
-	if text == "" {
-		return nil
-	}
-	return strings.Split(text, "\n")
-}
-
 // Children lists the entrypoint's children whose program has the given name.
-func (task *Task) Children(name string) ([]int, error) { return ChildrenOf(task.Pid(), name) }
+func (task *squidTask) Children(name string) ([]int, error) { return childrenOf(task.Pid(), name) }
 
-// ChildrenOf is Children for any process.
-func ChildrenOf(pid int, name string) ([]int, error) {
+// childrenOf is Children for any process.
+func childrenOf(pid int, name string) ([]int, error) {
 	path := fmt.Sprintf("/proc/%d/task/%d/children", pid, pid)
 	text, err := os.ReadFile(path)
 	if err != nil {
