@@ -30,18 +30,14 @@ type exposure struct {
 var tracks = []string{
 	"Via: 1.1 office", "X-Forwarded-For: 9.9.9.9", "Forwarded: for=9.9.9.9", "Max-Forwards: 3",
 	"Proxy: http://evil.example", "Proxy-Connection: keep-alive", "Proxy-Authenticate: Basic",
-	"Proxy-Authentication-Info: x", "Proxy-Features: x", "Proxy-Instruction: x", "Proxy-Status: x",
-	"Proxy-Support: x",
+	"Proxy-Authentication-Info: x", "Proxy-Features: x", "Proxy-Instruction: x", "Proxy-Status: x", "Proxy-Support: x",
 	"X-Forwarded: for=9.9.9.9", "X-Forwarded-By: 9.9.9.9", "X-Forwarded-Host: x", "X-Forwarded-Port: 1",
 	"X-Forwarded-Proto: https", "X-Forwarded-Scheme: https", "X-Forwarded-Server: x", "X-Forwarded-Ssl: on",
-	"X-Original-Forwarded-For: 9.9.9.9", "Forwarded-For: 9.9.9.9",
-	"X-Real-IP: 9.9.9.9", "X-Client-IP: 9.9.9.9", "Client-IP: 9.9.9.9", "True-Client-IP: 9.9.9.9",
-	"X-Cluster-Client-IP: 9.9.9.9", "X-Originating-IP: 9.9.9.9", "X-Remote-IP: 9.9.9.9",
-	"X-Remote-Addr: 9.9.9.9",
-	"CF-Connecting-IP: 9.9.9.9", "Fastly-Client-IP: 9.9.9.9", "Proxy-Client-IP: 9.9.9.9",
-	"WL-Proxy-Client-IP: 9.9.9.9", "x-proxyuser-ip: 9.9.9.9", "X-BlueCoat-Via: x",
-	"Surrogate-Capability: x=\"Surrogate/1.0\"",
-	"Keep-Alive: 300", "TE: trailers", "Upgrade: h2c", "Trailer: x",
+	"X-Original-Forwarded-For: 9.9.9.9", "Forwarded-For: 9.9.9.9", "X-Real-IP: 9.9.9.9", "X-Client-IP: 9.9.9.9",
+	"Client-IP: 9.9.9.9", "True-Client-IP: 9.9.9.9", "X-Cluster-Client-IP: 9.9.9.9", "X-Originating-IP: 9.9.9.9",
+	"X-Remote-IP: 9.9.9.9", "X-Remote-Addr: 9.9.9.9", "CF-Connecting-IP: 9.9.9.9", "Fastly-Client-IP: 9.9.9.9",
+	"Proxy-Client-IP: 9.9.9.9", "WL-Proxy-Client-IP: 9.9.9.9", "x-proxyuser-ip: 9.9.9.9", "X-BlueCoat-Via: x",
+	"Surrogate-Capability: x=\"Surrogate/1.0\"", "Keep-Alive: 300", "TE: trailers", "Upgrade: h2c", "Trailer: x",
 }
 
 // meant are headers that go through as they are.
@@ -56,9 +52,7 @@ var exposures = []exposure{
 		got: []string{"User-Agent: curl/8.0", "Accept: */*"}},
 	{name: "what names the client or another proxy", sent: append(slices.Clone(tracks), "Accept-Language: de"),
 		got: []string{"Accept-Language: de"}},
-	{name: "what the client means to send",
-		sent: meant,
-		got:  meant},
+	{name: "what the client means to send", sent: meant, got: meant},
 	{name: "order, case and spaces",
 		sent: []string{"zz: 1", "ACCEPT: */*", "x-lower: 1", "user-agent: x", "accept-language: de",
 			"x-lower:   2  3  ", "X-Empty:"},
@@ -240,9 +234,8 @@ func toldIn(what string, response *rig.Response) (problems []string) {
 func TestNobodySeesThatThereIsAProxyOrWhoIsBehindIt(t *testing.T) {
 	inBothModes(t, func(t *testing.T, mode map[string]any) {
 		w := newWorld(t)
-		task := startTask(t, options(map[string]any{
-			"httpPorts": "80,81,82,83", "connectPorts": "443,444", "digest": mode["digest"],
-		}))
+		task := startTask(t,
+			options(map[string]any{"httpPorts": "80,81,82,83", "connectPorts": "443,444", "digest": mode["digest"]}))
 		rig.Beside(t, bob(task), besideTarget)
 		for _, problem := range anonymityProblems(t, w, task) {
 			t.Error(problem)

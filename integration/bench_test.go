@@ -119,7 +119,7 @@ func BenchmarkThroughput(b *testing.B) {
 		}
 	}
 	b.Logf("\n%s", report.String())
-	if err := bench.Report("throughput", report.String()); err != nil {
+	if err := bench.Report("..", "throughput", report.String()); err != nil {
 		b.Fatal(err)
 	}
 }

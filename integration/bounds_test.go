@@ -27,67 +27,27 @@ type bound struct {
 }
 
 var bounds = []bound{
-	{
-		line:  "max_filedescriptors 5120",
-		short: "max_filedescriptors 300",
-		look:  moreConnectionsThanDescriptors,
-	},
-	{
-		line:  "request_header_max_size 17 KB",
-		short: "request_header_max_size 17 KB",
-		look:  longHeadersPass,
-	},
-	{
-		line:  "client_request_buffer_max_size 20 KB",
-		short: "client_request_buffer_max_size 20 KB",
-		look:  waitingBytesAreHeld,
-	},
-	{
-		line:  "request_start_timeout 5 seconds",
-		short: "request_start_timeout 2 seconds",
-		look:  withoutHeaderStaysOpen,
-	},
-	{
-		line:  "request_timeout 6 seconds",
-		short: "request_timeout 2 seconds",
-		look:  unfinishedStaysOpen,
-	},
-	{
-		line:  "client_idle_pconn_timeout 60 seconds",
-		short: "client_idle_pconn_timeout 2 seconds",
-		look:  idleStaysOpen,
-	},
-	{
-		line:  "dns_retransmit_interval 750 milliseconds",
-		short: "dns_retransmit_interval 750 milliseconds",
-		look:  nameIsServed("lost.example", "lost-again.example"),
-	},
-	{
-		line:  "dns_timeout 4500 milliseconds",
-		short: "dns_timeout 4500 milliseconds",
-		look:  nameIsServed("no-ipv6.example"),
-	},
-	{
-		line:  "connect_timeout 15 seconds",
-		short: "connect_timeout 2 seconds",
-		look:  deadAddressIsWaitedFor("dead.example"),
-	},
+	{line: "max_filedescriptors 5120", short: "max_filedescriptors 300", look: moreConnectionsThanDescriptors},
+	{line: "request_header_max_size 17 KB", short: "request_header_max_size 17 KB", look: longHeadersPass},
+	{line: "client_request_buffer_max_size 20 KB", short: "client_request_buffer_max_size 20 KB",
+		look: waitingBytesAreHeld},
+	{line: "request_start_timeout 5 seconds", short: "request_start_timeout 2 seconds", look: withoutHeaderStaysOpen},
+	{line: "request_timeout 6 seconds", short: "request_timeout 2 seconds", look: unfinishedStaysOpen},
+	{line: "client_idle_pconn_timeout 60 seconds", short: "client_idle_pconn_timeout 2 seconds", look: idleStaysOpen},
+	{line: "dns_retransmit_interval 750 milliseconds", short: "dns_retransmit_interval 750 milliseconds",
+		look: nameIsServed("lost.example", "lost-again.example")},
+	{line: "dns_timeout 4500 milliseconds", short: "dns_timeout 4500 milliseconds",
+		look: nameIsServed("no-ipv6.example")},
+	{line: "connect_timeout 15 seconds", short: "connect_timeout 2 seconds",
+		look: deadAddressIsWaitedFor("dead.example")},
 	{
 		line:  "forward_timeout 60 seconds",
 		short: "forward_timeout 3 seconds",
 		also:  map[string]string{"connect_timeout 15 seconds": "connect_timeout 2 seconds"},
 		look:  deadAddressIsWaitedFor("alldead.example"),
 	},
-	{
-		line:  "read_timeout 345 seconds",
-		short: "read_timeout 3 seconds",
-		look:  silenceIsWaitedFor,
-	},
-	{
-		line:  "write_timeout 345 seconds",
-		short: "write_timeout 2 seconds",
-		look:  unreadAnswerIsKept,
-	},
+	{line: "read_timeout 345 seconds", short: "read_timeout 3 seconds", look: silenceIsWaitedFor},
+	{line: "write_timeout 345 seconds", short: "write_timeout 2 seconds", look: unreadAnswerIsKept},
 }
 
 // soon is within what the short values give, with time to spare. Without its line, each bound is

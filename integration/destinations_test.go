@@ -183,8 +183,7 @@ func aroundMapped() []destination {
 		next := mapped
 		next[(length-1)/8] ^= 1 << (7 - (length-1)%8)
 		block := netip.PrefixFrom(netip.AddrFrom16(next), length).Masked()
-		out = append(out,
-			destination{bracketed(block.Addr()), refused},
+		out = append(out, destination{bracketed(block.Addr()), refused},
 			destination{bracketed(ranges.Last(block)), refused})
 	}
 	return out

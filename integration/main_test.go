@@ -52,9 +52,7 @@ func inBothModes(t *testing.T, test func(t *testing.T, mode map[string]any)) {
 
 // options are a task's, with the test's parameters on top of the defaults.
 func options(context map[string]any) taskOptions {
-	all := map[string]any{
-		"clientCidrs": "198.51.100.0/24,2600:1700:1::/48", "users": "alice,bob", "fleetSize": 1,
-	}
+	all := map[string]any{"clientCidrs": "198.51.100.0/24,2600:1700:1::/48", "users": "alice,bob", "fleetSize": 1}
 	maps.Copy(all, context)
 	passwords := map[string]string{"alice": password, "bob": "another password"}
 	return taskOptions{Context: all, Network: network, Passwords: passwords}

@@ -61,9 +61,7 @@ var alternatives = [][]string{{"cache deny all\n", "cache_mem 0\n"}}
 
 // fatal are lines without which a task does not start although Squid can read the configuration,
 // and a part of its message.
-var fatal = map[string]string{
-	"pid_filename ": "/run/squid.pid",
-}
+var fatal = map[string]string{"pid_filename ": "/run/squid.pid"}
 
 // list is lines that do not depend on each other, because each concerns other destinations or
 // another header. Their beginning and end identify them.

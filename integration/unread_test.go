@@ -44,8 +44,7 @@ func TestWhatOutsidersAreAnswered(t *testing.T) {
 	w := newWorld(t)
 	task := startTask(t, options(nil))
 	for name, header := range map[string]*proxyproto.Header{
-		"outside clientCidrs": rig.ProxyHeader(outsider),
-		"health check":        rig.LocalHeader(),
+		"outside clientCidrs": rig.ProxyHeader(outsider), "health check": rig.LocalHeader(),
 	} {
 		who := client(task)
 		who.Header = header

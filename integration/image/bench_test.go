@@ -143,7 +143,7 @@ func BenchmarkImage(b *testing.B) {
 	row("memory idle (PSS), MB", "%.1f", 0, theirs.idle, ours.idle)
 	row(fmt.Sprintf("memory with %d tunnels (PSS), MB", benchTunnels), "%.1f", 0, theirs.tunnels, ours.tunnels)
 	b.Logf("\n%s", report.String())
-	if err := bench.Report("image", report.String()); err != nil {
+	if err := bench.Report("../..", "image", report.String()); err != nil {
 		b.Fatal(err)
 	}
 }

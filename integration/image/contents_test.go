@@ -183,9 +183,7 @@ func TestImageHoldsOnlyWhatSquidNeeds(t *testing.T) {
 	}
 	slices.Sort(programs)
 	const libexec = "/usr/lib/squid/"
-	want := []string{
-		container.EntrypointPath, libexec + "digest_file_auth", libexec + "unlinkd", container.SquidPath,
-	}
+	want := []string{container.EntrypointPath, libexec + "digest_file_auth", libexec + "unlinkd", container.SquidPath}
 	if !slices.Equal(programs, want) {
 		t.Errorf("programs %q, want %q", programs, want)
 	}

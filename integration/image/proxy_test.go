@@ -181,8 +181,7 @@ func (p *proxy) awaitLog(words ...string) string {
 // client is alice behind the load balancer.
 func (p *proxy) client() rig.Client {
 	return rig.Client{
-		Task: p.addr, From: loadBalancer, Header: rig.ProxyHeader(insider),
-		User: "alice", Password: passwords["alice"],
+		Task: p.addr, From: loadBalancer, Header: rig.ProxyHeader(insider), User: "alice", Password: passwords["alice"],
 	}
 }
 

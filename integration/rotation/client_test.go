@@ -150,9 +150,8 @@ var habits = []struct {
 	},
 	{
 		habit{
-			"new CONNECT",
-			func(c client, conn *connection) error { return errors.Join(c.tunnel(conn), c.echo(conn)) }, nil,
-			50 * time.Millisecond,
+			"new CONNECT", func(c client, conn *connection) error { return errors.Join(c.tunnel(conn), c.echo(conn)) },
+			nil, 50 * time.Millisecond,
 		},
 		6,
 	},

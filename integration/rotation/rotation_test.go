@@ -352,8 +352,7 @@ func summary(l *ledger, v verdict, done []local.Rotation) string {
 	line("connections cut after it                         %d", v.cutLate)
 	line("connections that died with the killed task       %d", v.byKill)
 	line("new connections sent to the killed task until the health checks noticed       %d", v.excused[byKill])
-	line("new connections sent to the interrupted task after the time Fargate leaves it %d",
-		v.excused[byInterruption])
+	line("new connections sent to the interrupted task after the time Fargate leaves it %d", v.excused[byInterruption])
 	line("egress addresses in service, seen                %d, %d", len(l.inUse), len(l.inUse)-len(v.unseen))
 	var first, last, gone spread
 	for _, r := range done {

@@ -2,10 +2,7 @@
 package bench
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,7 +15,7 @@ func Median[T ~float64 | ~int64](values []T) T {
 		return 0
 	}
 	sorted := slices.Clone(values)
-	slices.SortFunc(sorted, func(a, b T) int { return cmp.Compare(a, b) })
+	slices.Sort(sorted)
 	middle := len(sorted) / 2
 	if len(sorted)%2 == 1 {
 		return sorted[middle]
@@ -27,17 +24,10 @@ func Median[T ~float64 | ~int64](values []T) T {
 }
 
 // Report replaces the section of docs/design/benchmarks.md with the given name by a text in
-// Markdown, or adds it. The current directory must be inside the module.
-func Report(section, text string) error {
-	path, err := reportPath()
-	if err != nil {
-		return err
-	}
+// Markdown, or adds it. root is the module's directory.
+func Report(root, section, text string) error {
+	path := filepath.Join(root, "docs", "design", "benchmarks.md")
 	document, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		document, err = []byte("# Benchmarks\n\nEach section is written by the benchmark that it names; "+
-			"`make bench` runs them all.\n"), nil
-	}
 	if err != nil {
 		return err
 	}
@@ -51,27 +41,6 @@ func replaceSection(document, section, text string) string {
 	if !found {
 		return strings.TrimRight(document, "\n") + "\n\n" + text
 	}
-	_, after, found := strings.Cut(rest, end)
-	if !found {
-		after = ""
-	}
+	_, after, _ := strings.Cut(rest, end)
 	return before + text + after
-}
-
-func reportPath() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			design := filepath.Join(dir, "docs", "design")
-			return filepath.Join(design, "benchmarks.md"), os.MkdirAll(design, 0o755)
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			return "", errors.New("not inside the module: no go.mod above the current directory")
-		}
-		dir = parent
-	}
 }

@@ -1,10 +1,6 @@
-// Package cfnspec reads CloudFormation's resource specification, as AWS publishes it and as the
-// CDK's command line carries it in its package: which types of resources there are, what
-// properties and attributes they have, and which properties replace the resource when they
-// change.
-//
-// It is the very data by which "cdk diff" says "requires replacement", so that whoever judges a
-// template by it agrees with the installed CLI.
+// Package cfnspec reads CloudFormation's resource specification as the CDK's command line carries it:
+// the types of resources, their properties and attributes, and which properties replace the
+// resource when they change. By the same data, "cdk diff" says "requires replacement".
 package cfnspec
 
 import (
@@ -15,8 +11,7 @@ import (
 	"path/filepath"
 )
 
-// Database is where the CLI's npm package keeps the specification, seen from the directory of
-// node_modules.
+// Database is where the CLI's npm package keeps the specification.
 const Database = "node_modules/aws-cdk/db.json.gz"
 
 // Spec is the specification: resource types by name, for example "AWS::ECS::Service".
@@ -25,19 +20,12 @@ type Spec map[string]*Type
 // Type describes a type of resource.
 type Type struct {
 	Name string `json:"cloudFormationType"`
-	// Properties are those of the first level; the specification knows more about their insides than
-	// is read here.
+	// Properties are those of the first level.
 	Properties map[string]Property `json:"properties"`
 	// Attributes are what Fn::GetAtt can ask for.
 	Attributes map[string]Attribute `json:"attributes"`
 	// PrimaryIdentifier are the properties or attributes that tell a resource from others of its type.
 	PrimaryIdentifier []string `json:"primaryIdentifier"`
-	// RefIdentifier is what Ref returns where that is not the primary identifier.
-	RefIdentifier []string `json:"cfnRefIdentifier"`
-	// ARN is a pattern with places such as ${Region} and ${RoleName}; empty where AWS documents none.
-	ARN string `json:"arnTemplate"`
-	// Stateful says that the resource holds data which goes with it.
-	Stateful bool `json:"isStateful"`
 }
 
 // Property describes a property.
@@ -92,7 +80,7 @@ func Load(root string) (Spec, error) {
 	for _, t := range database.Schema.Resource.Entities {
 		spec[t.Name] = t
 	}
-	// A database of another form would read as an empty one, and everything would look right by it.
+	// A database of another form would read as an empty one.
 	for _, name := range []string{"AWS::ECS::Service", "AWS::EC2::VPC", "AWS::IAM::Role"} {
 		if spec[name] == nil || len(spec[name].Properties) == 0 {
 			return nil, fmt.Errorf("%s: holds no %s: its form is another than this program reads", path, name)

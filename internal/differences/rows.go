@@ -1,5 +1,5 @@
-// Package differences holds what a plain request through the proxy comes to that it would not come to directly: rows
-// of a sentence for users and an exchange that a test repeats on a real Squid.
+// Package differences holds what the proxy makes of plain requests that is not so directly: rows of
+// a sentence for users and an exchange that a test repeats on a real Squid.
 package differences
 
 import "strings"
@@ -11,20 +11,20 @@ type Row struct {
 	// Old says what differs with Squid 5; empty where nothing does.
 	Old string
 
-	// Method, GET if empty, and Target, a path, make the request line. Headers are lines without a line end.
+	// Method, GET if empty, and Target, a path, make the request line. Headers are lines.
 	Method, Target string
 	Headers        []string
 	Body           string
 	// Waits has the client send its body when it has got an interim answer.
 	Waits bool
-	// HalfCloses has the client close its half of the connection behind the request, and the destination wait for that.
+	// HalfCloses has the client end its half behind the request; the destination waits for that.
 	HalfCloses bool
 
-	// Interim is what the destination sends when it has read the head, Answer when it has read the body as well.
+	// Interim is what the destination sends after the head, Answer after the body.
 	Interim, Answer string
 
-	// Shown and Sent are the beginnings of the lines that count, in either case: of the answer as the client gets it,
-	// and of the request as the destination gets it. Statuses and the body always count.
+	// Shown and Sent begin the lines that count, of the answer as the client gets it and of the
+	// request as the destination gets it. Case does not matter; statuses and the body always count.
 	Shown, Sent []string
 
 	// Direct and Image are what comes of it directly and through the image's Squid, see outcome.
@@ -250,4 +250,22 @@ var Rows = []Row{
 func withHead(size int) string {
 	const head = ok + length + "X-Own: \r\n\r\n"
 	return ok + length + "X-Own: " + strings.Repeat("a", size-len(head)) + "\r\n\r\nhello"
+}
+
+// Table returns the rows as Markdown: a table of the differences, a list of what is the same.
+func Table() string {
+	var table, same strings.Builder
+	for _, r := range Rows {
+		if r.Through == "" {
+			same.WriteString("- " + r.What + "\n")
+			continue
+		}
+		through := r.Through
+		if r.Old != "" {
+			through += ". Squid 5.7: " + r.Old
+		}
+		table.WriteString("| " + r.What + " | " + through + " |\n")
+	}
+	return "| request or answer | through the proxy |\n|---|---|\n" + table.String() +
+		"\nAs without the proxy:\n\n" + same.String()
 }

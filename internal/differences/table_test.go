@@ -1,40 +1,12 @@
 package differences
 
 import (
-	"flag"
-	"os"
-	"strings"
 	"testing"
+
+	"squidfleet/internal/doctest"
 )
 
-var update = flag.Bool("update", false, "write the table of differences into docs/use.md")
-
-const (
-	document = "../../docs/use.md"
-	begin    = "<!-- differences -->\n"
-	end      = "<!-- /differences -->\n"
-)
-
-func TestTheDocumentHoldsTheTable(t *testing.T) {
-	text, err := os.ReadFile(document)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, ok := strings.Cut(string(text), begin)
-	table, after, ok2 := strings.Cut(rest, end)
-	if !ok || !ok2 {
-		t.Fatalf("%s lacks the marks around the table", document)
-	}
-	if *update {
-		if err := os.WriteFile(document, []byte(before+begin+Table()+end+after), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if table != Table() {
-		t.Errorf("%s has another table (go test ./internal/differences -update writes it anew)", document)
-	}
-}
+func TestTheDocumentHoldsTheTable(t *testing.T) { doctest.Section(t, "../..", "differences", Table()) }
 
 // A row's sentence says that something differs exactly where its outcomes do.
 func TestSentencesGoWithOutcomes(t *testing.T) {

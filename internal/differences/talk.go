@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -29,8 +28,8 @@ const (
 	endOfInput = "\x00" // in no row
 )
 
-// Run repeats each row's exchange directly, through a tunnel and as a plain request of the client, whom the proxy
-// serves, and compares the outcomes with the row's. Version is the major version of the proxy's Squid.
+// Run repeats each row's exchange directly, through a tunnel and as a plain request of a client
+// that the proxy serves. Version is the major version of the proxy's Squid.
 func Run(t *testing.T, client rig.Client, version int) {
 	if version != 5 && version != 6 {
 		t.Fatalf("no row says what Squid %d does", version)
@@ -50,7 +49,7 @@ func Run(t *testing.T, client rig.Client, version int) {
 				{"through a tunnel", tunnel, cmp.Or(row.Tunnel, row.Direct)},
 				{"through the proxy", plain, proxied},
 			} {
-				got, err := row.exchange(func() (opened, error) { return way.open(client, row) })
+				got, err := row.exchange(t, func() (opened, error) { return way.open(client, row) })
 				if err != nil || got != way.want {
 					t.Errorf("%s: %v\n got %s\nwant %s", way.name, err, got, way.want)
 				}
@@ -83,7 +82,7 @@ func tunnel(c rig.Client, _ Row) (opened, error) {
 	return opened{Conn: conn}, err
 }
 
-// plain answers a challenge that came on another connection, so that the row's request is the first on its own.
+// plain answers a challenge of another connection: the row's request is the first on its own.
 func plain(c rig.Client, r Row) (opened, error) {
 	const prefix = "http://" + host
 	stranger := c
@@ -101,25 +100,10 @@ func plain(c rig.Client, r Row) (opened, error) {
 }
 
 // exchange returns the outcome of the row's request on the connection that open makes.
-func (r Row) exchange(open func() (opened, error)) (string, error) {
-	sent := &record{}
-	var destination sync.WaitGroup
-	defer destination.Wait()
-	for _, port := range []string{":80", ":443"} {
-		listener, err := net.Listen("tcp", port)
-		if err != nil {
-			return "", err
-		}
-		defer listener.Close()
-		destination.Go(func() {
-			for {
-				conn, err := listener.Accept()
-				if err != nil {
-					return
-				}
-				destination.Go(func() { r.serve(conn, sent) })
-			}
-		})
+func (r Row) exchange(t *testing.T, open func() (opened, error)) (string, error) {
+	var sent rig.Buffer
+	for _, port := range []int{80, 443} {
+		defer rig.Raw(t, port, func(conn net.Conn) { r.serve(conn, &sent) })()
 	}
 	conn, err := open()
 	if err != nil {
@@ -169,8 +153,6 @@ func (r Row) request(conn opened) (received []byte, err error) {
 
 // serve is the destination on one connection.
 func (r Row) serve(conn net.Conn, sent io.Writer) {
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(timeout))
 	from := io.TeeReader(conn, sent)
 	readUntil(from, endOfHead)
 	io.WriteString(conn, r.Interim)
@@ -202,8 +184,8 @@ func readUntil(from io.Reader, mark string) (read []byte, err error) {
 	return read, nil
 }
 
-// outcome writes down what an exchange came to: the statuses and the body, or the bytes where they are not the HTTP/1
-// that Go reads, or "of the proxy" for an answer that is not the destination's; then the lines that count.
+// outcome writes down what an exchange came to: the statuses and the body, or the bytes where Go
+// reads no HTTP/1, or "of the proxy" for an answer that is its own; then the lines that count.
 func (r Row) outcome(received []byte, sent string) string {
 	words := "no answer"
 	if len(received) > 0 {
@@ -252,22 +234,4 @@ func linesWith(text string, beginnings []string) (lines []string) {
 		}
 	}
 	return lines
-}
-
-// record is what the destination's connections have read.
-type record struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (r *record) Write(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.Write(p)
-}
-
-func (r *record) String() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.String()
 }

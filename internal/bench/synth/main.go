@@ -1,6 +1,5 @@
-// Command synth measures how long a synth takes, with empty caches and with warm ones, and how
-// much of it is the staging of the image's build context. It writes a section of
-// docs/design/benchmarks.md. `make bench` runs it.
+// Command synth measures how long a synth takes, with empty caches and with warm ones, and how much
+// of it is the staging of the image's build context. `make bench` runs it in the project's directory.
 package main
 
 import (
@@ -79,7 +78,7 @@ func run(ctx context.Context) error {
 `, runtime.Version(), runtime.NumCPU(), warmRuns,
 		coldSynth.Seconds(), warmSynth.Seconds(), coldStage.Seconds(), warmStage.Seconds())
 	fmt.Print(report)
-	return bench.Report("synth", report)
+	return bench.Report(".", "synth", report)
 }
 
 func several(what string, f func() error) (time.Duration, error) {
