@@ -42,9 +42,9 @@ func free(from netip.Addr, ports ...int) (netip.Addr, error) {
 		}
 		address = address.Next()
 	}
-	return netip.Addr{}, fmt.Errorf(
-		"no free address: the ports %d are in use at %d addresses from %s on; end the program that listens "+
-			"there, perhaps at all addresses, or choose other ports with -c listenerPort=PORT", ports, attempts, from)
+	return netip.Addr{}, fmt.Errorf("no free address: the ports %d are in use at %d addresses from %s on; end the "+
+		"program that listens there, perhaps at all addresses, or choose other ports with -c listenerPort=PORT",
+		ports, attempts, from)
 }
 
 func listenable(address netip.Addr, ports []int) error {
@@ -61,9 +61,8 @@ func listenable(address netip.Addr, ports []int) error {
 // explain adds the remedy to an error of listening at one of the network's addresses.
 func explain(err error) error {
 	if errors.Is(err, syscall.EADDRNOTAVAIL) {
-		return fmt.Errorf(
-			"%w; a local fleet needs the addresses %s on the loopback interface: sudo ip address add %s dev lo", err,
-			network, network)
+		return fmt.Errorf("%w; a local fleet needs the addresses %s on the loopback interface: "+
+			"sudo ip address add %[2]s dev lo", err, network)
 	}
 	return err
 }

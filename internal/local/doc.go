@@ -17,27 +17,22 @@
 // the loopback interface, so it is a program on this machine.
 //
 // The guard of destinations is the fleet's own. One line opens the origin's address at its port
-// (squid.Config's LocalOrigin). All other addresses of the machine, the metadata endpoint and the
-// private ranges stay refused. Public destinations are asked from the machine's own address, since
+// (squid.Config's LocalOrigin). Public destinations are asked from the machine's own address, since
 // nothing outside would answer 127.77.1.1.
 //
 // # What plays ECS
 //
-// A [Fleet] keeps its tasks in service. It replaces all of them as ECS does with
-// forceNewDeployment, at a minimum of 100 and a maximum of 200 percent ([Fleet.Rotate]). All new
-// ones start. They are in service once the load balancer and the container's own check call them
-// healthy. Only then the old ones are deregistered; when the deregistration delay is over they get
-// SIGTERM, and SIGKILL after the stop timeout. If a new one does not come into service, the new
-// ones are stopped and the old ones stay, as with ECS's circuit breaker. A task that ends by
-// itself or is interrupted is deregistered and replaced at once.
+// A [Fleet] keeps its tasks in service. [Fleet.Rotate] replaces all of them as ECS does with
+// forceNewDeployment, at a minimum of 100 and a maximum of 200 percent. Once the load balancer and
+// the container's own check call all new ones healthy, the old ones are deregistered; after the
+// deregistration delay they get SIGTERM, and SIGKILL after the stop timeout. If a new one does not
+// come into service, the new ones are stopped and the old ones stay, as with ECS's circuit breaker.
+// A task that ends by itself or is interrupted is deregistered and replaced at once.
 //
-// It is simpler than on AWS. ECS may stop old tasks one by one as new ones become healthy, and
-// notices a container's end seconds later. A task that is gone takes its address along there, so
-// that its connections get no answer, while here the kernel resets them.
+// ECS may stop old tasks one by one as new ones become healthy, and notices a container's end
+// seconds later. A task that is gone takes its address along there: its connections get no answer,
+// while here the kernel resets them.
 //
-// # Time
-//
-// [Timing] holds every time that AWS would impose. [Timing.Faster] divides all of them by the same
-// number, so that their ratios stay. What Squid itself takes to start (some 0.2 s) and to stop (up
-// to 2.2 s) cannot be divided.
+// [Timing] holds every time that AWS would impose. [Timing.Faster] divides all of them, so that
+// their ratios stay. Squid's own start (some 0.2 s) and stop (up to 2.2 s) cannot be divided.
 package local

@@ -48,10 +48,9 @@ type Fleet struct {
 	nextAddress netip.Addr
 }
 
-// Start stages the files once, starts the tasks and returns when all of them are in service. It
-// needs what proxyimage.Stage needs, and Squid. On an error nothing is left running; otherwise
-// Close must be called. If ctx ends meanwhile, Start gives up and returns its error, unless
-// something is left.
+// Start stages the files once, starts the tasks and returns when all of them are in service. On an
+// error nothing is left running; otherwise Close must be called. If ctx ends meanwhile, Start gives
+// up and returns its error, unless something is left.
 func Start(ctx context.Context, o Options) (_ *Fleet, err error) {
 	if err := supported(); err != nil {
 		return nil, err
@@ -59,8 +58,7 @@ func Start(ctx context.Context, o Options) (_ *Fleet, err error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	// A key for the nonces, as Secrets Manager would generate it. All tasks share it, and nobody
-	// needs to know it.
+	// All tasks share a key for the nonces, as Secrets Manager would generate it.
 	f := &Fleet{o: o, digestKey: rand.Text() + rand.Text(), nextAddress: firstTask, broken: make(chan error, 1)}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	defer func() {
@@ -240,7 +238,8 @@ func (f *Fleet) Close() error {
 	if f.balancer != nil {
 		f.balancer.Close()
 	}
-	late := time.After(closeGrace)
+	patience, cancel := context.WithTimeout(context.Background(), closeGrace)
+	defer cancel()
 	for _, t := range tasks {
 		if t.command != nil {
 			t.signal(syscall.SIGINT)
@@ -252,8 +251,7 @@ func (f *Fleet) Close() error {
 		}
 		select {
 		case <-t.exited:
-		case <-late:
-			late = closed // for the others too
+		case <-patience.Done():
 			f.report(Killed, t, "")
 			killGroup(t.command.Process.Pid)
 			<-t.exited
@@ -271,10 +269,3 @@ func (f *Fleet) Close() error {
 	}
 	return nil
 }
-
-// closed is a timer's channel that is always ready.
-var closed = func() <-chan time.Time {
-	c := make(chan time.Time)
-	close(c)
-	return c
-}()

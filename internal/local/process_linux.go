@@ -6,9 +6,8 @@ import (
 	"syscall"
 )
 
-// taskProcess keeps a terminal's Ctrl-C from the task, because the fleet decides about it, and
-// makes the kernel end the task if this program is killed. The kernel means the thread that
-// started the task; Go's runtime ends only threads that a goroutine has locked.
+// taskProcess keeps a terminal's Ctrl-C from the task, because the fleet decides about it, and makes
+// the kernel end the task with the thread that started it: Go ends only locked threads early.
 func taskProcess(o *owner) *syscall.SysProcAttr {
 	attributes := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if o != nil {

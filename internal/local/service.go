@@ -47,19 +47,17 @@ func (f *Fleet) bringIntoService(ctx context.Context, t *task) error {
 		case <-ctx.Done():
 		}
 	}()
-	err := f.balancer.Register(
-		nlb.Target{ID: t.id, Addr: netip.AddrPortFrom(t.address, uint16(f.p.ListenerPort)), Zone: t.zone})
+	address := netip.AddrPortFrom(t.address, uint16(f.p.ListenerPort))
+	err := f.balancer.Register(nlb.Target{ID: t.id, Addr: address, Zone: t.zone})
 	if err == nil {
 		err = f.waitHealthy(ctx, t)
 	}
-	if err != nil {
-		if t.ended() {
-			return fmt.Errorf("%s ended instead of serving (%s):\n%s", t.id, t.command.ProcessState,
-				t.messages.String())
-		}
+	switch {
+	case err != nil && t.ended():
+		return fmt.Errorf("%s ended instead of serving (%s):\n%s", t.id, t.command.ProcessState, t.messages.String())
+	case err != nil:
 		return fmt.Errorf("%s: %w\n%s", t.id, err, t.messages.String())
-	}
-	if !f.serve(t) {
+	case !f.serve(t):
 		return fmt.Errorf("%s ended as soon as it was healthy (%s):\n%s", t.id, t.command.ProcessState,
 			t.messages.String())
 	}
@@ -156,21 +154,16 @@ func (f *Fleet) replace() {
 				return
 			}
 			if attempt > 0 {
-				f.sleep(replacePause)
+				select {
+				case <-time.After(replacePause):
+				case <-f.ctx.Done():
+				}
 			}
 			if _, err = f.launch(f.ctx); err == nil {
 				return
 			}
 		}
 	})
-}
-
-// sleep waits for d, or until the fleet is closed.
-func (f *Fleet) sleep(d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-f.ctx.Done():
-	}
 }
 
 // retire takes a task out of service in order (deregistered, drained, stopped) and returns when it

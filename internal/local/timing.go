@@ -12,12 +12,10 @@ import (
 type Timing struct {
 	// HealthCheck is the load balancer's.
 	HealthCheck nlb.HealthCheck
-	// DeregistrationDelay is how long the load balancer lets a deregistered task's connections go
-	// on.
+	// DeregistrationDelay is how long a deregistered task's connections may go on.
 	DeregistrationDelay time.Duration
-	// StopDelay is how long ECS waits from a task's deregistration to SIGTERM. On AWS it is the
-	// DeregistrationDelay. A shorter one shows how the entrypoint serves a task that the load
-	// balancer has not forgotten yet.
+	// StopDelay is how long ECS waits from a task's deregistration to SIGTERM: on AWS, the
+	// DeregistrationDelay. With a shorter one the load balancer has not forgotten the task yet.
 	StopDelay time.Duration
 	// DeregistrationLag is how long the load balancer goes on sending new connections to a
 	// deregistered task, 0 to [nlb.MaxDeregistrationLag].

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,8 +23,7 @@ type Zone struct {
 	// Name is unique among the zones. It may be empty if there is only one.
 	Name string
 	// Node is the node's private address: connections to targets come from it, and the PROXY
-	// header names it as the destination. The zero value leaves both to the system: the source it
-	// routes by, the address that the client dialled.
+	// header names it as the destination. The zero value leaves both to the system.
 	Node netip.Addr
 }
 
@@ -32,10 +33,8 @@ type HealthCheck struct {
 	Interval time.Duration
 	// Timeout is how long the target may take to accept the connection.
 	Timeout time.Duration
-	// HealthyThreshold is how many checks in a row must pass to be healthy.
-	HealthyThreshold int
-	// UnhealthyThreshold is how many checks in a row must fail to be unhealthy.
-	UnhealthyThreshold int
+	// The thresholds are how many checks in a row must pass, or fail, to change the state.
+	HealthyThreshold, UnhealthyThreshold int
 }
 
 // Config describes a load balancer. Start from Defaults: 0 is a meaningful value of most durations.
@@ -110,9 +109,8 @@ func New(c Config) *Balancer {
 	return b
 }
 
-// Serve accepts connections as clients make them by the load balancer's name: each reaches the
-// node of some zone. It owns l, which must accept TCP connections, and returns nil after Close, or
-// an error if accepting failed for good.
+// Serve accepts clients' TCP connections; each reaches the node of some zone. It owns l, and returns
+// nil after Close, or an error if accepting failed for good.
 func (b *Balancer) Serve(l net.Listener) error {
 	defer l.Close()
 	b.mu.Lock()
@@ -141,10 +139,8 @@ func (b *Balancer) Serve(l net.Listener) error {
 	}
 }
 
-// temporary reports whether accepting may work again. The method it asks for is deprecated for
-// want of a definition, but syscall.Errno's answer is the right one here: too many open files, an
-// aborted connection, an interrupted call. A load balancer that stopped for them would be of no
-// use.
+// temporary reports whether accepting may work again. The method is deprecated for want of a
+// definition, but syscall.Errno's is right here: too many open files, an aborted connection.
 func temporary(err error) bool {
 	var t interface{ Temporary() bool }
 	return errors.As(err, &t) && t.Temporary()
@@ -159,7 +155,7 @@ func (b *Balancer) Close() {
 	for l := range b.listeners {
 		l.Close()
 	}
-	all := keys(b.conns)
+	all := slices.Collect(maps.Keys(b.conns))
 	b.mu.Unlock()
 	resetAll(all)
 	b.goroutines.Wait()
@@ -233,12 +229,4 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
-}
-
-func keys(conns map[*conn]struct{}) []*conn {
-	all := make([]*conn, 0, len(conns))
-	for c := range conns {
-		all = append(all, c)
-	}
-	return all
 }

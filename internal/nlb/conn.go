@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -152,9 +154,8 @@ func (c *conn) pipe(direction int, to, from *net.TCPConn) {
 	if gone(from) {
 		c.reset()
 	}
-	// Otherwise the receiver is gone. What it sent before (an error page, say, to a client that is
-	// still sending) must arrive first: the other way delivers it and then comes here too, unless
-	// it has ended already; then relay resets.
+	// Otherwise the receiver is gone. What it sent before (an error page, say) must arrive first: the
+	// other way delivers it and then comes here too. If it has ended already, relay resets.
 }
 
 // reset ends both sides with RST, if they have not ended before. It may be called any number of
@@ -201,7 +202,7 @@ func (b *Balancer) sweepRepeatedly() {
 	every := min(max(b.config.IdleTimeout/10, time.Millisecond), 10*time.Second)
 	for sleep(b.ctx, every) {
 		b.mu.Lock()
-		all := keys(b.conns)
+		all := slices.Collect(maps.Keys(b.conns))
 		b.mu.Unlock()
 		for _, c := range all {
 			if c.idle() >= b.config.IdleTimeout {

@@ -3,6 +3,8 @@ package nlb
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 )
 
 // checkRepeatedly sends health checks to t until ctx ends.
@@ -51,7 +53,7 @@ func (b *Balancer) record(t *target, result error) {
 	if verdict != t.checked {
 		t.checked = verdict
 		if verdict == Unhealthy && b.anyHealthy() {
-			doomed = keys(t.conns)
+			doomed = slices.Collect(maps.Keys(t.conns))
 		}
 		b.notify()
 	}

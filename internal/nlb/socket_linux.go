@@ -24,9 +24,8 @@ func information(t *net.TCPConn) *unix.TCPInfo {
 	return info
 }
 
-// idle returns how long no data has moved on either side. The kernel is asked, so that the copying
-// can stay inside it (splice). Sending counts too: what a slow receiver has yet to take lies in our
-// buffers, where AWS's flow would still have it at the sender.
+// idle returns how long no data has moved on either side, by the kernel's count: the copying stays
+// inside it (splice). Sending counts too: what a slow receiver has yet to take lies in our buffers.
 func idle(client, upstream *net.TCPConn) time.Duration {
 	shortest := time.Duration(1<<63 - 1)
 	for _, side := range []*net.TCPConn{client, upstream} {
@@ -63,9 +62,8 @@ func gone(t *net.TCPConn) bool {
 	return dead
 }
 
-// lateBind leaves the choice of the source port to connect(2), which may reuse a port towards
-// another target, or one in TIME_WAIT. With bind(2), a node with a fixed address would run out of
-// ports under load. The socket works without the option, so failing to set it is no error.
+// lateBind leaves the choice of the source port to connect(2), which may reuse one: with bind(2), a
+// node with a fixed address would run out of ports under load. Failing to set it is no error.
 func lateBind(_, _ string, raw syscall.RawConn) error {
 	return raw.Control(func(fd uintptr) {
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)

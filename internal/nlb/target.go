@@ -3,6 +3,7 @@ package nlb
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -156,7 +157,7 @@ func (b *Balancer) retire(t *target) (doomed []*conn) {
 			b.targets = slices.DeleteFunc(b.targets, func(other *target) bool { return other == t })
 		}
 	}
-	return keys(t.conns)
+	return slices.Collect(maps.Keys(t.conns))
 }
 
 // Targets returns all targets in the order of their registration: registered, draining, and unused

@@ -1,10 +1,45 @@
 package local
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
 	"strconv"
 )
+
+// system is the operating system; a test sets another one.
+var system = runtime.GOOS
+
+// supported reports why the tasks cannot run on this system, or nil.
+func supported() error {
+	if system == "linux" {
+		return nil
+	}
+	return fmt.Errorf("local: %w on %s: the entrypoint is a program for Linux, and every task needs an address of "+
+		"its own on the loopback interface; run it, and the client, in one Linux machine or container",
+		errors.ErrUnsupported, system)
+}
+
+// advice says how to install Squid.
+const advice = `install it:
+  Debian, Ubuntu    scripts/setup.sh squid (make local does that), or sudo apt-get install squid
+  elsewhere         Squid 5.7 or newer from the system's packages`
+
+// findSquid returns the absolute path of Squid. Debian's usual place comes first: the PATH of an
+// unprivileged user does not include it.
+func findSquid(usual string) (string, error) {
+	if _, err := os.Stat(usual); err == nil {
+		return usual, nil
+	}
+	path, err := exec.LookPath("squid")
+	if err != nil {
+		return "", fmt.Errorf("no Squid: neither %s nor squid on PATH; %s", usual, advice)
+	}
+	return filepath.Abs(path)
+}
 
 // owner is the user that the tasks run as. In the image it is an unprivileged user too; a Squid
 // that root starts would change to one of its own choice.
@@ -48,7 +83,6 @@ func (o *owner) temporary() string {
 	if o == nil {
 		return "programs must be allowed to run there (no noexec): choose another directory with TMPDIR"
 	}
-	return fmt.Sprintf(
-		"programs must be allowed to run there (no noexec), and the tasks' user %d to enter: choose another "+
-			"directory with TMPDIR", o.uid)
+	return fmt.Sprintf("programs must be allowed to run there (no noexec), and the tasks' user %d to enter: "+
+		"choose another directory with TMPDIR", o.uid)
 }
