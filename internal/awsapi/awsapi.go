@@ -1,6 +1,5 @@
-// Package awsapi speaks the server's side of AWS's protocols, for the project's stand-ins: it
-// reads a signed call and writes its answer or its error. It knows the services that the stand-ins
-// answer for.
+// Package awsapi speaks the server's side of AWS's protocols, for the project's stand-ins: it reads a
+// signed call and writes its answer or its error.
 package awsapi
 
 import (
@@ -33,8 +32,7 @@ var protocols = map[string]protocol{
 
 // Request is a call.
 type Request struct {
-	// Service is what the call is signed for, Action the operation. S3's is empty: the path says
-	// it.
+	// Service is what the call is signed for, Action the operation. S3's path says it.
 	Service, Action string
 	// AccessKey, Region and Token are the signature's.
 	AccessKey, Region, Token string
@@ -60,8 +58,7 @@ func Refuse(code, format string, arguments ...any) error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, arguments...)}
 }
 
-// ErrUnread is the error of a call that could not be read as a whole, as when its caller was
-// interrupted.
+// ErrUnread is the error of a call that its caller did not finish.
 var ErrUnread = errors.New("the call ends early")
 
 // Unsigned is the code of the error for a call without a signature.
@@ -156,8 +153,7 @@ func encode(w io.Writer, name string, value any) {
 	if value == nil {
 		value = struct{}{}
 	}
-	// Only the stand-ins' own types come here, which can be encoded; a writer that fails has lost
-	// its reader.
+	// The stand-ins' own types can be encoded; a writer that fails has lost its reader.
 	xml.NewEncoder(w).EncodeElement(value, xml.StartElement{Name: xml.Name{Local: name}})
 }
 

@@ -190,15 +190,9 @@ var errNotPart = errors.New("not part of the stand-in")
 
 // handlers are the calls that are answered. Each runs under the server's lock.
 var handlers = map[string]func(*Server, *request) (any, error){
-	"sts:GetCallerIdentity": (*Server).getCallerIdentity,
-	"sts:AssumeRole":        (*Server).assumeRole,
-
-	"ssm:GetParameter": (*Server).getParameter,
-
-	"ecr:DescribeRepositories":  (*Server).describeRepositories,
-	"ecr:DescribeImages":        (*Server).describeImages,
-	"ecr:GetAuthorizationToken": (*Server).getAuthorizationToken,
-
+	"sts:GetCallerIdentity": (*Server).getCallerIdentity, "sts:AssumeRole": (*Server).assumeRole,
+	"ssm:GetParameter": (*Server).getParameter, "ecr:DescribeRepositories": (*Server).describeRepositories,
+	"ecr:DescribeImages": (*Server).describeImages, "ecr:GetAuthorizationToken": (*Server).getAuthorizationToken,
 	"cloudformation:CreateChangeSet":     (*Server).createChangeSet,
 	"cloudformation:DescribeChangeSet":   (*Server).describeChangeSet,
 	"cloudformation:ExecuteChangeSet":    (*Server).executeChangeSet,

@@ -15,16 +15,13 @@ import (
 	"time"
 )
 
-// Limits of the ways to a base image.
 const (
 	pullTimeout = 2 * time.Minute
-	// A base of our own is made anew after this time: the image it stands for is rebuilt about as
-	// often.
+	// cacheLife is that of a base of our own: the image it stands for is rebuilt about as often.
 	cacheLife = 30 * 24 * time.Hour
+	// basePackages is what a base of our own has beside the essential packages, like the real image.
+	basePackages = "ca-certificates"
 )
-
-// basePackages is what a base of our own has beside the essential packages, like the real image.
-const basePackages = "ca-certificates"
 
 var from = regexp.MustCompile(`(?m)^FROM\s+(\S+/debian:([a-z]+)\S*)`)
 
@@ -41,12 +38,11 @@ func BaseOf(dockerfile string) (image string, err error) {
 	return string(match[1]), nil
 }
 
-// PrepareBase puts a Debian base image into the store and returns its name there, which Build
-// takes. It pulls the image; where no registry can be reached it makes one with debootstrap, from
-// the Debian mirror in apt's configuration, and keeps it in the user's cache directory. The name
-// of one that was made has no digest, because a digest is the registry's to give. It returns an
-// error if a registry says that there is no such image: otherwise a wrong pin would fail only at a
-// deployment.
+// PrepareBase puts a Debian base image into the store and returns its name there, which Build takes.
+// It pulls the image; where no registry can be reached it makes one with debootstrap, from the site
+// in apt's configuration, and keeps it in the user's cache directory. Such a name has no digest,
+// which is the registry's to give. It returns an error if a registry says that there is no such
+// image: otherwise a wrong pin would fail only at a deployment.
 func (e *Engine) PrepareBase(ctx context.Context, image string) (name string, err error) {
 	match := from.FindStringSubmatch("FROM " + image)
 	if match == nil {
@@ -76,16 +72,11 @@ func (e *Engine) PrepareBase(ctx context.Context, image string) (name string, er
 	return name, err
 }
 
-// notThere reports whether a registry answered that it has no such image. Any other failure is the
-// network's, a proxy's on the way, or a registry's limit of pulls. A registry refuses a repository
-// that does not exist like one that is not public.
+// notThere reports whether a registry answered that it has no such image, and not the network, a
+// proxy or a limit of pulls. A repository that does not exist is refused like one that is not public.
 func notThere(err error) bool {
-	var failed *Error
-	if !errors.As(err, &failed) {
-		return false
-	}
 	answers := []string{"manifest unknown", "name unknown", "access to the resource is denied"}
-	return slices.ContainsFunc(answers, func(answer string) bool { return strings.Contains(failed.Stderr, answer) })
+	return slices.ContainsFunc(answers, func(answer string) bool { return strings.Contains(err.Error(), answer) })
 }
 
 // cachedBase returns where a base of our own is kept.

@@ -45,11 +45,11 @@ func New(dir string) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
-	storage, containers := filepath.Join(dir, "storage.conf"), filepath.Join(dir, "containers.conf")
+	in := func(name string) string { return filepath.Join(dir, name) }
+	storage, containers := in("storage.conf"), in("containers.conf")
 	for name, content := range map[string]string{
-		storage: fmt.Sprintf(storageConf, filepath.Join(dir, "graph"), filepath.Join(dir, "run")),
-		containers: fmt.Sprintf(containersConf, strings.Join(limits, `", "`), runtime,
-			filepath.Join(dir, "tmp"), filepath.Join(dir, "networks")),
+		storage:    fmt.Sprintf(storageConf, in("graph"), in("run")),
+		containers: fmt.Sprintf(containersConf, strings.Join(limits, `", "`), runtime, in("tmp"), in("networks")),
 	} {
 		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
 			return nil, fmt.Errorf("engine: %w", err)
@@ -102,21 +102,8 @@ func Ulimits(files uint64) ([]string, error) {
 	return []string{fmt.Sprintf("nofile=%d:%d", nofile, nofile), fmt.Sprintf("nproc=%d:%d", nproc, nproc)}, nil
 }
 
-// Error is a podman command that failed.
-type Error struct {
-	Arguments []string
-	Err       error  // an *exec.ExitError when podman ran
-	Stderr    string // of podman and of what ran in the container
-}
-
-func (e *Error) Error() string {
-	return fmt.Sprintf("podman %s: %v\n%s", strings.Join(e.Arguments, " "), e.Err, strings.TrimSpace(e.Stderr))
-}
-
-// Unwrap returns Err.
-func (e *Error) Unwrap() error { return e.Err }
-
-// Run runs a podman command and returns its stdout. Its error is an *Error.
+// Run runs a podman command and returns its stdout. Its error holds stderr, also that of what ran in
+// a container, and the *exec.ExitError.
 func (e *Engine) Run(ctx context.Context, arguments ...string) (string, error) {
 	stdout, _, err := e.Output(ctx, arguments...)
 	return stdout, err
@@ -131,7 +118,8 @@ func (e *Engine) Output(ctx context.Context, arguments ...string) (stdout, stder
 	var out, messages bytes.Buffer
 	command.Stdout, command.Stderr = &out, &messages
 	if err := command.Run(); err != nil {
-		return out.String(), messages.String(), &Error{arguments, err, messages.String()}
+		said := strings.TrimSpace(messages.String())
+		return out.String(), said, fmt.Errorf("podman %s: %w\n%s", strings.Join(arguments, " "), err, said)
 	}
 	return out.String(), messages.String(), nil
 }
@@ -146,8 +134,7 @@ func (e *Engine) Build(ctx context.Context, directory, base, tag string, options
 
 // Create makes a container in this process's network, does not start it, and returns its id.
 func (e *Engine) Create(ctx context.Context, image string, options ...string) (id string, err error) {
-	// From 4.7, podman makes what is mounted over a read-only root read-only too, without this
-	// option.
+	// Without the last option, podman from 4.7 on makes mounts over a read-only root read-only too.
 	arguments := []string{"create", "--network=host", "--read-only-tmpfs=false"}
 	id, err = e.Run(ctx, slices.Concat(arguments, options, []string{image})...)
 	return strings.TrimSpace(id), err
@@ -160,8 +147,7 @@ func (e *Engine) Remove(ctx context.Context, ids ...string) error {
 	return err
 }
 
-// Close removes the containers in the store, whichever engine made them, the store, and its
-// directory.
+// Close removes the containers in the store, the store, and its directory.
 func (e *Engine) Close() error {
 	ids, err := e.Run(context.Background(), "ps", "--all", "--quiet")
 	if err == nil && ids != "" {
@@ -171,8 +157,7 @@ func (e *Engine) Close() error {
 }
 
 // AsDocker returns a shell script that takes docker's arguments. It builds with base, which
-// PrepareBase returned, for the first FROM, and logs in and pushes without TLS. Every other command
-// goes to podman as it is.
+// PrepareBase returned, for the first FROM, and logs in and pushes without TLS.
 func (e *Engine) AsDocker(base string) string {
 	var script strings.Builder
 	// The CLI runs without this process's environment, and a build needs its proxies.

@@ -20,49 +20,43 @@ const (
 		"The request is too long (status 4xx), or the destination's answer cannot be used (502).\n"
 )
 
-// answered is what a client sees of what a destination sends. Both end with their connections. For \n
-// there is CRLF.
+// answered is what a client sees of what a destination sends, up to the connection's end. \n is CRLF.
 var answered = []struct{ name, sent, seen string }{
 	{"a plain one", "HTTP/1.1 200 OK\nServer: s\nX-Mine: 1\nContent-Length: 4\n\nbody",
 		"HTTP/1.1 200 OK\nServer: s\nX-Mine: 1\nContent-Length: 4\nDate: D\nConnection: close\n\nbody"},
 	{"its own Date and reason", "HTTP/1.1 200 Fine\nDate: Thu, 01 Jan 1970 00:00:00 GMT\nContent-Length: 0\n\n",
 		"HTTP/1.1 200 OK\nDate: D\nContent-Length: 0\nConnection: close\n\n"},
 	{"no HTTP", "hello",
-		"HTTP/1.1 200 OK\nExpires: -1\nDate: D\nTransfer-Encoding: chunked\nConnection: close\n\n" + "5\nhello\n0\n\n"},
-	{"HTTP/2.0", "HTTP/2.0 200 OK\n\n",
-		"HTTP/1.1 200 OK\nExpires: -1\nDate: D\nTransfer-Encoding: chunked\nConnection: close\n\n13\n" +
-			"HTTP/2.0 200 OK\n\n\n0\n\n"},
+		"HTTP/1.1 200 OK\nExpires: -1\nDate: D\nTransfer-Encoding: chunked\nConnection: close\n\n5\nhello\n0\n\n"},
+	{"HTTP/2.0", "HTTP/2.0 200 OK\n\n", "HTTP/1.1 200 OK\nExpires: -1\nDate: D\nTransfer-Encoding: chunked\n" +
+		"Connection: close\n\n13\nHTTP/2.0 200 OK\n\n\n0\n\n"},
 	{"ICY", "ICY 200 OK\nServer: s\n\nbody", "ICY 200 OK\nServer: s\nDate: D\nConnection: close\n\nbody"},
 	{"HTTP/1.0 without a length", "HTTP/1.0 200 OK\n\nbody",
 		"HTTP/1.1 200 OK\nDate: D\nTransfer-Encoding: chunked\nConnection: close\n\n4\nbody\n0\n\n"},
-	{"chunks and a trailer", "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\nTrailer: X-T\n\n4\nbody\n0\n" + "X-T: 1\n\n",
+	{"chunks and a trailer", "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\nTrailer: X-T\n\n4\nbody\n0\nX-T: 1\n\n",
 		"HTTP/1.1 200 OK\nDate: D\nTransfer-Encoding: chunked\nConnection: close\n\n4\nbody\n0\n\n"},
 	{"headers of a cache", "HTTP/1.1 200 OK\nAge: 10\nWarning: 110 x \"stale\"\nVary: *\nExpires: 0\n" +
-		"Cache-Control: no-store\nContent-Length: 0\n\n",
-		"HTTP/1.1 200 OK\nAge: 10\nWarning: 110 x \"stale\"\nVary: *\nExpires: 0\nCache-Control: no-store\n" +
-			"Content-Length: 0\nDate: D\nConnection: close\n\n"},
+		"Cache-Control: no-store\nContent-Length: 0\n\n", "HTTP/1.1 200 OK\nAge: 10\nWarning: 110 x \"stale\"\n" +
+		"Vary: *\nExpires: 0\nCache-Control: no-store\nContent-Length: 0\nDate: D\nConnection: close\n\n"},
 	{"headers of the connection", "HTTP/1.1 200 OK\nKeep-Alive: timeout=5\nConnection: keep-alive, X-Mine\n" +
 		"X-Mine: 1\nProxy-Connection: x\nUpgrade: h2c\nAlternate-Protocol: x\nContent-Length: 0\n\n",
 		"HTTP/1.1 200 OK\nContent-Length: 0\nDate: D\nConnection: close\n\n"},
 	{"as if it were the proxy's", "HTTP/1.1 200 OK\nX-Squid-Error: x\nServer: s\nMime-Version: 1.0\n" +
 		"X-Transformed-From: x\nVia: x\nX-Cache: x\nX-Cache-Lookup: x\nCache-Status: x\nContent-Length: 0\n\n",
 		"HTTP/1.1 200 OK\nServer: s\nContent-Length: 0\nDate: D\nConnection: close\n\n"},
-	{"names that Squid knows", "HTTP/1.1 200 OK\nSurrogate-Control: x\nX-Accelerator-Vary: x\n" +
-		"X-Request-URI: x\nContent-Length: 0\n\n",
-		"HTTP/1.1 200 OK\nX-Accelerator-Vary: x\nX-Request-URI: x\nContent-Length: 0\nDate: D\n" +
-			"Connection: close\n\n"},
-	{"a challenge of a proxy", "HTTP/1.1 407 x\nProxy-Authenticate: Basic\nProxy-Authentication-Info: x\n" +
-		"Server: s\nContent-Length: 0\n\n",
-		"HTTP/1.1 407 Proxy Authentication Required\nServer: s\nContent-Length: 0\nDate: D\n" +
-			"Connection: close\n\n"},
-	{"a challenge of a proxy before the answer", "HTTP/1.1 103 x\nLink: x\nProxy-Authenticate: Basic\n" +
-		"Server: s\nVia: x\n\nHTTP/1.1 200 OK\nContent-Length: 0\n\n",
-		"HTTP/1.1 103 Early Hints\nLink: x\nServer: s\nConnection: keep-alive\n\nHTTP/1.1 200 OK\n" +
-			"Content-Length: 0\nDate: D\nConnection: close\n\n"},
+	{"names that Squid knows",
+		"HTTP/1.1 200 OK\nSurrogate-Control: x\nX-Accelerator-Vary: x\nX-Request-URI: x\nContent-Length: 0\n\n",
+		"HTTP/1.1 200 OK\nX-Accelerator-Vary: x\nX-Request-URI: x\nContent-Length: 0\nDate: D\nConnection: close\n\n"},
+	{"a challenge of a proxy",
+		"HTTP/1.1 407 x\nProxy-Authenticate: Basic\nProxy-Authentication-Info: x\nServer: s\nContent-Length: 0\n\n",
+		"HTTP/1.1 407 Proxy Authentication Required\nServer: s\nContent-Length: 0\nDate: D\nConnection: close\n\n"},
+	{"a challenge of a proxy before the answer", "HTTP/1.1 103 x\nLink: x\nProxy-Authenticate: Basic\nServer: s\n" +
+		"Via: x\n\nHTTP/1.1 200 OK\nContent-Length: 0\n\n", "HTTP/1.1 103 Early Hints\nLink: x\nServer: s\n" +
+		"Connection: keep-alive\n\nHTTP/1.1 200 OK\nContent-Length: 0\nDate: D\nConnection: close\n\n"},
 	{"an offer that needs a connection of its own", "HTTP/1.1 401 x\nWWW-Authenticate: NTLM\n" +
-		"WWW-Authenticate: Negotiate\nWWW-Authenticate: Kerberos x\nWWW-Authenticate: Basic realm=x\nContent-Length: 0\n\n",
-		"HTTP/1.1 401 Unauthorized\nWWW-Authenticate: Basic realm=x\nContent-Length: 0\nDate: D\n" +
-			"Connection: close\n\n"},
+		"WWW-Authenticate: Negotiate\nWWW-Authenticate: Kerberos x\nWWW-Authenticate: Basic realm=x\n" +
+		"Content-Length: 0\n\n", "HTTP/1.1 401 Unauthorized\nWWW-Authenticate: Basic realm=x\nContent-Length: 0\n" +
+		"Date: D\nConnection: close\n\n"},
 	{"304", "HTTP/1.1 304 x\nServer: s\nETag: \"x\"\nContent-Length: 4\n\n",
 		"HTTP/1.1 304 Not Modified\nServer: s\nETag: \"x\"\nContent-Length: 4\nDate: D\nConnection: close\n\n"},
 	{"less than announced", "HTTP/1.1 200 OK\nContent-Length: 4\n\nbo",
@@ -75,12 +69,12 @@ var answered = []struct{ name, sent, seen string }{
 	{"a NUL", "HTTP/1.1 200 OK\nServer: s\nX: a\x00b\n\n", cannotBeUsed},
 	{"600", "HTTP/1.1 600 x\nServer: s\n\n", cannotBeUsed},
 	{"nothing", "", cannotBeUsed},
-	{"70 KB of headers", "HTTP/1.1 200 OK\nServer: s\n" + "X-Long: " + strings.Repeat("x", 70_000) + "\n\n", tooLong},
+	{"70 KB of headers", "HTTP/1.1 200 OK\nServer: s\nX-Long: " + strings.Repeat("x", 70_000) + "\n\n", tooLong},
 }
 
 var anyDate = regexp.MustCompile(`\nDate: .*\n`)
 
-// AnswerProblems says what a client sees of the target's answers that it should not, or does not see.
+// AnswerProblems says what a client wrongly sees, or does not see, of the target's answers.
 func AnswerProblems(t testing.TB, c Client, target string) (problems []string) {
 	wrong := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 	var answer string
@@ -88,11 +82,10 @@ func AnswerProblems(t testing.TB, c Client, target string) (problems []string) {
 		ReadHead(bufio.NewReader(conn))
 		io.WriteString(conn, answer)
 	})()
-	credentials, err := c.Credentials("GET", target)
+	request, err := c.head("GET", target)
 	if err != nil {
 		return append(problems, err.Error())
 	}
-	request := "GET " + target + " HTTP/1.1\r\nHost: " + hostOf("GET", target) + "\r\n" + credentials + "\r\n"
 	send := func(request string) (net.Conn, error) {
 		conn, err := c.Dial()
 		if err == nil {

@@ -52,18 +52,17 @@ func (a Answers) serve(t testing.TB, target string) (stop func()) {
 	})
 }
 
-// Ask has some clients at a time ask a task for the answers 0 to count-1 of a target. With the error,
-// there are the numbers of the last answers before the task was gone.
+// Ask has some clients at a time ask a task for the answers 0 to count-1 of a target. With an error
+// come the numbers of the last answers before the task was gone.
 func (a Answers) Ask(t testing.TB, c Client, target string, count int) (last []int, err error) {
 	defer a.serve(t, target)()
 	heads := map[string]string{}
 	for _, method := range []string{"GET", "HEAD"} {
-		line, err := c.Credentials(method, target)
+		head, err := c.head(method, target)
 		if err != nil {
 			return nil, err
 		}
-		heads[method] = method + " " + target + " HTTP/1.1\r\nHost: " + hostOf(method, target) + "\r\n" + line +
-			"\r\nConnection: close\r\n" + asksFor + ": "
+		heads[method] = head + "Connection: close\r\n" + asksFor + ": "
 	}
 	var next atomic.Int64
 	var mu sync.Mutex
@@ -139,28 +138,23 @@ var (
 	oddStatuses = []string{"000", "99", "100", "101", "600", "999", "1000", "-1", "abc", "20", ""}
 	interims    = []string{"100", "101", "102", "103", "103", "199"}
 	reasons     = []string{" OK", " OK", " OK", "", " ", " \x00", "  two  words", " " + strings.Repeat("long ", 100)}
-	values      = []string{"x", "x", "", " ", ",", ",,", "close", "keep-alive", "Server, X-Squid-Error, Via",
-		"upgrade",
-		"h2c", "0", "-1", "99999999999999999999", "Thu, 01 Jan 1970 00:00:00 GMT", "NTLM", "Negotiate x",
-		"Basic",
+	values      = []string{"x", "x", "", " ", ",", ",,", "close", "keep-alive", "Server, X-Squid-Error, Via", "upgrade",
+		"h2c", "0", "-1", "99999999999999999999", "Thu, 01 Jan 1970 00:00:00 GMT", "NTLM", "Negotiate x", "Basic",
 		"Digest realm=\"squidfleet\", nonce=\"x\"", "*", "no-cache, private=\"a", "max-age=-1", "bytes 0-1/2",
-		"bytes */-1", "Accept, User-Agent, *", "max-age=1;x=\"", "a\r\n folded", "\xff\xfe", "\"",
-		"http://[::1", "/", "text/html;charset=", strings.Repeat("v", 2000)}
+		"bytes */-1", "Accept, User-Agent, *", "max-age=1;x=\"", "a\r\n folded", "\xff\xfe", "\"", "http://[::1", "/",
+		"text/html;charset=", strings.Repeat("v", 2000)}
 	// Squid refuses most answers with one of the odd ones.
 	oddValues = []string{"a\x00b", "a\rb", "a\n", "x\r\nno colon", "x\r\n: no name", "x\r\nA b: space in a name"}
 	framings  = []string{"Content-Length: %[1]d", "Content-Length: %[1]d", "", "Content-Length: 0",
-		"Content-Length: 999999",
-		"Content-Length: %[1]d\r\nContent-Length: %[1]d"}
-	oddFramings = []string{"Content-Length: %[1]d\r\nContent-Length: 1", "Content-Length: -1",
-		"Content-Length: +%[1]d", "Content-Length: %[1]d, %[1]d",
-		"Content-Length: 9223372036854775807", "Content-Length: 18446744073709551616", "Content-Length:",
-		"Content-Length: %[1]d x", "Content-Length : %[1]d"}
+		"Content-Length: 999999", "Content-Length: %[1]d\r\nContent-Length: %[1]d"}
+	oddFramings = []string{"Content-Length: %[1]d\r\nContent-Length: 1", "Content-Length: -1", "Content-Length: +%[1]d",
+		"Content-Length: %[1]d, %[1]d", "Content-Length: 9223372036854775807", "Content-Length: 18446744073709551616",
+		"Content-Length:", "Content-Length: %[1]d x", "Content-Length : %[1]d"}
 	chunkings    = []string{"Transfer-Encoding: chunked", "transfer-encoding:  CHUNKED "}
 	oddChunkings = []string{"Transfer-Encoding: gzip, chunked", "Transfer-Encoding: chunked, chunked",
-		"Transfer-Encoding: identity",
-		"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", "Transfer-Encoding: x",
-		"Transfer-Encoding:",
-		"Transfer-Encoding: chunked\r\nContent-Length: 3", "Content-Length: 3\r\nTransfer-Encoding: chunked"}
+		"Transfer-Encoding: identity", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+		"Transfer-Encoding: x", "Transfer-Encoding:", "Transfer-Encoding: chunked\r\nContent-Length: 3",
+		"Content-Length: 3\r\nTransfer-Encoding: chunked"}
 	chunks = []string{
 		"%[1]x\r\n%[2]s\r\n0\r\n\r\n", "%[1]x\r\n%[2]s\r\n0\r\n\r\n", "%[1]x \r\n%[2]s\r\n0\r\n\r\n",
 		"%[1]x;a=b\r\n%[2]s\r\n0;c\r\nX-Squid-Error: x\r\nVia: x\r\n\r\n", "-1\r\n%[2]s", "\r\n%[2]s",

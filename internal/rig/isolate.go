@@ -1,12 +1,12 @@
 // Package rig is the equipment of the tests with a real Squid and of the benchmarks: a network
-// namespace with all addresses of the internet, origins and a DNS server in it, tasks (the staged
-// files, the built entrypoint and Debian's Squid), and a client that speaks to a task as the load
-// balancer does.
+// namespace with all addresses of the internet, origins and a DNS server in it, and a client that
+// speaks to a task as the load balancer does.
 package rig
 
 import (
 	"errors"
 	"fmt"
+	"log"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,26 +26,23 @@ const isolated = "SQUIDFLEET_RIG_ISOLATED"
 // Isolate runs the calling program again in new network and mount namespaces and returns only in
 // that copy. The original exits with the copy's exit code. It needs root.
 //
-// Inside, every IPv4 and IPv6 address belongs to the machine: a listener on the unspecified
-// address answers for 1.2.3.4 as for 169.254.170.2. So a forbidden destination would answer, and
-// nothing leaves the machine. DNS queries go to 127.0.0.1.
+// Inside, every IPv4 and IPv6 address belongs to the machine: a forbidden destination would answer,
+// and nothing leaves the machine. DNS queries go to 127.0.0.1.
 func Isolate() {
+	log.SetFlags(0)
 	if os.Getenv(isolated) != "" {
 		if err := prepare(); err != nil {
-			fmt.Fprintln(os.Stderr, "rig: prepare the network namespace:", err)
-			os.Exit(1)
+			log.Fatalln("rig: prepare the network namespace:", err)
 		}
 		return
 	}
 	if os.Geteuid() != 0 {
-		fmt.Fprintln(os.Stderr, "rig: these tests make network namespaces and need root: "+
+		log.Fatalln("rig: these tests make network namespaces and need root: " +
 			"run them with sudo, for example `sudo -E env PATH=\"$PATH\" make test`")
-		os.Exit(1)
 	}
 	self, err := os.Executable()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "rig:", err)
-		os.Exit(1)
+		log.Fatalln("rig:", err)
 	}
 	again := exec.Command(self, os.Args[1:]...)
 	again.Stdin, again.Stdout, again.Stderr = os.Stdin, os.Stdout, os.Stderr
@@ -61,8 +58,7 @@ func Isolate() {
 	case errors.As(err, &exit) && exit.ExitCode() >= 0:
 		os.Exit(exit.ExitCode())
 	}
-	fmt.Fprintln(os.Stderr, "rig:", err)
-	os.Exit(1)
+	log.Fatalln("rig:", err)
 }
 
 func prepare() error {
@@ -94,8 +90,7 @@ func prepare() error {
 			return fmt.Errorf("%s: %w: %s", command, err, out)
 		}
 	}
-	// The tests make thousands of short connections from few addresses. None may hold a port that
-	// a task or an origin is about to listen on.
+	// None of the tests' thousands of connections may hold a port that a task or an origin listens on.
 	for name, value := range map[string]string{
 		"ip_local_port_range":     "1024 65000",
 		"ip_local_reserved_ports": fmt.Sprintf("8080,%d-%d", FirstPort, LastPort), "tcp_tw_reuse": "1",

@@ -117,8 +117,8 @@ func (o *Origins) Reached() map[netip.AddrPort]int {
 	return maps.Clone(o.connections)
 }
 
-// EverReached counts all connections since the start, by destination. None is missing: the
-// function makes a connection to each port, and earlier ones are accepted before it.
+// EverReached counts all connections since the start, by destination. None is missing: earlier ones
+// are accepted before those that it makes itself.
 func (o *Origins) EverReached(t testing.TB) map[netip.AddrPort]int {
 	t.Helper()
 	for _, port := range o.ports {

@@ -97,6 +97,12 @@ func (c Client) Credentials(method, target string) (line string, err error) {
 	return c.Authorization(challenge.Response, method, target)
 }
 
+// head is the beginning of a request with credentials: more header lines may follow.
+func (c Client) head(method, target string) (string, error) {
+	credentials, err := c.Credentials(method, target)
+	return method + " " + target + " HTTP/1.1\r\nHost: " + hostOf(method, target) + "\r\n" + credentials + "\r\n", err
+}
+
 // Buffer keeps what several goroutines write.
 type Buffer struct {
 	mu   sync.Mutex

@@ -38,8 +38,8 @@ func portOf(target string) int {
 	return 80
 }
 
-// serveTokens has the target answer each request with its token. It does not read bodies, so that to
-// it a body is the connection's next request.
+// serveTokens has the target answer each request with its token. It does not read bodies: to it a
+// body is the connection's next request.
 func serveTokens(t testing.TB, target string) (stop func()) {
 	return Raw(t, portOf(target), func(conn net.Conn) {
 		reader := bufio.NewReader(conn)
@@ -70,28 +70,27 @@ func serveTokens(t testing.TB, target string) (stop func()) {
 // user is a client whose requests have tokens of their own.
 type user struct {
 	Client
-	target      string
-	sent        int
-	credentials map[string]string // by method
+	target string
+	sent   int
+	heads  map[string]string // of requests, by method
 }
 
 func newUser(c Client, target string) *user {
-	return &user{Client: c, target: target, credentials: map[string]string{}}
+	return &user{Client: c, target: target, heads: map[string]string{}}
 }
 
 // ask sends a request with the next token and a body. The problem is an answer with another token.
 func (u *user) ask(method, body string) (problem string) {
-	if u.credentials[method] == "" {
-		line, err := u.Credentials(method, u.target)
+	if u.heads[method] == "" {
+		head, err := u.head(method, u.target)
 		if err != nil {
 			return err.Error()
 		}
-		u.credentials[method] = line
+		u.heads[method] = head
 	}
 	u.sent++
 	token := fmt.Sprintf("%s-%d", u.User, u.sent)
-	head := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\n%s\r\n%s: %s\r\n",
-		method, u.target, hostOf(method, u.target), u.credentials[method], tokenHeader, token)
+	head := u.heads[method] + tokenHeader + ": " + token + "\r\n"
 	if body != "" {
 		head += fmt.Sprintf("Content-Length: %d\r\n", len(body))
 	}
@@ -119,8 +118,8 @@ func (u *user) ask(method, body string) (problem string) {
 	return ""
 }
 
-// SharingProblems says which of two users get answers that are not theirs, one after the other and at
-// a time. One of them leaves requests in bodies that the target does not read.
+// SharingProblems says which of two users get answers that are not theirs, in turn and at a time. One
+// of them leaves requests in bodies that the target does not read.
 func SharingProblems(t testing.TB, alice, bob Client, target string) (problems []string) {
 	defer serveTokens(t, target)()
 	var mu sync.Mutex
@@ -155,8 +154,7 @@ func SharingProblems(t testing.TB, alice, bob Client, target string) (problems [
 	return problems
 }
 
-// Beside has a client send requests until the test ends, while it goes on with others: each has to get
-// an answer of its own.
+// Beside has a client send requests until the test ends: each has to get an answer of its own.
 func Beside(t testing.TB, c Client, target string) {
 	t.Helper()
 	serveTokens(t, target)
@@ -202,8 +200,8 @@ var requestFramings = []struct{ name, head, body string }{
 
 const uncovered = "GET http://origin.example/uncovered HTTP/1.1\r\nHost: origin.example\r\n\r\n"
 
-// FramingProblems says which requests the target gets with two ends, on a connection that others use,
-// or without credentials. The client sends all of them at a time.
+// FramingProblems says which requests the target gets with two ends, on a shared connection, or
+// without credentials. The client sends all of them at a time.
 func FramingProblems(t testing.TB, c Client, target string) (problems []string) {
 	var mu sync.Mutex
 	wrong := func(format string, args ...any) {
@@ -232,7 +230,7 @@ func FramingProblems(t testing.TB, c Client, target string) (problems []string) 
 	target += "framed"
 	var clients sync.WaitGroup
 	for _, method := range bodyMethods {
-		credentials, err := c.Credentials(method, target)
+		begin, err := c.head(method, target)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -245,8 +243,7 @@ func FramingProblems(t testing.TB, c Client, target string) (problems []string) 
 					return
 				}
 				defer conn.Close()
-				fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: %s\r\n%s\r\n%s\r\n\r\n%s",
-					method, target, hostOf(method, target), credentials, head, f.body)
+				io.WriteString(conn, begin+head+"\r\n\r\n"+f.body)
 				conn.SetReadDeadline(time.Now().Add(time.Second))
 				text, _ := io.ReadAll(conn)
 				if n := strings.Count(string(text), "HTTP/1.1 200"); n > 1 {
