@@ -124,8 +124,7 @@ type Element struct {
 	Value any
 }
 
-// Write writes the answer of a call that succeeded: a value that package json can encode, or
-// package xml. S3's is an Element or nil.
+// Write writes the answer of a call: what json or xml can encode. S3's is an Element or nil.
 func (r *Request) Write(w http.ResponseWriter, result any) {
 	if r.protocol == jsonRPC {
 		w.Header().Set("Content-Type", "application/x-amz-json-1.1")

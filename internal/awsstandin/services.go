@@ -126,8 +126,7 @@ func (s *Server) inRegistry(repository, kind, name string) (body []byte, digest 
 	return response.Body.Bytes(), digest, response.Code == http.StatusOK
 }
 
-// manifest returns the manifest of the image that a task definition names. Without it, ECS could
-// not start a task.
+// manifest returns the manifest of a task definition's image: without it, ECS starts no task.
 func (s *Server) manifest(uri string) (repository string, manifest []byte, err error) {
 	path, found := strings.CutPrefix(uri, fmt.Sprintf("%s.dkr.ecr.%s.amazonaws.com/", Account, Region))
 	repository, tag, tagged := strings.Cut(path, ":")
@@ -139,8 +138,7 @@ func (s *Server) manifest(uri string) (repository string, manifest []byte, err e
 	return "", nil, fmt.Errorf("CannotPullContainerError: %s: not found", uri)
 }
 
-// ImageConfig returns the configuration of the image that a task definition names, in the form of
-// the OCI image specification.
+// ImageConfig returns the configuration of a task definition's image, as OCI specifies it.
 func (s *Server) ImageConfig(uri string) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -159,8 +157,7 @@ func (s *Server) ImageConfig(uri string) ([]byte, error) {
 	return config, nil
 }
 
-// checkImages returns an error unless the images of a service's tasks are in the registry: ECS
-// waits until the tasks run.
+// checkImages returns an error unless a service's images are in the registry: ECS waits for tasks.
 func (s *Server) checkImages(service *resource) error {
 	task := s.find("AWS::ECS::TaskDefinition", fmt.Sprint(service.properties["TaskDefinition"]))
 	if task == nil {

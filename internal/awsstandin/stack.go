@@ -61,8 +61,7 @@ type Resource struct {
 	Properties map[string]any
 }
 
-// Resources returns what the stacks have made of a type and not deleted, or of all types for "", by
-// stack and logical id.
+// Resources returns what the stacks have of a type, "" for all, by stack and logical id.
 func (s *Server) Resources(kind string) []Resource {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -71,8 +71,7 @@ func (s *Server) readTemplate(r *request) (*template, error) {
 	return t, nil
 }
 
-// parameters gives each parameter of the template its value: as it is given, and as the template
-// sees it.
+// parameters gives each parameter its value: as it is given, and as the template sees it.
 func (s *Server) parameters(t *template, given []map[string]string, previous map[string]string) (
 	raw map[string]string, resolved map[string]any, err error) {
 	raw, resolved = map[string]string{}, map[string]any{}

@@ -17,8 +17,7 @@ const (
 	WideVPC = "vpc-0fedcba9876543210"
 )
 
-// Lookups returns what cdk.context.json holds after the CDK CLI has looked up both VPCs in a
-// region.
+// Lookups is what cdk.context.json holds after the CDK CLI has looked up both VPCs in a region.
 func Lookups(region string) map[string]any {
 	subnet := func(id, zone, cidr string) any {
 		return map[string]any{

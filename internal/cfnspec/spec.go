@@ -30,7 +30,6 @@ type Type struct {
 
 // Property describes a property.
 type Property struct {
-	Required bool `json:"required"`
 	// Replaces says what a change does to the resource.
 	Replaces Replacement `json:"causesReplacement"`
 }

@@ -4,7 +4,6 @@ package doctest
 
 import (
 	"flag"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -51,21 +50,16 @@ func Section(t *testing.T, root, name, want string) {
 	}
 }
 
-// Documents returns the paths of the project's Markdown files: in root and everywhere below docs.
+// Documents returns the paths of the project's Markdown files, in root and below docs.
 func Documents(t *testing.T, root string) []string {
 	t.Helper()
-	documents, err := filepath.Glob(filepath.Join(root, "*.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = filepath.WalkDir(filepath.Join(root, "docs"), func(path string, found fs.DirEntry, err error) error {
-		if err == nil && !found.IsDir() && filepath.Ext(path) == ".md" {
-			documents = append(documents, path)
+	var documents []string
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/*/*.md"} {
+		found, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
 		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
+		documents = append(documents, found...)
 	}
 	return documents
 }

@@ -102,8 +102,7 @@ func Ulimits(files uint64) ([]string, error) {
 	return []string{fmt.Sprintf("nofile=%d:%d", nofile, nofile), fmt.Sprintf("nproc=%d:%d", nproc, nproc)}, nil
 }
 
-// Run runs a podman command and returns its stdout. Its error holds stderr, also that of what ran in
-// a container, and the *exec.ExitError.
+// Run runs a podman command and returns its stdout. Its error holds stderr and the *exec.ExitError.
 func (e *Engine) Run(ctx context.Context, arguments ...string) (string, error) {
 	stdout, _, err := e.Output(ctx, arguments...)
 	return stdout, err

@@ -29,8 +29,7 @@ const (
 	RotationBegan  Kind = "rotation began"
 	RotationEnded  Kind = "rotation ended"
 	RotationFailed Kind = "rotation failed"
-	// RotationLeftOut: a rotation was due while the last was not over. The caller that plans
-	// rotations reports it.
+	// RotationLeftOut: one was due while the last was not over. Who plans rotations reports it.
 	RotationLeftOut Kind = "rotation left out"
 )
 
@@ -67,7 +66,7 @@ func (f *Fleet) report(kind Kind, t *task, detail string) {
 	e := Event{Time: time.Now(), Kind: kind, Detail: detail}
 	if t != nil {
 		f.mu.Lock()
-		status := t.status(f.targets())
+		status := f.status(t)
 		f.mu.Unlock()
 		e.Task = &status
 	}

@@ -19,8 +19,7 @@ import (
 	"squidfleet/proxyimage/container"
 )
 
-// Fleet is a fleet that runs on this machine. Its methods may be called from several goroutines at
-// once.
+// Fleet is a fleet on this machine. Its methods may be called from several goroutines at once.
 type Fleet struct {
 	// Endpoint is where clients connect.
 	Endpoint netip.AddrPort
@@ -164,8 +163,7 @@ func (f *Fleet) balance(listener net.Listener) {
 	})
 }
 
-// clientAddress returns the address that all clients have: the first that may use the proxy, but a
-// host's where there is one.
+// clientAddress returns the address that all clients have: the first allowed host's.
 func clientAddress(allowed []netip.Prefix) netip.Addr {
 	first := allowed[0]
 	for _, p := range allowed {
@@ -195,10 +193,9 @@ func (f *Fleet) Broken() <-chan error { return f.broken }
 func (f *Fleet) Tasks() []TaskStatus {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	targets := f.targets()
 	all := make([]TaskStatus, len(f.tasks))
 	for i, t := range f.tasks {
-		all[i] = t.status(targets)
+		all[i] = f.status(t)
 	}
 	return all
 }
@@ -206,22 +203,16 @@ func (f *Fleet) Tasks() []TaskStatus {
 // Targets returns the load balancer's view, with tasks that are gone as long as it remembers them.
 func (f *Fleet) Targets() []nlb.TargetHealth { return f.balancer.Targets() }
 
-func (f *Fleet) targets() map[string]nlb.TargetHealth {
-	all := map[string]nlb.TargetHealth{}
-	for _, target := range f.balancer.Targets() {
-		all[target.ID] = target
-	}
-	return all
-}
-
 // status is the task as others see it. Fleet.mu is held.
-func (t *task) status(targets map[string]nlb.TargetHealth) TaskStatus {
+func (f *Fleet) status(t *task) TaskStatus {
 	s := TaskStatus{
 		ID: t.id, Address: t.address, Zone: t.zone, Phase: t.phase, Started: t.started, Health: nlb.Unused,
 		Requests: t.requests.lines.Load(),
 	}
-	if target, known := targets[t.id]; known {
-		s.Health, s.Open = target.State, target.Open
+	for _, target := range f.balancer.Targets() {
+		if target.ID == t.id {
+			s.Health, s.Open = target.State, target.Open
+		}
 	}
 	return s
 }

@@ -19,8 +19,7 @@ func squidPrefix(dir string) string {
 	return "squidfleet" + strings.TrimPrefix(filepath.Base(dir), dirPrefix) + "t"
 }
 
-// makeDir makes a fleet's directory and locks it. The kernel takes the lock back when this program
-// ends in any way.
+// makeDir makes a fleet's directory and locks it. The kernel ends the lock with this program.
 func makeDir() (dir string, lock *os.File, err error) {
 	for {
 		if dir, err = os.MkdirTemp("", dirPrefix); err != nil {

@@ -28,8 +28,7 @@ const advice = `install it:
   Debian, Ubuntu    scripts/setup.sh squid (make local does that), or sudo apt-get install squid
   elsewhere         Squid 5.7 or newer from the system's packages`
 
-// findSquid returns the absolute path of Squid. Debian's usual place comes first: the PATH of an
-// unprivileged user does not include it.
+// findSquid returns Squid's absolute path. Debian's place comes first: few users' PATH includes it.
 func findSquid(usual string) (string, error) {
 	if _, err := os.Stat(usual); err == nil {
 		return usual, nil
@@ -48,8 +47,7 @@ type owner struct{ uid, gid uint32 }
 // nobody is the user of root's tasks.
 const nobody = 65534
 
-// taskUser returns nil for the user who runs this program. Root's tasks run as the user who called
-// sudo, or else as nobody.
+// taskUser returns nil for the user who runs this program; for root, sudo's user or else nobody.
 func taskUser(euid int, lookup func(string) (string, bool)) (*owner, error) {
 	if euid != 0 {
 		return nil, nil

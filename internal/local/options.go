@@ -11,8 +11,7 @@ import (
 
 // Limits of Options.
 const (
-	// MaxTasks is how many tasks may be in service. Twice as many run during a rotation, and a
-	// Squid takes some 25 MB.
+	// MaxTasks may be in service. Twice as many run during a rotation; a Squid takes some 25 MB.
 	MaxTasks = 50
 	// MaxZones is how many availability zones AWS's largest region has.
 	MaxZones = 6
@@ -26,18 +25,15 @@ type Options struct {
 	Passwords []squid.Credential
 	// Tasks is how many are in service, 1 to MaxTasks.
 	Tasks int
-	// Zones is how many zones the load balancer has a node in, 1 to MaxZones. Any node uses any
-	// task, as in the stack.
+	// Zones is how many zones the load balancer has a node in, 1 to MaxZones.
 	Zones int
 	// Port is where the load balancer listens on 127.0.0.1; 0 lets the system choose.
 	Port int
 	// Timing holds AWS's times.
 	Timing Timing
-	// Origin is where [StartOrigin]'s listens: the one destination on this machine that the guard
-	// lets through.
+	// Origin is [StartOrigin]'s address, the one on this machine that the guard lets through.
 	Origin netip.AddrPort
-	// Report, if set, gets the events in their order, from one goroutine at a time. It must not
-	// call the Fleet.
+	// Report, if set, gets the events in their order, one at a time. It must not call the Fleet.
 	Report func(Event)
 
 	// Program runs in place of the entrypoint, and Edit changes each squid.conf: for tests that

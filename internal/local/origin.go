@@ -21,8 +21,7 @@ type Origin struct {
 	done    chan error
 }
 
-// StartOrigin starts an origin. A nil handler answers every request with the address that it came
-// from and a line end. Close must be called.
+// StartOrigin starts an origin. A nil handler answers with the client's address and a line end.
 func StartOrigin(handler http.Handler) (*Origin, error) {
 	if err := supported(); err != nil {
 		return nil, err

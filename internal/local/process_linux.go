@@ -19,8 +19,7 @@ func taskProcess(o *owner) *syscall.SysProcAttr {
 // killGroup ends the entrypoint; the kernel ends Squid with it. An error means that it has ended.
 func killGroup(pid int) error { return syscall.Kill(-pid, syscall.SIGKILL) }
 
-// lockFile takes the lock of a file or directory. Without wait it returns an error if the lock is
-// taken.
+// lockFile locks a file or directory. Without wait it returns an error if the lock is taken.
 func lockFile(f *os.File, wait bool) error {
 	how := syscall.LOCK_EX
 	if !wait {

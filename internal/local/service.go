@@ -15,8 +15,7 @@ import (
 // startTimeout is how long a task may take to come into service, besides its health checks.
 const startTimeout = 30 * time.Second
 
-// launch starts a task and returns when it is in service. It ends a task that does not get there.
-// deploying is held, here and below.
+// launch starts a task and returns when it is in service, or ends it. deploying is held.
 func (f *Fleet) launch(ctx context.Context) (*task, error) {
 	t, err := f.newTask()
 	if err != nil {
@@ -77,8 +76,7 @@ func (f *Fleet) serve(t *task) bool {
 	return true
 }
 
-// waitHealthy waits for what ECS calls a healthy task: the load balancer's and the container's own
-// check.
+// waitHealthy waits until the load balancer's and the container's own check pass, as ECS does.
 func (f *Fleet) waitHealthy(ctx context.Context, t *task) error {
 	if err := f.balancer.WaitState(ctx, t.id, nlb.Healthy); err != nil {
 		return err
@@ -95,8 +93,7 @@ func (f *Fleet) waitHealthy(ctx context.Context, t *task) error {
 	return err
 }
 
-// healthRetries is how many checks of a container must fail to make it unhealthy, as in
-// stacks/task.go.
+// healthRetries is how many failed checks make a container unhealthy, as in stacks/task.go.
 const healthRetries = 3
 
 // launchAll starts n tasks at a time. It returns all of them, or none and an error.
@@ -166,8 +163,7 @@ func (f *Fleet) replace() {
 	})
 }
 
-// retire takes a task out of service in order (deregistered, drained, stopped) and returns when it
-// is gone.
+// retire deregisters a task, drains it and stops it, and returns when it is gone.
 func (f *Fleet) retire(t *task) {
 	f.mu.Lock()
 	if t.phase != PhaseServing { // It was lost or interrupted meanwhile.

@@ -203,8 +203,7 @@ func (f *Fleet) watch(t *task) {
 	f.remove(t)
 }
 
-// remove forgets a task without running programs, with everything it left: a Squid that was killed
-// leaves its segments.
+// remove forgets an ended task with everything it left: a killed Squid leaves its segments.
 func (f *Fleet) remove(t *task) {
 	f.mu.Lock()
 	f.tasks = slices.DeleteFunc(f.tasks, func(other *task) bool { return other == t })
@@ -213,8 +212,7 @@ func (f *Fleet) remove(t *task) {
 	removeSegments(t.name)
 }
 
-// signal sends a signal to the entrypoint alone, as ECS does. It does not matter if that has
-// ended.
+// signal sends a signal to the entrypoint alone, as ECS does. It may have ended.
 func (t *task) signal(s syscall.Signal) { t.command.Process.Signal(s) }
 
 // checkHealth runs the container's own health check.

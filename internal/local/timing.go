@@ -26,8 +26,7 @@ type Timing struct {
 	StopTimeout time.Duration
 }
 
-// stopReserve is what the entrypoint needs after its drain. It is never divided, because Squid's
-// share of it cannot be configured.
+// stopReserve is what the entrypoint needs after its drain. Squid's share of it cannot be divided.
 const stopReserve = container.StopTimeout - container.DrainTimeout
 
 // AWS returns the times of a deployed fleet. The health check's are those of
@@ -68,8 +67,7 @@ func (t Timing) healthy() time.Duration {
 	return startAllowance + time.Duration(h.HealthyThreshold)*(h.Interval+h.Timeout)
 }
 
-// Rotation is how long a rotation takes at most: to start the new tasks, to drain the old ones and
-// to stop them.
+// Rotation is how long a rotation takes at most, from the new tasks' start to the old ones' end.
 func (t Timing) Rotation() time.Duration {
 	return t.healthy() + t.StopDelay + t.TaskDrain + container.StopGrace
 }

@@ -32,8 +32,7 @@ func (b *Balancer) choose(f flow) (Zone, *target) {
 	return zone, usable[hash%uint64(len(usable))]
 }
 
-// usable returns the targets that get new connections: the healthy ones, or all when the load
-// balancer fails open.
+// usable returns the targets that get new connections: the healthy ones, or all (fail-open).
 func (b *Balancer) usable() []*target {
 	var all, healthy []*target
 	failed := false

@@ -41,18 +41,15 @@ type HealthCheck struct {
 type Config struct {
 	// Zones are the enabled zones, at least one. Every node uses the targets of all zones.
 	Zones []Zone
-	// RoundRobin takes zones and targets strictly in turn. AWS picks by a hash of the connection,
-	// which is even in the long run only.
+	// RoundRobin takes zones and targets in turn. AWS's hash is even in the long run only.
 	RoundRobin bool
 	// HealthCheck applies to every target.
 	HealthCheck HealthCheck
-	// IdleTimeout resets a connection on which neither side sent data for this long. The end may
-	// come later by a tenth of it, at most 10 s.
+	// IdleTimeout resets an idle connection, up to a tenth of it, at most 10 s, later.
 	IdleTimeout time.Duration
 	// ConnectTimeout is how long a target may take to accept a client's connection.
 	ConnectTimeout time.Duration
-	// DeregistrationDelay is how long a deregistered target stays draining. Connections that are
-	// left after it are reset.
+	// DeregistrationDelay is how long a target stays draining. Connections left then are reset.
 	DeregistrationDelay time.Duration
 	// DeregistrationLag is how long a deregistered target still gets new connections, 0 to
 	// MaxDeregistrationLag.

@@ -158,8 +158,7 @@ func (c *conn) pipe(direction int, to, from *net.TCPConn) {
 	// other way delivers it and then comes here too. If it has ended already, relay resets.
 }
 
-// reset ends both sides with RST, if they have not ended before. It may be called any number of
-// times, from any goroutine.
+// reset ends both sides with RST, if they have not ended before.
 func (c *conn) reset() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -174,8 +173,7 @@ func (c *conn) reset() {
 	}
 }
 
-// resetTCP closes a connection with RST instead of FIN: that is what a linger of zero means. An
-// error means that it is closed already.
+// resetTCP closes a connection with RST: a linger of zero. An error means that it is closed.
 func resetTCP(t *net.TCPConn) {
 	_ = t.SetLinger(0)
 	_ = t.Close()

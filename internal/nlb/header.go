@@ -21,8 +21,7 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// proxyHeader returns the header for a client's connection. Addresses of two families are both
-// written as IPv6, the IPv4 one mapped.
+// proxyHeader returns a connection's header. If only one address is IPv4, it is mapped.
 func proxyHeader(client, node netip.AddrPort) []byte {
 	h := proxyproto.HeaderProxyFromAddrs(2, net.TCPAddrFromAddrPort(client), net.TCPAddrFromAddrPort(node))
 	addresses := 36
@@ -42,8 +41,7 @@ func localHeader() []byte {
 	return b
 }
 
-// finish adds AWS's TLVs in AWS's order and seals the header. addresses is the length of its
-// address block.
+// finish adds AWS's TLVs in AWS's order and seals. addresses is the address block's length.
 func finish(h *proxyproto.Header, addresses int) []byte {
 	filler := headerLength - prefixLength - addresses - checksumLength - noopLength
 	err := h.SetTLVs([]proxyproto.TLV{

@@ -46,8 +46,7 @@ func aborted(t *net.TCPConn) bool {
 	return info != nil && info.State == unix.BPF_TCP_CLOSE
 }
 
-// gone reports whether a connection whose copying failed is itself the side that failed: a living
-// one has data to read, or has none yet.
+// gone reports whether a side of a failed copy is the one that failed: a living one can be read.
 func gone(t *net.TCPConn) bool {
 	raw, err := t.SyscallConn()
 	if err != nil {

@@ -101,8 +101,7 @@ func (b *Balancer) Register(t Target) error {
 	return nil
 }
 
-// Deregister begins to drain a target. It returns an error if no target of that id is registered
-// (AWS's API would ignore it).
+// Deregister begins to drain a target. It returns an error if that is not registered.
 func (b *Balancer) Deregister(id string) error {
 	b.mu.Lock()
 	if b.closed {
@@ -125,8 +124,7 @@ func (b *Balancer) Deregister(id string) error {
 	return nil
 }
 
-// drain waits for the ends of the deregistration delay and of the lag, in whichever order they
-// come.
+// drain waits for the ends of the deregistration delay and of the lag, in their order.
 func (b *Balancer) drain(t *target) {
 	start := time.Now()
 	ends := []time.Duration{b.config.DeregistrationLag, b.config.DeregistrationDelay}

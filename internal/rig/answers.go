@@ -97,8 +97,7 @@ func (a Answers) Ask(t testing.TB, c Client, target string, count int) (last []i
 	return last, err
 }
 
-// requestHeaders are what every fourth client sends besides, so that the rules about requests have
-// something to do as well.
+// requestHeaders are what every fourth client sends besides, for the rules about requests.
 func (a Answers) requestHeaders(n int) string {
 	if n%4 != 0 {
 		return ""

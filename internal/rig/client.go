@@ -24,8 +24,7 @@ type Client struct {
 	From netip.Addr
 	// Header is the PROXY header, see ProxyHeader; nil sends none.
 	Header *proxyproto.Header
-	// URI goes into the answer to a challenge. The default is curl's: the target of CONNECT,
-	// otherwise path and query.
+	// URI goes into the credentials. The default is CONNECT's target, or path and query.
 	URI string
 	// User and Password answer a Digest challenge. An empty user answers none.
 	User, Password string
@@ -94,8 +93,7 @@ func (c Client) Request(method, target string, headers ...string) (*Response, er
 	return response, err
 }
 
-// Tunnel opens a tunnel with CONNECT. The caller closes its connection. If the proxy refuses, the
-// connection is nil and the response says why.
+// Tunnel opens a tunnel with CONNECT. If the proxy refuses, the connection is nil.
 func (c Client) Tunnel(target string) (net.Conn, *Response, error) {
 	conn, response, err := c.open(http.MethodConnect, target, nil)
 	if err != nil || response.StatusCode != http.StatusOK {

@@ -78,8 +78,7 @@ func (d *DNS) SetFunc(name string, answer func(Question) Answer) {
 	d.answers[dns.CanonicalName(name)] = answer
 }
 
-// Asked returns every name that was asked about, and how often, whatever the type of the question.
-// Names are in lower case and end with a dot.
+// Asked counts the questions of any type about each name, in lower case and with a dot at its end.
 func (d *DNS) Asked() map[string]int {
 	d.mu.Lock()
 	defer d.mu.Unlock()

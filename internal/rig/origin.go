@@ -155,8 +155,7 @@ func (o *Origins) count(to netip.AddrPort) int {
 	return o.ever[to]
 }
 
-// AwaitConnection waits at most a second until a connection is counted. The kernel completes one
-// before the listener sees it.
+// AwaitConnection waits up to 1 s until a connection is counted: the kernel completes it before.
 func (o *Origins) AwaitConnection() {
 	for range 1000 {
 		if len(o.Reached()) > 0 {

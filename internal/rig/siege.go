@@ -22,37 +22,30 @@ type Siege struct {
 	open []net.Conn
 }
 
-// headersAboutToBeTooLong is an incomplete request, a little shorter than Squid's configuration
-// allows.
+// headersAboutToBeTooLong is an incomplete request, a little shorter than Squid allows.
 var headersAboutToBeTooLong = "GET http://origin.example/ HTTP/1.1\r\nCookie: " + strings.Repeat("y", 17_000)
 
 // Besiege opens total connections: idle ones that are challenged, then tunnels until one is
 // refused, then connections without a complete request.
-func Besiege(c Client, tunnelTo string, idle, total int) (*Siege, error) {
-	s := &Siege{}
-	if err := s.lay(c, tunnelTo, idle, total); err != nil {
-		s.Close()
-		return nil, fmt.Errorf("with %s: %w", s, err)
-	}
-	return s, nil
-}
-
-func (s *Siege) lay(c Client, tunnelTo string, idle, total int) error {
-	for s.Idle < idle {
-		conn, err := c.Dial()
+func Besiege(c Client, tunnelTo string, idle, total int) (s *Siege, err error) {
+	s = &Siege{}
+	defer func() {
 		if err != nil {
-			return err
+			s.Close()
+			err = fmt.Errorf("with %s: %w", s, err)
 		}
-		s.open = append(s.open, conn)
-		if _, err := io.WriteString(conn, "GET http://origin.example/ HTTP/1.1\r\n\r\n"); err != nil {
-			return err
+	}()
+	for s.Idle < idle {
+		conn, err := s.send(c, "GET http://origin.example/ HTTP/1.1\r\n\r\n")
+		if err != nil {
+			return s, err
 		}
 		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil {
-			return err
+			return s, err
 		}
 		if response.StatusCode != http.StatusProxyAuthRequired {
-			return fmt.Errorf("without a password: %s", response.Status)
+			return s, fmt.Errorf("without a password: %s", response.Status)
 		}
 		s.Idle++
 	}
@@ -65,23 +58,29 @@ func (s *Siege) lay(c Client, tunnelTo string, idle, total int) error {
 		s.Tunnels++
 	}
 	for len(s.open) < total {
-		conn, err := c.Dial()
-		if err != nil {
-			return err
-		}
-		s.open = append(s.open, conn)
 		sent := headersAboutToBeTooLong
 		switch len(s.open) % 20 {
-		case 0:
+		case 19:
 			sent = ""
-		case 1:
+		case 0:
 			sent = "GET http://orig"
 		}
-		if _, err := io.WriteString(conn, sent); err != nil {
-			return err
+		if _, err := s.send(c, sent); err != nil {
+			return s, err
 		}
 	}
-	return nil
+	return s, nil
+}
+
+// send opens a connection and sends the beginning of a request.
+func (s *Siege) send(c Client, text string) (net.Conn, error) {
+	conn, err := c.Dial()
+	if err != nil {
+		return nil, err
+	}
+	s.open = append(s.open, conn)
+	_, err = io.WriteString(conn, text)
+	return conn, err
 }
 
 // Burst opens connections and completes the longest headers on all of them at the same moment.
@@ -91,12 +90,7 @@ func Burst(c Client, squid, connections int) (err error) {
 	var s Siege
 	defer s.Close()
 	for len(s.open) < connections {
-		conn, err := c.Dial()
-		if err != nil {
-			return err
-		}
-		s.open = append(s.open, conn)
-		if _, err := io.WriteString(conn, headersAboutToBeTooLong); err != nil {
+		if _, err := s.send(c, headersAboutToBeTooLong); err != nil {
 			return err
 		}
 	}

@@ -38,8 +38,7 @@ func portOf(target string) int {
 	return 80
 }
 
-// serveTokens has the target answer each request with its token. It does not read bodies: to it a
-// body is the connection's next request.
+// serveTokens has the target answer each request with its token. To it, a body is the next request.
 func serveTokens(t testing.TB, target string) (stop func()) {
 	return Raw(t, portOf(target), func(conn net.Conn) {
 		reader := bufio.NewReader(conn)

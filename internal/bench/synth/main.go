@@ -44,27 +44,15 @@ func run(ctx context.Context) error {
 		"JSII_RUNTIME_PACKAGE_CACHE_ROOT=" + filepath.Join(top, "jsii"),
 		"TMPDIR=" + top, // what an interrupted compilation leaves goes with the rest
 	}
-	fmt.Fprintln(os.Stderr, "synth with empty caches ...")
-	coldSynth, err := timed(func() error { return synth(ctx, top, cold) })
+	coldSynth, warmSynth, err := measure("synth", func() error { return synth(ctx, top, cold) })
 	if err != nil {
 		return err
 	}
-	warmSynth, err := several("synth", func() error { return synth(ctx, top, cold) })
-	if err != nil {
-		return err
-	}
-
 	os.Setenv("GOCACHE", filepath.Join(top, "gocache-staging"))
-	fmt.Fprintln(os.Stderr, "staging with an empty cache ...")
-	coldStage, err := timed(func() error { return stage(ctx, top) })
+	coldStage, warmStage, err := measure("staging", func() error { return stage(ctx, top) })
 	if err != nil {
 		return err
 	}
-	warmStage, err := several("staging", func() error { return stage(ctx, top) })
-	if err != nil {
-		return err
-	}
-
 	report := fmt.Sprintf(`## Synth
 
 `+"`make bench` (internal/bench/synth), %s, %d cores: "+
@@ -76,28 +64,23 @@ func run(ctx context.Context) error {
 | `+"`cdk synth`"+`, all of it | %.1f s | %.2f s |
 | staging of the build context, in it | %.1f s | %.2f s |
 `, runtime.Version(), runtime.NumCPU(), warmRuns,
-		coldSynth.Seconds(), warmSynth.Seconds(), coldStage.Seconds(), warmStage.Seconds())
+		coldSynth, warmSynth, coldStage, warmStage)
 	fmt.Print(report)
 	return bench.Report(".", "synth", report)
 }
 
-func several(what string, f func() error) (time.Duration, error) {
-	var times []float64
-	for i := range warmRuns {
-		fmt.Fprintf(os.Stderr, "%s with warm caches, %d of %d ...\n", what, i+1, warmRuns)
-		d, err := timed(f)
-		if err != nil {
-			return 0, err
+// measure returns the seconds of f's first run, with empty caches, and the median of the others.
+func measure(what string, f func() error) (cold, warm float64, err error) {
+	var seconds []float64
+	for i := range 1 + warmRuns {
+		fmt.Fprintf(os.Stderr, "%s, run %d of %d, the first with empty caches ...\n", what, i+1, 1+warmRuns)
+		begin := time.Now()
+		if err := f(); err != nil {
+			return 0, 0, err
 		}
-		times = append(times, float64(d))
+		seconds = append(seconds, time.Since(begin).Seconds())
 	}
-	return time.Duration(bench.Median(times)), nil
-}
-
-func timed(f func() error) (time.Duration, error) {
-	begin := time.Now()
-	err := f()
-	return time.Since(begin), err
+	return seconds[0], bench.Median(seconds[1:]), nil
 }
 
 func synth(ctx context.Context, top string, env []string) error {
