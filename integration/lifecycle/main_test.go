@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -85,8 +86,27 @@ func run(m *testing.M) (code int, err error) {
 func docker() string { return filepath.Join(work, "docker") }
 
 func writeDocker(base string) error {
-	log := "#!/bin/sh\necho \"$*\" >>\"${0%/*}/" + filepath.Base(dockerLog()) + "\"\n"
-	return os.WriteFile(docker(), []byte(log+containers.AsDocker(base)), 0o700)
+	quoted := func(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
+	program, variables := containers.Command()
+	script := "#!/bin/sh\necho \"$*\" >>" + quoted(dockerLog()) + "\n"
+	variables = append(slices.Clone(variables), "REGISTRY_AUTH_FILE="+filepath.Join(work, "auth.json"))
+	// The CLI runs without this process's environment, and a build needs its proxies.
+	for _, variable := range append(os.Environ(), variables...) {
+		name, value, _ := strings.Cut(variable, "=")
+		if slices.Contains(variables, variable) || strings.HasSuffix(strings.ToLower(name), "_proxy") {
+			script += "export " + name + "=" + quoted(value) + "\n"
+		}
+	}
+	script += fmt.Sprintf(`podman=%s
+command=$1
+shift
+case $command in
+build) exec "$podman" build --network=host --pull=never --from=%s "$@" ;;
+login | push) exec "$podman" "$command" --tls-verify=false "$@" ;;
+*) exec "$podman" "$command" "$@" ;;
+esac
+`, quoted(program), quoted(base))
+	return os.WriteFile(docker(), []byte(script), 0o700)
 }
 
 // dockerLog has a line for every call of the container engine.

@@ -23,9 +23,6 @@ type Engine struct {
 	variables []string // of its environment, beside this process's
 }
 
-// plainHTTP lets login and push use a registry without TLS on loopback.
-const plainHTTP = "--tls-verify=false"
-
 // New makes an engine whose store is below dir, which must exist. It goes on with a store that is
 // there already; only one engine at a time may use it.
 func New(dir string) (*Engine, error) {
@@ -155,31 +152,5 @@ func (e *Engine) Close() error {
 	return errors.Join(err, os.RemoveAll(e.dir))
 }
 
-// AsDocker returns a shell script that takes docker's arguments. It builds with base, which
-// PrepareBase returned, for the first FROM, and logs in and pushes without TLS.
-func (e *Engine) AsDocker(base string) string {
-	var script strings.Builder
-	// The CLI runs without this process's environment, and a build needs its proxies.
-	proxies := slices.DeleteFunc(os.Environ(), func(variable string) bool {
-		name, _, _ := strings.Cut(variable, "=")
-		return !strings.HasSuffix(strings.ToLower(name), "_proxy")
-	})
-	logins := "REGISTRY_AUTH_FILE=" + filepath.Join(e.dir, "auth.json")
-	for _, variable := range slices.Concat(proxies, e.variables, []string{logins}) {
-		name, value, _ := strings.Cut(variable, "=")
-		fmt.Fprintf(&script, "export %s=%s\n", name, quoted(value))
-	}
-	fmt.Fprintf(&script, `podman=%s
-command=$1
-shift
-case $command in
-build) exec "$podman" build --network=host --pull=never --from=%s "$@" ;;
-login | push) exec "$podman" "$command" %s "$@" ;;
-*) exec "$podman" "$command" "$@" ;;
-esac
-`, quoted(e.program), quoted(base), plainHTTP)
-	return script.String()
-}
-
-// quoted returns text as a shell's word.
-func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
+// Command returns the program and what it needs in its environment.
+func (e *Engine) Command() (program string, variables []string) { return e.program, e.variables }

@@ -53,14 +53,10 @@ func listenOrigin() (net.Listener, error) {
 }
 
 func tellAddress(w http.ResponseWriter, r *http.Request) {
-	from, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
+	address, _, _ := net.SplitHostPort(r.RemoteAddr)
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
-	io.WriteString(w, from.Addr().String()+"\n")
+	io.WriteString(w, address+"\n")
 }
 
 // Close ends the origin and its connections.

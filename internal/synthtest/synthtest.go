@@ -44,16 +44,6 @@ func run(m *testing.M) int {
 	return 1 // ended by a signal
 }
 
-func runHere(m *testing.M) int {
-	var err error
-	if scratch, err = os.MkdirTemp("", "squidfleet-synth-"); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(scratch)
-	return m.Run()
-}
-
 var scratch string
 
 // Scratch returns a directory for what several tests share. Main removes it.
