@@ -149,6 +149,7 @@ func (f *Fleet) balance(listener net.Listener) {
 		c.Zones = append(c.Zones, nlb.Zone{Name: zoneName(zone), Node: node(zone)})
 	}
 	c.HealthCheck = f.o.Timing.HealthCheck
+	c.KeepUnhealthy = true
 	c.DeregistrationDelay = f.o.Timing.DeregistrationDelay
 	c.DeregistrationLag = f.o.Timing.DeregistrationLag
 	client := clientAddress(f.p.ClientCidrs)

@@ -49,6 +49,9 @@ type Config struct {
 	IdleTimeout time.Duration
 	// ConnectTimeout is how long a target may take to accept a client's connection.
 	ConnectTimeout time.Duration
+	// KeepUnhealthy leaves the connections of a target that becomes unhealthy alone. AWS's default
+	// resets them (target_health_state.unhealthy.connection_termination.enabled).
+	KeepUnhealthy bool
 	// DeregistrationDelay is how long a target stays draining. Connections left then are reset.
 	DeregistrationDelay time.Duration
 	// DeregistrationLag is how long a deregistered target still gets new connections, 0 to

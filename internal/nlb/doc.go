@@ -23,7 +23,7 @@
 //   - One target per TCP connection for its life, of any zone: cross-zone balancing is on.
 //   - Fail-open: if no target is healthy and at least one has failed its checks, all are used
 //     (Guide, "Health checks"). Otherwise a target that becomes unhealthy has its connections
-//     reset (Guide, "Connection termination for unhealthy targets").
+//     reset, unless KeepUnhealthy is set (Guide, "Connection termination for unhealthy targets").
 //   - Deregistration: draining for DeregistrationDelay, then unused. Existing connections go on,
 //     and are reset when the delay ends (Guide, "Deregistration delay"). Health checks go on as
 //     well. It is inferred that a target which does not stay healthy loses its connections.

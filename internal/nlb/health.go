@@ -52,7 +52,7 @@ func (b *Balancer) record(t *target, result error) {
 	}
 	if verdict != t.checked {
 		t.checked = verdict
-		if verdict == Unhealthy && b.anyHealthy() {
+		if verdict == Unhealthy && !b.config.KeepUnhealthy && b.anyHealthy() {
 			doomed = slices.Collect(maps.Keys(t.conns))
 		}
 		b.notify()

@@ -76,3 +76,17 @@ func TestAnUnhealthyTargetLosesItsConnections(t *testing.T) {
 		toB.echo() // nobody is healthy now: fail-open
 	}
 }
+
+func TestAnUnhealthyTargetMayKeepItsConnections(t *testing.T) {
+	t.Parallel()
+	c := quick()
+	c.KeepUnhealthy = true
+	r := newRig(t, c)
+	r.add("", newBackend(t, "a"), newBackend(t, "b"))
+	toA := r.dial()
+	r.fail("a")
+	if got := r.spread(4); got["b"] != 4 {
+		t.Errorf("new connections went to %v, want all of them to b", got)
+	}
+	toA.echo()
+}

@@ -22,10 +22,13 @@ func Main(m *testing.M) { os.Exit(run(m)) }
 func run(m *testing.M) int {
 	defer stacks.Close()
 	const inside = "SQUIDFLEET_TEST_PROCESS"
-	if os.Getenv(inside) != "" {
-		return runHere(m)
-	}
 	path, err := cdkcontext.NodePath()
+	if err == nil && os.Getenv(inside) != "" {
+		if scratch, err = os.MkdirTemp("", "squidfleet-synth-"); err == nil {
+			defer os.RemoveAll(scratch)
+			return m.Run()
+		}
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
