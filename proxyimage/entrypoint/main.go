@@ -91,7 +91,8 @@
 //	other    Squid's own exit code
 //
 // If Squid's own check refuses the configuration, the check's messages go to stderr, the exit code
-// is the check's (1), and Squid is not started.
+// is the check's (1), and Squid is not started. So it is where Squid would turn IPv6 off although
+// the configuration has IPv6 clients (1).
 package main
 
 import (

@@ -15,6 +15,10 @@ func supervise(s settings, signals <-chan os.Signal) int {
 	if code := check(s, signals); code != 0 {
 		return code
 	}
+	if err := checkIPv6(s.dir); err != nil {
+		complain("%v", err)
+		return exitFailure
+	}
 	code, err := runSquid(s, signals)
 	if err != nil {
 		complain("%v", err)
