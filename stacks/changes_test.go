@@ -64,7 +64,7 @@ const (
 	redeployed effect = "every task is replaced as in a rotation: new egress addresses, old connections drain"
 	scaling    effect = "tasks are added or taken away; the others stay"
 	newSecret  effect = "a secret is generated"
-	lostSecret effect = "a secret is deleted, and kept by Secrets Manager for its recovery window"
+	lostSecret effect = "a secret is deleted at once, without a recovery window"
 	oldLog     effect = "CloudWatch Logs deletes, or keeps, older events"
 )
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -28,7 +29,7 @@ const maxManagedPolicy = 6144
 //
 // Left out are those for properties that no template of ours sets: virtual private gateways,
 // IPAM, customers' keys, replicas, capacity reservations, log delivery and index policies, users'
-// pools. So is secretsmanager:GetSecretValue: nobody has to read a password to generate it.
+// pools.
 var actions = map[string]string{
 	"AWS::EC2::InternetGateway": "" +
 		"ec2: CreateInternetGateway DeleteInternetGateway DescribeInternetGateways CreateTags DeleteTags",
@@ -81,7 +82,8 @@ var actions = map[string]string{
 
 	"AWS::IAM::Role": "" +
 		"iam: CreateRole DeleteRole UpdateRole UpdateRoleDescription UpdateAssumeRolePolicy PutRolePolicy " +
-		"DeleteRolePolicy GetRole GetRolePolicy ListAttachedRolePolicies ListRolePolicies TagRole UntagRole",
+		"PutRolePermissionsBoundary DeleteRolePolicy GetRole GetRolePolicy ListAttachedRolePolicies " +
+		"ListRolePolicies TagRole UntagRole",
 
 	"AWS::Logs::LogGroup": "" +
 		"logs: CreateLogGroup DeleteLogGroup PutRetentionPolicy DeleteRetentionPolicy DescribeIndexPolicies " +
@@ -101,22 +103,46 @@ var actions = map[string]string{
 		"TagResource UntagResource",
 
 	"AWS::SecretsManager::Secret": "" +
-		"secretsmanager: CreateSecret DeleteSecret UpdateSecret DescribeSecret GetRandomPassword TagResource " +
-		"UntagResource",
+		"secretsmanager: CreateSecret DeleteSecret UpdateSecret DescribeSecret GetRandomPassword GetSecretValue " +
+		"TagResource UntagResource",
 }
 
-// These two have statements of their own.
+// callers are what a service checks on who calls it although the handler's schema does not list it.
+// The other services of the templates want nothing else: the column "Dependent actions" of the
+// Service Authorization Reference names for their actions only what is above
+// (https://docs.aws.amazon.com/service-authorization/latest/reference/).
+var callers = []struct{ kind, actions, source string }{
+	{"AWS::ElasticLoadBalancingV2::LoadBalancer", "ec2: DescribeAccountAttributes DescribeAddresses " +
+		"DescribeInternetGateways DescribeSecurityGroups DescribeSubnets DescribeVpcs",
+		"https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-api-permissions.html"},
+	{"AWS::ElasticLoadBalancingV2::TargetGroup", "ec2: DescribeInternetGateways DescribeVpcs",
+		"https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-api-permissions.html"},
+	{"AWS::ElasticLoadBalancingV2::LoadBalancer", "ec2: GetSecurityGroupsForVpc",
+		"https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/3917"},
+}
+
+// These three have statements of their own.
 const (
 	passRole          = "iam:PassRole"
 	serviceLinkedRole = "iam:CreateServiceLinkedRole"
+	readSecret        = "secretsmanager:GetSecretValue"
 )
 
 // actionsOf returns the actions for a resource type, each with its service. It returns none for
 // an unknown type.
 func actionsOf(kind string) []string {
-	var all []string
+	all := split(actions[kind])
+	for _, c := range callers {
+		if c.kind == kind {
+			all = append(all, split(c.actions)...)
+		}
+	}
+	return all
+}
+
+func split(actions string) (all []string) {
 	service := ""
-	for word := range strings.FieldsSeq(actions[kind]) {
+	for word := range strings.FieldsSeq(actions) {
 		if strings.HasSuffix(word, ":") {
 			service = word
 			continue
@@ -158,6 +184,14 @@ var named = []struct {
 // of returns the ARN of the resources of a kind whose name begins with the stack's, in every
 // partition.
 func of(kind, stackName string) string { return "arn:*:" + kind + stackName + "-*" }
+
+// ofStack is true of the secrets of the stack. CloudFormation tags them (see "tagging" in the
+// type's schema) and gives them names that say nothing of the stack.
+func ofStack(stackName string) map[string]map[string][]string {
+	return map[string]map[string][]string{"StringLike": {
+		"secretsmanager:ResourceTag/aws:cloudformation:stack-name": {stackName + "-*"},
+	}}
+}
 
 // onWhat returns the id of an action's statement and the resource on which the action is allowed.
 func onWhat(action, stackName string) (sid, resource string) {
@@ -205,7 +239,7 @@ func policyOf(t *testing.T, stackName string, templates []template) []statement 
 			}
 			for _, action := range needed {
 				switch action {
-				case passRole:
+				case passRole, readSecret:
 				case serviceLinkedRole:
 					linked[serviceLinked[r.Type]] = true
 				default:
@@ -241,6 +275,7 @@ func policyOf(t *testing.T, stackName string, templates []template) []statement 
 		add(sid, resources[sid], nil, found[sid]...)
 	}
 	add("PassRole", of("iam::*:role/", stackName), equals("iam:PassedToService", passed), passRole)
+	add("ReadSecrets", "*", ofStack(stackName), readSecret)
 	add("ServiceLinkedRoles", "arn:*:iam::*:role/aws-service-role/*", equals("iam:AWSServiceName", linked),
 		serviceLinkedRole)
 	if parameter != "" {
@@ -271,14 +306,11 @@ func trusted(t *testing.T, id string, r resource) string {
 }
 
 func TestExecutionPolicyIsWhatTheTemplatesNeed(t *testing.T) {
-	var all []template
+	all := everyCase(t)
 	seen := map[string]bool{}
-	for _, c := range cdkcontext.Cases {
-		for _, one := range synthCase(t, c).templates {
-			all = append(all, one)
-			for _, r := range one.Resources {
-				seen[r.Type] = true
-			}
+	for _, one := range all {
+		for _, r := range one.Resources {
+			seen[r.Type] = true
 		}
 	}
 	for kind := range actions {
@@ -286,41 +318,168 @@ func TestExecutionPolicyIsWhatTheTemplatesNeed(t *testing.T) {
 			t.Errorf("actions has %s, which no template has", kind)
 		}
 	}
-	name := params.Declarations()[0].Default.(string)
+	name := defaultName()
 	statements := policyOf(t, name, all)
-	policy := struct {
-		Statement []statement
-		Version   string
-	}{statements, "2012-10-17"}
-	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
-	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(policy); err != nil {
-		t.Fatal(err)
-	}
-	var dense bytes.Buffer
-	if err := json.Compact(&dense, text.Bytes()); err != nil {
-		t.Fatal(err)
-	}
-	if dense.Len() > maxManagedPolicy {
-		t.Errorf("the policy has %d characters, IAM takes %d", dense.Len(), maxManagedPolicy)
-	}
 	// Whatever has a name is deleted only if the name is of this fleet.
 	deletes := []string{
 		"sqs:DeleteQueue", "logs:DeleteLogGroup", "ecs:DeleteCluster", "ecs:DeleteService", "iam:DeleteRole",
 	}
 	forbidden := []string{
-		"secretsmanager:GetSecretValue", "iam:AttachRolePolicy", "iam:PutUserPolicy", "iam:CreateUser",
+		"iam:AttachRolePolicy", "iam:PutUserPolicy", "iam:CreateUser", "iam:DeleteRolePermissionsBoundary",
 	}
 	for _, s := range statements {
 		for _, action := range s.Action {
 			if slices.Contains(deletes, action) && !strings.Contains(s.Resource, name+"-*") {
 				t.Errorf("%s is allowed on %s", action, s.Resource)
 			}
+			if action == readSecret && !reflect.DeepEqual(s.Condition, ofStack(name)) {
+				t.Errorf("%s is allowed if %v", action, s.Condition)
+			}
 			if slices.Contains(forbidden, action) || strings.HasSuffix(action, ":*") {
 				t.Errorf("the policy allows %s", action)
 			}
 		}
 	}
-	doctest.File(t, executionPolicy, text.String())
+	policyFile(t, executionPolicy, statements)
+}
+
+// everyCase returns the templates of all cases.
+func everyCase(t *testing.T) (all []template) {
+	t.Helper()
+	for _, c := range cdkcontext.Cases {
+		all = slices.AppendSeq(all, maps.Values(synthCase(t, c).templates))
+	}
+	return all
+}
+
+func defaultName() string { return params.Declarations()[0].Default.(string) }
+
+// policyFile holds a document to the policy.
+func policyFile(t *testing.T, path string, statements []statement) {
+	t.Helper()
+	policy := struct {
+		Statement []statement
+		Version   string
+	}{statements, "2012-10-17"}
+	var text, dense bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(policy); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Compact(&dense, text.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	if dense.Len() > maxManagedPolicy {
+		t.Errorf("%s has %d characters, IAM takes %d", path, dense.Len(), maxManagedPolicy)
+	}
+	doctest.File(t, path, text.String())
+}
+
+// boundary is the most that the fleet's roles may have. For the role of CloudFormation it is a
+// second policy, whose Deny keeps that role from making any role without this boundary.
+const boundary = "../docs/permissions-boundary.json"
+
+// boundaryName is the name that the documents give to the policy.
+const boundaryName = "SquidfleetBoundary"
+
+// boundaryOf derives the boundary from the templates' roles.
+func boundaryOf(t *testing.T, stackName string, templates []template) []statement {
+	t.Helper()
+	found := map[string][]string{}
+	resources := map[string]string{}
+	for _, one := range templates {
+		for _, r := range one.Resources {
+			for _, action := range granted(r) {
+				sid, resource := onWhat(action, stackName)
+				if resources[sid] = resource; !slices.Contains(found[sid], action) {
+					found[sid] = append(found[sid], action)
+				}
+			}
+		}
+	}
+	var policy []statement
+	for _, sid := range slices.Sorted(maps.Keys(found)) {
+		one := statement{Sid: sid, Effect: "Allow", Action: found[sid], Resource: resources[sid]}
+		if slices.Sort(one.Action); slices.Contains(one.Action, readSecret) {
+			one.Condition = ofStack(stackName)
+		}
+		policy = append(policy, one)
+	}
+	// The actions that give a role permissions and know the condition key
+	// (https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html).
+	deny := statement{
+		Sid: "NoRoleWithoutBoundary", Effect: "Deny", Resource: "*",
+		Action: []string{"iam:AttachRolePolicy", "iam:CreateRole", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"},
+		Condition: map[string]map[string][]string{"StringNotLike": {
+			"iam:PermissionsBoundary": {"arn:*:iam::*:policy/" + boundaryName},
+		}},
+	}
+	return append(policy, deny)
+}
+
+// granted returns the actions that a role's policies allow; none for another resource.
+func granted(r resource) (all []string) {
+	if r.Type != "AWS::IAM::Role" {
+		return nil
+	}
+	policies, _ := r.Properties["Policies"].([]any)
+	for _, policy := range policies {
+		document := policy.(map[string]any)["PolicyDocument"].(map[string]any)
+		for _, one := range document["Statement"].([]any) {
+			switch action := one.(map[string]any)["Action"].(type) {
+			case string:
+				all = append(all, action)
+			case []any:
+				for _, a := range action {
+					all = append(all, a.(string))
+				}
+			}
+		}
+	}
+	return all
+}
+
+func TestPermissionsBoundaryIsWhatTheRolesNeed(t *testing.T) {
+	statements := boundaryOf(t, defaultName(), everyCase(t))
+	allowed := 0
+	for _, s := range statements {
+		for _, action := range s.Action {
+			if s.Effect == "Deny" {
+				continue
+			}
+			allowed++
+			if strings.HasPrefix(action, "iam:") || strings.HasPrefix(action, "sts:") || strings.Contains(action, "*") {
+				t.Errorf("the boundary allows %s", action)
+			}
+			if strings.HasPrefix(action, "secretsmanager:") && (action != readSecret || s.Condition == nil) {
+				t.Errorf("the boundary allows %s if %v", action, s.Condition)
+			}
+		}
+	}
+	if allowed == 0 {
+		t.Error("the boundary allows nothing")
+	}
+	policyFile(t, boundary, statements)
+}
+
+// The CDK's own setting gives every role the boundary, and the parameters leave it alone.
+func TestEveryRoleHasTheBoundaryThatIsSet(t *testing.T) {
+	roles := 0
+	changes := only("@aws-cdk/core:permissionsBoundary", map[string]any{"name": boundaryName})
+	for _, one := range synth(t, changes).templates {
+		for id, r := range one.Resources {
+			if r.Type != "AWS::IAM::Role" {
+				continue
+			}
+			roles++
+			has, err := json.Marshal(r.Properties["PermissionsBoundary"])
+			if err != nil || !bytes.Contains(has, []byte(":policy/"+boundaryName+`"`)) {
+				t.Errorf("%s has the boundary %s, %v", id, has, err)
+			}
+		}
+	}
+	if roles == 0 {
+		t.Error("no template has a role")
+	}
 }
