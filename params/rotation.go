@@ -49,12 +49,15 @@ func (p *Params) RetryTime() time.Duration {
 	return min(p.RotateEvery-(besidesDrain-leastRetry+p.DrainTimeout), mostRetry)
 }
 
+// RotationTime is how long a rotation takes at most, its start included.
+func (p *Params) RotationTime() time.Duration { return besidesDrain + p.DrainTimeout }
+
 // roomToRotate refuses rotations that overlap: a new one gives up the one under way.
 func roomToRotate(p *Params) Errors {
 	if p.RotateEvery == 0 || p.RetryTime() >= leastRetry {
 		return nil
 	}
-	least := (besidesDrain + p.DrainTimeout + time.Minute - 1).Truncate(time.Minute)
+	least := (p.RotationTime() + time.Minute - 1).Truncate(time.Minute)
 	return Errors{{"rotateEvery", fmt.Sprintf("%s is shorter than a rotation: %s to start it and its tasks, "+
 		"%s in which the load balancer still sends connections, drainTimeout %s, and %s to stop; "+
 		"give at least %s, or a shorter drainTimeout",

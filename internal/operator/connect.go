@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
@@ -47,7 +48,7 @@ type Connection struct {
 	queues        *sqs.Client
 }
 
-// Errors of Connect that no request was made for.
+// Errors of Config that no request was made for.
 var (
 	errNoRegion      = errors.New("no AWS region")
 	errNoCredentials = errors.New("no usable AWS credentials")
@@ -58,8 +59,8 @@ var (
 // profile overrides it.
 const maxAttempts = 6
 
-// Connect finds the fleet.
-func Connect(ctx context.Context, o Options) (*Connection, error) {
+// Config finds region and credentials. It asks AWS nothing, unless the credentials need it.
+func Config(ctx context.Context, o Options) (aws.Config, error) {
 	cfg, err := config.LoadDefaultConfig(ctx,
 		config.WithRegion(o.Region),
 		config.WithSharedConfigProfile(o.Profile),
@@ -67,10 +68,10 @@ func Connect(ctx context.Context, o Options) (*Connection, error) {
 		config.WithLogger(logging.Nop{}),
 	)
 	if err != nil {
-		return nil, err
+		return cfg, err
 	}
 	if cfg.Region == "" {
-		return nil, errNoRegion
+		return cfg, errNoRegion
 	}
 	if cfg.RetryMaxAttempts == 0 {
 		cfg.RetryMaxAttempts = maxAttempts
@@ -78,10 +79,25 @@ func Connect(ctx context.Context, o Options) (*Connection, error) {
 	// A request's own error does not say whether there are no credentials or AWS refused them.
 	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
 		if ctx.Err() != nil {
-			return nil, ctx.Err()
+			return cfg, ctx.Err()
 		}
-		return nil, fmt.Errorf("%w: %w", errNoCredentials, err)
+		return cfg, fmt.Errorf("%w: %w", errNoCredentials, err)
 	}
+	return cfg, nil
+}
+
+// Connect finds the fleet.
+func Connect(ctx context.Context, o Options) (*Connection, error) {
+	cfg, err := Config(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return ConnectWith(ctx, cfg, o)
+}
+
+// ConnectWith finds the fleet with what Config returned. The error is a NotDeployed if there is
+// no such stack.
+func ConnectWith(ctx context.Context, cfg aws.Config, o Options) (*Connection, error) {
 	f := &Connection{
 		Name:            o.StackName,
 		Region:          cfg.Region,

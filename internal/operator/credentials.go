@@ -8,7 +8,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
-	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"squidfleet/internal/paste"
@@ -45,18 +44,9 @@ type User struct {
 // Credentials returns how to use the fleet: as one user, or with an empty user as all. It reads
 // passwords only with showPassword.
 func (f *Connection) Credentials(ctx context.Context, user string, showPassword bool) (*Credentials, error) {
-	service, err := f.describeService(ctx)
+	environment, secrets, err := f.container(ctx)
 	if err != nil {
 		return nil, err
-	}
-	answer, err := f.ecs.DescribeTaskDefinition(ctx,
-		&ecs.DescribeTaskDefinitionInput{TaskDefinition: service.TaskDefinition})
-	if err != nil {
-		return nil, err
-	}
-	environment, secrets := map[string]string{}, map[string]string{}
-	for _, definition := range answer.TaskDefinition.ContainerDefinitions {
-		collect(definition, environment, secrets)
 	}
 	c := &Credentials{
 		Endpoint: f.outputs[outputEndpoint],
@@ -95,13 +85,34 @@ func (f *Connection) Credentials(ctx context.Context, user string, showPassword 
 	return c, nil
 }
 
-func collect(definition types.ContainerDefinition, environment, secrets map[string]string) {
-	for _, pair := range definition.Environment {
-		environment[aws.ToString(pair.Name)] = aws.ToString(pair.Value)
+// Secrets returns the ARNs of the secrets that ECS hands to the tasks, by their environment
+// variables.
+func (f *Connection) Secrets(ctx context.Context) (map[string]string, error) {
+	_, secrets, err := f.container(ctx)
+	return secrets, err
+}
+
+// container returns the tasks' environment variables, and the ARNs of the secrets behind others.
+func (f *Connection) container(ctx context.Context) (environment, secrets map[string]string, err error) {
+	service, err := f.describeService(ctx)
+	if err != nil {
+		return nil, nil, err
 	}
-	for _, secret := range definition.Secrets {
-		secrets[aws.ToString(secret.Name)] = aws.ToString(secret.ValueFrom)
+	answer, err := f.ecs.DescribeTaskDefinition(ctx,
+		&ecs.DescribeTaskDefinitionInput{TaskDefinition: service.TaskDefinition})
+	if err != nil {
+		return nil, nil, err
 	}
+	environment, secrets = map[string]string{}, map[string]string{}
+	for _, definition := range answer.TaskDefinition.ContainerDefinitions {
+		for _, pair := range definition.Environment {
+			environment[aws.ToString(pair.Name)] = aws.ToString(pair.Value)
+		}
+		for _, secret := range definition.Secrets {
+			secrets[aws.ToString(secret.Name)] = aws.ToString(secret.ValueFrom)
+		}
+	}
+	return environment, secrets, nil
 }
 
 // password reads the secret that ECS hands to the tasks for that user.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
@@ -66,15 +67,12 @@ func explainAnswer(err error, answer smithy.APIError, action string, o Options) 
 		return fmt.Sprintf(
 			"AWS does not accept the signature: the secret access key is wrong, or this machine's clock is; sign "+
 				"in with %s", signIn(o))
-	case "AccessDenied",
-		"AccessDeniedException",
-		"UnauthorizedOperation",
-		"UnauthorizedException",
-		"Client.UnauthorizedOperation":
-		return fmt.Sprintf("not allowed: %s; let your IAM policy allow %s, or name another --profile",
-			firstSentence(answer.ErrorMessage()), action)
 	case "OptInRequired", "RegionDisabledException":
 		return fmt.Sprintf("%s: this account cannot use that region: %s", action, answer.ErrorMessage())
+	}
+	if denied(code) {
+		return fmt.Sprintf("not allowed: %s; let your IAM policy allow %s, or name another --profile",
+			firstSentence(answer.ErrorMessage()), action)
 	}
 	if _, throttled := retry.DefaultThrottleErrorCodes[code]; throttled {
 		return fmt.Sprintf(
@@ -82,6 +80,23 @@ func explainAnswer(err error, answer smithy.APIError, action string, o Options) 
 			attempts(err))
 	}
 	return fmt.Sprintf("%s: %s: %s", action, code, answer.ErrorMessage())
+}
+
+func denied(code string) bool {
+	return slices.Contains([]string{
+		"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "UnauthorizedException",
+		"Client.UnauthorizedOperation",
+	}, code)
+}
+
+// Denied returns the IAM action that AWS did not allow, or "" if that is not what the error is.
+func Denied(err error) string {
+	var operation *smithy.OperationError
+	var answer smithy.APIError
+	if errors.As(err, &operation) && errors.As(err, &answer) && denied(answer.ErrorCode()) {
+		return permission(operation)
+	}
+	return ""
 }
 
 // attempts returns how often a request was made.
@@ -109,8 +124,12 @@ func permission(operation *smithy.OperationError) string {
 		"EC2":                       "ec2",
 		"ECS":                       "ecs",
 		"Elastic Load Balancing v2": "elasticloadbalancing",
+		"IAM":                       "iam",
 		"Secrets Manager":           "secretsmanager",
+		"Service Quotas":            "servicequotas",
 		"SQS":                       "sqs",
+		"SSM":                       "ssm",
+		"STS":                       "sts",
 	}
 	prefix, known := prefixes[operation.ServiceID]
 	if !known {

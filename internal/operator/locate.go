@@ -25,6 +25,14 @@ const (
 
 func (f *Connection) stack() string { return f.Name + "-Proxy" }
 
+// NotDeployed is the error of a fleet whose stack there is not.
+type NotDeployed struct{ Stack, Region string }
+
+func (n *NotDeployed) Error() string {
+	return fmt.Sprintf("no stack %s in %s: name another with --stack-name, --region or --profile, or deploy it",
+		n.Stack, n.Region)
+}
+
 // locate reads the stack's outputs.
 func (f *Connection) locate(ctx context.Context, client *cloudformation.Client) error {
 	answer, err := client.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: aws.String(f.stack())})
@@ -33,9 +41,7 @@ func (f *Connection) locate(ctx context.Context, client *cloudformation.Client) 
 		// CloudFormation has no error code of its own for this.
 		if errors.As(err, &refusal) && refusal.ErrorCode() == "ValidationError" &&
 			strings.Contains(refusal.ErrorMessage(), "does not exist") {
-			return fmt.Errorf(
-				"no stack %s in %s: name another with --stack-name, --region or --profile, or deploy it", f.stack(),
-				f.Region)
+			return &NotDeployed{f.stack(), f.Region}
 		}
 		return err
 	}

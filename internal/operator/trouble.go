@@ -23,7 +23,7 @@ const troubleTime = 14 * 24 * time.Hour
 // ended.
 func (f *Connection) Trouble(ctx context.Context) ([]string, error) {
 	lines := []string{}
-	for _, ask := range []func(context.Context) (string, error){f.failedRotations, f.abandonedDeployment} {
+	for _, ask := range []func(context.Context) (string, error){f.FailedRotations, f.AbandonedDeployment} {
 		line, err := ask(ctx)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -38,8 +38,8 @@ func (f *Connection) Trouble(ctx context.Context) ([]string, error) {
 	return lines, nil
 }
 
-// failedRotations says how many rotations the schedule could not start.
-func (f *Connection) failedRotations(ctx context.Context) (string, error) {
+// FailedRotations says how many rotations the schedule could not start. It returns "" for none.
+func (f *Connection) FailedRotations(ctx context.Context) (string, error) {
 	queue := f.outputs[outputRotationFailures]
 	if queue == "" { // rotateEvery=off
 		return "", nil
@@ -65,8 +65,9 @@ func (f *Connection) failedRotations(ctx context.Context) (string, error) {
 		"--message-attribute-names All --queue-url %s", int(troubleTime.Hours()/24), n, queue), nil
 }
 
-// abandonedDeployment names the newest deployment that ECS gave up, unless a later one succeeded.
-func (f *Connection) abandonedDeployment(ctx context.Context) (string, error) {
+// AbandonedDeployment names the newest deployment that ECS gave up. It returns "" if there is none,
+// or if a later one succeeded.
+func (f *Connection) AbandonedDeployment(ctx context.Context) (string, error) {
 	abandoned, err := f.newestDeployment(ctx, time.Now().Add(-troubleTime),
 		types.ServiceDeploymentStatusRollbackRequested, types.ServiceDeploymentStatusRollbackInProgress,
 		types.ServiceDeploymentStatusRollbackSuccessful, types.ServiceDeploymentStatusRollbackFailed)
@@ -81,6 +82,23 @@ func (f *Connection) abandonedDeployment(ctx context.Context) (string, error) {
 	return fmt.Sprintf(
 		"ECS gave up the deployment of %s (%s), so the addresses are those from before: %s; see squidfleet logs",
 		created.UTC().Format(time.RFC3339), abandoned.Status, aws.ToString(abandoned.StatusReason)), nil
+}
+
+// HangingDeployment names the deployment that is under way for longer than a limit. It returns ""
+// if there is none.
+func (f *Connection) HangingDeployment(ctx context.Context, limit time.Duration) (string, error) {
+	service, err := f.describeService(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, d := range service.Deployments {
+		if aws.ToString(d.Status) == "PRIMARY" && d.RolloutState == types.DeploymentRolloutStateInProgress &&
+			time.Since(aws.ToTime(d.CreatedAt)) > limit {
+			return fmt.Sprintf("the deployment of %s has not ended; a rotation takes %s at most",
+				aws.ToTime(d.CreatedAt).UTC().Format(time.RFC3339), limit), nil
+		}
+	}
+	return "", nil
 }
 
 // newestDeployment returns the newest deployment with one of the statuses that was created after a
