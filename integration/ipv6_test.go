@@ -5,16 +5,14 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-
-	"squidfleet/internal/rig"
 )
 
 // Where ::1 cannot be bound Squid turns IPv6 off. A task with IPv6 clients then does not start, and
 // another one says so.
 func TestATaskWithoutIPv6SaysSo(t *testing.T) {
 	const message = "Squid turns IPv6 off because "
-	start := func(clients string) (*rig.Task, error) {
-		return rig.TryTask(t, options(map[string]any{"clientCidrs": clients}))
+	start := func(clients string) (*squidTask, error) {
+		return tryTask(t, options(map[string]any{"clientCidrs": clients}))
 	}
 	both, ipv4 := "198.51.100.0/24,2600:1700:1::/48", "198.51.100.0/24"
 	for _, clients := range []string{both, ipv4} {

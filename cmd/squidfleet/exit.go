@@ -16,7 +16,7 @@ const (
 	exitDone        = 0
 	exitFailed      = 1
 	exitUsage       = 2
-	exitRefused     = 3
+	exitRefused     = 3   // and what squidfleet doctor found
 	exitInterrupted = 130 // what a shell says of a program that SIGINT ended
 	exitUnread      = 141 // what it says of one that SIGPIPE ended
 )
@@ -42,8 +42,8 @@ func (u *unfinished) Unwrap() error { return u.error }
 // exitCode writes the error, if there is one, and returns the program's exit code.
 func (s *streams) exitCode(err error) int {
 	s.endProgress()
-	if err == nil {
-		err = s.failed()
+	if failed := s.failed(); failed != nil && (err == nil || errors.Is(err, errFound)) {
+		err = failed
 	}
 	if err == nil {
 		return exitDone
@@ -60,6 +60,8 @@ func (s *streams) exitCode(err error) int {
 	case s.unread():
 		// There is nobody to tell.
 		return exitUnread
+	case errors.Is(err, errFound):
+		return exitRefused // What was found has been written.
 	case errors.Is(err, context.Canceled):
 		s.tell(err)
 		return exitInterrupted

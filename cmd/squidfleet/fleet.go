@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,9 +42,11 @@ func (f *fleetFlags) addPoll(cmd *cobra.Command, every time.Duration) {
 // them.
 const permissionsKey = "permissions"
 
-// needs notes the IAM actions that a command calls. Every one finds the fleet first.
+// needs notes the IAM actions that a command calls. Every one finds the fleet.
 func needs(cmd *cobra.Command, actions ...string) {
-	actions = append([]string{"cloudformation:DescribeStacks"}, actions...)
+	if !slices.Contains(actions, "cloudformation:DescribeStacks") {
+		actions = append([]string{"cloudformation:DescribeStacks"}, actions...)
+	}
 	cmd.Annotations = map[string]string{permissionsKey: strings.Join(actions, " ")}
 	cmd.Long += "\n\nPermissions it needs:\n  " + strings.Join(actions, "\n  ")
 }
@@ -62,10 +65,18 @@ func (f *fleetFlags) with(cmd *cobra.Command, do func(*operator.Connection) erro
 	if err := params.CheckStackName(f.StackName); err != nil {
 		return usage("--stack-name: %v", err)
 	}
-	fleet, err := operator.Connect(cmd.Context(), f.Options)
-	if err == nil {
-		err = do(fleet)
-	}
+	return f.explained(cmd, func() error {
+		fleet, err := operator.Connect(cmd.Context(), f.Options)
+		if err != nil {
+			return err
+		}
+		return do(fleet)
+	})
+}
+
+// explained does something with AWS, whose errors it explains.
+func (f *fleetFlags) explained(cmd *cobra.Command, do func() error) error {
+	err := do()
 	if err == nil {
 		return nil
 	}

@@ -72,8 +72,7 @@ It needs Linux, Go and Squid, and no privileges.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringArrayVarP(&flags.context, "context", "c", nil,
-		"a parameter as KEY=VALUE, instead of cdk.json's; may be repeated")
+	addContext(cmd, &flags.context)
 	f.IntVar(
 		&flags.tasks,
 		"tasks",
@@ -90,6 +89,21 @@ It needs Linux, Go and Squid, and no privileges.`,
 		fmt.Sprintf("how many times faster than on AWS, %d to %d", speedMin, speedMax))
 	f.BoolVar(&flags.json, "json", false, "write what happens as JSON, one object a line")
 	return cmd
+}
+
+// addContext adds the CDK's flag for parameters.
+func addContext(cmd *cobra.Command, context *[]string) {
+	cmd.Flags().StringArrayVarP(context, "context", "c", nil,
+		"a parameter as KEY=VALUE, instead of cdk.json's; may be repeated")
+}
+
+// parameters reads those of cdk.json, with others from the command line.
+func parameters(context []string) (*params.Params, error) {
+	values, err := local.Context("cdk.json", context)
+	if err != nil {
+		return nil, err
+	}
+	return params.Parse(values)
 }
 
 // localPlan is what the flags and the parameters come to.
@@ -115,11 +129,7 @@ func (flags localFlags) plan() (localPlan, error) {
 	if !(flags.speed >= speedMin && flags.speed <= speedMax) { // NaN is neither
 		return plan, usage("--speed %v: must be from %d to %d", flags.speed, speedMin, speedMax)
 	}
-	values, err := local.Context("cdk.json", flags.context)
-	if err != nil {
-		return plan, err
-	}
-	p, err := params.Parse(values)
+	p, err := parameters(flags.context)
 	if err != nil {
 		return plan, err
 	}

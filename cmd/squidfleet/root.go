@@ -49,6 +49,7 @@ With --json, a failure is also an object with the member "error" on stdout.`,
 	})
 	root.AddCommand(
 		newCredentials(s),
+		newDoctor(s),
 		newIPs(s),
 		newLocal(s),
 		newLogs(s),

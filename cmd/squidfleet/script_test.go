@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -15,7 +16,9 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"squidfleet/internal/local"
 	"squidfleet/internal/operator/standin"
+	"squidfleet/params"
 )
 
 // The scripts in testdata run this test binary under the name squidfleet, which then is the
@@ -29,6 +32,7 @@ func TestMain(m *testing.M) {
 //
 //	aws CHANGE [ARGUMENT]      change the fleet, see standin.AWS.Set
 //	fail ACTION CODE TIMES     make an action answer with an error
+//	synth TEXT                 write a cdk.out with that template, made from cdk.json
 //	log ADDRESS AGO TEXT       make the task with that address write a line
 //	exits CODE COMMAND…        run a command that must end with that code
 //	await ACTION TIMES         wait until an action was called so often
@@ -69,6 +73,7 @@ func TestScripts(t *testing.T) {
 			"fail": func(ts *testscript.TestScript, _ bool, args []string) {
 				standIn(ts).Fail(args[0], args[1], number(ts, args[2]))
 			},
+			"synth": synth,
 			"log": func(ts *testscript.TestScript, _ bool, args []string) {
 				ago, err := time.ParseDuration(args[1])
 				ts.Check(err)
@@ -121,6 +126,19 @@ func countOf(list []string, one string) int {
 		}
 	}
 	return n
+}
+
+func synth(ts *testscript.TestScript, _ bool, args []string) {
+	values, err := local.Context(ts.MkAbs("cdk.json"), nil)
+	ts.Check(err)
+	p, err := params.Parse(values)
+	ts.Check(err)
+	entry := map[string]any{"type": "squidfleet:parameters", "data": p}
+	metadata, err := json.Marshal(map[string]any{"/Squidfleet-Proxy": []any{entry}})
+	ts.Check(err)
+	ts.Check(os.MkdirAll(ts.MkAbs("cdk.out"), 0o777))
+	ts.Check(os.WriteFile(ts.MkAbs("cdk.out/Squidfleet-Proxy.metadata.json"), metadata, 0o666))
+	ts.Check(os.WriteFile(ts.MkAbs("cdk.out/Squidfleet-Proxy.template.json"), []byte(args[0]), 0o666))
 }
 
 func exits(ts *testscript.TestScript, _ bool, args []string) {

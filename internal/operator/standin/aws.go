@@ -35,6 +35,7 @@ type AWS struct {
 	server   *httptest.Server
 	mu       sync.Mutex
 	fleet    fleet
+	around   surroundings
 	faults   map[string]*fault
 	calls    []string
 	inputs   map[string][]map[string]any
@@ -49,7 +50,7 @@ type fault struct {
 
 // New starts one with a fleet of two tasks.
 func New() *AWS {
-	a := &AWS{fleet: newFleet(), faults: map[string]*fault{}, inputs: map[string][]map[string]any{}}
+	a := &AWS{fleet: newFleet(), around: newSurroundings(), faults: map[string]*fault{}, inputs: map[string][]map[string]any{}}
 	a.server = httptest.NewServer(a)
 	a.URL = a.server.URL
 	return a
@@ -140,8 +141,9 @@ func (a *AWS) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	}
 	a.calls = append(a.calls, action)
 	a.inputs[action] = append(a.inputs[action], r.Input)
-	if r.AccessKey != AccessKey || r.Region != Region {
-		a.problem("%s is signed by %s for %s, want %s and %s", action, r.AccessKey, r.Region, AccessKey, Region)
+	if r.AccessKey != AccessKey || r.Region != a.around.region {
+		a.problem("%s is signed by %s for %s, want %s and %s", action, r.AccessKey, r.Region, AccessKey,
+			a.around.region)
 	}
 	answer, known := operations[action]
 	if !known {

@@ -1,5 +1,5 @@
-// Package standin answers the few calls of AWS's APIs that package operator makes, on loopback: a
-// model of one fleet, with ECS's scheduler as far as it matters.
+// Package standin answers the few calls of AWS's APIs that packages operator and doctor make, on
+// loopback: a model of one fleet, with ECS's scheduler as far as it matters, and of its account.
 //
 // It is as strict as AWS where a test could otherwise pass for a wrong reason: a request must be
 // signed by the right key for the right service and region, lists come in pages of two, the limits

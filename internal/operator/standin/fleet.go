@@ -193,6 +193,8 @@ func (f *fleet) find(address string) (*task, error) {
 //	rotation-fails, rotating, rotation-begins, failed-rotations N, deployed STATUS AGO,
 //	desired-only N (without its tasks), starts-nothing, scale-in-stalls, scale-in-goes-on,
 //	ignores-protection
+//
+// and those of what is around the fleet.
 func (a *AWS) Set(change string, arguments ...string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -258,7 +260,7 @@ func (a *AWS) Set(change string, arguments ...string) error {
 			t.stop()
 		}
 	default:
-		return fmt.Errorf("no change is called %q", change)
+		return a.around.set(change, arguments)
 	}
 	return nil
 }

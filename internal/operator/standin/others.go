@@ -14,7 +14,7 @@ const targetGroup = "arn:aws:elasticloadbalancing:" + Region + ":" + account +
 
 func (a *AWS) describeStacks(r *request) (any, error) {
 	name := r.Text("StackName")
-	if name != StackName+"-Proxy" {
+	if name != StackName+"-Proxy" || a.around.undeployed {
 		return nil, refuse("ValidationError", "Stack with id %s does not exist", name)
 	}
 	outputs := map[string]string{

@@ -1,0 +1,195 @@
+// Package doctor checks an AWS account and region for what a fleet needs, before its deployment
+// and after it. It changes nothing, and reads no password.
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"sync"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/smithy-go"
+
+	"squidfleet/internal/operator"
+	"squidfleet/params"
+)
+
+// Level says what a finding means.
+type Level string
+
+const (
+	// OK is as it has to be.
+	OK Level = "ok"
+	// Note is worth knowing, and nothing has to be done.
+	Note Level = "note"
+	// Unknown is what AWS did not answer, mostly for want of a permission.
+	Unknown Level = "unknown"
+	// Problem keeps a fleet from being deployed or from working.
+	Problem Level = "problem"
+)
+
+// Finding is what a check found. The names of its JSON are stable.
+type Finding struct {
+	Check string `json:"check"`
+	Level Level  `json:"level"`
+	// Detail says what was seen, Fix what to do about it.
+	Detail string `json:"detail"`
+	Fix    string `json:"fix,omitempty"`
+	// Permissions are the IAM actions that the check needs.
+	Permissions []string `json:"permissions"`
+}
+
+// Report is what all checks found, in their order. The names of its JSON are stable.
+type Report struct {
+	Account  string    `json:"account"`
+	Region   string    `json:"region"`
+	Findings []Finding `json:"findings"`
+}
+
+// Ill reports whether there is anything to do: a problem, or a question that AWS did not answer.
+func (r *Report) Ill() bool {
+	return slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Level == Problem || f.Level == Unknown })
+}
+
+// check is one thing to look at.
+type check struct {
+	name string
+	// actions are the IAM actions that it calls.
+	actions []string
+	applies func(*visit) bool
+	run     func(*visit, context.Context) (Finding, error)
+}
+
+// checks are all of them. The first two find out what the others need.
+var checks = slices.Concat(
+	[]check{
+		{"credentials", []string{"sts:GetCallerIdentity"}, always, (*visit).credentials},
+		{"fleet", []string{"cloudformation:DescribeStacks"}, always, (*visit).deployment},
+		{"bootstrap", []string{"ssm:GetParameter"}, always, (*visit).bootstrap},
+		role("ECS", "ecs", Problem, "the first deployment often fails without it"),
+		role("ElasticLoadBalancing", "elasticloadbalancing", Note,
+			"the first load balancer makes it, if the caller may create service-linked roles"),
+		{"zones", []string{"ec2:DescribeAvailabilityZones"}, ownVPC, (*visit).zones},
+	},
+	quotaChecks(),
+	[]check{
+		{"subnets", subnetActions(), importedVPC, (*visit).subnets},
+		{"free addresses", subnetActions(), importedVPC, (*visit).freeAddresses},
+		{"IPv6 of the subnets", subnetActions(), ipv6Clients, (*visit).subnetsIPv6},
+		{"IPv6 of the tasks", subnetActions("ecs:ListAccountSettings"), importedVPC, (*visit).tasksIPv6},
+		{"network ACLs", subnetActions("ec2:DescribeNetworkAcls"), importedVPC, (*visit).networkACLs},
+		rotations("that could not begin", "sqs:GetQueueAttributes", (*operator.Connection).FailedRotations),
+		rotations("that were given up", "ecs:ListServiceDeployments", (*operator.Connection).AbandonedDeployment),
+		{"rotations that hang", []string{"ecs:DescribeServices"}, deployed, (*visit).hanging},
+		{"secrets", []string{"ecs:DescribeServices", "ecs:DescribeTaskDefinition", "secretsmanager:DescribeSecret"},
+			deployed, (*visit).secrets},
+		{"template", []string{"cloudformation:GetTemplate"}, deployed, (*visit).template},
+	},
+)
+
+func always(*visit) bool        { return true }
+func ownVPC(v *visit) bool      { return v.params.VpcID == "" }
+func importedVPC(v *visit) bool { return v.params.VpcID != "" }
+func deployed(v *visit) bool    { return v.fleet != nil }
+
+// Permissions returns the IAM actions of all checks.
+func Permissions() (all []string) {
+	for _, c := range checks {
+		all = append(all, c.actions...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// visit is what the checks work with.
+type visit struct {
+	params   *params.Params
+	options  operator.Options
+	cfg      aws.Config
+	assembly fs.FS
+	account  string
+	fleet    *operator.Connection // nil if none was found
+	// public returns the public subnets of the imported VPC. It asks once.
+	public func() ([]subnet, error)
+}
+
+// Examine runs the checks for a fleet with these parameters. A deployed one is compared with the
+// assembly, which is cdk.out. The error is for an examination that could not begin, or that was
+// interrupted.
+func Examine(ctx context.Context, o operator.Options, p *params.Params, assembly fs.FS) (*Report, error) {
+	cfg, err := operator.Config(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	v := &visit{params: p, options: o, cfg: cfg, assembly: assembly}
+	v.public = sync.OnceValues(func() ([]subnet, error) { return v.publicSubnets(ctx) })
+	r := &Report{Region: cfg.Region}
+	for _, c := range checks {
+		if !c.applies(v) {
+			continue
+		}
+		found, err := c.run(v, ctx)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		// Without an account there is nobody to ask anything else.
+		if v.account == "" {
+			return nil, err
+		}
+		if err != nil {
+			found = v.unknown(err)
+		}
+		found.Check, found.Permissions = c.name, c.actions
+		r.Findings = append(r.Findings, found)
+	}
+	r.Account = v.account
+	return r, nil
+}
+
+// unknown is the finding of a check that AWS did not answer.
+func (v *visit) unknown(err error) Finding {
+	if action := operator.Denied(err); action != "" {
+		return Finding{
+			Level: Unknown, Detail: "AWS does not allow " + action,
+			Fix: "let your IAM policy allow " + action + ", or name another --profile",
+		}
+	}
+	return Finding{Level: Unknown, Detail: operator.Explain(err, v.options), Fix: "run squidfleet doctor again"}
+}
+
+func ok(format string, arguments ...any) (Finding, error) {
+	return Finding{Level: OK, Detail: fmt.Sprintf(format, arguments...)}, nil
+}
+
+func problem(fix, format string, arguments ...any) (Finding, error) {
+	return Finding{Level: Problem, Detail: fmt.Sprintf(format, arguments...), Fix: fix}, nil
+}
+
+// isCode reports whether an error is AWS's with that code.
+func isCode(err error, code string) bool {
+	var answer smithy.APIError
+	return errors.As(err, &answer) && answer.ErrorCode() == code
+}
+
+// pager is one of the SDK's paginators.
+type pager[Page, Options any] interface {
+	HasMorePages() bool
+	NextPage(context.Context, ...func(*Options)) (Page, error)
+}
+
+// collect returns what the pages of a list hold.
+func collect[Page, Options, T any](
+	ctx context.Context, pages pager[Page, Options], list func(Page) []T,
+) (all []T, err error) {
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, list(page)...)
+	}
+	return all, nil
+}

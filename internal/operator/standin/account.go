@@ -1,0 +1,311 @@
+package standin
+
+import (
+	"encoding/xml"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"squidfleet/internal/awsapi"
+)
+
+// VPC is the one that vpcId may name.
+const VPC = "vpc-0a1b2c3d4e5f60718"
+
+// surroundings are the model of what the account has besides the fleet.
+type surroundings struct {
+	region     string
+	undeployed bool
+	bootstrap  string   // its version; "" if there is none
+	noRoles    []string // names of service-linked roles
+	zones      []string // NAME=ID, with /STATE unless it is available
+	quotas     map[string]float64
+	used       map[string]int
+	dualStack  string
+	subnets    []properties // of the VPC; the second one has no route table of its own
+	entries    []properties // of the VPC's only network ACL
+	secrets    map[string]string
+	template   string
+}
+
+type properties map[string]string
+
+// newSurroundings have all that a fleet needs.
+func newSurroundings() surroundings {
+	s := surroundings{
+		region: Region, bootstrap: "30", template: "{}", dualStack: "disabled", secrets: map[string]string{},
+		zones:  []string{Region + "b=euw1-az2", Region + "a=euw1-az1", Region + "c=euw1-az3"},
+		quotas: map[string]float64{"L-3032A538": 4000},
+		used:   map[string]int{"vpcs": 3, "internet-gateways": 3, "load-balancers": 3},
+	}
+	for i, name := range []string{"a", "b", "c"} {
+		s.subnets = append(s.subnets, properties{
+			"id": "subnet-" + name, "zone": Region + name, "zone-id": "euw1-az" + strconv.Itoa(i+1),
+			"cidr": fmt.Sprintf("10.1.%d.0/24", i), "free": "251", "gateway": "igw-1", "state": "active",
+			"ipv6": "associated", "gateway6": "igw-1",
+		})
+	}
+	s.subnets[2]["gateway"] = "nat-1"
+	for _, direction := range []string{"in", "out"} {
+		for _, cidr := range []string{"0.0.0.0/0", "::/0"} {
+			s.entry(direction, "32767", "deny", "-1", "", cidr)
+			s.entry(direction, "100", "allow", "-1", "", cidr)
+		}
+	}
+	return s
+}
+
+func (s *surroundings) entry(direction, number, action, protocol, ports, cidr string) {
+	s.entries = append(s.entries, properties{
+		"direction": direction, "number": number, "action": action, "protocol": protocol, "ports": ports, "cidr": cidr,
+	})
+}
+
+// set is Set for what is around the fleet:
+//
+//	region REGION, not-deployed, bootstrap VERSION, no-role NAME, zones NAME=ID[/STATE]…,
+//	quota CODE VALUE, used THINGS N, dual-stack VALUE, subnet ID KEY VALUE, template TEXT,
+//	acl in|out NUMBER allow|deny PROTOCOL FIRST-LAST CIDR, secret ID gone|deleted|empty
+func (s *surroundings) set(change string, arguments []string) (err error) {
+	switch change {
+	case "region":
+		s.region = arguments[0]
+	case "not-deployed":
+		s.undeployed = true
+	case "bootstrap":
+		s.bootstrap = arguments[0]
+	case "no-role":
+		s.noRoles = append(s.noRoles, arguments[0])
+	case "zones":
+		s.zones = arguments
+	case "quota":
+		s.quotas[arguments[0]], err = strconv.ParseFloat(arguments[1], 64)
+	case "used":
+		s.used[arguments[0]], err = strconv.Atoi(arguments[1])
+	case "dual-stack":
+		s.dualStack = arguments[0]
+	case "subnet":
+		i := slices.IndexFunc(s.subnets, func(p properties) bool { return p["id"] == arguments[0] })
+		s.subnets[i][arguments[1]] = arguments[2]
+	case "acl":
+		s.entry(arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5])
+	case "secret":
+		s.secrets[arguments[0]] = arguments[1]
+	case "template":
+		s.template = arguments[0]
+	default:
+		err = fmt.Errorf("no change is called %q", change)
+	}
+	return err
+}
+
+// node is an element of an answer in XML.
+type node struct {
+	XMLName  xml.Name
+	Text     string `xml:",chardata"`
+	Children []node
+}
+
+func text(name, value string) node { return node{XMLName: xml.Name{Local: name}, Text: value} }
+
+func group(name string, children ...node) node {
+	return node{XMLName: xml.Name{Local: name}, Children: children}
+}
+
+// paged is an answer with a page of a list.
+func paged[T any](r *request, token, next, list, member string, all []T, each func(T) []node) (any, error) {
+	page, rest, err := pageOf(all, r.Text(token))
+	var members []node
+	for _, one := range page {
+		members = append(members, group(member, each(one)...))
+	}
+	answer := group("", group(list, members...))
+	if rest != "" {
+		answer.Children = append(answer.Children, text(next, rest))
+	}
+	return answer, err
+}
+
+// ofEC2 is an answer of EC2's with a page of a list.
+func ofEC2[T any](r *request, list string, all []T, each func(T) []node) (any, error) {
+	return paged(r, "NextToken", "nextToken", list, "item", all, each)
+}
+
+// inVPC is ofEC2 for what is in the VPC.
+func inVPC(r *request, list string, all []properties, each func(properties) []node) (any, error) {
+	if r.Text("Filter.1.Name") != "vpc-id" {
+		return nil, refuse("InvalidParameterValue", "The filter '%s' is invalid", r.Text("Filter.1.Name"))
+	}
+	if r.Text("Filter.1.Value.1") != VPC {
+		all = nil
+	}
+	return ofEC2(r, list, all, each)
+}
+
+func (a *AWS) getCallerIdentity(*request) (any, error) {
+	return group("", text("Account", account), text("Arn", "arn:aws:iam::"+account+":user/olga")), nil
+}
+
+func (a *AWS) getParameter(r *request) (any, error) {
+	if r.Input["Name"] != "/cdk-bootstrap/hnb659fds/version" || a.around.bootstrap == "none" {
+		return nil, refuse("ParameterNotFound", "")
+	}
+	return object{"Parameter": object{"Name": r.Input["Name"], "Type": "String", "Value": a.around.bootstrap}}, nil
+}
+
+func (a *AWS) getRole(r *request) (any, error) {
+	name := r.Text("RoleName")
+	if !strings.HasPrefix(name, "AWSServiceRoleFor") || slices.Contains(a.around.noRoles, name) {
+		return nil, &awsapi.Error{
+			Code: "NoSuchEntity", Message: "The role with name " + name + " cannot be found.",
+			Status: http.StatusNotFound,
+		}
+	}
+	return group("", group("Role", text("RoleName", name))), nil
+}
+
+// quotaDefaults are those of AWS, by service and code.
+var quotaDefaults = map[string]float64{
+	"fargate L-3032A538": 6, "fargate L-36FBB829": 6, "elasticloadbalancing L-69A177A2": 50, "vpc L-F678F1CE": 5,
+	"vpc L-A4707A72": 5, "vpc L-0EA8095F": 60,
+}
+
+func (a *AWS) getServiceQuota(r *request) (any, error) {
+	if value, own := a.around.quotas[r.Text("QuotaCode")]; own {
+		return object{"Quota": object{"QuotaCode": r.Input["QuotaCode"], "Value": value}}, nil
+	}
+	return nil, refuse("NoSuchResourceException", "The specified resource does not exist.")
+}
+
+func (a *AWS) getDefaultServiceQuota(r *request) (any, error) {
+	if value, known := quotaDefaults[r.Text("ServiceCode")+" "+r.Text("QuotaCode")]; known {
+		return object{"Quota": object{"QuotaCode": r.Input["QuotaCode"], "Value": value}}, nil
+	}
+	return nil, refuse("NoSuchResourceException", "The specified resource does not exist.")
+}
+
+func (a *AWS) describeAvailabilityZones(r *request) (any, error) {
+	if r.Text("Filter.1.Name") != "zone-type" || r.Text("Filter.1.Value.1") != "availability-zone" {
+		a.problem("ec2:DescribeAvailabilityZones would list local zones")
+	}
+	var zones []node
+	for _, zone := range a.around.zones {
+		zone, state, given := strings.Cut(zone, "/")
+		if !given {
+			state = "available"
+		}
+		name, id, _ := strings.Cut(zone, "=")
+		zones = append(zones, group("item", text("zoneName", name), text("zoneId", id), text("zoneState", state)))
+	}
+	return group("", group("availabilityZoneInfo", zones...)), nil
+}
+
+func (a *AWS) describeVpcs(r *request) (any, error) {
+	return ofEC2(r, "vpcSet", make([]int, a.around.used["vpcs"]), func(int) []node { return nil })
+}
+
+func (a *AWS) describeInternetGateways(r *request) (any, error) {
+	return ofEC2(r, "internetGatewaySet", make([]int, a.around.used["internet-gateways"]),
+		func(int) []node { return nil })
+}
+
+// describeLoadBalancers answers with an Application Load Balancer and all the network ones.
+func (a *AWS) describeLoadBalancers(r *request) (any, error) {
+	types := append([]string{"application"}, slices.Repeat([]string{"network"}, a.around.used["load-balancers"])...)
+	return paged(r, "Marker", "NextMarker", "LoadBalancers", "member", types,
+		func(t string) []node { return []node{text("Type", t)} })
+}
+
+func (a *AWS) describeSubnets(r *request) (any, error) {
+	return inVPC(r, "subnetSet", a.around.subnets, func(s properties) []node {
+		return []node{
+			text("subnetId", s["id"]), text("availabilityZone", s["zone"]), text("availabilityZoneId", s["zone-id"]),
+			text("cidrBlock", s["cidr"]), text("availableIpAddressCount", s["free"]),
+			group("ipv6CidrBlockAssociationSet",
+				group("item", group("ipv6CidrBlockState", text("state", s["ipv6"])))),
+		}
+	})
+}
+
+func (a *AWS) describeRouteTables(r *request) (any, error) {
+	return inVPC(r, "routeTableSet", a.around.subnets, func(s properties) []node {
+		association := text("subnetId", s["id"])
+		if s["id"] == "subnet-b" {
+			association = text("main", "true")
+		}
+		return []node{
+			group("associationSet", group("item", association)),
+			group("routeSet",
+				group("item", text("destinationCidrBlock", "10.1.0.0/16"), text("gatewayId", "local"), text("state", "active")),
+				group("item", text("destinationCidrBlock", "0.0.0.0/0"), text("gatewayId", s["gateway"]),
+					text("state", s["state"])),
+				group("item", text("destinationIpv6CidrBlock", "::/0"), text("gatewayId", s["gateway6"]),
+					text("state", "active"))),
+		}
+	})
+}
+
+// describeNetworkAcls answers with the ACL of the public subnets, and one that lets nothing
+// through, of no subnet.
+func (a *AWS) describeNetworkAcls(r *request) (any, error) {
+	acls := []properties{{"id": "acl-1"}, {"id": "acl-2"}}
+	return inVPC(r, "networkAclSet", acls, func(acl properties) []node {
+		if acl["id"] == "acl-2" {
+			return []node{text("networkAclId", "acl-2")}
+		}
+		var entries, associations []node
+		for _, e := range a.around.entries {
+			cidr := "cidrBlock"
+			if strings.Contains(e["cidr"], ":") {
+				cidr = "ipv6CidrBlock"
+			}
+			item := group("item", text("ruleNumber", e["number"]), text("protocol", e["protocol"]),
+				text("ruleAction", e["action"]), text("egress", strconv.FormatBool(e["direction"] == "out")),
+				text(cidr, e["cidr"]))
+			if first, last, some := strings.Cut(e["ports"], "-"); some {
+				item.Children = append(item.Children, group("portRange", text("from", first), text("to", last)))
+			}
+			entries = append(entries, item)
+		}
+		for _, s := range a.around.subnets {
+			associations = append(associations, group("item", text("subnetId", s["id"])))
+		}
+		return []node{
+			text("networkAclId", acl["id"]), group("entrySet", entries...), group("associationSet", associations...),
+		}
+	})
+}
+
+func (a *AWS) listAccountSettings(r *request) (any, error) {
+	if r.Input["effectiveSettings"] != true {
+		a.problem("ecs:ListAccountSettings would leave out the account's default")
+	}
+	return object{"settings": []any{object{"name": r.Input["name"], "value": a.around.dualStack}}}, nil
+}
+
+func (a *AWS) describeSecret(r *request) (any, error) {
+	for _, user := range a.fleet.users {
+		if r.Input["SecretId"] != secretARN(user) || a.around.secrets[user] == "gone" {
+			continue
+		}
+		answer := object{"ARN": secretARN(user), "VersionIdsToStages": object{"1": []any{"AWSCURRENT"}}}
+		switch a.around.secrets[user] {
+		case "deleted":
+			answer["DeletedDate"] = epoch(time.Now())
+		case "empty":
+			answer["VersionIdsToStages"] = object{"1": []any{"AWSPENDING"}}
+		}
+		return answer, nil
+	}
+	return nil, refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
+}
+
+func (a *AWS) getTemplate(r *request) (any, error) {
+	if r.Text("StackName") != StackName+"-Proxy" {
+		return nil, refuse("ValidationError", "Stack with id %s does not exist", r.Text("StackName"))
+	}
+	return group("", text("TemplateBody", a.around.template)), nil
+}
