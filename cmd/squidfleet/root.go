@@ -23,7 +23,8 @@ Exit codes:
   0    done
   1    failed; the reason is on stderr
   2    wrong usage
-  3    refused: the fleet is in no state for it, and stays as it was
+  3    refused: the fleet is in no state for it, and stays as it was;
+       of doctor: there is something to do
   130  interrupted
   141  nobody reads the output any more
 

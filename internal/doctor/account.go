@@ -78,7 +78,7 @@ func (v *visit) bootstrap(ctx context.Context) (Finding, error) {
 // at once: https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/818
 func role(name, service string, missing Level, why string) check {
 	name = "AWSServiceRoleFor" + name
-	return check{"role of " + service, []string{"iam:GetRole"}, always, func(v *visit, ctx context.Context) (Finding, error) {
+	run := func(v *visit, ctx context.Context) (Finding, error) {
 		_, err := iam.NewFromConfig(v.cfg).GetRole(ctx, &iam.GetRoleInput{RoleName: aws.String(name)})
 		if isCode(err, "NoSuchEntity") {
 			return Finding{
@@ -87,7 +87,8 @@ func role(name, service string, missing Level, why string) check {
 			}, nil
 		}
 		return Finding{Level: OK, Detail: name}, err
-	}}
+	}
+	return check{"role of " + service, []string{"iam:GetRole"}, always, run}
 }
 
 // fargateZones are the zones with Fargate in regions where others have none, by their ids, as of

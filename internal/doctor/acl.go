@@ -64,11 +64,7 @@ func stops(entries []types.NetworkAclEntry, t traffic) int32 {
 	return 0
 }
 
-func (v *visit) networkACLs(ctx context.Context) (Finding, error) {
-	public, err := v.public()
-	if err != nil {
-		return Finding{}, err
-	}
+func (v *visit) networkACLs(ctx context.Context, public []subnet) (Finding, error) {
 	all, err := collect(ctx,
 		ec2.NewDescribeNetworkAclsPaginator(ec2.NewFromConfig(v.cfg), &ec2.DescribeNetworkAclsInput{Filters: v.ofVPC()}),
 		func(p *ec2.DescribeNetworkAclsOutput) []types.NetworkAcl { return p.NetworkAcls })

@@ -15,9 +15,21 @@ import (
 	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
 )
 
-// subnetActions are those behind the public subnets, and more.
-func subnetActions(more ...string) []string {
-	return append([]string{"ec2:DescribeSubnets", "ec2:DescribeRouteTables"}, more...)
+// ofSubnets is a check of the public subnets, with the action that it calls besides.
+func ofSubnets(
+	name, action string, applies func(*visit) bool, run func(*visit, context.Context, []subnet) (Finding, error),
+) check {
+	actions := []string{"ec2:DescribeSubnets", "ec2:DescribeRouteTables"}
+	if action != "" {
+		actions = append(actions, action)
+	}
+	return check{name, actions, applies, func(v *visit, ctx context.Context) (Finding, error) {
+		public, err := v.public()
+		if err != nil {
+			return Finding{}, err
+		}
+		return run(v, ctx, public)
+	}}
 }
 
 func ipv6Clients(v *visit) bool {
@@ -91,11 +103,7 @@ func lead(routes []types.Route, destination string) bool {
 	})
 }
 
-func (v *visit) subnets(context.Context) (Finding, error) {
-	public, err := v.public()
-	if err != nil {
-		return Finding{}, err
-	}
+func (v *visit) subnets(_ context.Context, public []subnet) (Finding, error) {
 	zones := map[string]bool{}
 	var without []string
 	for _, s := range public {
@@ -118,11 +126,7 @@ func (v *visit) subnets(context.Context) (Finding, error) {
 
 // freeAddresses counts the room for old and new tasks. The fleet takes one public subnet a zone:
 // the count is of the one with the least room.
-func (v *visit) freeAddresses(context.Context) (Finding, error) {
-	public, err := v.public()
-	if err != nil {
-		return Finding{}, err
-	}
+func (v *visit) freeAddresses(_ context.Context, public []subnet) (Finding, error) {
 	zones := map[string]int{}
 	for _, s := range public {
 		n := int(aws.ToInt32(s.AvailableIpAddressCount))
@@ -145,11 +149,7 @@ func (v *visit) freeAddresses(context.Context) (Finding, error) {
 	return ok("%d, and a rotation needs %d", free, need)
 }
 
-func (v *visit) subnetsIPv6(context.Context) (Finding, error) {
-	public, err := v.public()
-	if err != nil {
-		return Finding{}, err
-	}
+func (v *visit) subnetsIPv6(_ context.Context, public []subnet) (Finding, error) {
 	var without []string
 	for _, s := range public {
 		if !s.routed6 {
@@ -165,11 +165,7 @@ func (v *visit) subnetsIPv6(context.Context) (Finding, error) {
 
 // tasksIPv6 looks at the account setting that gives tasks IPv6 addresses where a subnet has IPv6:
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-account-settings.html
-func (v *visit) tasksIPv6(ctx context.Context) (Finding, error) {
-	public, err := v.public()
-	if err != nil {
-		return Finding{}, err
-	}
+func (v *visit) tasksIPv6(ctx context.Context, public []subnet) (Finding, error) {
 	if !slices.ContainsFunc(public, func(s subnet) bool { return s.ipv6 }) {
 		return ok("no public subnet has it")
 	}
