@@ -248,13 +248,16 @@ func (a *AWS) describeRouteTables(r *request) (any, error) {
 	})
 }
 
-// describeNetworkAcls answers with the ACL of the public subnets, and one that lets nothing
-// through, of no subnet.
+// describeNetworkAcls answers with the ACL of the subnets, and another one's, which lets nothing
+// through.
 func (a *AWS) describeNetworkAcls(r *request) (any, error) {
 	acls := []properties{{"id": "acl-1"}, {"id": "acl-2"}}
 	return inVPC(r, "networkAclSet", acls, func(acl properties) []node {
 		if acl["id"] == "acl-2" {
-			return []node{text("networkAclId", "acl-2")}
+			return []node{
+				text("networkAclId", "acl-2"),
+				group("associationSet", group("item", text("subnetId", "subnet-d"))),
+			}
 		}
 		var entries, associations []node
 		for _, e := range a.around.entries {
