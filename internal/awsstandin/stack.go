@@ -185,12 +185,6 @@ type target struct{ Attribute, Name, RequiresRecreation string }
 func (s *Server) createChangeSet(r *request) (any, error) {
 	name, setName, kind := r.Text("StackName"), r.Text("ChangeSetName"), r.Text("ChangeSetType")
 	st := s.stack(name)
-	switch {
-	case kind == "CREATE" && st != nil && st.deployed.template != nil:
-		return nil, invalid("Stack [%s] already exists and cannot be created again.", name)
-	case kind == "UPDATE" && st == nil:
-		return nil, invalid("Stack [%s] does not exist", name)
-	}
 	t, err := s.readTemplate(r)
 	if err != nil {
 		return nil, err
@@ -310,9 +304,6 @@ func (s *Server) executeChangeSet(r *request) (any, error) {
 	st, set, err := s.changeSetOf(r)
 	if err != nil {
 		return nil, err
-	}
-	if set.status == "FAILED" {
-		return nil, awsapi.Refuse("InvalidChangeSetStatus", "ChangeSet [%s] is %s", set.arn, set.status)
 	}
 	st.changeSets = nil // The others were made for what the stack was before.
 	err = s.deploy(st, set.deployment)

@@ -152,14 +152,9 @@ func TestStackGoesThroughItsStates(t *testing.T) {
 	if len(before) != 3 || before[1].Properties["VpcId"] != before[2].ID {
 		t.Fatalf("made %+v", before)
 	}
-	for _, c := range [][3]string{
-		{"CREATE", "Stack", "already exists"}, {"UPDATE", "Other", "does not exist"},
-		{"UPDATE", "Stack", "contain changes"},
-	} {
-		if _, err := s.run(t, c[0], c[1], resources(vpc, subnet, group)); err == nil ||
-			!strings.Contains(err.Error(), c[2]) {
-			t.Errorf("%s: %v, want %q", c[0], err, c[2])
-		}
+	if _, err := s.run(t, "UPDATE", "Stack", resources(vpc, subnet, group)); err == nil ||
+		!strings.Contains(err.Error(), "contain changes") {
+		t.Errorf("the same again: %v", err)
 	}
 	inPlace := deploy("UPDATE", "Stack", resources(vpc, subnet, strings.Replace(group, "1", "7", 1)), "UPDATE_COMPLETE")
 	if inPlace[0].ID != before[0].ID || inPlace[0].Properties["RetentionInDays"] != 7.0 {

@@ -81,9 +81,6 @@ func (s *Server) parameters(t *template, given []map[string]string, previous map
 		if one["UsePreviousValue"] == "true" {
 			raw[key] = previous[key]
 		}
-		if _, declared := t.Parameters[key]; !declared {
-			return nil, nil, invalid("Parameters: [%s] do not exist in the template", key)
-		}
 	}
 	for key, declared := range t.Parameters {
 		if _, has := raw[key]; !has {
