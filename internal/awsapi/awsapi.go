@@ -62,9 +62,6 @@ func Refuse(code, format string, arguments ...any) error {
 // ErrUnread is the error of a call that its caller did not finish.
 var ErrUnread = errors.New("the call ends early")
 
-// Unsigned is the code of the error for a call without a signature.
-const Unsigned = "MissingAuthenticationToken"
-
 var authorization = regexp.MustCompile(`^AWS4-HMAC-SHA256 Credential=([^/]+)/\d{8}/([^/]+)/([^/]+)/aws4_request, ?` +
 	`SignedHeaders=[a-z0-9;-]*host[a-z0-9;-]*, ?Signature=[0-9a-f]{64}$`)
 
@@ -77,7 +74,7 @@ func Read(hr *http.Request) (*Request, error) {
 	r := &Request{Service: "?", Action: hr.Method + " " + hr.URL.Path, Input: map[string]any{}, HTTP: hr}
 	signed := authorization.FindStringSubmatch(hr.Header.Get("Authorization"))
 	if signed == nil {
-		return r, &Error{Unsigned, "the call is not signed", http.StatusForbidden}
+		return r, &Error{"MissingAuthenticationToken", "the call is not signed", http.StatusForbidden}
 	}
 	r.AccessKey, r.Region, r.Service = signed[1], signed[2], signed[3]
 	r.Token = hr.Header.Get("X-Amz-Security-Token")

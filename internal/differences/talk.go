@@ -35,6 +35,7 @@ func Run(t *testing.T, client rig.Client, version int) {
 		t.Fatalf("no row says what Squid %d does", version)
 	}
 	for _, row := range Rows {
+		row.Method, row.Target = cmp.Or(row.Method, http.MethodGet), cmp.Or(row.Target, "/")
 		t.Run(row.What, func(t *testing.T) {
 			proxied := row.Image
 			if version == 5 {
@@ -57,10 +58,6 @@ func Run(t *testing.T, client rig.Client, version int) {
 		})
 	}
 }
-
-func (r Row) method() string { return cmp.Or(r.Method, http.MethodGet) }
-
-func (r Row) target() string { return cmp.Or(r.Target, "/") }
 
 // opened is a connection to send a row's request on.
 type opened struct {
@@ -91,7 +88,7 @@ func plain(c rig.Client, r Row) (opened, error) {
 	if err != nil {
 		return opened{}, err
 	}
-	credentials, err := c.Authorization(challenge.Response, r.method(), prefix+r.target())
+	credentials, err := c.Authorization(challenge.Response, r.Method, prefix+r.Target)
 	if err != nil {
 		return opened{}, err
 	}
@@ -120,7 +117,7 @@ func (r Row) exchange(t *testing.T, open func() (opened, error)) (string, error)
 
 // request sends the request and reads to the connection's end.
 func (r Row) request(conn opened) (received []byte, err error) {
-	lines := []string{r.method() + " " + conn.prefix + r.target() + " HTTP/1.1"}
+	lines := []string{r.Method + " " + conn.prefix + r.Target + " HTTP/1.1"}
 	if !slices.ContainsFunc(r.Headers, func(line string) bool { return strings.HasPrefix(line, "Host:") }) {
 		lines = append(lines, "Host: "+host)
 	}
@@ -203,7 +200,7 @@ func (r Row) outcome(received []byte, sent string) string {
 func (r Row) answerIn(received []byte) (words string) {
 	reader := bufio.NewReader(bytes.NewReader(received))
 	for {
-		response, err := http.ReadResponse(reader, &http.Request{Method: r.method()})
+		response, err := http.ReadResponse(reader, &http.Request{Method: r.Method})
 		if err != nil {
 			return words + fmt.Sprintf("bytes %q", received)
 		}
