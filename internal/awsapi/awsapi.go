@@ -1,5 +1,5 @@
-// Package awsapi speaks the server's side of AWS's protocols, for the project's stand-ins: it reads a
-// signed call and writes its answer or its error.
+// Package awsapi speaks the server's side of AWS's protocols, for the project's stand-ins: it reads
+// a signed call and writes its answer or its error.
 package awsapi
 
 import (

@@ -1,5 +1,5 @@
-// Package cfnspec reads CloudFormation's resource specification as the CDK's command line carries it:
-// the types of resources, their properties and attributes, and which properties replace the
+// Package cfnspec reads CloudFormation's resource specification as the CDK's command line carries
+// it: the types of resources, their properties and attributes, and which properties replace the
 // resource when they change. By the same data, "cdk diff" says "requires replacement".
 package cfnspec
 

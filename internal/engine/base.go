@@ -38,8 +38,8 @@ func BaseOf(dockerfile string) (image string, err error) {
 	return string(match[1]), nil
 }
 
-// PrepareBase puts a Debian base image into the store and returns its name there, which Build takes.
-// It pulls the image; where no registry can be reached it makes one with debootstrap, from the site
+// PrepareBase puts a Debian base image into the store and returns its name there, for Build. It
+// pulls the image; where no registry can be reached it makes one with debootstrap, from the site
 // in apt's configuration, and keeps it in the user's cache directory. Such a name has no digest,
 // which is the registry's to give. It returns an error if a registry says that there is no such
 // image: otherwise a wrong pin would fail only at a deployment.
@@ -73,7 +73,7 @@ func (e *Engine) PrepareBase(ctx context.Context, image string) (name string, er
 }
 
 // notThere reports whether a registry answered that it has no such image, and not the network, a
-// proxy or a limit of pulls. A repository that does not exist is refused like one that is not public.
+// proxy or a limit of pulls. A missing repository is refused like one that is not public.
 func notThere(err error) bool {
 	answers := []string{"manifest unknown", "name unknown", "access to the resource is denied"}
 	return slices.ContainsFunc(answers, func(answer string) bool { return strings.Contains(err.Error(), answer) })

@@ -79,7 +79,9 @@ func TestBaseIsPulledByItsDigest(t *testing.T) {
 	e := newEngine(t, address)
 	tagged := address + "/library/debian:trixie-20260918-slim"
 	cache, _ := cachedBase("trixie")
-	for _, arguments := range [][]string{{"import", cache, tagged}, {"push", "--tls-verify=false", tagged}, {"rmi", tagged}} {
+	for _, arguments := range [][]string{
+		{"import", cache, tagged}, {"push", "--tls-verify=false", tagged}, {"rmi", tagged},
+	} {
 		if _, err := e.Run(t.Context(), arguments...); err != nil {
 			t.Fatal(err)
 		}

@@ -6,7 +6,7 @@ import (
 	"syscall"
 )
 
-// taskProcess keeps a terminal's Ctrl-C from the task, because the fleet decides about it, and makes
+// taskProcess keeps a terminal's Ctrl-C from the task, because the fleet decides about it, and has
 // the kernel end the task with the thread that started it: Go ends only locked threads early.
 func taskProcess(o *owner) *syscall.SysProcAttr {
 	attributes := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}

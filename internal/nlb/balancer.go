@@ -109,8 +109,8 @@ func New(c Config) *Balancer {
 	return b
 }
 
-// Serve accepts clients' TCP connections; each reaches the node of some zone. It owns l, and returns
-// nil after Close, or an error if accepting failed for good.
+// Serve accepts clients' TCP connections; each reaches some zone's node. It owns l, and returns nil
+// after Close, or an error if accepting failed for good.
 func (b *Balancer) Serve(l net.Listener) error {
 	defer l.Close()
 	b.mu.Lock()

@@ -35,8 +35,8 @@
 //   - A target that refuses or does not answer costs the client its connection: there is no second
 //     try on another target (seen in kubernetes-sigs/cluster-api-provider-aws#6254).
 //
-// AWS chooses a target by a hash that includes the TCP sequence number. A program does not see that,
-// so the connection's running number takes its place. The hash is seeded anew in each Balancer.
+// AWS chooses a target by a hash that includes the TCP sequence number. A program does not see it:
+// the connection's running number takes its place. The hash is seeded anew in each Balancer.
 //
 // # What it does not reproduce
 //

@@ -117,8 +117,8 @@ func (u *user) ask(method, body string) (problem string) {
 	return ""
 }
 
-// SharingProblems says which of two users get answers that are not theirs, in turn and at a time. One
-// of them leaves requests in bodies that the target does not read.
+// SharingProblems says which of two users get answers that are not theirs, in turn and at a time.
+// One leaves requests in bodies that the target does not read.
 func SharingProblems(t testing.TB, alice, bob Client, target string) (problems []string) {
 	defer serveTokens(t, target)()
 	var mu sync.Mutex

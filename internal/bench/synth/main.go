@@ -1,5 +1,5 @@
 // Command synth measures how long a synth takes, with empty caches and with warm ones, and how much
-// of it is the staging of the image's build context. `make bench` runs it in the project's directory.
+// of it is the staging of the image's build context. It runs in the project's directory.
 package main
 
 import (
