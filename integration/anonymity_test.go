@@ -230,15 +230,3 @@ func toldIn(what string, response *rig.Response) (problems []string) {
 	}
 	return problems
 }
-
-func TestNobodySeesThatThereIsAProxyOrWhoIsBehindIt(t *testing.T) {
-	inBothModes(t, func(t *testing.T, mode map[string]any) {
-		w := newWorld(t)
-		task := startTask(t,
-			options(map[string]any{"httpPorts": "80,81,82,83", "connectPorts": "443,444", "digest": mode["digest"]}))
-		rig.Beside(t, bob(task), besideTarget)
-		for _, problem := range anonymityProblems(t, w, task) {
-			t.Error(problem)
-		}
-	})
-}

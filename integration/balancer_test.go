@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"net/netip"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -17,25 +16,17 @@ type fleet struct {
 	// proxy is the host:port that clients connect to.
 	proxy    string
 	balancer *nlb.Balancer
-	digest   string
-	tasks    []*squidTask // in service, the oldest first
-	all      []*squidTask // those in service and those replaced
+	tasks    []*rig.Task // in service, the oldest first
+	all      []*rig.Task // those in service and those replaced
 }
 
 // startFleet starts tasks. Their clients all have the same address.
-func startFleet(t *testing.T, digest string, tasks int) *fleet {
+func startFleet(t *testing.T, tasks int) *fleet {
 	t.Helper()
-	f := &fleet{digest: digest}
+	f := &fleet{}
 	f.balancer, f.proxy = hop(t, insider)
 	for range tasks {
 		f.add(t)
-		if digest == "squid" {
-			// Squid 5.7 seeds its nonces with the second of the first challenge
-			// (src/auth/digest/Config.cc; 6 has a better seed): tasks that begin to challenge in
-			// the same second hand out the same nonces.
-			anonymous(f.tasks[len(f.tasks)-1]).Request("GET", "http://origin.example/")
-			time.Sleep(1100 * time.Millisecond)
-		}
 	}
 	return f
 }
@@ -45,7 +36,7 @@ func taskID(task *squidTask) string { return task.Addr.String() }
 // add starts a task and waits until the load balancer sends to it.
 func (f *fleet) add(t *testing.T) {
 	t.Helper()
-	task := startTask(t, onPort(options(map[string]any{"digest": f.digest}), 35231+10*len(f.all)))
+	task := rig.StartTask(t, onPort(options(nil), 35231+10*len(f.all)))
 	f.all = append(f.all, task)
 	register(t, f.balancer, task)
 	f.tasks = append(f.tasks, task)
@@ -70,18 +61,6 @@ func (f *fleet) replace(t *testing.T) {
 	}
 }
 
-// challenged counts the challenges in the logs of all tasks.
-func (f *fleet) challenged() (n int) {
-	for _, task := range f.all {
-		for _, line := range task.Log() {
-			if strings.Contains(line, `"status":407,`) {
-				n++
-			}
-		}
-	}
-	return n
-}
-
 // hop starts a load balancer whose clients all seem to have the same address, and returns the
 // host:port it listens on.
 func hop(t *testing.T, as netip.Addr, tasks ...*squidTask) (*nlb.Balancer, string) {
@@ -89,7 +68,7 @@ func hop(t *testing.T, as netip.Addr, tasks ...*squidTask) (*nlb.Balancer, strin
 	c := nlb.Defaults()
 	c.Zones[0].Node, c.RoundRobin = loadBalancer, true
 	c.HealthCheck.Interval, c.HealthCheck.HealthyThreshold = 20*time.Millisecond, 2
-	c.DeregistrationDelay = 2 * time.Second
+	c.DeregistrationDelay = time.Second
 	c.ClientAddr = func(net.Conn) netip.AddrPort { return netip.AddrPortFrom(as, 40000) }
 	balancer := nlb.New(c)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -27,27 +27,21 @@ type bound struct {
 }
 
 var bounds = []bound{
-	{line: "max_filedescriptors 5120", short: "max_filedescriptors 300", look: moreConnectionsThanDescriptors},
-	{line: "request_header_max_size 17 KB", short: "request_header_max_size 17 KB", look: longHeadersPass},
-	{line: "client_request_buffer_max_size 20 KB", short: "client_request_buffer_max_size 20 KB",
-		look: waitingBytesAreHeld},
-	{line: "request_start_timeout 5 seconds", short: "request_start_timeout 2 seconds", look: withoutHeaderStaysOpen},
-	{line: "request_timeout 6 seconds", short: "request_timeout 2 seconds", look: unfinishedStaysOpen},
-	{line: "client_idle_pconn_timeout 60 seconds", short: "client_idle_pconn_timeout 2 seconds", look: idleStaysOpen},
-	{line: "dns_retransmit_interval 750 milliseconds", short: "dns_retransmit_interval 750 milliseconds",
-		look: nameIsServed("lost.example", "lost-again.example")},
-	{line: "dns_timeout 4500 milliseconds", short: "dns_timeout 4500 milliseconds",
-		look: nameIsServed("no-ipv6.example")},
-	{line: "connect_timeout 15 seconds", short: "connect_timeout 2 seconds",
-		look: deadAddressIsWaitedFor("dead.example")},
-	{
-		line:  "forward_timeout 60 seconds",
-		short: "forward_timeout 3 seconds",
-		also:  map[string]string{"connect_timeout 15 seconds": "connect_timeout 2 seconds"},
-		look:  deadAddressIsWaitedFor("alldead.example"),
-	},
-	{line: "read_timeout 345 seconds", short: "read_timeout 3 seconds", look: silenceIsWaitedFor},
-	{line: "write_timeout 345 seconds", short: "write_timeout 2 seconds", look: unreadAnswerIsKept},
+	{"max_filedescriptors 5120", "max_filedescriptors 300", nil, moreConnectionsThanDescriptors},
+	{"request_header_max_size 17 KB", "request_header_max_size 17 KB", nil, longHeadersPass},
+	{"client_request_buffer_max_size 20 KB", "client_request_buffer_max_size 20 KB", nil, waitingBytesAreHeld},
+	{"request_start_timeout 5 seconds", "request_start_timeout 2 seconds", nil, withoutHeaderStaysOpen},
+	{"request_timeout 6 seconds", "request_timeout 2 seconds", nil, unfinishedStaysOpen},
+	{"client_idle_pconn_timeout 60 seconds", "client_idle_pconn_timeout 2 seconds", nil, idleStaysOpen},
+	{"dns_retransmit_interval 750 milliseconds", "dns_retransmit_interval 750 milliseconds", nil,
+		nameIsServed("lost.example", "lost-again.example")},
+	{"dns_timeout 4500 milliseconds", "dns_timeout 4500 milliseconds", nil, nameIsServed("no-ipv6.example")},
+	{"connect_timeout 15 seconds", "connect_timeout 2 seconds", nil, deadAddressIsWaitedFor("dead.example")},
+	{"forward_timeout 60 seconds", "forward_timeout 3 seconds",
+		map[string]string{"connect_timeout 15 seconds": "connect_timeout 2 seconds"},
+		deadAddressIsWaitedFor("alldead.example")},
+	{"read_timeout 345 seconds", "read_timeout 3 seconds", nil, silenceIsWaitedFor},
+	{"write_timeout 345 seconds", "write_timeout 2 seconds", nil, unreadAnswerIsKept},
 }
 
 // soon is within what the short values give, with time to spare. Without its line, each bound is
@@ -67,44 +61,49 @@ func TestEachBoundIsKeptByItsLine(t *testing.T) {
 	w.names.Set("alldead.example", many...)
 	setBadNames(w.names)
 	for i, b := range bounds {
+		start := func(t *testing.T, port int, replacement string) (*rig.Task, error) {
+			o := options(map[string]any{"httpPorts": fmt.Sprintf("80,%d", dead), "listenerPort": port})
+			o.Edit = func(conf string) string {
+				replace := func(line, by string) {
+					if !strings.Contains(conf, "\n"+line+"\n") {
+						t.Errorf("the configuration has no line %q", line)
+					}
+					conf = strings.Replace(conf, "\n"+line+"\n", "\n"+by+"\n", 1)
+				}
+				replace(b.line, replacement)
+				for line, by := range b.also {
+					replace(line, by)
+				}
+				return conf
+			}
+			return rig.TryTask(t, o)
+		}
 		t.Run(b.line, func(t *testing.T) {
 			t.Parallel()
-			edit := func(replacement string) func(string) string {
-				return func(conf string) string {
-					replace := func(line, by string) {
-						if !strings.Contains(conf, "\n"+line+"\n") {
-							t.Errorf("the configuration has no line %q", line)
-						}
-						conf = strings.Replace(conf, "\n"+line+"\n", "\n"+by+"\n", 1)
-					}
-					replace(b.line, replacement)
-					for line, by := range b.also {
-						replace(line, by)
-					}
-					return conf
-				}
+			task, err := start(t, rig.FirstPort+20*i, b.short)
+			if err != nil {
+				t.Fatal(err)
 			}
-			o := options(map[string]any{"httpPorts": fmt.Sprintf("80,%d", dead), "listenerPort": rig.FirstPort + 10*i})
-			o.Edit = edit(b.short)
-			task := startTask(t, o)
 			if problem := b.look(t, task); problem != "" {
 				t.Error(problem)
 			}
 			task.Kill()
-			o.Edit = edit("")
-			without, err := tryTask(t, o)
+		})
+		t.Run("without "+b.line, func(t *testing.T) {
+			t.Parallel()
+			task, err := start(t, rig.FirstPort+20*i+10, "")
 			if err != nil && strings.Contains(err.Error(), "cannot hold a request with 65536 bytes of headers") {
 				return // the buffer is made for shorter ones
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			problem := b.look(t, without)
-			without.Kill()
+			problem := b.look(t, task)
+			task.Kill()
 			if problem == "" {
-				t.Errorf("without %q it is kept all the same", b.line)
+				t.Error("it is kept all the same")
 			}
-			t.Logf("without %q: %s", b.line, problem)
+			t.Log(problem)
 		})
 	}
 }
@@ -119,7 +118,7 @@ func stubborn(rw http.ResponseWriter, r *http.Request) {
 		for range 4 {
 			io.WriteString(rw, "x")
 			flush()
-			time.Sleep(2 * time.Second)
+			time.Sleep(1200 * time.Millisecond)
 		}
 	case "/endless":
 		for piece := make([]byte, 64<<10); ; {
@@ -254,13 +253,13 @@ func waitingBytesAreHeld(t *testing.T, task *squidTask) string {
 	for range clients {
 		conns = append(conns, authenticated(t, task, "http://origin.example/never"))
 	}
-	before := rss(t, squid)
+	before := memoryOf(t, squid, "status", "VmRSS")
 	for _, conn := range conns {
 		conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
 		conn.Write(make([]byte, 2<<20))
 	}
-	if each := (rss(t, squid) - before) / clients; each > 64<<10 {
-		return fmt.Sprintf("%d bytes held for each", each)
+	if each := (memoryOf(t, squid, "status", "VmRSS") - before) / clients; each > 64 {
+		return fmt.Sprintf("%d kB held for each", each)
 	}
 	return ""
 }
@@ -274,33 +273,38 @@ func withoutHeaderStaysOpen(t *testing.T, task *squidTask) string {
 	return ""
 }
 
-func unfinishedStaysOpen(t *testing.T, task *squidTask) string {
+func unfinishedStaysOpen(t *testing.T, task *rig.Task) string {
+	open := map[string]net.Conn{}
 	for _, sent := range []string{"", "GET http://orig", "GET http://origin.example/ HTTP/1.1\r\nX: y\r\n"} {
-		if !closes(dial(t, client(task), sent)) {
+		open[sent] = dial(t, client(task), sent)
+	}
+	return staysOpen(open)
+}
+
+// staysOpen names a connection by what it has sent, if it is not closed soon.
+func staysOpen(all map[string]net.Conn) string {
+	for sent, conn := range all {
+		if !closes(conn) {
 			return fmt.Sprintf("a connection that has sent %q stays open", sent)
 		}
 	}
 	return ""
 }
 
-func idleStaysOpen(t *testing.T, task *squidTask) string {
+func idleStaysOpen(t *testing.T, task *rig.Task) string {
+	open := map[string]net.Conn{}
 	for _, sent := range []string{
 		"GET http://origin.example/ HTTP/1.1\r\n\r\n",
 		"POST http://origin.example/ HTTP/1.1\r\nContent-Length: 1000000\r\n\r\nonly so much",
 	} {
-		conn := dial(t, client(task), "")
-		exchange(t, conn, sent)
-		if !closes(conn) {
-			return fmt.Sprintf("a connection stays open after the answer to %q", sent)
-		}
-		conn = dial(t, client(task), "")
-		exchange(t, conn, sent)
-		io.WriteString(conn, "GET http://orig")
-		if !closes(conn) {
-			return fmt.Sprintf("a connection stays open after the answer to %q and half a request", sent)
+		for _, next := range []string{"", "GET http://orig"} {
+			conn := dial(t, client(task), "")
+			exchange(t, conn, sent)
+			io.WriteString(conn, next)
+			open[sent+next] = conn
 		}
 	}
-	return ""
+	return staysOpen(open)
 }
 
 // deadAddressIsWaitedFor asks for a name whose addresses do not answer.

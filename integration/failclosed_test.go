@@ -3,11 +3,9 @@ package integration
 import (
 	"fmt"
 	"net/http"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -154,13 +152,13 @@ func TestTheHealthCheckNoticesAHelperThatRefusesEverybody(t *testing.T) {
 	report(t, brokenHealthProblems(t, options(nil), asItIs))
 }
 
-// statusOf is the status of a GET of the usual destination, or cutOff.
-func statusOf(who rig.Client) int {
-	response, err := who.Request("GET", "http://origin.example/")
-	if err != nil {
-		return cutOff
+func squidOf(t *testing.T, task *rig.Task) int {
+	t.Helper()
+	pids, err := task.Children("squid")
+	if err != nil || len(pids) != 1 {
+		t.Fatalf("Squids: %v, %v", pids, err)
 	}
-	return response.StatusCode
+	return pids[0]
 }
 
 // helperOf waits for a Squid's Digest helper and returns its process.
@@ -240,32 +238,4 @@ func TestTheDigestHelperOutlivesSignalsAndComesBackWhenKilled(t *testing.T) {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-}
-
-// guessingProblems is not empty if an address that guesses many passwords at a time gets no 429,
-// or if other clients suffer.
-func guessingProblems(task *squidTask) (problems []string) {
-	guesser := client(task)
-	guesser.Header = rig.ProxyHeader(netip.MustParseAddr("198.51.100.66"))
-	guesser.Password = "wrong password"
-	var mu sync.Mutex
-	statuses := map[int]int{}
-	var all sync.WaitGroup
-	for range 100 {
-		all.Go(func() {
-			status := statusOf(guesser)
-			mu.Lock()
-			defer mu.Unlock()
-			statuses[status]++
-		})
-	}
-	begin := time.Now()
-	if got, took := statusOf(client(task)), time.Since(begin); got != served || took > 10*time.Second {
-		problems = append(problems, fmt.Sprintf("another address next to a guesser: %d after %v", got, took))
-	}
-	all.Wait()
-	if statuses[http.StatusTooManyRequests] == 0 || statuses[served]+statuses[refused]+statuses[noAddress] > 0 {
-		problems = append(problems, fmt.Sprintf("100 guesses from one address were answered %v", statuses))
-	}
-	return problems
 }

@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"flag"
 	"maps"
 	"net/netip"
 	"os"
@@ -14,6 +15,10 @@ import (
 
 func TestMain(m *testing.M) {
 	rig.Isolate()
+	// Tests in parallel wait for timeouts, most of the time.
+	if err := flag.Set("test.parallel", "24"); err != nil {
+		panic(err)
+	}
 	os.Exit(m.Run())
 }
 

@@ -92,36 +92,3 @@ func TestANameThatChangesItsAddressAfterTheRulesHaveSeenItGoesNowhere(t *testing
 	task := startTask(t, slowStep(asItIs))
 	report(t, rebindingProblems(w, task))
 }
-
-// Each query for the name has another answer. The client asks as fast as it can.
-func TestAlternatingAnswersNeverReachAForbiddenDestination(t *testing.T) {
-	w := newWorld(t)
-	var queries atomic.Int64
-	w.names.SetFunc("flip.example", func(rig.Question) rig.Answer {
-		to := publicIPv4
-		if queries.Add(1)/2%2 == 1 {
-			to = netip.MustParseAddr("169.254.169.254")
-		}
-		return rig.Answer{TTL: 0, Addresses: []netip.Addr{to}}
-	})
-	o := options(nil)
-	o.Edit = func(conf string) string { return conf + "negative_dns_ttl 1 second\npositive_dns_ttl 1 second\n" }
-	task := startTask(t, o)
-	outcomes := map[int]int{}
-	for deadline := time.Now().Add(6 * time.Second); time.Now().Before(deadline); {
-		response, err := client(task).Request("GET", "http://flip.example/")
-		if err != nil {
-			t.Fatal(err)
-		}
-		outcomes[response.StatusCode]++
-	}
-	for to := range w.origins.Reached() {
-		if !isPublic(to) {
-			t.Errorf("%s was reached", to)
-		}
-	}
-	t.Logf("answers by status: %v, %d queries", outcomes, queries.Load())
-	if outcomes[served] == 0 || outcomes[refused] == 0 {
-		t.Errorf("the name did not change in both directions: %v", outcomes)
-	}
-}

@@ -2,6 +2,7 @@ package image
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
@@ -43,20 +44,21 @@ func TestPasswordIsNowhereInTheImage(t *testing.T) {
 	}
 }
 
-// secrets are given to a running container, and nobody may find them there.
-func secrets() map[string]string {
-	found := map[string]string{"the key of the nonces": rig.DigestKey}
-	for user, password := range passwords {
-		found[user+"'s password"] = password
-	}
-	return found
-}
-
+// Secrets that a running container has been given are in no process, no line of the log and no
+// message, whatever clients send, and nothing passes for a line of the log. An idle container ends
+// at once when it is told to.
 func TestSecretsAreInNoProcessAndNoLog(t *testing.T) {
 	rig.StartOrigins(t, []int{80, 443}, nil)
+	secrets := map[string]string{"the key of the nonces": rig.DigestKey, "what clients send": rig.HostileSecret}
+	for user, password := range passwords {
+		secrets[user+"'s password"] = password
+	}
 	for _, mode := range []string{inSecrets, inImage} {
 		t.Run(mode, func(t *testing.T) {
 			p := start(t, mode)
+			if err := p.client().SendHostile(); err != nil {
+				t.Fatal(err)
+			}
 			p.get("http://151.101.1.69/")
 			p.tunnel("151.101.1.69:443").Close()
 			p.awaitLog(`"method":"CONNECT"`, `"status":200`)
@@ -69,7 +71,7 @@ func TestSecretsAreInNoProcessAndNoLog(t *testing.T) {
 						if err != nil {
 							t.Fatal(err)
 						}
-						for what, secret := range secrets() {
+						for what, secret := range secrets {
 							if bytes.Contains(content, []byte(secret)) {
 								t.Errorf("%s of %s holds %s", file, name, what)
 							}
@@ -81,11 +83,26 @@ func TestSecretsAreInNoProcessAndNoLog(t *testing.T) {
 				t.Errorf("saw %d processes, want entrypoint, Squid and helper", seen)
 			}
 			p.signal("TERM")
-			p.wait()
+			if code := p.wait(); code != 0 {
+				t.Errorf("exit code %d", code)
+			}
 			stdout, stderr := p.logs()
-			for what, secret := range secrets() {
+			if n := strings.Count(stdout, "\n"); n < len(rig.Hostile) || !strings.Contains(stderr, "served all connections") {
+				t.Errorf("only %d lines for %d requests, or not all were served:\n%s", n, len(rig.Hostile), stderr)
+			}
+			for what, secret := range secrets {
 				if strings.Contains(stdout+stderr, secret) {
 					t.Errorf("the log holds %s", what)
+				}
+			}
+			for line := range strings.Lines(stdout) {
+				if !strings.HasPrefix(line, `{"egress":"`) || !json.Valid([]byte(line)) {
+					t.Errorf("in the log: %s", line)
+				}
+			}
+			for line := range strings.Lines(stderr) {
+				if !strings.HasPrefix(line, "squid: ") && !strings.HasPrefix(line, "entrypoint: ") {
+					t.Errorf("a message without a prefix: %s", line)
 				}
 			}
 		})

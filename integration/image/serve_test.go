@@ -29,74 +29,13 @@ func getThrough(t *testing.T, tunnel net.Conn, path string) *http.Response {
 	return response
 }
 
+// In both credential modes a container serves, is healthy as long as Squid answers, and logs in its
+// time zone, a line of JSON a request, and none of the health check.
 func TestServesHTTPAndCONNECTInBothCredentialModes(t *testing.T) {
 	names := rig.StartDNS(t)
 	names.Set("origin.example", "93.184.215.14")
-	rig.StartOrigins(t, []int{80, 443}, nil)
-	for _, mode := range []string{inSecrets, inImage} {
-		t.Run(mode, func(t *testing.T) {
-			p := start(t, mode)
-			const hello = "hello from 93.184.215.14\n"
-			if response := p.get("http://origin.example/"); response.StatusCode != 200 || response.Text != hello {
-				t.Errorf("%s: %q", response.Status, response.Text)
-			}
-			through := getThrough(t, p.tunnel("origin.example:443"), "/")
-			if body, err := io.ReadAll(through.Body); string(body) != hello {
-				t.Errorf("through a tunnel: %q, %v", body, err)
-			}
-			bob := p.client()
-			bob.User, bob.Password = "bob", passwords["bob"]
-			if response, err := bob.Request("GET", "http://151.101.1.69/"); err != nil || response.StatusCode != 200 {
-				t.Errorf("the second user: %v, %v", response, err)
-			}
-			bob.Password = passwords["alice"]
-			if response, err := bob.Request("GET", "http://151.101.1.69/"); err != nil || response.StatusCode != 407 {
-				t.Errorf("a wrong password: %v, %v", response, err)
-			}
-			if response := p.get("http://169.254.170.2/"); response.StatusCode != 403 {
-				t.Errorf("the credentials endpoint: %s", response.Status)
-			}
-		})
-	}
-}
-
-func TestLogOfAContainer(t *testing.T) {
-	rig.StartOrigins(t, []int{80}, nil)
-	for mode, offset := range map[string]int{inSecrets: 0, inImage: 9 * 60 * 60} {
-		t.Run(mode, func(t *testing.T) {
-			p := start(t, mode)
-			p.get("http://151.101.1.69/path")
-			line := p.awaitLog(`"user":"alice"`, "/path")
-			var request struct{ Time string }
-			if err := json.Unmarshal([]byte(line), &request); err != nil {
-				t.Fatalf("%v: %s", err, line)
-			}
-			at, err := time.Parse("2006-01-02T15:04:05.000-0700", request.Time)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, got := at.Zone(); got != offset {
-				t.Errorf("time %s is %d seconds ahead of UTC, want %d", request.Time, got, offset)
-			}
-			if !strings.HasPrefix(line, `{"egress":"-",`) {
-				t.Errorf("the line does not begin with the egress address: %s", line)
-			}
-			stdout, stderr := p.logs()
-			for line := range strings.Lines(stdout) {
-				if !json.Valid([]byte(line)) {
-					t.Errorf("not JSON on standard output: %q", line)
-				}
-			}
-			if !strings.Contains(stderr, "Starting Squid Cache version") {
-				t.Errorf("Squid's own messages are not on standard error:\n%s", stderr)
-			}
-		})
-	}
-}
-
-func TestHealthCheck(t *testing.T) {
 	origins := rig.StartOrigins(t, []int{80, 443}, nil)
-	for _, mode := range []string{inSecrets, inImage} {
+	for mode, offset := range map[string]int{inSecrets: 0, inImage: 9 * 60 * 60} {
 		t.Run(mode, func(t *testing.T) {
 			p := start(t, mode)
 			if err := p.health(); err != nil {
@@ -112,16 +51,60 @@ func TestHealthCheck(t *testing.T) {
 			if err := p.health(); err != nil {
 				t.Errorf("after Squid went on: %v", err)
 			}
-			p.get("http://151.101.1.69/last")
-			p.awaitLog("/last")
-			if stdout, _ := p.logs(); strings.Contains(stdout, "health.invalid") || strings.Count(stdout, "\n") != 2 {
-				t.Errorf("the log holds more than the client's challenge and request:\n%s", stdout)
+			p.get("http://151.101.1.69/path")
+			p.checkLog(p.awaitLog(`"user":"alice"`, "/path"), offset)
+
+			const hello = "hello from 93.184.215.14\n"
+			if response := p.get("http://origin.example/"); response.StatusCode != 200 || response.Text != hello {
+				t.Errorf("%s: %q", response.Status, response.Text)
+			}
+			through := getThrough(t, p.tunnel("origin.example:443"), "/")
+			if body, err := io.ReadAll(through.Body); string(body) != hello {
+				t.Errorf("through a tunnel: %q, %v", body, err)
+			}
+			bob := p.client()
+			bob.User = "bob"
+			for password, want := range map[string]int{passwords["bob"]: 200, passwords["alice"]: 407} {
+				bob.Password = password
+				response, err := bob.Request("GET", "http://151.101.1.69/")
+				if err != nil || response.StatusCode != want {
+					t.Errorf("the second user with %q: %v, %v", password, response, err)
+				}
+			}
+			if response := p.get("http://169.254.170.2/"); response.StatusCode != 403 {
+				t.Errorf("the credentials endpoint: %s", response.Status)
 			}
 		})
 	}
-	for address := range origins.Reached() {
-		if address.Addr().String() != "151.101.1.69" {
-			t.Errorf("the health check reached %s", address)
+	for to := range origins.Reached() {
+		if address := to.Addr().String(); address != "151.101.1.69" && address != "93.184.215.14" {
+			t.Errorf("%s was reached", address)
 		}
+	}
+}
+
+// checkLog checks the line of the first request and that it is alone with that of its challenge.
+func (p *proxy) checkLog(line string, offset int) {
+	p.t.Helper()
+	var request struct{ Time string }
+	if err := json.Unmarshal([]byte(line), &request); err != nil {
+		p.t.Fatalf("%v: %s", err, line)
+	}
+	at, err := time.Parse("2006-01-02T15:04:05.000-0700", request.Time)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if _, got := at.Zone(); got != offset {
+		p.t.Errorf("time %s is %d seconds ahead of UTC, want %d", request.Time, got, offset)
+	}
+	if !strings.HasPrefix(line, `{"egress":"-",`) {
+		p.t.Errorf("the line does not begin with the egress address: %s", line)
+	}
+	stdout, stderr := p.logs()
+	if strings.Contains(stdout, "health.invalid") || strings.Count(stdout, "\n") != 2 {
+		p.t.Errorf("the log holds more than the client's challenge and request:\n%s", stdout)
+	}
+	if !strings.Contains(stderr, "Starting Squid Cache version") {
+		p.t.Errorf("Squid's own messages are not on standard error:\n%s", stderr)
 	}
 }

@@ -1,0 +1,424 @@
+package integration
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"iter"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	digests "github.com/icholy/digest"
+
+	ranges "squidfleet/destination"
+	"squidfleet/internal/rig"
+	"squidfleet/squid"
+)
+
+// A look is a check of a task. Its problems are found one after the other, as they are asked for.
+type look struct {
+	name     string
+	problems iter.Seq[string]
+}
+
+// looks are the checks of a task, the quickest first. But a check that the line names comes first.
+func looks(t *testing.T, w *world, task *rig.Task, line string) []look {
+	all := func(problems func() []string) iter.Seq[string] {
+		return func(yield func(string) bool) { slices.Values(problems())(yield) }
+	}
+	of := func(problems func(*rig.Task) []string) iter.Seq[string] {
+		return all(func() []string { return problems(task) })
+	}
+	in := func(problems func(*world, *rig.Task) []string) iter.Seq[string] {
+		return all(func() []string { return problems(w, task) })
+	}
+	out := []look{
+		{"challenge", of(challengeProblems)},
+		{"health", in(healthProblems)},
+		{"anonymity", all(func() []string { return anonymityProblems(t, w, task) })},
+		{"persistent", all(func() []string {
+			return rig.SharingProblems(t, client(task), bob(task), scratchTarget)
+		})},
+		{"log", in(logProblems)},
+		{"parameters", of(parameterProblems)},
+		{"cache", in(cacheProblems)},
+		{"pinger", all(func() []string { return pingerProblems(t, task) })},
+		{"matrix", func(yield func(string) bool) {
+			for _, c := range cells(t) {
+				if problem := w.run(task, c); problem != "" && !yield(problem) {
+					return
+				}
+			}
+		}},
+		{"crowd", of(crowdProblems)},
+	}
+	if task.Params.Digest == squid.DigestFleet {
+		out = append(out, look{"guessing", of(guessingProblems)})
+	} else {
+		out = append(out, look{"nonce", of(nonceProblems)})
+	}
+	slices.SortStableFunc(out, func(a, b look) int {
+		return cmp.Compare(strings.Count(line, b.name), strings.Count(line, a.name))
+	})
+	return out
+}
+
+// lookedAt are the options of tasks that the looks are for. The VPC is among the clients, as for an
+// office connected to it. So the rule that keeps the load balancer's own connections out is needed.
+func lookedAt(digest any) rig.TaskOptions {
+	return options(map[string]any{
+		"httpPorts": "80,81,83", "connectPorts": "443,444", "digest": digest,
+		"clientCidrs": "198.51.100.0/24,2600:1700:1::/48,10.0.0.0/16",
+	})
+}
+
+// A task as it is has no problem, while another user is served. The log comes first, before many
+// challenges have their lines left out, and without the other user.
+func TestEveryLookIsGood(t *testing.T) {
+	inBothModes(t, func(t *testing.T, mode map[string]any) {
+		w := newWorld(t)
+		o := lookedAt(mode["digest"])
+		o.Context["httpPorts"] = "80,81,82,83"
+		task := rig.StartTask(t, o)
+		all := append(looks(t, w, task, "log"), look{"framing", func(yield func(string) bool) {
+			slices.Values(rig.FramingProblems(t, client(task), scratchTarget))(yield)
+		}}, look{"busy user", func(yield func(string) bool) {
+			slices.Values(busyUserProblems(t, task))(yield)
+		}})
+		for _, look := range all {
+			t.Run(look.name, func(t *testing.T) {
+				if look.name != "log" {
+					rig.Beside(t, bob(task), besideTarget)
+				}
+				report(t, slices.Collect(look.problems))
+			})
+		}
+		report(t, w.everProblems(t))
+	})
+}
+
+// busyUserProblems are requests with a wrong password that are served while its user, bob, is
+// served with the right one. Squid's own Digest, 5.7 and 6.13, lets most of them in: it notes that
+// a password was right in what it knows of the user, not of the request.
+func busyUserProblems(t *testing.T, task *rig.Task) (problems []string) {
+	c, in := bob(task), 0
+	c.Password = "wrong password"
+	for range 20 {
+		c.Header = elsewhere()
+		if statusOf(c) == served {
+			in++
+		}
+	}
+	if task.Params.Digest == squid.DigestSquid {
+		t.Logf("%d of 20 wrong passwords of a busy user were let in", in)
+	} else if in > 0 {
+		problems = append(problems, fmt.Sprintf("%d of 20 wrong passwords of a busy user were let in", in))
+	}
+	return problems
+}
+
+// Where answers do not come from the world's origins, but from the rig's.
+const (
+	besideTarget  = "http://origin.example:82/"
+	scratchTarget = "http://origin.example:83/"
+)
+
+// bob is another user than client's, at another address.
+func bob(task *rig.Task) rig.Client {
+	c := client(task).At(netip.MustParseAddr("198.51.100.8"))
+	c.User, c.Password = "bob", "another password"
+	return c
+}
+
+// statusOf is the status of a GET of the usual destination, or cutOff.
+func statusOf(who rig.Client) int {
+	response, err := who.Request("GET", "http://origin.example/")
+	if err != nil {
+		return cutOff
+	}
+	return response.StatusCode
+}
+
+// logged waits until a line of the log holds all the words, and returns the number of lines up to
+// it, or 0.
+func logged(task *rig.Task, words ...string) int {
+	for range 200 {
+		at := slices.IndexFunc(task.Log(), func(line string) bool {
+			return !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(line, word) })
+		})
+		if at >= 0 {
+			return at + 1
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return 0
+}
+
+// marked requests a URL of its own and waits for its line, as logged does. Lines come a little
+// after the answers.
+func marked(task *rig.Task) int {
+	marker := fmt.Sprintf("http://origin.example/marker-%d", time.Now().UnixNano())
+	client(task).Request("GET", marker)
+	return logged(task, marker, `"status":200`)
+}
+
+// challengeProblems tells what is wrong with a task's offers: each has to be new and answerable.
+func challengeProblems(task *rig.Task) (problems []string) {
+	wrong := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+	offers := []string{"MD5"}
+	if task.Params.Digest == squid.DigestFleet {
+		offers = []string{"SHA-256", "MD5"}
+	}
+	stranger := client(task)
+	stranger.User = ""
+	var nonces []string
+	for range 2 {
+		response, err := stranger.Request("GET", "http://origin.example/")
+		if err != nil || response.StatusCode != 407 {
+			wrong("a request without credentials: %+v, %v", response, err)
+			continue
+		}
+		var algorithms []string
+		for _, text := range response.Header.Values("Proxy-Authenticate") {
+			challenge, err := digests.ParseChallenge(text)
+			if err != nil {
+				wrong("challenge %q: %v", text, err)
+				continue
+			}
+			algorithms, nonces = append(algorithms, cmp.Or(challenge.Algorithm, "MD5")), append(nonces, challenge.Nonce)
+		}
+		if !slices.Equal(algorithms, offers) {
+			wrong("challenges for %q, want %q", algorithms, offers)
+		}
+	}
+	slices.Sort(nonces)
+	if len(slices.Compact(nonces)) != 2 {
+		wrong("two challenges hold the nonces %q, want two", nonces)
+	}
+	for _, algorithm := range offers {
+		c := client(task)
+		c.Algorithm = algorithm
+		if response, err := c.Request("GET", "http://origin.example/"); err != nil || response.StatusCode != served {
+			wrong("with %s: %+v, %v", algorithm, response, err)
+		}
+	}
+	return problems
+}
+
+// healthProblems are wrong answers of the health check's port, which opens nothing, and their lines
+// in the log.
+func healthProblems(w *world, task *rig.Task) (problems []string) {
+	w.origins.Forget()
+	target := map[string]string{"GET": "http://origin.example/health-port", "CONNECT": "health-port.example:443"}
+	loopback := netip.MustParseAddr("127.0.0.1")
+	port := netip.AddrPortFrom(loopback, task.Addr.Port()+1)
+	check := client(task)
+	check.Task, check.From, check.Header = port, loopback, rig.ProxyHeader(loopback)
+	for _, c := range []struct {
+		name   string
+		change func(c *rig.Client)
+		status int
+	}{
+		{"with credentials", func(*rig.Client) {}, refused},
+		{"with a client's address", func(c *rig.Client) { c.Header = rig.ProxyHeader(insider) }, refused},
+		{"without credentials", func(c *rig.Client) { c.User = "" }, 407},
+		{"with a wrong password", func(c *rig.Client) { c.Password = "wrong password" }, 407},
+		{"from elsewhere", func(c *rig.Client) { c.From = neighbour }, cutOff},
+		{"without a PROXY header", func(c *rig.Client) { c.Header = nil }, cutOff},
+		{"at another address of the task", func(c *rig.Client) {
+			c.Task = netip.AddrPortFrom(loadBalancer, port.Port())
+		}, cutOff},
+	} {
+		for _, method := range []string{"GET", "CONNECT"} {
+			who := check
+			c.change(&who)
+			status := cutOff
+			response, err := who.Request(method, target[method])
+			if err == nil {
+				status = response.StatusCode
+			}
+			if status != c.status {
+				problems = append(problems, fmt.Sprintf("health port, %s %s: status %d, want %d (%v)",
+					method, c.name, status, c.status, err))
+			}
+		}
+	}
+	if reached := w.origins.Reached(); len(reached) > 0 {
+		problems = append(problems, fmt.Sprintf("health port: reached %v", reached))
+	}
+	marked(task)
+	for _, line := range task.Log() {
+		if strings.Contains(line, "health-port") {
+			problems = append(problems, "a health check is in the log: "+line)
+		}
+	}
+	return problems
+}
+
+// parameterProblems is not empty if a client in one of clientCidrs is not served.
+func parameterProblems(task *rig.Task) (problems []string) {
+	for _, block := range task.Params.ClientCidrs {
+		c := client(task)
+		c.Header = rig.ProxyHeader(ranges.Last(block)) // the first addresses are the load balancer's
+		if got := statusOf(c); got != served {
+			problems = append(problems, fmt.Sprintf("a client of %s: %d", block, got))
+		}
+	}
+	return problems
+}
+
+// cacheProblems is not empty if a second request for a cacheable object does not reach the
+// destination.
+func cacheProblems(w *world, task *rig.Task) (problems []string) {
+	var asked atomic.Int64
+	w.origins.SetHandler(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		rw.Header().Set("Cache-Control", "public, max-age=3600")
+		io.WriteString(rw, "body")
+	}))
+	defer w.origins.SetHandler(http.HandlerFunc(w.answer))
+	for range 2 {
+		if got := statusOf(client(task)); got != served {
+			problems = append(problems, fmt.Sprintf("a cacheable object: %d", got))
+		}
+	}
+	if asked.Load() != 2 {
+		problems = append(problems, fmt.Sprintf("%d of two requests reached the destination", asked.Load()))
+	}
+	return problems
+}
+
+// pingerProblems are Squid's message about its ICMP program. Squid cannot start it without
+// privileges, and logs that sooner or later.
+func pingerProblems(t *testing.T, task *rig.Task) []string {
+	conf, err := os.ReadFile(filepath.Join(task.Dir, "squid.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for begin := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+		for line := range strings.Lines(task.Errors()) {
+			if strings.Contains(line, "inger") {
+				return []string{line}
+			}
+		}
+		if strings.Contains(string(conf), "\npinger_enable off\n") || time.Since(begin) > 15*time.Second {
+			return nil
+		}
+	}
+}
+
+// nonceProblems is not empty if Squid's own Digest challenges a client again: after many requests,
+// or because another connection used the same count.
+func nonceProblems(task *rig.Task) (problems []string) {
+	newLoader := func() *loader { return &loader{client: client(task), tasks: []*rig.Task{task}} }
+	first, second := newLoader(), newLoader()
+	request := func(l *loader) {
+		if err := l.request("GET", "http://origin.example/", "/"); err != nil {
+			problems = append(problems, err.Error())
+		}
+	}
+	for _, l := range []*loader{first, second} {
+		if err := l.dial(); err != nil {
+			return append(problems, err.Error())
+		}
+		defer l.conn.Close()
+	}
+	request(first)
+	nonce := first.nonce
+	second.nonce = nonce
+	request(second)
+	if second.nonce != nonce {
+		problems = append(problems, "a second connection needs another nonce")
+	}
+	for range 100 {
+		request(first)
+	}
+	if first.nonce != nonce {
+		problems = append(problems, "a nonce does not last for 100 requests")
+	}
+	return problems
+}
+
+// perClient is how many connections one address may have to a task of 512 MiB.
+const perClient = 1024
+
+// crowdProblems says whether one address may open more connections than its share, or whether
+// another one suffers from it.
+func crowdProblems(task *rig.Task) (problems []string) {
+	crowd, other := client(task), client(task)
+	crowd.Header = rig.ProxyHeader(netip.MustParseAddr("198.51.100.99"))
+	var open []net.Conn
+	defer func() {
+		for _, conn := range open {
+			conn.Close()
+		}
+	}()
+	for range perClient {
+		conn, err := crowd.Dial()
+		if err != nil {
+			return append(problems, "crowd: "+err.Error())
+		}
+		open = append(open, conn)
+	}
+	if response, err := crowd.Request("GET", "http://origin.example/"); err == nil {
+		problems = append(problems, fmt.Sprintf("connection %d of one address: %+v", perClient+1, response))
+	}
+	response, err := other.Request("GET", "http://origin.example/")
+	if err != nil || response.StatusCode != 200 {
+		problems = append(problems,
+			fmt.Sprintf("another address next to %d connections: %+v, %v", perClient, response, err))
+	}
+	for _, conn := range open {
+		conn.Close()
+	}
+	open = nil
+	served := false
+	for range 100 {
+		time.Sleep(10 * time.Millisecond)
+		response, err := crowd.Request("GET", "http://origin.example/")
+		if served = err == nil && response.StatusCode == 200; served {
+			break
+		}
+	}
+	if !served {
+		problems = append(problems, "the address is not served when its connections are closed")
+	}
+	return problems
+}
+
+// guessingProblems is not empty if an address that guesses many passwords at a time gets no 429,
+// or if other clients suffer.
+func guessingProblems(task *rig.Task) (problems []string) {
+	guesser := client(task)
+	guesser.Header = rig.ProxyHeader(netip.MustParseAddr("198.51.100.66"))
+	guesser.Password = "wrong password"
+	var mu sync.Mutex
+	statuses := map[int]int{}
+	var all sync.WaitGroup
+	for range 100 {
+		all.Go(func() {
+			status := statusOf(guesser)
+			mu.Lock()
+			defer mu.Unlock()
+			statuses[status]++
+		})
+	}
+	begin := time.Now()
+	if got, took := statusOf(client(task)), time.Since(begin); got != served || took > 10*time.Second {
+		problems = append(problems, fmt.Sprintf("another address next to a guesser: %d after %v", got, took))
+	}
+	all.Wait()
+	if statuses[http.StatusTooManyRequests] == 0 || statuses[served]+statuses[refused]+statuses[noAddress] > 0 {
+		problems = append(problems, fmt.Sprintf("100 guesses from one address were answered %v", statuses))
+	}
+	return problems
+}
