@@ -1,16 +1,23 @@
 package integration
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/icholy/digest"
 
 	"squidfleet/internal/bench"
 	"squidfleet/internal/rig"
@@ -208,4 +215,176 @@ func cpuTime(b *testing.B, tasks []*squidTask) time.Duration {
 		}
 	}
 	return time.Duration(ticks) * time.Second / 100 // USER_HZ
+}
+
+// loader is a client as cheap as possible, so that a benchmark measures the proxy.
+type loader struct {
+	client rig.Client
+	tasks  []*rig.Task // taken in turn
+	next   int
+	conn   net.Conn
+	reader *bufio.Reader
+	nonce  string
+	count  int
+}
+
+func (l *loader) dial() (err error) {
+	l.client.Task = l.tasks[l.next%len(l.tasks)].Addr
+	l.next++
+	if l.conn, err = l.client.Dial(); err != nil {
+		return err
+	}
+	if l.reader == nil {
+		l.reader = bufio.NewReader(l.conn)
+	} else {
+		l.reader.Reset(l.conn)
+	}
+	return nil
+}
+
+// request sends one request under the current nonce, answers a challenge, and reads the answer.
+// The bytes of a tunnel are left unread.
+func (l *loader) request(method, target, uri string) error {
+	for range 3 {
+		head := method + " " + target + " HTTP/1.1\r\nHost: origin.example\r\n"
+		if l.nonce != "" {
+			l.count++
+			head += answer(l.nonce, fmt.Sprintf("%08x", l.count), method, uri) + "\r\n"
+		}
+		if _, err := io.WriteString(l.conn, head+"\r\n"); err != nil {
+			return err
+		}
+		response, err := http.ReadResponse(l.reader, &http.Request{Method: method})
+		if err != nil {
+			return err
+		}
+		if response.StatusCode == http.StatusOK && method == http.MethodConnect {
+			return nil
+		}
+		if _, err := io.Copy(io.Discard, response.Body); err != nil {
+			return err
+		}
+		switch response.StatusCode {
+		case http.StatusOK:
+			return nil
+		case http.StatusProxyAuthRequired:
+			challenge, err := digest.ParseChallenge(response.Header.Get("Proxy-Authenticate"))
+			if err != nil {
+				return err
+			}
+			l.nonce, l.count = challenge.Nonce, 0
+			if response.Close {
+				l.conn.Close()
+				if err := l.dial(); err != nil {
+					return err
+				}
+			}
+		default:
+			return fmt.Errorf("status %d", response.StatusCode)
+		}
+	}
+	return fmt.Errorf("challenged three times")
+}
+
+// together runs a job on all workers for a round and adds up the amounts done.
+func together(tasks []*rig.Task, job func(l *loader, over func() bool) (float64, error)) (float64, error) {
+	end := time.Now().Add(roundTime)
+	amounts, errs := make([]float64, workers), make([]error, workers)
+	var all sync.WaitGroup
+	for i := range workers {
+		all.Go(func() {
+			l := &loader{client: client(tasks[0]), tasks: tasks, next: i}
+			l.client.Header = rig.ProxyHeader(netip.AddrFrom4([4]byte{198, 51, 100, byte(100 + i)}))
+			amounts[i], errs[i] = job(l, func() bool { return time.Now().After(end) })
+		})
+	}
+	all.Wait()
+	total := 0.0
+	for _, amount := range amounts {
+		total += amount
+	}
+	return total, errors.Join(errs...)
+}
+
+func keepAliveGets(tasks []*rig.Task) (float64, error) {
+	return together(tasks, func(l *loader, over func() bool) (done float64, err error) {
+		if err := l.dial(); err != nil {
+			return 0, err
+		}
+		defer l.conn.Close()
+		for ; err == nil && !over(); done++ {
+			err = l.request("GET", "http://origin.example/", "/")
+		}
+		return done, err
+	})
+}
+
+// tunnel opens a tunnel and sends an order, see startBulk.
+func (l *loader) tunnel(order string) error {
+	if err := l.dial(); err != nil {
+		return err
+	}
+	if err := l.request("CONNECT", "origin.example:443", "origin.example:443"); err != nil {
+		return err
+	}
+	_, err := io.WriteString(l.conn, order)
+	return err
+}
+
+func newTunnels(tasks []*rig.Task) (float64, error) {
+	return together(tasks, func(l *loader, over func() bool) (done float64, err error) {
+		for ; !over(); done++ {
+			if err := l.tunnel(sendNothing); err != nil {
+				return done, err
+			}
+			io.Copy(io.Discard, l.reader)
+			l.conn.Close()
+		}
+		return done, nil
+	})
+}
+
+func bulk(tasks []*rig.Task) (float64, error) {
+	return together(tasks, func(l *loader, over func() bool) (megabytes float64, err error) {
+		if err := l.tunnel("1"); err != nil {
+			return 0, err
+		}
+		defer l.conn.Close()
+		buffer := make([]byte, 256<<10)
+		for err == nil && !over() {
+			var n int
+			n, err = l.reader.Read(buffer)
+			megabytes += float64(n) / 1e6
+		}
+		return megabytes, err
+	})
+}
+
+const sendNothing = "0"
+
+// startBulk listens on port 443 of every address. It answers all orders but sendNothing with
+// endless bytes.
+func startBulk(b *testing.B) {
+	b.Helper()
+	listener, err := net.Listen("tcp", ":443")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				order := make([]byte, 1)
+				_, err := io.ReadFull(conn, order)
+				for block := make([]byte, 256<<10); err == nil && string(order) != sendNothing; {
+					_, err = conn.Write(block)
+				}
+			}()
+		}
+	}()
 }

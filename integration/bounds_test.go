@@ -253,12 +253,12 @@ func waitingBytesAreHeld(t *testing.T, task *squidTask) string {
 	for range clients {
 		conns = append(conns, authenticated(t, task, "http://origin.example/never"))
 	}
-	before := memoryOf(t, squid, "status", "VmRSS")
+	before := memoryOf(t, squid, "VmRSS")
 	for _, conn := range conns {
 		conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
 		conn.Write(make([]byte, 2<<20))
 	}
-	if each := (memoryOf(t, squid, "status", "VmRSS") - before) / clients; each > 64 {
+	if each := (memoryOf(t, squid, "VmRSS") - before) / clients; each > 64 {
 		return fmt.Sprintf("%d kB held for each", each)
 	}
 	return ""

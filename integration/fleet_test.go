@@ -1,6 +1,8 @@
 package integration
 
 import (
+	"crypto/md5"
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -76,6 +78,11 @@ func freshNonce(t *testing.T, who rig.Client) string {
 		t.Fatal(err)
 	}
 	return nonceOf(challenge)
+}
+
+func sum(parts ...string) string {
+	hash := md5.Sum([]byte(strings.Join(parts, ":")))
+	return hex.EncodeToString(hash[:])
 }
 
 // answer is the header line that answers a challenge.

@@ -319,30 +319,22 @@ func pingerProblems(t *testing.T, task *rig.Task) []string {
 // nonceProblems is not empty if Squid's own Digest challenges a client again: after many requests,
 // or because another connection used the same count.
 func nonceProblems(task *rig.Task) (problems []string) {
-	newLoader := func() *loader { return &loader{client: client(task), tasks: []*rig.Task{task}} }
-	first, second := newLoader(), newLoader()
-	request := func(l *loader) {
-		if err := l.request("GET", "http://origin.example/", "/"); err != nil {
-			problems = append(problems, err.Error())
+	first, second := &session{client: client(task)}, &session{client: client(task)}
+	send := func(s *session) {
+		if status, err := s.send("GET", "http://origin.example/", "/"); err != nil || status != served {
+			problems = append(problems, fmt.Sprintf("%d, %v", status, err))
 		}
 	}
-	for _, l := range []*loader{first, second} {
-		if err := l.dial(); err != nil {
-			return append(problems, err.Error())
-		}
-		defer l.conn.Close()
-	}
-	request(first)
-	nonce := first.nonce
-	second.nonce = nonce
-	request(second)
-	if second.nonce != nonce {
+	send(first)
+	second.nonce = first.nonce
+	send(second)
+	if second.challenges.Load() != 0 {
 		problems = append(problems, "a second connection needs another nonce")
 	}
 	for range 100 {
-		request(first)
+		send(first)
 	}
-	if first.nonce != nonce {
+	if first.challenges.Load() != 1 {
 		problems = append(problems, "a nonce does not last for 100 requests")
 	}
 	return problems

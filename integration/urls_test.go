@@ -29,28 +29,14 @@ const withUser = "http://user:secret@origin.example/user"
 // oddURLs are those that clients and proxies write differently. The first ones are for clients
 // that take any text for a URL.
 var oddURLs = []string{
-	`http://origin.example/a?x\y`,
-	`http://origin.example/a\b`,
-	`http://origin.example/"q"`,
-	`http://origin.example/a?"q",b="c",d="\"`,
-	"http://origin.example/a|b^c{d}`e`<f>?|^{}`<>",
-	"http://origin.example/a%20b?c%22d%5Ce",
-	"http://origin.example/%2f%2F%c3%BC?%7e",
-	"http://origin.example//a//b",
-	"http://origin.example/a;b?c;d",
-	"http://origin.example/a'b,c=d(e)*f!$&+:@",
-	"http://origin.example/[x]?[y]",
-	"http://origin.example/a/../b/./c",
-	"http://origin.example",
-	"http://origin.example?",
-	"http://origin.example?q",
-	"http://origin.example/a#fragment",
-	"http://origin.example./dot",
-	"http://ORIGIN.Example:80/port",
-	"http://origin.example:8080/port",
-	"http://[2606:2800:21F:cb07::0]/v6",
-	"http://[2606:2800:21f:cb07::]:8080/v6",
-	withUser,
+	`http://origin.example/a?x\y`, `http://origin.example/a\b`, `http://origin.example/"q"`,
+	`http://origin.example/a?"q",b="c",d="\"`, "http://origin.example/a|b^c{d}`e`<f>?|^{}`<>",
+	"http://origin.example/a%20b?c%22d%5Ce", "http://origin.example/%2f%2F%c3%BC?%7e",
+	"http://origin.example//a//b", "http://origin.example/a;b?c;d", "http://origin.example/a'b,c=d(e)*f!$&+:@",
+	"http://origin.example/[x]?[y]", "http://origin.example/a/../b/./c", "http://origin.example",
+	"http://origin.example?", "http://origin.example?q", "http://origin.example/a#fragment",
+	"http://origin.example./dot", "http://ORIGIN.Example:80/port", "http://origin.example:8080/port",
+	"http://[2606:2800:21F:cb07::0]/v6", "http://[2606:2800:21f:cb07::]:8080/v6", withUser,
 	"http://xn--bcher-kva.example/",
 }
 
@@ -80,9 +66,7 @@ func lines(t *testing.T, urls []string, name string, arguments ...string) []stri
 }
 
 var urlClients = []urlClient{
-	{name: "curl", https: []string{
-		"https://origin.example/", "https://ORIGIN.example./a",
-	}, ask: func(t *testing.T, proxy string, urls []string) (statuses []string) {
+	{name: "curl", https: []string{"https://origin.example/", "https://ORIGIN.example./a"}, ask: func(t *testing.T, proxy string, urls []string) (statuses []string) {
 		options := append(digestOptions(proxy, "alice", password), "--silent", "--noproxy", "", "--globoff",
 			"--path-as-is", "--insecure", "--output", "/dev/null", "--write-out", `%{http_code}\n`)
 		for _, url := range urls { // Each with its own challenge.
@@ -228,10 +212,7 @@ func capturedLines(t *testing.T, task *squidTask, client string) (all []captured
 
 func writeCaptures(t *testing.T, captures []captured) {
 	t.Helper()
-	file := struct {
-		Key, User, Password string
-		Captures            []captured
-	}{rig.DigestKey, "alice", password, captures}
+	file := map[string]any{"Key": rig.DigestKey, "User": "alice", "Password": password, "Captures": captures}
 	text, err := json.MarshalIndent(file, "", "\t")
 	if err == nil {
 		err = os.WriteFile("../digest/testdata/captures.json", append(text, '\n'), 0o644)

@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"squidfleet/internal/awsstandin"
+	"squidfleet/internal/cfnspec"
 	"squidfleet/proxyimage/container"
 )
 
@@ -29,12 +31,6 @@ func arguments(command string, more ...string) []string {
 
 // unasked is what a deployment by a program adds.
 var unasked = []string{"--all", "--require-approval", "never", "--progress", "events"}
-
-// deploy runs the app and deploys what it synthesises.
-func deploy(t *testing.T, more ...string) result {
-	t.Helper()
-	return cdk(t, arguments("deploy", slices.Concat(unasked, more)...)...)
-}
 
 // deployAgain deploys the assembly of the last run of the app, as a pipeline does that synthesises
 // once.
@@ -61,11 +57,10 @@ func (r result) expect(t *testing.T, code int, texts ...string) {
 
 func expectStatus(t *testing.T, network, proxy string) {
 	t.Helper()
-	if got := aws.Status(networkStack); got != network {
-		t.Errorf("%s is %q, want %q", networkStack, got, network)
-	}
-	if got := aws.Status(proxyStack); got != proxy {
-		t.Errorf("%s is %q, want %q", proxyStack, got, proxy)
+	for stack, want := range map[string]string{networkStack: network, proxyStack: proxy} {
+		if got := aws.Status(stack); got != want {
+			t.Errorf("%s is %q, want %q", stack, got, want)
+		}
 	}
 }
 
@@ -92,19 +87,10 @@ func ids() map[string]string {
 
 // changedIDs returns the logical ids that are in only one of two states, or have another id.
 func changedIDs(before, after map[string]string) []string {
-	var changed []string
-	for name, id := range before {
-		if after[name] != id {
-			changed = append(changed, name)
-		}
-	}
-	for name := range after {
-		if _, had := before[name]; !had {
-			changed = append(changed, name)
-		}
-	}
-	slices.Sort(changed)
-	return changed
+	all := maps.Clone(before)
+	maps.Copy(all, after)
+	maps.DeleteFunc(all, func(name, _ string) bool { return before[name] == after[name] })
+	return slices.Sorted(maps.Keys(all))
 }
 
 // built counts how often the container engine was asked to build or push an image.
@@ -127,7 +113,7 @@ func TestLifeCycle(t *testing.T) {
 	}
 
 	chapter("deploy before bootstrap says what is missing", func(t *testing.T) {
-		deploy(t).expect(t, 1, "/cdk-bootstrap/hnb659fds/version", "cdk bootstrap")
+		cdk(t, arguments("deploy", unasked...)...).expect(t, 1, "/cdk-bootstrap/hnb659fds/version", "cdk bootstrap")
 		expectStatus(t, "", "")
 	})
 
@@ -153,8 +139,8 @@ func TestLifeCycle(t *testing.T) {
 	})
 
 	chapter("deploy creates the fleet", func(t *testing.T) {
-		deployAgain(
-			t).expect(t, 0, proxyStack+".Endpoint = ", proxyStack+".TryIt = curl --proxy http://", "--proxy-digest")
+		deployAgain(t).expect(t, 0,
+			proxyStack+".Endpoint = ", proxyStack+".TryIt = curl --proxy http://", "--proxy-digest")
 		expectStatus(t, "CREATE_COMPLETE", "CREATE_COMPLETE")
 		if builds, pushes := built(t, "build"), built(t, "push"); builds != 1 || pushes != 1 {
 			t.Errorf("the image was built %d times and pushed %d times, want once", builds, pushes)
@@ -206,7 +192,8 @@ func TestLifeCycle(t *testing.T) {
 	chapter("a new image replaces the task definition and nothing else", func(t *testing.T) {
 		before := ids()
 		// New ports reach the image, and with it the task definition.
-		deploy(t, "-c", "fleetSize=3", "-c", "connectPorts=443,8443").expect(t, 0, "UPDATE_COMPLETE")
+		ports := []string{"-c", "fleetSize=3", "-c", "connectPorts=443,8443"}
+		cdk(t, arguments("deploy", slices.Concat(unasked, ports)...)...).expect(t, 0, "UPDATE_COMPLETE")
 		expectStatus(t, "CREATE_COMPLETE", "UPDATE_COMPLETE")
 		if changed, want := changedIDs(before, ids()), []string{proxyStack + "/Task"}; !slices.Equal(changed, want) {
 			t.Errorf("replaced: %v, want %v", changed, want)
@@ -286,18 +273,32 @@ func checkNetwork(t *testing.T) {
 			t.Errorf("%s is in %v, not in the fleet's own VPC %s", group.LogicalID, group.Properties["VpcId"], vpc)
 		}
 	}
-	var subnets []string
-	for _, subnet := range aws.Resources("AWS::EC2::Subnet") {
-		subnets = append(subnets, subnet.ID)
-	}
+	subnets := aws.Resources("AWS::EC2::Subnet")
 	configuration := one(t, serviceType).Properties["NetworkConfiguration"].(map[string]any)
 	used := configuration["AwsvpcConfiguration"].(map[string]any)["Subnets"].([]any)
 	if len(used) == 0 {
 		t.Error("the service has no subnet")
 	}
 	for _, subnet := range used {
-		if !slices.Contains(subnets, subnet.(string)) {
+		if !slices.ContainsFunc(subnets, func(r awsstandin.Resource) bool { return r.ID == subnet }) {
 			t.Errorf("the service is in %v, which is none of %v", subnet, subnets)
 		}
+	}
+}
+
+// What the stand-in goes by, the CLI's own data, is read as CloudFormation's documentation has it.
+func TestSpecificationOfTheInstalledCLI(t *testing.T) {
+	spec, err := cfnspec.Load(root)
+	if err != nil || len(spec) < 1000 {
+		t.Fatalf("%d types, %v", len(spec), err)
+	}
+	service, vpc := spec["AWS::ECS::Service"].Properties, spec["AWS::EC2::VPC"].Properties
+	policy := spec["AWS::IAM::Role"].Properties["AssumeRolePolicyDocument"]
+	if service["Cluster"].Replaces != cfnspec.Always || service["DesiredCount"].Replaces != cfnspec.Never ||
+		vpc["InstanceTenancy"].Replaces != cfnspec.Sometimes || !policy.Required || service["Cluster"].Required {
+		t.Errorf("%+v, %+v, %+v", service, vpc, policy)
+	}
+	if _, known := spec["AWS::EC2::SecurityGroup"].Attributes["GroupId"]; !known {
+		t.Error("a security group has no attribute GroupId")
 	}
 }

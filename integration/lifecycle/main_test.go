@@ -132,23 +132,22 @@ func cdk(t *testing.T, arguments ...string) result {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), cdkTimeout)
 	defer cancel()
-	command := exec.CommandContext(ctx, filepath.Join(root, "node_modules/.bin/cdk"),
-		append(arguments, "--no-notices", "--no-color")...)
+	bin := filepath.Join(root, "node_modules/.bin")
+	command := exec.CommandContext(ctx, filepath.Join(bin, "cdk"), append(arguments, "--no-notices", "--no-color")...)
 	command.Dir = root
 	command.Env = append(aws.Environment(filepath.Join(work, "home")),
-		"PATH="+filepath.Join(root, "node_modules/.bin")+string(os.PathListSeparator)+os.Getenv("PATH"),
-		"TMPDIR="+filepath.Join(work, "tmp"),
-		"CDK_DOCKER="+docker(),
-		"CDK_DISABLE_CLI_TELEMETRY=true",
-		"CDK_DISABLE_VERSION_CHECK=true",
+		"PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "TMPDIR="+filepath.Join(work, "tmp"),
+		"CDK_DOCKER="+docker(), "CDK_DISABLE_CLI_TELEMETRY=true", "CDK_DISABLE_VERSION_CHECK=true",
 		"JSII_RUNTIME_PACKAGE_CACHE_ROOT="+filepath.Join(cache, "aws", "jsii", "package-cache"),
 		// Everything the app is made of has been fetched by now.
-		"GOPROXY=off",
-		"GOCACHE="+goEnv(t, "GOCACHE"),
-		"GOMODCACHE="+goEnv(t, "GOMODCACHE"),
-		"GOPATH="+goEnv(t, "GOPATH"),
-		"GOTOOLCHAIN="+goEnv(t, "GOTOOLCHAIN"),
-	)
+		"GOPROXY=off")
+	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPATH", "GOTOOLCHAIN"} {
+		value, err := exec.Command("go", "env", name).Output()
+		if err != nil {
+			t.Fatalf("go env %s: %v", name, err)
+		}
+		command.Env = append(command.Env, name+"="+strings.TrimSpace(string(value)))
+	}
 	// The CLI starts the app and the container engine: all of them end with it.
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }
@@ -161,13 +160,4 @@ func cdk(t *testing.T, arguments ...string) result {
 		t.Fatalf("cdk %s: %v\n%s", strings.Join(arguments, " "), err, output)
 	}
 	return result{command.ProcessState.ExitCode(), string(output)}
-}
-
-func goEnv(t *testing.T, name string) string {
-	t.Helper()
-	value, err := exec.Command("go", "env", name).Output()
-	if err != nil {
-		t.Fatalf("go env %s: %v", name, err)
-	}
-	return strings.TrimSpace(string(value))
 }

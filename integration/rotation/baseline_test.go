@@ -26,34 +26,19 @@ const (
 // The same clients, rotations and judgement as where a task serves on after SIGTERM, with the
 // usual way to stop. If this fleet kept the promises, that test would show nothing.
 func TestTheUsualWayToStopBreaksThePromises(t *testing.T) {
-	dir, err := os.MkdirTemp("", "squidfleet-usual-") // not t.TempDir, which the tasks' user may not enter
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	program := filepath.Join(dir, "start")
+	program := filepath.Join(temporaryDirectory(t), "start")
 	if err := os.WriteFile(program, []byte(usualStart), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	f, l, newClient := fleet(t, func(o *local.Options) {
+	broken := map[string]bool{}
+	for _, p := range hastyProblems(t, func(o *local.Options) {
 		o.Program = program
 		o.Edit = usualShutdown
-		o.Timing = hasty()
 		o.Timing.StopTimeout = usualStopTimeout / speed
 		// Without the entrypoint only the build of the image writes the password file, and only
 		// Squid checks Digest.
 		o.Params = must(params.Parse(map[string]any{"users": "alice", "credentials": "image", "digest": "squid"}))
-	})
-	stop := load(newClient)
-	done := rotate(t, f, hastyRotations)
-	stop()
-	v := l.judge()
-	t.Log("\n" + summary(l, v, done))
-	broken := map[string]bool{}
-	for _, p := range problems(l, v, done, 0) {
+	}) {
 		t.Log(p)
 		broken[p.what] = true
 	}

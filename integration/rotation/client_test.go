@@ -141,29 +141,17 @@ var habits = []struct {
 	habit
 	clients int
 }{
-	{
-		habit{
-			"keep-alive GET", func(c client, conn *connection) error { return c.get(conn, pathAddress) },
-			func(c client, conn *connection) error { return c.get(conn, pathAddress) }, 50 * time.Millisecond,
-		},
-		8,
-	},
-	{
-		habit{
-			"new CONNECT", func(c client, conn *connection) error { return errors.Join(c.tunnel(conn), c.echo(conn)) },
-			nil, 50 * time.Millisecond,
-		},
-		6,
-	},
+	{habit{"keep-alive GET", getOf(pathAddress), getOf(pathAddress), 50 * time.Millisecond}, 8},
+	{habit{"new CONNECT", tunnelOnce, nil, 50 * time.Millisecond}, 6},
 	{habit{"long tunnel", client.tunnel, client.echo, 100 * time.Millisecond}, 12},
-	{
-		habit{
-			"large transfer", func(c client, conn *connection) error { return c.get(conn, pathLarge) }, nil,
-			10 * time.Millisecond,
-		},
-		4,
-	},
+	{habit{"large transfer", getOf(pathLarge), nil, 10 * time.Millisecond}, 4},
 }
+
+func getOf(path string) func(client, *connection) error {
+	return func(c client, conn *connection) error { return c.get(conn, path) }
+}
+
+func tunnelOnce(c client, conn *connection) error { return errors.Join(c.tunnel(conn), c.echo(conn)) }
 
 // live uses the fleet until ctx ends, one connection after the other. It finishes each use that
 // has begun.

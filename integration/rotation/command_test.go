@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -20,17 +19,6 @@ import (
 	"squidfleet/internal/local"
 )
 
-// command builds squidfleet.
-func command(t *testing.T) string {
-	t.Helper()
-	program := filepath.Join(t.TempDir(), "squidfleet")
-	build := exec.Command("go", "build", "-o", program, "squidfleet/cmd/squidfleet")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return program
-}
-
 // running is a `squidfleet local --json`.
 type running struct {
 	t       *testing.T
@@ -39,7 +27,7 @@ type running struct {
 }
 
 // start runs it with a directory of its own for temporary files, in which nobody else's are.
-func start(t *testing.T, program, temporary string, arguments ...string) *running {
+func start(t *testing.T, temporary string, arguments ...string) *running {
 	t.Helper()
 	r := &running{
 		t: t, command: exec.Command(program, append([]string{"local", "--json"}, arguments...)...),
@@ -136,15 +124,14 @@ func TestLocalThatEndsBeforeItHasBegun(t *testing.T) {
 	// A test run under nohup ignores SIGHUP, and the program would inherit that.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	temporary := temporaryDirectory(t)
-	program := command(t)
-	killed := start(t, program, temporary, "--tasks", "1")
+	killed := start(t, temporary, "--tasks", "1")
 	killed.await("serving")
 	killed.end(os.Kill)
 	if left, err := os.ReadDir(temporary); err != nil || len(left) != 1 {
 		t.Fatalf("a fleet whose program was killed left %v, %v: there is nothing to show", left, err)
 	}
 	for _, sent := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
-		interrupted := start(t, program, temporary, "--tasks", "1")
+		interrupted := start(t, temporary, "--tasks", "1")
 		interrupted.await("started")
 		if err := interrupted.end(sent); err != nil {
 			t.Errorf("after %v: %v, want exit code 0", sent, err)
@@ -162,8 +149,7 @@ func TestLocalShowsRotatingAddressesWithOnePastedLine(t *testing.T) {
 		defer everywhere.Close()
 	}
 	temporary := temporaryDirectory(t)
-	run := start(t, command(t), temporary, "--tasks", "2", "--speed", "60", "--rotate-every", "15s", "-c",
-		"users=alice,bob")
+	run := start(t, temporary, "--tasks", "2", "--speed", "60", "--rotate-every", "15s", "-c", "users=alice,bob")
 	ready := run.await("ready")
 	seen := map[string]bool{}
 	paste := func(until int) {
@@ -216,7 +202,6 @@ func processes(t *testing.T, directory string) (found []string) {
 }
 
 func TestLocalTellsWhatIsInTheWay(t *testing.T) {
-	program := command(t)
 	taken, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -239,38 +224,20 @@ func TestLocalTellsWhatIsInTheWay(t *testing.T) {
 	if err := os.Chmod(noexec, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for name, c := range map[string]struct {
-		arguments []string
-		want      string
-	}{
-		"programs may not run there": {
-			[]string{"--port", "1999"},
-			"permission denied; programs must be allowed to run there (no noexec), and the tasks' user 65534 to " +
-				"enter: choose another directory with TMPDIR",
-		},
-		"the port is in use": {
-			[]string{"--port", port},
-			"address already in use; end the program that listens there, or choose another with --port PORT",
-		},
-		"no task can have its port": {
-			[]string{"--port", "1999", "-c", fmt.Sprint("listenerPort=", everywhere.Addr().(*net.TCPAddr).Port)},
-			"no free address: the ports",
-		},
+	for _, c := range []struct{ temporary, port, listener, want string }{
+		{noexec, "1999", "35201", "permission denied; programs must be allowed to run there (no noexec), and the tasks' " +
+			"user 65534 to enter: choose another directory with TMPDIR"},
+		{os.TempDir(), port, "35201", "address already in use; end the program that listens there, or choose another with " +
+			"--port PORT"},
+		{os.TempDir(), "1999", fmt.Sprint(everywhere.Addr().(*net.TCPAddr).Port), "no free address: the ports"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			run := exec.Command(program, append([]string{"local"}, c.arguments...)...)
-			run.Dir = "../.."
-			if name == "programs may not run there" {
-				run.Env = append(os.Environ(), "TMPDIR="+noexec)
-			}
-			var stderr strings.Builder
-			run.Stdout, run.Stderr = io.Discard, &stderr
-			err := run.Run()
-			var exit *exec.ExitError
-			if !errors.As(err, &exit) || exit.ExitCode() != 1 || exit.Sys().(syscall.WaitStatus).Signaled() ||
-				!strings.Contains(stderr.String(), c.want) {
-				t.Errorf("%v, and stderr:\n%s\nwant %q", err, &stderr, c.want)
-			}
-		})
+		run := exec.Command(program, "local", "--port", c.port, "-c", "listenerPort="+c.listener)
+		run.Dir = "../.."
+		run.Env = append(os.Environ(), "TMPDIR="+c.temporary)
+		out, err := run.CombinedOutput()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(out), c.want) {
+			t.Errorf("%v:\n%s\nwant %q", err, out, c.want)
+		}
 	}
 }

@@ -13,19 +13,24 @@ import (
 	"squidfleet/squid"
 )
 
-// As with ECS's circuit breaker, a rotation whose tasks do not start leaves the fleet as it was,
-// and the next one may succeed.
-func TestARotationThatFailsLeavesTheOldTasksInService(t *testing.T) {
-	var broken atomic.Bool
-	f, l, newClient := fleet(t, func(o *local.Options) {
-		o.Tasks = 2
+// breakable has some tasks, and new ones that do not start while broken is set.
+func breakable(tasks int, broken *atomic.Bool) func(*local.Options) {
+	return func(o *local.Options) {
+		o.Tasks = tasks
 		o.Edit = func(conf string) string {
 			if broken.Load() {
 				conf += "no_such_directive on\n"
 			}
 			return conf
 		}
-	})
+	}
+}
+
+// As with ECS's circuit breaker, a rotation whose tasks do not start leaves the fleet as it was,
+// and the next one may succeed.
+func TestARotationThatFailsLeavesTheOldTasksInService(t *testing.T) {
+	var broken atomic.Bool
+	f, l, newClient := fleet(t, breakable(2, &broken))
 	before := f.Tasks()
 	c := newClient()
 	broken.Store(true)
@@ -69,15 +74,7 @@ func TestARotationThatFailsLeavesTheOldTasksInService(t *testing.T) {
 // A fleet that cannot be kept in service says so, after some attempts, and does not try for ever.
 func TestAFleetThatCannotReplaceATaskIsBroken(t *testing.T) {
 	var broken atomic.Bool
-	f, _, _ := fleet(t, func(o *local.Options) {
-		o.Tasks = 1
-		o.Edit = func(conf string) string {
-			if broken.Load() {
-				conf += "no_such_directive on\n"
-			}
-			return conf
-		}
-	})
+	f, _, _ := fleet(t, breakable(1, &broken))
 	broken.Store(true)
 	if err := f.Kill(f.Tasks()[0].ID); err != nil {
 		t.Fatal(err)
@@ -99,13 +96,9 @@ func TestAStartThatIsGivenUp(t *testing.T) {
 	t.Setenv("TMPDIR", temporary)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	f, err := local.Start(
-		ctx,
-		local.Options{
-			Params: parameters, Passwords: []squid.Credential{{User: "alice", Password: "open sesame"}}, Tasks: 1,
-			Zones: 1, Timing: timing,
-		},
-	)
+	passwords := []squid.Credential{{User: "alice", Password: "open sesame"}}
+	f, err := local.Start(ctx,
+		local.Options{Params: parameters, Passwords: passwords, Tasks: 1, Zones: 1, Timing: timing})
 	if f != nil || err != context.DeadlineExceeded {
 		t.Errorf("%v, %v", f, err)
 	}

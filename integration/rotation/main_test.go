@@ -4,7 +4,10 @@
 package rotation
 
 import (
+	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"testing"
 
 	"squidfleet/internal/rig"
@@ -12,5 +15,23 @@ import (
 
 func TestMain(m *testing.M) {
 	rig.Isolate()
-	os.Exit(m.Run())
+	os.Exit(run(m))
+}
+
+// program is squidfleet.
+var program string
+
+func run(m *testing.M) int {
+	directory, err := os.MkdirTemp("", "squidfleet-")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(directory)
+	program = filepath.Join(directory, "squidfleet")
+	build := exec.Command("go", "build", "-o", program, "squidfleet/cmd/squidfleet")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
 }

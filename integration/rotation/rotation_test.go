@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -100,14 +101,15 @@ func load(newClient func() client) (stop func()) {
 // serving is a task in service.
 func serving(t *testing.T, f *local.Fleet) local.TaskStatus {
 	t.Helper()
-	for _, task := range f.Tasks() {
-		if task.Phase == local.PhaseServing {
-			return task
-		}
+	all := f.Tasks()
+	at := slices.IndexFunc(all, isServing)
+	if at < 0 {
+		t.Fatal("no task is in service")
 	}
-	t.Fatal("no task is in service")
-	return local.TaskStatus{}
+	return all[at]
 }
+
+func isServing(task local.TaskStatus) bool { return task.Phase == local.PhaseServing }
 
 // rotate rotates a fleet again and again.
 func rotate(t *testing.T, f *local.Fleet, times int) (done []local.Rotation) {
@@ -143,8 +145,7 @@ func interrupt(t *testing.T, f *local.Fleet, l *ledger) (victim local.TaskStatus
 	forgotten := at.Add(timing.DeregistrationLag + lateness)
 	time.Sleep(time.Until(forgotten))
 	l.excuse(excuse{end, forgotten, byInterruption, uint64(open) + target(t, f, victim.ID).ConnectFailures})
-	waitGone(t, f, victim.ID)
-	waitServing(t, f, tasks)
+	waitReplaced(t, f, victim.ID)
 	return victim, at
 }
 
@@ -162,21 +163,19 @@ func kill(t *testing.T, f *local.Fleet, l *ledger) {
 	noticed := at.Add(unnoticed(timing))
 	time.Sleep(time.Until(noticed))
 	l.excuse(excuse{at, noticed, byKill, uint64(open) + target(t, f, victim.ID).ConnectFailures})
-	waitGone(t, f, victim.ID)
-	waitServing(t, f, tasks)
+	waitReplaced(t, f, victim.ID)
 	time.Sleep(drainTimeout)
 }
 
 // target is the load balancer's view of a task.
 func target(t *testing.T, f *local.Fleet, id string) nlb.TargetHealth {
 	t.Helper()
-	for _, h := range f.Targets() {
-		if h.ID == id {
-			return h
-		}
+	all := f.Targets()
+	at := slices.IndexFunc(all, func(h nlb.TargetHealth) bool { return h.ID == id })
+	if at < 0 {
+		t.Fatalf("the load balancer has forgotten %s", id)
 	}
-	t.Fatalf("the load balancer has forgotten %s", id)
-	return nlb.TargetHealth{}
+	return all[at]
 }
 
 // unnoticed is how long the load balancer takes at most to find out that a task is gone.
@@ -185,37 +184,19 @@ func unnoticed(timing local.Timing) time.Duration {
 	return time.Duration(h.UnhealthyThreshold) * (h.Interval + h.Timeout)
 }
 
-func waitGone(t *testing.T, f *local.Fleet, id string) {
-	t.Helper()
-	waitFor(t, id+" is gone", func(all []local.TaskStatus) bool {
-		for _, task := range all {
-			if task.ID == id {
-				return false
-			}
-		}
-		return true
-	}, f)
-}
-
-func waitServing(t *testing.T, f *local.Fleet, n int) {
-	t.Helper()
-	waitFor(t, fmt.Sprint(n, " tasks are in service"), func(all []local.TaskStatus) bool {
-		var serving int
-		for _, task := range all {
-			if task.Phase == local.PhaseServing {
-				serving++
-			}
-		}
-		return serving == n
-	}, f)
-}
-
-func waitFor(t *testing.T, what string, done func([]local.TaskStatus) bool, f *local.Fleet) {
+// waitReplaced waits until a task is gone and all others are in service.
+func waitReplaced(t *testing.T, f *local.Fleet, id string) {
 	t.Helper()
 	deadline := time.Now().Add(time.Minute)
-	for !done(f.Tasks()) {
+	for {
+		all := f.Tasks()
+		gone := !slices.ContainsFunc(all, func(task local.TaskStatus) bool { return task.ID == id })
+		all = slices.DeleteFunc(all, func(task local.TaskStatus) bool { return !isServing(task) })
+		if gone && len(all) == tasks {
+			return
+		}
 		if time.Now().After(deadline) {
-			t.Fatalf("not after a minute: %s; %+v", what, f.Tasks())
+			t.Fatalf("%s is not replaced after a minute: %+v", id, f.Tasks())
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -237,8 +218,7 @@ func TestRotationLosesNothing(t *testing.T) {
 		t.Error("no endless connection was cut when the drain time was over")
 	}
 	if v.byKill == 0 || v.excused[byKill] == 0 {
-		t.Errorf(
-			"connections that died with the killed task: %d, that were sent there afterwards: %d; want some of both",
+		t.Errorf("connections that died with the killed task: %d, that were sent there afterwards: %d; want some of both",
 			v.byKill, v.excused[byKill])
 	}
 	last := l.lastVisit([]netip.Addr{interrupted.Address}).Sub(at)
@@ -260,15 +240,25 @@ func hasty() local.Timing {
 const hastyRotations = 2
 
 func TestATaskServesOnAfterSIGTERMUntilTheLoadBalancerHasForgottenIt(t *testing.T) {
-	f, l, newClient := fleet(t, func(o *local.Options) { o.Timing = hasty() })
+	for _, p := range hastyProblems(t, nil) {
+		t.Error(p)
+	}
+}
+
+// hastyProblems judges rotations of a fleet whose tasks get SIGTERM too early.
+func hastyProblems(t *testing.T, change func(*local.Options)) []problem {
+	f, l, newClient := fleet(t, func(o *local.Options) {
+		o.Timing = hasty()
+		if change != nil {
+			change(o)
+		}
+	})
 	stop := load(newClient)
 	done := rotate(t, f, hastyRotations)
 	stop()
 	v := l.judge()
 	t.Log("\n" + summary(l, v, done))
-	for _, p := range problems(l, v, done, 0) {
-		t.Error(p)
-	}
+	return problems(l, v, done, 0)
 }
 
 // problem is something that the tests promise and a run did not show.
@@ -327,11 +317,8 @@ func problems(l *ledger, v verdict, done []local.Rotation, single int) (all []pr
 func some(losses []loss) string {
 	var lines []string
 	for _, l := range losses[:min(len(losses), 5)] {
-		lines = append(
-			lines,
-			fmt.Sprintf("\n  %s %s opened %s lost %s: %v", l.habit, l.egress, l.opened.Format("05.000"),
-				l.at.Format("05.000"), l.err),
-		)
+		lines = append(lines, fmt.Sprintf("\n  %s %s opened %s lost %s: %v", l.habit, l.egress,
+			l.opened.Format("05.000"), l.at.Format("05.000"), l.err))
 	}
 	return strings.Join(lines, "")
 }
