@@ -17,36 +17,21 @@ import (
 	"squidfleet/proxyimage/container"
 )
 
-// Fargate has no option against it. So the entrypoint renounces new privileges, also for its
-// children.
-func TestNoProcessCanGainPrivileges(t *testing.T) {
+// No process can gain privileges: Fargate has no option against it, so the entrypoint renounces
+// them, also for its children. Squid does not start without a writable /dev/shm; beside it, only
+// the directory for secrets can be written to.
+func TestAContainerIsConfined(t *testing.T) {
 	p := start(t, inSecrets)
-	var seen int
-	for name, pids := range p.processes() {
-		for _, pid := range pids {
-			seen++
-			status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, want := range []string{
-				"NoNewPrivs:\t1\n", "CapPrm:\t0000000000000000\n", "CapBnd:\t0000000000000000\n",
-				"Uid:\t10001\t10001\t10001\t10001\n",
-			} {
-				if !bytes.Contains(status, []byte(want)) {
-					t.Errorf("%s: not %q:\n%s", name, want, status)
-				}
+	for where, status := range p.read("status") {
+		for _, want := range []string{
+			"NoNewPrivs:\t1\n", "CapPrm:\t0000000000000000\n", "CapBnd:\t0000000000000000\n",
+			"Uid:\t10001\t10001\t10001\t10001\n",
+		} {
+			if !bytes.Contains(status, []byte(want)) {
+				t.Errorf("%s: not %q:\n%s", where, want, status)
 			}
 		}
 	}
-	if seen < 3 {
-		t.Errorf("saw %d processes, want entrypoint, Squid and helper", seen)
-	}
-}
-
-// Squid does not start without a writable /dev/shm.
-func TestWhatCanBeWrittenTo(t *testing.T) {
-	p := start(t, inSecrets)
 	mounts, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", p.mainPid()))
 	if err != nil {
 		t.Fatal(err)
@@ -59,14 +44,10 @@ func TestWhatCanBeWrittenTo(t *testing.T) {
 			writable[fields[4]] = options[len(options)-1]
 		}
 	}
-	if _, there := writable["/"]; there {
-		t.Error("the root can be written to")
-	}
-	if _, there := writable[container.RunDir]; !there {
-		t.Errorf("%s cannot be written to", container.RunDir)
-	}
-	if options := writable["/dev/shm"]; !strings.Contains(options, "size=65536k") {
-		t.Errorf("/dev/shm: %q, want a writable one of 64 MB, as Docker's", options)
+	_, root := writable["/"]
+	_, runs := writable[container.RunDir]
+	if root || !runs || !strings.Contains(writable["/dev/shm"], "size=65536k") {
+		t.Errorf("writable: %v, want %s, and /dev/shm with 64 MB, as Docker's", writable, container.RunDir)
 	}
 }
 

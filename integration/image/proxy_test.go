@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -163,14 +164,10 @@ func (p *proxy) awaitLog(words ...string) string {
 	var stdout string
 	for range 200 {
 		stdout, _ = p.logs()
-	lines:
 		for line := range strings.Lines(stdout) {
-			for _, word := range words {
-				if !strings.Contains(line, word) {
-					continue lines
-				}
+			if !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(line, word) }) {
+				return line
 			}
-			return line
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
@@ -223,11 +220,12 @@ func (p *proxy) processes() map[string][]int {
 	found := map[string][]int{}
 	var visit func(pid int)
 	visit = func(pid int) {
-		name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+		comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
 		if err != nil {
 			return
 		}
-		found[strings.TrimSpace(string(name))] = append(found[strings.TrimSpace(string(name))], pid)
+		name := strings.TrimSpace(string(comm))
+		found[name] = append(found[name], pid)
 		// A process's children are listed under the thread that made them.
 		lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 		if err != nil {
@@ -249,6 +247,25 @@ func (p *proxy) processes() map[string][]int {
 	}
 	visit(p.mainPid())
 	return found
+}
+
+// read reads a file of each process in /proc.
+func (p *proxy) read(file string) map[string][]byte {
+	p.t.Helper()
+	all := map[string][]byte{}
+	for name, pids := range p.processes() {
+		for _, pid := range pids {
+			content, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
+			if err != nil {
+				p.t.Fatal(err)
+			}
+			all[fmt.Sprintf("%s of %s (%d)", file, name, pid)] = content
+		}
+	}
+	if len(all) < 3 {
+		p.t.Errorf("saw %d processes, want entrypoint, Squid and helper", len(all))
+	}
+	return all
 }
 
 func (p *proxy) squidPid() int {

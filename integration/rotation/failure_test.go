@@ -16,7 +16,7 @@ import (
 // breakable has some tasks, and new ones that do not start while broken is set.
 func breakable(tasks int, broken *atomic.Bool) func(*local.Options) {
 	return func(o *local.Options) {
-		o.Tasks = tasks
+		o.Tasks, o.Timing = tasks, local.AWS(parameters).Faster(4*speed)
 		o.Edit = func(conf string) string {
 			if broken.Load() {
 				conf += "no_such_directive on\n"
