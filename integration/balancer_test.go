@@ -13,17 +13,16 @@ import (
 
 // fleet holds tasks with the same keys. The load balancer gives connections to them in turn.
 type fleet struct {
-	// proxy is the host:port that clients connect to.
-	proxy    string
-	balancer *nlb.Balancer
-	tasks    []*rig.Task // in service, the oldest first
-	all      []*rig.Task // those in service and those replaced
+	// proxy is the host:port that clients connect to. Their addresses are all the same.
+	proxy     string
+	balancer  *nlb.Balancer
+	tasks     []*rig.Task // the oldest first
+	inService int         // so many of the last ones
 }
 
-// startFleet starts tasks. Their clients all have the same address.
 func startFleet(t *testing.T, tasks int) *fleet {
 	t.Helper()
-	f := &fleet{}
+	f := &fleet{inService: tasks}
 	f.balancer, f.proxy = hop(t, insider)
 	for range tasks {
 		f.add(t)
@@ -31,13 +30,10 @@ func startFleet(t *testing.T, tasks int) *fleet {
 	return f
 }
 
-func taskID(task *squidTask) string { return task.Addr.String() }
-
 // add starts a task and waits until the load balancer sends to it.
 func (f *fleet) add(t *testing.T) {
 	t.Helper()
-	task := rig.StartTask(t, onPort(options(nil), 35231+10*len(f.all)))
-	f.all = append(f.all, task)
+	task := rig.StartTask(t, onPort(options(nil), 35231+10*len(f.tasks)))
 	register(t, f.balancer, task)
 	f.tasks = append(f.tasks, task)
 }
@@ -46,9 +42,8 @@ func (f *fleet) add(t *testing.T) {
 // one is deregistered, its connections have the deregistration delay, and it gets SIGTERM.
 func (f *fleet) replace(t *testing.T) {
 	t.Helper()
+	old := f.tasks[len(f.tasks)-f.inService]
 	f.add(t)
-	old := f.tasks[0]
-	f.tasks = f.tasks[1:]
 	if err := f.balancer.Deregister(taskID(old)); err != nil {
 		t.Fatal(err)
 	}
@@ -60,6 +55,8 @@ func (f *fleet) replace(t *testing.T) {
 		t.Errorf("the old task ended with %d\n%s", code, old.Errors())
 	}
 }
+
+func taskID(task *rig.Task) string { return task.Addr.String() }
 
 // hop starts a load balancer whose clients all seem to have the same address, and returns the
 // host:port it listens on.

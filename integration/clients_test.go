@@ -93,7 +93,7 @@ func TestClientsWorkWhileTasksAreReplaced(t *testing.T) {
 	}
 	// Some of Chromium's first connections are challenged before the first answer is in.
 	challenged := 0
-	for _, task := range f.all {
+	for _, task := range f.tasks {
 		for _, line := range task.Log() {
 			if strings.Contains(line, `"status":407,`) && strings.Contains(line, "Chrome") {
 				challenged++

@@ -66,7 +66,8 @@ func lines(t *testing.T, urls []string, name string, arguments ...string) []stri
 }
 
 var urlClients = []urlClient{
-	{name: "curl", https: []string{"https://origin.example/", "https://ORIGIN.example./a"}, ask: func(t *testing.T, proxy string, urls []string) (statuses []string) {
+	{name: "curl", https: []string{"https://origin.example/", "https://ORIGIN.example./a"}, ask: func(
+		t *testing.T, proxy string, urls []string) (statuses []string) {
 		options := append(digestOptions(proxy, "alice", password), "--silent", "--noproxy", "", "--globoff",
 			"--path-as-is", "--insecure", "--output", "/dev/null", "--write-out", `%{http_code}\n`)
 		for _, url := range urls { // Each with its own challenge.
