@@ -16,8 +16,8 @@ type fleet struct {
 	// proxy is the host:port that clients connect to. Their addresses are all the same.
 	proxy     string
 	balancer  *nlb.Balancer
-	tasks     []*rig.Task // the oldest first
-	inService int         // so many of the last ones
+	tasks     []*squidTask // the oldest first
+	inService int          // so many of the last ones
 }
 
 func startFleet(t *testing.T, tasks int) *fleet {
@@ -33,7 +33,7 @@ func startFleet(t *testing.T, tasks int) *fleet {
 // add starts a task and waits until the load balancer sends to it.
 func (f *fleet) add(t *testing.T) {
 	t.Helper()
-	task := rig.StartTask(t, onPort(options(nil), 35231+10*len(f.tasks)))
+	task := startTask(t, onPort(options(nil), 35231+10*len(f.tasks)))
 	register(t, f.balancer, task)
 	f.tasks = append(f.tasks, task)
 }
@@ -56,7 +56,7 @@ func (f *fleet) replace(t *testing.T) {
 	}
 }
 
-func taskID(task *rig.Task) string { return task.Addr.String() }
+func taskID(task *squidTask) string { return task.Addr.String() }
 
 // hop starts a load balancer whose clients all seem to have the same address, and returns the
 // host:port it listens on.

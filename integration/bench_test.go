@@ -220,7 +220,7 @@ func cpuTime(b *testing.B, tasks []*squidTask) time.Duration {
 // loader is a client as cheap as possible, so that a benchmark measures the proxy.
 type loader struct {
 	client rig.Client
-	tasks  []*rig.Task // taken in turn
+	tasks  []*squidTask // taken in turn
 	next   int
 	conn   net.Conn
 	reader *bufio.Reader
@@ -287,7 +287,7 @@ func (l *loader) request(method, target, uri string) error {
 }
 
 // together runs a job on all workers for a round and adds up the amounts done.
-func together(tasks []*rig.Task, job func(l *loader, over func() bool) (float64, error)) (float64, error) {
+func together(tasks []*squidTask, job func(l *loader, over func() bool) (float64, error)) (float64, error) {
 	end := time.Now().Add(roundTime)
 	amounts, errs := make([]float64, workers), make([]error, workers)
 	var all sync.WaitGroup
@@ -306,7 +306,7 @@ func together(tasks []*rig.Task, job func(l *loader, over func() bool) (float64,
 	return total, errors.Join(errs...)
 }
 
-func keepAliveGets(tasks []*rig.Task) (float64, error) {
+func keepAliveGets(tasks []*squidTask) (float64, error) {
 	return together(tasks, func(l *loader, over func() bool) (done float64, err error) {
 		if err := l.dial(); err != nil {
 			return 0, err
@@ -331,7 +331,7 @@ func (l *loader) tunnel(order string) error {
 	return err
 }
 
-func newTunnels(tasks []*rig.Task) (float64, error) {
+func newTunnels(tasks []*squidTask) (float64, error) {
 	return together(tasks, func(l *loader, over func() bool) (done float64, err error) {
 		for ; !over(); done++ {
 			if err := l.tunnel(sendNothing); err != nil {
@@ -344,7 +344,7 @@ func newTunnels(tasks []*rig.Task) (float64, error) {
 	})
 }
 
-func bulk(tasks []*rig.Task) (float64, error) {
+func bulk(tasks []*squidTask) (float64, error) {
 	return together(tasks, func(l *loader, over func() bool) (megabytes float64, err error) {
 		if err := l.tunnel("1"); err != nil {
 			return 0, err

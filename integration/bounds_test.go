@@ -61,7 +61,7 @@ func TestEachBoundIsKeptByItsLine(t *testing.T) {
 	w.names.Set("alldead.example", many...)
 	setBadNames(w.names)
 	for i, b := range bounds {
-		start := func(t *testing.T, port int, replacement string) (*rig.Task, error) {
+		start := func(t *testing.T, port int, replacement string) (*squidTask, error) {
 			o := options(map[string]any{"httpPorts": fmt.Sprintf("80,%d", dead), "listenerPort": port})
 			o.Edit = func(conf string) string {
 				replace := func(line, by string) {
@@ -76,7 +76,7 @@ func TestEachBoundIsKeptByItsLine(t *testing.T) {
 				}
 				return conf
 			}
-			return rig.TryTask(t, o)
+			return tryTask(t, o)
 		}
 		t.Run(b.line, func(t *testing.T) {
 			t.Parallel()
@@ -273,7 +273,7 @@ func withoutHeaderStaysOpen(t *testing.T, task *squidTask) string {
 	return ""
 }
 
-func unfinishedStaysOpen(t *testing.T, task *rig.Task) string {
+func unfinishedStaysOpen(t *testing.T, task *squidTask) string {
 	open := map[string]net.Conn{}
 	for _, sent := range []string{"", "GET http://orig", "GET http://origin.example/ HTTP/1.1\r\nX: y\r\n"} {
 		open[sent] = dial(t, client(task), sent)
@@ -291,7 +291,7 @@ func staysOpen(all map[string]net.Conn) string {
 	return ""
 }
 
-func idleStaysOpen(t *testing.T, task *rig.Task) string {
+func idleStaysOpen(t *testing.T, task *squidTask) string {
 	open := map[string]net.Conn{}
 	for _, sent := range []string{
 		"GET http://origin.example/ HTTP/1.1\r\n\r\n",

@@ -97,7 +97,7 @@ func answer(nonce, nc, method, uri string) string {
 // would open tunnels to any host. No credentials reach the destination.
 func TestACapturedHeaderIsBoundToWhatItWasMadeFor(t *testing.T) {
 	w := newWorld(t)
-	task := rig.StartTask(t, options(nil))
+	task := startTask(t, options(nil))
 	nobody := anonymous(task)
 	nonce := freshNonce(t, nobody)
 	const page = "http://origin.example/page?x=1"

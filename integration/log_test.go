@@ -163,7 +163,7 @@ func logProblems(w *world, task *squidTask) (problems []string) {
 
 func TestATunnelsBytesAreInTheLog(t *testing.T) {
 	newWorld(t)
-	task := rig.StartTask(t, options(nil))
+	task := startTask(t, options(nil))
 	tunnel, response, err := client(task).Tunnel("origin.example:443")
 	if err != nil || tunnel == nil {
 		t.Fatalf("%+v, %v", response, err)
@@ -260,7 +260,7 @@ func TestAFloodOfRefusalsLeavesTheOtherLines(t *testing.T) {
 // the same in each run.
 func TestNothingAClientSendsBreaksTheLog(t *testing.T) {
 	newWorld(t)
-	task := rig.StartTask(t, options(nil))
+	task := startTask(t, options(nil))
 	random := rand.New(rand.NewPCG(1, 2))
 	pieces := []string{"GET ", "CONNECT ", "POST ", "http://", "origin.example", "/", "?", "#",
 		" HTTP/1.1", " HTTP/1.0", " HTTP/0.9", "\r\n", "\n", "\r", "\x00", "\"", "\\", "\\u0000",

@@ -31,14 +31,14 @@ type look struct {
 }
 
 // looks are the checks of a task, the quickest first. But a check that the line names comes first.
-func looks(t *testing.T, w *world, task *rig.Task, line string) []look {
+func looks(t *testing.T, w *world, task *squidTask, line string) []look {
 	all := func(problems func() []string) iter.Seq[string] {
 		return func(yield func(string) bool) { slices.Values(problems())(yield) }
 	}
-	of := func(problems func(*rig.Task) []string) iter.Seq[string] {
+	of := func(problems func(*squidTask) []string) iter.Seq[string] {
 		return all(func() []string { return problems(task) })
 	}
-	in := func(problems func(*world, *rig.Task) []string) iter.Seq[string] {
+	in := func(problems func(*world, *squidTask) []string) iter.Seq[string] {
 		return all(func() []string { return problems(w, task) })
 	}
 	out := []look{
@@ -74,7 +74,7 @@ func looks(t *testing.T, w *world, task *rig.Task, line string) []look {
 
 // lookedAt are the options of tasks that the looks are for. The VPC is among the clients, as for an
 // office connected to it. So the rule that keeps the load balancer's own connections out is needed.
-func lookedAt(digest any) rig.TaskOptions {
+func lookedAt(digest any) taskOptions {
 	return options(map[string]any{
 		"httpPorts": "80,81,83", "connectPorts": "443,444", "digest": digest,
 		"clientCidrs": "198.51.100.0/24,2600:1700:1::/48,10.0.0.0/16",
@@ -88,7 +88,7 @@ func TestEveryLookIsGood(t *testing.T) {
 		w := newWorld(t)
 		o := lookedAt(mode["digest"])
 		o.Context["httpPorts"] = "80,81,82,83"
-		task := rig.StartTask(t, o)
+		task := startTask(t, o)
 		all := append(looks(t, w, task, "log"), look{"framing", func(yield func(string) bool) {
 			slices.Values(rig.FramingProblems(t, client(task), scratchTarget))(yield)
 		}}, look{"busy user", func(yield func(string) bool) {
@@ -109,7 +109,7 @@ func TestEveryLookIsGood(t *testing.T) {
 // busyUserProblems are requests with a wrong password that are served while its user, bob, is
 // served with the right one. Squid's own Digest, 5.7 and 6.13, lets most of them in: it notes that
 // a password was right in what it knows of the user, not of the request.
-func busyUserProblems(t *testing.T, task *rig.Task) (problems []string) {
+func busyUserProblems(t *testing.T, task *squidTask) (problems []string) {
 	c, in := bob(task), 0
 	c.Password = "wrong password"
 	for range 20 {
@@ -133,7 +133,7 @@ const (
 )
 
 // bob is another user than client's, at another address.
-func bob(task *rig.Task) rig.Client {
+func bob(task *squidTask) rig.Client {
 	c := client(task).At(netip.MustParseAddr("198.51.100.8"))
 	c.User, c.Password = "bob", "another password"
 	return c
@@ -150,7 +150,7 @@ func statusOf(who rig.Client) int {
 
 // logged waits until a line of the log holds all the words, and returns the number of lines up to
 // it, or 0.
-func logged(task *rig.Task, words ...string) int {
+func logged(task *squidTask, words ...string) int {
 	for range 200 {
 		at := slices.IndexFunc(task.Log(), func(line string) bool {
 			return !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(line, word) })
@@ -165,14 +165,14 @@ func logged(task *rig.Task, words ...string) int {
 
 // marked requests a URL of its own and waits for its line, as logged does. Lines come a little
 // after the answers.
-func marked(task *rig.Task) int {
+func marked(task *squidTask) int {
 	marker := fmt.Sprintf("http://origin.example/marker-%d", time.Now().UnixNano())
 	client(task).Request("GET", marker)
 	return logged(task, marker, `"status":200`)
 }
 
 // challengeProblems tells what is wrong with a task's offers: each has to be new and answerable.
-func challengeProblems(task *rig.Task) (problems []string) {
+func challengeProblems(task *squidTask) (problems []string) {
 	wrong := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 	offers := []string{"MD5"}
 	if task.Params.Digest == squid.DigestFleet {
@@ -216,7 +216,7 @@ func challengeProblems(task *rig.Task) (problems []string) {
 
 // healthProblems are wrong answers of the health check's port, which opens nothing, and their lines
 // in the log.
-func healthProblems(w *world, task *rig.Task) (problems []string) {
+func healthProblems(w *world, task *squidTask) (problems []string) {
 	w.origins.Forget()
 	target := map[string]string{"GET": "http://origin.example/health-port", "CONNECT": "health-port.example:443"}
 	loopback := netip.MustParseAddr("127.0.0.1")
@@ -265,7 +265,7 @@ func healthProblems(w *world, task *rig.Task) (problems []string) {
 }
 
 // parameterProblems is not empty if a client in one of clientCidrs is not served.
-func parameterProblems(task *rig.Task) (problems []string) {
+func parameterProblems(task *squidTask) (problems []string) {
 	for _, block := range task.Params.ClientCidrs {
 		c := client(task)
 		c.Header = rig.ProxyHeader(ranges.Last(block)) // the first addresses are the load balancer's
@@ -278,7 +278,7 @@ func parameterProblems(task *rig.Task) (problems []string) {
 
 // cacheProblems is not empty if a second request for a cacheable object does not reach the
 // destination.
-func cacheProblems(w *world, task *rig.Task) (problems []string) {
+func cacheProblems(w *world, task *squidTask) (problems []string) {
 	var asked atomic.Int64
 	w.origins.SetHandler(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		asked.Add(1)
@@ -299,7 +299,7 @@ func cacheProblems(w *world, task *rig.Task) (problems []string) {
 
 // pingerProblems are Squid's message about its ICMP program. Squid cannot start it without
 // privileges, and logs that sooner or later.
-func pingerProblems(t *testing.T, task *rig.Task) []string {
+func pingerProblems(t *testing.T, task *squidTask) []string {
 	conf, err := os.ReadFile(filepath.Join(task.Dir, "squid.conf"))
 	if err != nil {
 		t.Fatal(err)
@@ -318,7 +318,7 @@ func pingerProblems(t *testing.T, task *rig.Task) []string {
 
 // nonceProblems is not empty if Squid's own Digest challenges a client again: after many requests,
 // or because another connection used the same count.
-func nonceProblems(task *rig.Task) (problems []string) {
+func nonceProblems(task *squidTask) (problems []string) {
 	first, second := &session{client: client(task)}, &session{client: client(task)}
 	send := func(s *session) {
 		if status, err := s.send("GET", "http://origin.example/", "/"); err != nil || status != served {
@@ -345,7 +345,7 @@ const perClient = 1024
 
 // crowdProblems says whether one address may open more connections than its share, or whether
 // another one suffers from it.
-func crowdProblems(task *rig.Task) (problems []string) {
+func crowdProblems(task *squidTask) (problems []string) {
 	crowd, other := client(task), client(task)
 	crowd.Header = rig.ProxyHeader(netip.MustParseAddr("198.51.100.99"))
 	var open []net.Conn
@@ -389,7 +389,7 @@ func crowdProblems(task *rig.Task) (problems []string) {
 
 // guessingProblems is not empty if an address that guesses many passwords at a time gets no 429,
 // or if other clients suffer.
-func guessingProblems(task *rig.Task) (problems []string) {
+func guessingProblems(task *squidTask) (problems []string) {
 	guesser := client(task)
 	guesser.Header = rig.ProxyHeader(netip.MustParseAddr("198.51.100.66"))
 	guesser.Password = "wrong password"

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"squidfleet/internal/rig"
 )
 
 // excused are the beginnings of lines whose absence no check sees, and why they exist. Without any

@@ -67,13 +67,13 @@ func (m *mutations) found(t *testing.T, line string, edit func(string) string) (
 	case strings.HasPrefix(line, "debug_options "):
 		o := m.base
 		o.Edit = edit
-		task := rig.StartTask(t, o)
+		task := startTask(t, o)
 		defer task.Kill()
 		return strings.Join(secretProblems(m.w, task), "; ")
 	}
 	o := m.base
 	o.Edit = edit
-	task, err := rig.TryTask(t, o)
+	task, err := tryTask(t, o)
 	if err != nil {
 		if said := unreadable(t, o); said != "" {
 			return "Squid does not read it: " + said

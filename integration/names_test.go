@@ -28,9 +28,9 @@ func setBadNames(d *rig.DNS) {
 }
 
 // nameIsServed asks for one of the names within what a bound is given, each time for the next one.
-func nameIsServed(names ...string) func(*testing.T, *rig.Task) string {
+func nameIsServed(names ...string) func(*testing.T, *squidTask) string {
 	var next atomic.Int64
-	return func(t *testing.T, task *rig.Task) string {
+	return func(t *testing.T, task *squidTask) string {
 		name := names[int(next.Add(1))%len(names)]
 		conn := authenticated(t, task, "http://"+name+"/")
 		conn.SetReadDeadline(time.Now().Add(soon))

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"squidfleet/internal/paste"
-	"squidfleet/internal/rig"
 	"squidfleet/squid"
 )
 
@@ -49,7 +48,7 @@ func TestPastedCommandsGetThrough(t *testing.T) {
 	for _, mode := range []string{"secretsmanager", "image"} {
 		o := options(map[string]any{"credentials": mode})
 		o.Passwords = map[string]string{"alice": "-50%41%2541:@/\\'\"$HOME`id`!#?&;", "bob": " grüße %zz "}
-		task := rig.StartTask(t, o)
+		task := startTask(t, o)
 		_, proxy := hop(t, insider, task)
 		for user, password := range o.Passwords {
 			if err := squid.CheckPassword(password); err != nil {

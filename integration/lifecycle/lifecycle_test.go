@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"squidfleet/internal/awsstandin"
-	"squidfleet/internal/cfnspec"
 	"squidfleet/proxyimage/container"
 )
 
@@ -283,22 +282,5 @@ func checkNetwork(t *testing.T) {
 		if !slices.ContainsFunc(subnets, func(r awsstandin.Resource) bool { return r.ID == subnet }) {
 			t.Errorf("the service is in %v, which is none of %v", subnet, subnets)
 		}
-	}
-}
-
-// What the stand-in goes by, the CLI's own data, is read as CloudFormation's documentation has it.
-func TestSpecificationOfTheInstalledCLI(t *testing.T) {
-	spec, err := cfnspec.Load(root)
-	if err != nil || len(spec) < 1000 {
-		t.Fatalf("%d types, %v", len(spec), err)
-	}
-	service, vpc := spec["AWS::ECS::Service"].Properties, spec["AWS::EC2::VPC"].Properties
-	policy := spec["AWS::IAM::Role"].Properties["AssumeRolePolicyDocument"]
-	if service["Cluster"].Replaces != cfnspec.Always || service["DesiredCount"].Replaces != cfnspec.Never ||
-		vpc["InstanceTenancy"].Replaces != cfnspec.Sometimes || !policy.Required || service["Cluster"].Required {
-		t.Errorf("%+v, %+v, %+v", service, vpc, policy)
-	}
-	if _, known := spec["AWS::EC2::SecurityGroup"].Attributes["GroupId"]; !known {
-		t.Error("a security group has no attribute GroupId")
 	}
 }
