@@ -5,11 +5,15 @@ SHELL = /bin/sh
 .DEFAULT_GOAL = help
 
 ARGS ?=
+ASSEMBLY ?=
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 # The npm packages bring the CDK CLI and the Node.js that it and the CDK's Go bindings run on.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 NODE_MODULES = node_modules/.package-lock.json
+
+no_parameters = an assembly has its parameters already: leave out ASSEMBLY to make one with those of ARGS, \
+	or leave out ARGS
 
 .PHONY: help
 help: ## list the targets
@@ -34,35 +38,49 @@ $(NODE_MODULES): package.json package-lock.json
 	@scripts/setup.sh node
 	@touch $@
 
+# A cold build cache makes the CDK CLI silent for minutes.
+.PHONY: app
+app: go
+	@scripts/compile.sh . "the CDK app"
+
+# The CDK CLI misses credentials only after a synth.
+.PHONY: credentials
+credentials: go
+	@scripts/compile.sh ./internal/credentials "the check of credentials"
+	@go run ./internal/credentials $(ARGS)
+
 .PHONY: synth
-synth: go $(NODE_MODULES) ## write the CloudFormation templates and the image's build context into cdk.out
+synth: app $(NODE_MODULES) ## write the CloudFormation templates and the image's build context into cdk.out
 	cdk synth --quiet $(ARGS)
 
 .PHONY: diff
-diff: go $(NODE_MODULES) ## show what a deployment would change
+diff: credentials app $(NODE_MODULES) ## show what a deployment would change
 	cdk diff $(ARGS)
 
 .PHONY: deploy
-deploy: go $(NODE_MODULES) ## deploy or update the fleet, after a check (ASSEMBLY=cdk.out deploys one that is there)
+deploy: credentials $(NODE_MODULES) ## deploy or update the fleet, after a check (ASSEMBLY=cdk.out deploys one that is there)
+	$(if $(ASSEMBLY),$(if $(filter -c% --context%,$(ARGS)),$(error $(no_parameters))))
 	@scripts/setup.sh engine
-	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory check $(if $(ASSEMBLY),ARGS=)
 	cdk deploy --all --app "$(or $(ASSEMBLY),cdk.out)" $(ARGS)
 
 .PHONY: destroy
-destroy: go $(NODE_MODULES) ## remove the fleet
+destroy: credentials app $(NODE_MODULES) ## remove the fleet
 	cdk destroy --all $(ARGS)
 
-ASSEMBLY ?=
 CONTEXT ?= cdk.context.json
 
 .PHONY: check
-check: go $(NODE_MODULES) ## judge an assembly before AWS does (ASSEMBLY=cdk.out CONTEXT=cdk.context.json; without one, a fresh one of the parameters)
+check: $(if $(ASSEMBLY),go,app) $(NODE_MODULES) ## judge an assembly before AWS does (ASSEMBLY=cdk.out CONTEXT=cdk.context.json; without one, a fresh one of the parameters)
+	$(if $(ASSEMBLY),$(if $(ARGS),$(error $(no_parameters))))
 	@if [ -z "$(ASSEMBLY)" ]; then cdk synth --quiet $(ARGS); fi
+	@scripts/compile.sh ./internal/check/cmd "the check"
 	go run ./internal/check/cmd -context "$(CONTEXT)" "$(or $(ASSEMBLY),cdk.out)"
 
 .PHONY: local
 local: ## run a fleet on this machine, with addresses that change: no AWS, no container engine (ARGS="--rotate-every 20s")
 	@scripts/setup.sh go squid curl
+	@scripts/compile.sh ./cmd/squidfleet squidfleet
 	go build -o bin/squidfleet ./cmd/squidfleet
 	@exec bin/squidfleet local $(ARGS) # not go run, which keeps SIGTERM to itself
 

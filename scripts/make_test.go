@@ -1,0 +1,49 @@
+package scripts
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// With an assembly that is there, parameters in ARGS would be ignored.
+func TestMakeRefusesParametersForAnAssembly(t *testing.T) {
+	for _, c := range []struct {
+		arguments string
+		refused   bool
+	}{
+		{"check ASSEMBLY=cdk.out", false},
+		{"check ARGS=-v", false},
+		{"check ASSEMBLY=cdk.out ARGS=-v", true},
+		{"deploy ASSEMBLY=cdk.out ARGS=--profile=x", false},
+		{"deploy ASSEMBLY=cdk.out ARGS=-cfleetSize=3", true},
+		{"deploy ARGS=-cfleetSize=3", false},
+	} {
+		said, err := dry(strings.Fields(c.arguments)...)
+		refused := err != nil && strings.Contains(said, "leave out ASSEMBLY")
+		if refused != c.refused || err != nil && !refused {
+			t.Errorf("make %s: %v\n%s", c.arguments, err, said)
+		}
+	}
+}
+
+// The CDK CLI would find out only after a synth.
+func TestMakeLooksForCredentialsFirst(t *testing.T) {
+	for _, target := range []string{"diff", "deploy", "destroy"} {
+		said, err := dry(target, "ARGS=--profile x")
+		look := strings.Index(said, "go run ./internal/credentials --profile x\n")
+		synth := strings.Index(said, "cdk ")
+		if err != nil || look < 0 || synth < look {
+			t.Errorf("make %s: %v\n%s", target, err, said)
+		}
+	}
+}
+
+// dry returns what make would run. A make around the tests has no say in it.
+func dry(arguments ...string) (string, error) {
+	command := exec.Command("make", append([]string{"-C", "..", "-n"}, arguments...)...)
+	command.Env = append(os.Environ(), "MAKEFLAGS=")
+	said, err := command.CombinedOutput()
+	return string(said), err
+}
