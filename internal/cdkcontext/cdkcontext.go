@@ -44,6 +44,8 @@ type Case struct {
 	Changes map[string]any
 	// Region is where an imported VPC is looked up; "" is [Region].
 	Region string
+	// Staged, unless it is nil, may change the image's build context in dir before the CDK takes it.
+	Staged func(dir string) error
 }
 
 // Place returns the region of the case.

@@ -20,11 +20,11 @@ import (
 	"squidfleet/stacks"
 )
 
-// Again synthesises the fleet again into dir, from the parameters that the assembly records. It
+// again synthesises the fleet again into dir, from the parameters that the assembly records. It
 // takes over what only the machine of the first synth could make, after a look at its form: a
 // program that another Go compiled, and hashes of passwords that are not in the environment.
 // The findings say what is wrong with these, or, about the stack's name, why there is no synth.
-func (a *Assembly) Again(ctx context.Context, o Options, dir string) (findings []Finding, err error) {
+func (a *Assembly) again(ctx context.Context, o Options, dir string) (findings []Finding, err error) {
 	var file struct{ Context map[string]any }
 	text, err := os.ReadFile(filepath.Join(o.Root, "cdk.json"))
 	if err == nil {
@@ -34,8 +34,7 @@ func (a *Assembly) Again(ctx context.Context, o Options, dir string) (findings [
 		return nil, err
 	}
 	maps.Copy(file.Context, a.lookups)
-	// What the CDK CLI adds, what it was given, and that it shows the warnings of a synth,
-	// which were shown once.
+	// What the CDK CLI adds and was given. It has shown the warnings of a synth once.
 	file.Context["aws:cdk:enable-path-metadata"] = a.paths
 	file.Context["@aws-cdk/core:bootstrapQualifier"] = a.qualifier
 	file.Context["@aws-cdk/core:failSynthOnValidationErrors"] = false
@@ -45,8 +44,8 @@ func (a *Assembly) Again(ctx context.Context, o Options, dir string) (findings [
 	}
 	defer app.Discard()
 	impossible := func(reason any) []Finding {
-		reason = strings.SplitN(fmt.Sprint(reason), "\n", 2)[0]
-		return []Finding{{a.Name, "synth", fmt.Sprint("its parameters cannot be synthesised again: ", reason)}}
+		line, _, _ := strings.Cut(fmt.Sprint(reason), "\n")
+		return []Finding{{a.Name, "synth", "its parameters cannot be synthesised again: " + line}}
 	}
 	// What is recorded may never have been through params.Parse, on which stacks relies.
 	defer func() {
@@ -55,29 +54,25 @@ func (a *Assembly) Again(ctx context.Context, o Options, dir string) (findings [
 		}
 	}()
 	fleet := stacks.Input{Params: a.Params, Account: a.account, Region: a.region}
-	real := true
+	judges := map[string]func(got, want []byte) string{} // of files that are taken over
 	if a.Params.Credentials == container.CredentialsImage {
 		if fleet.Passwords, err = proxyimage.Passwords(a.Params, o.Environment); err != nil {
-			real = false
+			judges["passwords"] = sameForm
 			for _, user := range a.Params.Users {
 				fleet.Passwords = append(fleet.Passwords, squid.Credential{User: user, Password: "any password"})
 			}
 		}
 	}
 	fleet.Staged = func(dir string) error {
-		judges := map[string]func(got, want []byte) string{}
 		program, err := os.ReadFile(filepath.Join(dir, "entrypoint"))
 		if err == nil && otherToolchain(a.program, program) {
 			// Each Go brings its own database of time zones. A change after the first synth
 			// shows in the hash of all.
 			judges["entrypoint"], judges["localtime"] = sameELF, func(_, _ []byte) string { return "" }
 		}
-		if !real {
-			judges["passwords"] = sameForm
-		}
 		for name, judge := range judges {
-			file := filepath.Join(dir, name)
-			theirs, err := fs.ReadFile(a.files, a.ImageDirectory()+"/"+name)
+			file, theirName := filepath.Join(dir, name), a.ImageDirectory()+"/"+name
+			theirs, err := fs.ReadFile(a.files, theirName)
 			if err != nil {
 				continue // the comparison tells
 			}
@@ -86,7 +81,7 @@ func (a *Assembly) Again(ctx context.Context, o Options, dir string) (findings [
 				return err
 			}
 			if problem := judge(theirs, ours); problem != "" {
-				findings = append(findings, Finding{a.ImageDirectory() + "/" + name, "synth", problem})
+				findings = append(findings, Finding{theirName, "synth", problem})
 			}
 			if err := os.WriteFile(file, theirs, 0o600); err != nil {
 				return err
@@ -109,12 +104,9 @@ func (a *Assembly) Again(ctx context.Context, o Options, dir string) (findings [
 
 // otherToolchain reports whether two versions of Go compiled two programs.
 func otherToolchain(got, want []byte) bool {
-	theirs, err := buildinfo.Read(bytes.NewReader(got))
-	if err != nil {
-		return false
-	}
+	theirs, theirErr := buildinfo.Read(bytes.NewReader(got))
 	ours, err := buildinfo.Read(bytes.NewReader(want))
-	return err == nil && theirs.GoVersion != ours.GoVersion && theirs.Path == ours.Path
+	return theirErr == nil && err == nil && theirs.GoVersion != ours.GoVersion && theirs.Path == ours.Path
 }
 
 // sameELF says how a program differs in where it runs and what it needs there.

@@ -2,7 +2,7 @@
 //
 // Three judges look at it, each at what the others cannot see:
 //
-//   - [Compare]: the assembly is what the parameters that it records make when synthesised again;
+//   - [Compare]: the assembly is what its recorded parameters make when synthesised again;
 //   - [Assembly.Broken]: it keeps what the documents promise. A mistake in stacks/ is in both
 //     syntheses; a promise knows nothing of stacks/ and finds it;
 //   - [Validate]: AWS's offline validation and the rules of cdk-preflight accept the templates.
@@ -41,9 +41,8 @@ type Options struct {
 	Environment []string
 }
 
-// Run returns everything that is wrong with an assembly. The error says that it could not be
-// judged. Run uses the CDK in this process: the caller must call stacks.Close before the
-// program ends.
+// Run returns everything that is wrong with an assembly. An error means that it could not be
+// judged. Run uses the CDK: the caller calls stacks.Close before the program ends.
 func Run(ctx context.Context, o Options) ([]Finding, error) {
 	var lookups map[string]any
 	text, err := os.ReadFile(o.Context)
@@ -53,26 +52,12 @@ func Run(ctx context.Context, o Options) ([]Finding, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: %w", o.Context, err)
 	}
-	files := os.DirFS(o.Assembly)
-	a, findings := Read(files, lookups)
+	a, findings := Read(os.DirFS(o.Assembly), lookups)
 	if len(findings) > 0 {
 		return findings, nil
 	}
-	if findings = a.Broken(); a.pending != "" {
-		return findings, nil
-	}
-	dir, err := os.MkdirTemp("", "squidfleet-check-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	again := filepath.Join(dir, "cdk.out")
-	found, err := a.Again(ctx, o, again)
-	if err != nil {
-		return nil, err
-	}
-	if findings = append(findings, found...); len(found) == 0 || found[0].File != a.Name {
-		findings = append(findings, Compare(files, os.DirFS(again))...)
+	if findings, err = a.Judge(ctx, o); err != nil || a.pending != "" {
+		return findings, err
 	}
 	var templates []Template
 	for _, t := range a.templates {
@@ -82,14 +67,34 @@ func Run(ctx context.Context, o Options) ([]Finding, error) {
 	return append(findings, validated...), err
 }
 
+// Judge does what Run does, without AWS's validation. It reads no o.Assembly.
+func (a *Assembly) Judge(ctx context.Context, o Options) ([]Finding, error) {
+	broken := a.Broken()
+	if a.pending != "" {
+		return broken, nil
+	}
+	dir, err := os.MkdirTemp("", "squidfleet-check-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	again := filepath.Join(dir, "cdk.out")
+	findings, err := a.again(ctx, o, again)
+	if err != nil {
+		return nil, err
+	}
+	if len(findings) == 0 || findings[0].File != a.Name {
+		findings = append(findings, Compare(a.files, os.DirFS(again))...)
+	}
+	return append(broken, findings...), nil
+}
+
 // show writes a value for a message, on one line and not too long.
 func show(v any) string {
 	var b strings.Builder
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(v); err != nil {
-		return fmt.Sprint(v)
-	}
+	_ = encoder.Encode(v) // JSON values, strings and numbers
 	text, most := []rune(strings.TrimSuffix(b.String(), "\n")), 160
 	if len(text) > most {
 		return string(text[:most]) + "…"

@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"go4.org/netipx"
-
 	"squidfleet/params"
 )
 
@@ -36,13 +34,13 @@ func (a *Assembly) acl(name string, types ...string) (values []string) {
 }
 
 // blocks reads addresses and blocks of them.
-func blocks(values ...string) (all []subnet) {
+func blocks(values ...string) (all []netip.Prefix) {
 	for _, value := range values {
 		block, err := netip.ParsePrefix(value)
 		if addr, notAddr := netip.ParseAddr(value); err != nil && notAddr == nil {
 			block = netip.PrefixFrom(addr, addr.BitLen())
 		}
-		all = append(all, subnet{block: block})
+		all = append(all, block)
 	}
 	return all
 }
@@ -56,21 +54,16 @@ func (a *Assembly) believed() (all []netip.Prefix) {
 				sources = values
 			}
 		}
-		for _, s := range blocks(sources...) {
-			if !s.block.Addr().IsLoopback() {
-				all = append(all, s.block)
-			}
-		}
+		all = append(all, blocks(sources...)...)
 	}
-	return all
+	return slices.DeleteFunc(all, func(block netip.Prefix) bool { return block.Addr().IsLoopback() })
 }
 
 // squidEntry: the clients' port is the only one, and takes connections of the load balancer
 // with a PROXY header only.
 func squidEntry(a *Assembly) *Finding {
 	var ports []string
-	listening := slices.Concat(a.directives("http_port"), a.directives("https_port"), a.directives("ftp_port"))
-	for _, line := range listening {
+	for _, line := range slices.Concat(a.directives("http_port"), a.directives("https_port"), a.directives("ftp_port")) {
 		if !slices.Contains(line, "require-proxy-header") {
 			return a.inImage("squid.conf", "port %s: is open without a PROXY header", line[0])
 		}
@@ -81,15 +74,9 @@ func squidEntry(a *Assembly) *Finding {
 	if want := []string{fmt.Sprint(a.Params.ListenerPort)}; !slices.Equal(ports, want) {
 		return a.inImage("squid.conf", "http_port: is %v, want %v", ports, want)
 	}
-	var b netipx.IPSetBuilder
-	for _, block := range a.believed() {
-		b.AddPrefix(block)
-	}
-	got, _ := b.IPSet()
-	want := addresses(a.entrySubnets())
-	if !got.Equal(want) && subnetsApart(a) == nil {
-		return a.inImage("squid.conf", "proxy_protocol_access: believes %v, want the load balancer's subnets, %v",
-			got.Prefixes(), want.Prefixes())
+	got, want := outermost(a.believed()), addresses(a.entrySubnets())
+	if !slices.Equal(got, want) && subnetsApart(a) == nil {
+		return a.inImage("squid.conf", "proxy_protocol_access: believes %v, want the load balancer's subnets, %v", got, want)
 	}
 	return nil
 }
@@ -98,9 +85,9 @@ func squidEntry(a *Assembly) *Finding {
 // must not let through is refused before it, and all else after it.
 func squidAccess(a *Assembly) *Finding {
 	p := a.Params
-	wanted := strings.Fields(strings.Trim(fmt.Sprint(p.ClientCidrs), "[]"))
-	if got, want := addresses(blocks(a.acl("clients", "src")...)), addresses(blocks(wanted...)); !got.Equal(want) {
-		return a.inImage("squid.conf", "acl clients: is %v, want clientCidrs, %v", got.Prefixes(), want.Prefixes())
+	got, want := outermost(blocks(a.acl("clients", "src")...)), outermost(p.ClientCidrs)
+	if !slices.Equal(got, want) {
+		return a.inImage("squid.conf", "acl clients: is %v, want clientCidrs, %v", got, want)
 	}
 	if got := a.acl("authenticated", "ext_user", "proxy_auth"); !slices.Equal(got, []string{"REQUIRED"}) {
 		return a.inImage("squid.conf", "acl authenticated: is %v, want any user with a password", got)

@@ -5,11 +5,9 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-
-	"go4.org/netipx"
 )
 
-// groups returns the security groups of the load balancer, or of the services.
+// groups returns the security groups at a path of the resources of a type.
 func (a *Assembly) groups(kind, path string) (groups []*resource) {
 	for _, r := range a.all(kind) {
 		for _, v := range r.list(path) {
@@ -25,8 +23,8 @@ func (a *Assembly) taskGroups() []*resource  { return a.groups(service, awsvpc+"
 // flow is what a rule of a security group permits, for one port.
 func flow(protocol, port, peer any) string { return fmt.Sprintf("%v %v %v", protocol, port, peer) }
 
-// flows returns what a group permits in a direction, by its own rules and by those that stand
-// apart, port by port: in which ranges they come does not matter.
+// flows returns what a group permits in a direction port by port, by its own rules and by those
+// that stand apart.
 func (a *Assembly) flows(group *resource, direction string) (flows []string) {
 	rules := group.list("SecurityGroup" + direction)
 	for _, r := range a.all("AWS::EC2::SecurityGroup" + direction) {
@@ -197,13 +195,22 @@ func sameZones(a *Assembly) *Finding {
 	return nil
 }
 
-func addresses(subnets []subnet) *netipx.IPSet {
-	var b netipx.IPSetBuilder
+func addresses(subnets []subnet) (blocks []netip.Prefix) {
 	for _, s := range subnets {
-		b.AddPrefix(s.block)
+		blocks = append(blocks, s.block)
 	}
-	set, _ := b.IPSet() // what is no block is left out, and found missing
-	return set
+	return outermost(blocks)
+}
+
+// outermost returns blocks in order, without those inside another. What is no block is left out,
+// and found missing.
+func outermost(blocks []netip.Prefix) (outer []netip.Prefix) {
+	for _, b := range slices.SortedFunc(slices.Values(blocks), netip.Prefix.Compare) {
+		if n := len(outer); b.IsValid() && (n == 0 || !outer[n-1].Overlaps(b)) {
+			outer = append(outer, b.Masked())
+		}
+	}
+	return outer
 }
 
 // subnetsApart: in a VPC of the fleet's own, no task has an address from which PROXY headers
@@ -215,14 +222,17 @@ func subnetsApart(a *Assembly) *Finding {
 			return a.template("%s is no public subnet of the fleet's VPC", s.id)
 		}
 	}
+	if a.Params.VpcID != "" {
+		return nil
+	}
 	for _, block := range a.believed() {
-		if a.Params.VpcID == "" && addresses(tasks).OverlapsPrefix(block) && !addresses(entry).OverlapsPrefix(block) {
+		if slices.ContainsFunc(addresses(tasks), block.Overlaps) && !slices.ContainsFunc(addresses(entry), block.Overlaps) {
 			return a.template("the load balancer's subnets and the tasks' have changed places: PROXY headers are "+
 				"believed from %s, where the tasks are and the load balancer is not", block)
 		}
 	}
 	for _, s := range entry {
-		if a.Params.VpcID == "" && slices.Contains(tasks, s) {
+		if slices.Contains(tasks, s) {
 			return a.template("%s is the load balancer's and the tasks': a task could pass for the load balancer", s.id)
 		}
 	}

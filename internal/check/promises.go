@@ -49,7 +49,7 @@ var Promises = []Promise{
 	{"proxy-header", "docs/security.md", "puts a PROXY v2 header with the client's address before them",
 		all(is(targets, attr+"proxy_protocol_v2.enabled", "true"),
 			is(targets, attr+"preserve_client_ip.enabled", "false"))},
-	{"zones", "docs/security.md", "each client reaches every task, whichever zone it comes in by",
+	{"zones", "docs/security.md", "Each client reaches every task, whichever zone it comes in by",
 		all(is(balancer, "LoadBalancerAttributes.load_balancing.cross_zone.enabled", "true"),
 			is(targets, attr+"load_balancing.cross_zone.enabled", "true"), sameZones)},
 	{"subnets", "docs/security.md", "believes that header from the load balancer's subnets only", subnetsApart},

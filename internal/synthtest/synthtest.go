@@ -75,7 +75,7 @@ func Add(t testing.TB, dir string, c cdkcontext.Case) (*stacks.App, *params.Para
 			t.Error(err)
 		}
 	})
-	input := stacks.Input{Params: p, Account: cdkcontext.Account, Region: c.Place()}
+	input := stacks.Input{Params: p, Account: cdkcontext.Account, Region: c.Place(), Staged: c.Staged}
 	if p.Credentials == container.CredentialsImage {
 		for _, user := range p.Users {
 			input.Passwords = append(input.Passwords, squid.Credential{User: user, Password: Password(user)})

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"squidfleet/internal/cdkcontext"
 	"squidfleet/internal/check"
 	"squidfleet/params"
 )
@@ -45,87 +46,83 @@ var variants = map[string][]any{
 	"architecture": {"x86_64", "arm64"}, "spotShare": {"0", "33", "50", "100"},
 	"rotateEvery": {"off", "1h", "25m", "7d"}, "drainTimeout": {"0s", "2m", "14m", "95s"},
 	"vpcCidr": {"10.0.0.0/16", "172.31.0.0/20", "192.168.0.0/22"},
-	"vpcId":   {"", "", vpc, wide}, "logRetentionDays": {"1", "30", "3653"},
+	"vpcId":   {"", "", cdkcontext.VPC, cdkcontext.WideVPC}, "logRetentionDays": {"1", "30", "3653"},
 	"timezone": {"UTC", "America/New_York", "Asia/Kolkata"},
 }
 
-// TestParametersOfAllKinds: the whole check has nothing to say about what the app makes of
-// whatever parameters.
+// TestParametersOfAllKinds: the whole check has nothing to say about twenty fleets, those of the
+// golden templates and random ones. Other tests synthesise "default" and "image" again.
 func TestParametersOfAllKinds(t *testing.T) {
 	for _, declared := range params.Declarations() {
 		if len(variants[declared.Key]) < 2 {
 			t.Errorf("parameter %s has no variants", declared.Key)
 		}
 	}
-	random := rand.New(rand.NewPCG(1, 2))
-	parent := t.TempDir()
-	written, err := json.Marshal(lookups)
-	if err == nil {
-		err = os.WriteFile(filepath.Join(parent, "cdk.context.json"), written, 0o600)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
 	var templates []check.Template
-	for made, tried := 0, 0; made < 20 && tried < 10_000; tried++ {
-		changes := context{"aws:cdk:enable-path-metadata": made%2 == 0}
-		for _, key := range slices.Sorted(maps.Keys(variants)) {
-			changes[key] = variants[key][random.IntN(len(variants[key]))]
-		}
-		if changes["vpcId"] != "" {
-			changes["vpcCidr"] = "10.0.0.0/16"
-		}
-		if changes["vpcId"] == wide { // which has no IPv6 addresses
-			changes["clientCidrs"] = "198.51.100.0/24"
-		}
-		if changes["credentials"] == "image" { // whose passwords there are
-			changes["users"] = "alice,bob"
-		}
-		if _, err := params.Parse(settings(t, changes)); err != nil {
-			continue
-		}
-		dir := filepath.Join(parent, strconv.Itoa(made))
-		files := synth(t, dir, changes, nil)
-		findings := load(t, files).Broken()
-		if made%4 == 0 {
-			findings = judge(t, files)
-		}
+	judged := 0
+	pass := func(name, dir string, files fstest.MapFS, findings []check.Finding) {
+		judged++
 		for _, f := range findings {
-			t.Errorf("%v: %s", changes, f)
+			t.Errorf("%s: %s", name, f)
 		}
 		for name := range files {
 			if strings.HasSuffix(name, ".template.json") {
 				templates = append(templates, check.Template{Path: filepath.Join(dir, name)})
 			}
 		}
-		if made++; made == 20 {
-			findings, err := check.Validate(t.Context(), root, templates...)
-			if err != nil || len(findings) > 0 {
-				t.Errorf("%v, %v", findings, err)
-			}
-			return
+	}
+	for set := range cdkcontext.Cases {
+		files := assembly(t, set)
+		if set == "default" || set == "image" {
+			pass(set, directory(set), files, load(t, files).Broken())
+		} else {
+			pass(set, directory(set), files, judge(t, files))
 		}
 	}
-	t.Error("too few sets of parameters are right")
+	random := rand.New(rand.NewPCG(1, 2))
+	for tried := 0; judged < 20 && tried < 10_000; tried++ {
+		changes := map[string]any{}
+		for _, key := range slices.Sorted(maps.Keys(variants)) {
+			changes[key] = variants[key][random.IntN(len(variants[key]))]
+		}
+		if changes["vpcId"] != "" {
+			changes["vpcCidr"] = "10.0.0.0/16"
+		}
+		if changes["vpcId"] == cdkcontext.WideVPC { // which has no IPv6 addresses
+			changes["clientCidrs"] = "198.51.100.0/24"
+		}
+		c := cdkcontext.Case{Changes: changes}
+		context, err := c.Context()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := params.Parse(context); err == nil {
+			dir := filepath.Join(t.TempDir(), "cdk.out")
+			files := synth(t, dir, c)
+			pass(fmt.Sprint(changes), dir, files, load(t, files).Broken())
+		}
+	}
+	if judged < 20 {
+		t.Error("too few sets of parameters are right")
+	}
+	findings, err := check.Validate(t.Context(), root, templates...)
+	if err != nil || len(findings) > 0 {
+		t.Errorf("%v, %v", findings, err)
+	}
 }
 
-// judge is what check.Run does but for AWS's validation.
+// judge is the whole check but for AWS's validation.
 func judge(t *testing.T, files fstest.MapFS, given ...string) []check.Finding {
 	t.Helper()
 	a, findings := check.Read(files, lookups)
 	if len(findings) > 0 {
 		return findings
 	}
-	dir := filepath.Join(t.TempDir(), "again")
-	o := check.Options{Root: root, Context: "cdk.context.json", Environment: given}
-	findings, err := a.Again(t.Context(), o, dir)
+	findings, err := a.Judge(t.Context(), check.Options{Root: root, Context: "cdk.context.json", Environment: given})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(findings) > 0 && findings[0].File == a.Name {
-		return findings
-	}
-	return slices.Concat(findings, check.Compare(files, os.DirFS(dir)), a.Broken())
+	return findings
 }
 
 // edited is an assembly in which a test makes a mistake.
@@ -225,8 +222,8 @@ const (
 	listener  = "Proxy/Resources/Listener/Properties/"
 )
 
-// mistakes are each found by one promise alone: no other says a word, nor does AWS's
-// validation. Mistakes in code that both syntheses share are among them.
+// mistakes are each found by one promise alone: no other says a word, nor does AWS's validation
+// about the first of each. Mistakes in code that both syntheses share are among them.
 var mistakes = []struct {
 	name, promise string
 	make          func(e edited)
@@ -237,9 +234,7 @@ var mistakes = []struct {
 	{"everybody admitted", "clients", func(e edited) {
 		e.set("Proxy/Resources/LoadBalancerFirewall/Properties/SecurityGroupIngress/0/CidrIp", "0.0.0.0/0")
 	}},
-	{"a load balancer without a firewall", "clients", func(e edited) {
-		e.set(balancer+"SecurityGroups", nil)
-	}},
+	{"a load balancer without a firewall", "clients", func(e edited) { e.set(balancer+"SecurityGroups", nil) }},
 	{"tasks reachable from the VPC", "tasks", func(e edited) {
 		e.set("Proxy/Resources/FromLoadBalancer/Properties/CidrIp", "10.0.0.0/16")
 		e.set("Proxy/Resources/FromLoadBalancer/Properties/SourceSecurityGroupId", nil)
@@ -334,17 +329,20 @@ func TestEachPromiseFindsWhatNothingElseFinds(t *testing.T) {
 	kept := map[string]bool{}
 	names := map[string]string{}
 	var templates []check.Template
+	right := assembly(t, "default")
 	for i, m := range mistakes {
-		e := edited{t, assembly(t, "default")}
-		before := maps.Clone(e.files)
+		e := edited{t, maps.Clone(right)}
 		m.make(e)
 		findings := load(t, e.files).Broken()
 		if len(findings) != 1 || findings[0].Rule != m.promise {
 			t.Errorf("%s: %v, want one finding of promise %s", m.name, findings, m.promise)
 		}
+		if kept[m.promise] {
+			continue
+		}
 		kept[m.promise] = true
 		for name := range e.files {
-			if strings.HasSuffix(name, ".template.json") && string(before[name].Data) != string(e.files[name].Data) {
+			if strings.HasSuffix(name, ".template.json") && right[name] != e.files[name] {
 				path := filepath.Join(t.TempDir(), fmt.Sprintf("%d.template.json", i))
 				if err := os.WriteFile(path, e.files[name].Data, 0o600); err != nil {
 					t.Fatal(err)
