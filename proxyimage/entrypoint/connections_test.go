@@ -16,31 +16,22 @@ import (
 func TestOpenConnectionsOfThisMachine(t *testing.T) {
 	for listens, dials := range map[string]string{"127.0.0.1:0": "127.0.0.1", "[::1]:0": "::1", "[::]:0": "127.0.0.1"} {
 		listener, err := net.Listen("tcp", listens)
-		if err != nil {
-			t.Fatal(err)
-		}
+		ok(t, err)
 		defer listener.Close()
 		port := netip.MustParseAddrPort(listener.Addr().String()).Port()
 		local := netip.AddrPortFrom(netip.MustParseAddr(dials), port)
 		count := func(to netip.AddrPort) int {
-			t.Helper()
 			n, err := openConnections(to)
-			if err != nil {
-				t.Fatal(err)
-			}
+			ok(t, err)
 			return n
 		}
 		if n := count(local); n != 0 {
 			t.Errorf("%s: %d before anybody came", listens, n)
 		}
 		conn, err := net.Dial("tcp", local.String())
-		if err != nil {
-			t.Fatal(err)
-		}
+		ok(t, err)
 		accepted, err := listener.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
+		ok(t, err)
 		for to, want := range map[netip.AddrPort]int{
 			local:                                  1,
 			netip.AddrPortFrom(netip.Addr{}, port): 1, // any address
@@ -66,39 +57,21 @@ func TestOpenConnectionsOfThisMachine(t *testing.T) {
 	}
 }
 
-func TestListening(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	local := netip.MustParseAddrPort(listener.Addr().String())
-	if there, err := listening(local); err != nil || !there {
-		t.Errorf("listening %t, %v", there, err)
-	}
-	listener.Close()
-	if there, err := listening(local); err != nil || there {
-		t.Errorf("closed: listening %t, %v", there, err)
-	}
-}
-
 func TestReadListeners(t *testing.T) {
 	for _, c := range []struct {
-		conf            string
-		clients, health string // "" is none
-		wantError       string
+		conf, clients, health string // an empty address is none
+		wantError             string
 	}{
 		{"http_port 35201 require-proxy-header\nhttp_port 127.0.0.1:35202 require-proxy-header name=health\n",
 			"*:35201", "127.0.0.1:35202", ""},
-		{"#http_port 1\nhttp_port 10.0.0.1:35201 require-proxy-header\n", "10.0.0.1:35201", "", ""},
+		{"#http_port 1\nhttp_port 10.0.0.1:35201 require-proxy-header\n", "10.0.0.1:35201", "*:0", ""},
 		{"http_port 127.0.0.1:1 name=health\nhttp_port [::1]:2 name=healthy", "[::1]:2", "127.0.0.1:1", ""},
-		{"http_port 0.0.0.0:35201\n", "*:35201", "", ""},
+		{"http_port 0.0.0.0:35201\n", "*:35201", "*:0", ""},
 		{"http_port 127.0.0.1:1 name=health\n", "", "", "has no http_port for clients"},
 		{"http_port nowhere:1\n", "", "", "http_port: "},
 	} {
 		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, "squid.conf"), []byte(c.conf), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		ok(t, os.WriteFile(filepath.Join(dir, "squid.conf"), []byte(c.conf), 0o600))
 		got, err := readListeners(dir)
 		if c.wantError != "" {
 			if err == nil || !strings.Contains(err.Error(), c.wantError) {
@@ -106,15 +79,10 @@ func TestReadListeners(t *testing.T) {
 			}
 			continue
 		}
-		health := ""
-		if got.health.Port() != 0 {
-			health = got.health.String()
+		show := func(a netip.AddrPort) string {
+			return strings.Replace(a.String(), "invalid AddrPort", fmt.Sprintf("*:%d", a.Port()), 1)
 		}
-		clients := got.clients.String()
-		if !got.clients.Addr().IsValid() {
-			clients = fmt.Sprintf("*:%d", got.clients.Port())
-		}
-		if err != nil || clients != c.clients || health != c.health {
+		if clients, health := show(got.clients), show(got.health); err != nil || clients != c.clients || health != c.health {
 			t.Errorf("%q: %s, %s, %v; want %s, %s", c.conf, clients, health, err, c.clients, c.health)
 		}
 	}

@@ -2,7 +2,7 @@ package main
 
 import (
 	"bytes"
-	"context"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -44,18 +44,12 @@ func checkEgressURL(raw string) error {
 }
 
 // learnEgress asks for the task's public address, several times if needed.
-func learnEgress(ctx context.Context, raw string) (netip.Addr, error) {
-	var err error
+func learnEgress(raw string) (address netip.Addr, err error) {
 	for attempt := range egressAttempts {
 		if attempt > 0 {
-			select {
-			case <-time.After(egressPause << (attempt - 1)):
-			case <-ctx.Done():
-				return netip.Addr{}, ctx.Err()
-			}
+			time.Sleep(egressPause << (attempt - 1))
 		}
-		var address netip.Addr
-		if address, err = askEgress(ctx, raw); err == nil {
+		if address, err = askEgress(raw); err == nil {
 			return address, nil
 		}
 	}
@@ -64,37 +58,32 @@ func learnEgress(ctx context.Context, raw string) (netip.Addr, error) {
 
 // askEgress asks once. net/http would add 1.2 MB for this one request. A server answers HTTP/1.0
 // without chunks and closes the connection.
-func askEgress(ctx context.Context, raw string) (netip.Addr, error) {
+func askEgress(raw string) (address netip.Addr, err error) {
 	u, err := url.Parse(raw)
 	if err != nil {
-		return netip.Addr{}, err
+		return address, err
 	}
-	port := u.Port()
-	if port == "" {
-		port = "80"
-	}
-	ctx, cancel := context.WithTimeout(ctx, egressTimeout)
-	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	deadline := time.Now().Add(egressTimeout)
+	dialer := net.Dialer{Deadline: deadline}
+	conn, err := dialer.Dial("tcp", net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "80")))
 	if err != nil {
-		return netip.Addr{}, err
+		return address, err
 	}
 	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
+	conn.SetDeadline(deadline)
 	const request = "GET %s HTTP/1.0\r\nHost: %s\r\nUser-Agent: squidfleet\r\nAccept: text/plain\r\n\r\n"
 	if _, err := fmt.Fprintf(conn, request, u.RequestURI(), u.Host); err != nil {
-		return netip.Addr{}, err
+		return address, err
 	}
 	answer, err := io.ReadAll(io.LimitReader(conn, egressAnswerLimit+1))
 	if err != nil {
-		return netip.Addr{}, err
+		return address, err
 	}
 	if len(answer) > egressAnswerLimit {
-		return netip.Addr{}, fmt.Errorf("the answer of %s is longer than %d bytes", u.Host, egressAnswerLimit)
+		return address, fmt.Errorf("the answer of %s is longer than %d bytes", u.Host, egressAnswerLimit)
 	}
-	address, err := readEgress(answer)
-	if err != nil {
-		return netip.Addr{}, fmt.Errorf("the answer of %s: %w", u.Host, err)
+	if address, err = readEgress(answer); err != nil {
+		return address, fmt.Errorf("the answer of %s: %w", u.Host, err)
 	}
 	return address, nil
 }

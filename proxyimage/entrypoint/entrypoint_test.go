@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,20 +23,15 @@ func TestSquidIsCheckedThenStarted(t *testing.T) {
 	f := newFixture(t, script{ExitNow: true}, append(secrets,
 		"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI=/x", "HOME=/root", "SQUIDFLEET_NAME=second")...)
 	f.command().start().ends(0)
+	environment := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "TZ=:" + f.path("localtime")}
 	for name, arguments := range map[string][]string{
 		checkFile: {"-k", "parse", "-f", "squid.conf"},
 		runFile:   {"-n", "second", "-N", "-f", "squid.conf"},
 	} {
-		c := f.called(name)
-		if !slices.Equal(c.Arguments[1:], arguments) {
-			t.Errorf("%s: arguments %q, want %q", name, c.Arguments[1:], arguments)
-		}
-		if c.Directory != f.directory {
-			t.Errorf("%s: working directory %s, want %s", name, c.Directory, f.directory)
-		}
-		want := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "TZ=:" + f.path("localtime")}
-		if !slices.Equal(c.Environment, want) {
-			t.Errorf("%s: environment %q, want %q", name, c.Environment, want)
+		got := f.called(name)
+		want := call{append(got.Arguments[:1:1], arguments...), environment, f.directory, got.Pid, got.Passwords}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v, want %+v", name, got, want)
 		}
 	}
 }
@@ -43,9 +40,7 @@ func TestSecretsGoIntoFilesBeforeTheCheckAndLeaveTheProcess(t *testing.T) {
 	passwords, err := squid.PasswordFile(squid.DigestFleet, "squidfleet", []squid.Credential{
 		{User: "alice", Password: "open sesame"}, {User: "bob-2", Password: "swordfish"},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	ok(t, err)
 	const keys = nonceKey + " " + nonceKey + "-old"
 	for _, umask := range []string{"0000", "0777"} {
 		t.Run("umask "+umask, func(t *testing.T) {
@@ -58,21 +53,16 @@ func TestSecretsGoIntoFilesBeforeTheCheckAndLeaveTheProcess(t *testing.T) {
 			p := f.command()
 			shell := exec.Command("sh", "-c", `umask "$0"; exec "$1"`, umask, program)
 			p.Path, p.Args = shell.Path, shell.Args
-			p.start()
-			waitFor(t, "Squid", func() bool { return strings.Contains(p.stdout.String(), readyLine) })
+			p.start().serves()
 			if got := f.called(checkFile).Passwords; got != string(passwords) {
 				t.Errorf("password file at the check:\n%s\nwant:\n%s", got, passwords)
 			}
 			entries, err := os.ReadDir(f.path(container.Run))
-			if err != nil {
-				t.Fatal(err)
-			}
+			ok(t, err)
 			var files string
 			for _, file := range entries {
 				info, err := file.Info()
-				if err != nil {
-					t.Fatal(err)
-				}
+				ok(t, err)
 				files += fmt.Sprintln(info.Mode(), file.Name())
 			}
 			if want := "-rw------- keys\n-rw------- passwords\n"; files != want {
@@ -98,12 +88,7 @@ func TestSecretsGoIntoFilesBeforeTheCheckAndLeaveTheProcess(t *testing.T) {
 func TestWriteNewOverwritesNothing(t *testing.T) {
 	dir := t.TempDir()
 	elsewhere, link := filepath.Join(dir, "elsewhere"), filepath.Join(dir, "link")
-	if err := os.WriteFile(elsewhere, []byte("kept"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(elsewhere, link); err != nil {
-		t.Fatal(err)
-	}
+	ok(t, errors.Join(os.WriteFile(elsewhere, []byte("kept"), 0o600), os.Symlink(elsewhere, link)))
 	for _, path := range []string{elsewhere, link} {
 		if err := writeNew(path, []byte("secret")); !os.IsExist(err) {
 			t.Errorf("%s: error %v", path, err)
@@ -156,9 +141,7 @@ func TestWhatDoesNotStart(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFixture(t, c.todo, append([]string{credentialsInImage}, c.environment...)...)
 			if c.missing != "" {
-				if err := os.Remove(f.path(c.missing)); err != nil {
-					t.Fatal(err)
-				}
+				ok(t, os.Remove(f.path(c.missing)))
 			}
 			p := f.command(c.arguments...).start()
 			p.ends(c.code)
@@ -197,10 +180,7 @@ func TestSIGTERMEndsTheStart(t *testing.T) {
 	t.Run("during the check", func(t *testing.T) {
 		f := newFixture(t, script{CheckHangs: true}, credentialsInImage)
 		p := f.command().start()
-		waitFor(t, "the check", func() bool {
-			_, err := os.Stat(f.path(checkFile))
-			return err == nil
-		})
+		waitFor(t, "the check", func() bool { return f.exists(checkFile) })
 		p.Process.Signal(syscall.SIGTERM)
 		p.ends(143)
 		f.neverCalled(runFile)
@@ -208,25 +188,17 @@ func TestSIGTERMEndsTheStart(t *testing.T) {
 }
 
 func TestSignalBeforeTheRestartIsNotForgotten(t *testing.T) {
-	for _, c := range []struct {
-		sent      syscall.Signal
-		code      int
-		restarted bool
-	}{
-		{syscall.SIGTERM, 143, false},
-		{syscall.SIGINT, 130, false},
-		{syscall.SIGHUP, exitFailure, true}, // no Squid to send it to
-	} {
+	// There is no Squid to send SIGHUP to.
+	wants := map[syscall.Signal]int{syscall.SIGTERM: 143, syscall.SIGINT: 130, syscall.SIGHUP: exitFailure}
+	for sent, want := range wants {
 		signals := make(chan os.Signal, 16)
-		signal.Notify(signals, c.sent)
-		if err := syscall.Kill(os.Getpid(), c.sent); err != nil {
-			t.Fatal(err)
-		}
+		signal.Notify(signals, sent)
+		ok(t, syscall.Kill(os.Getpid(), sent))
 		waitFor(t, "the signal", func() bool { return len(signals) > 0 })
 		var restarted bool
 		code := storeSecrets(settings{}, signals, func() error { restarted = true; return nil })
-		if code != c.code || restarted != c.restarted {
-			t.Errorf("%v: exit code %d, restarted %t; want %d, %t", c.sent, code, restarted, c.code, c.restarted)
+		if code != want || restarted != (sent == syscall.SIGHUP) {
+			t.Errorf("%v: exit code %d, want %d; restarted %t", sent, code, want, restarted)
 		}
 	}
 }

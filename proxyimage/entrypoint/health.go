@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"crypto/md5"
 	"crypto/rand"
 	"encoding/hex"
@@ -50,15 +49,14 @@ func checkHealth(dir string) error {
 	if ports.health.Addr().Is6() {
 		from = netip.IPv6Loopback()
 	}
-	local := net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))
-	dialer := net.Dialer{Timeout: container.HealthTimeout, LocalAddr: local}
-	begun := time.Now()
+	deadline := time.Now().Add(container.HealthTimeout)
+	dialer := net.Dialer{Deadline: deadline, LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))}
 	conn, err := dialer.Dial("tcp", ports.health.String())
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	conn.SetDeadline(begun.Add(container.HealthTimeout))
+	conn.SetDeadline(deadline)
 	answers := textproto.NewReader(bufio.NewReader(conn))
 
 	header, err := ask(conn, answers, proxyLocal, "", 407)
@@ -105,25 +103,24 @@ func ask(conn net.Conn, answers *textproto.Reader, before, extra string, want in
 type digestUser struct{ name, realm, ha1 string }
 
 func firstUser(dir string) (digestUser, error) {
-	var errs []error
-	for _, name := range []string{container.RunPasswords, container.Passwords} {
-		path := filepath.Join(dir, name)
-		content, err := os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, err)
-			continue
+	path := filepath.Join(dir, container.RunPasswords)
+	content, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		missing := err
+		path = filepath.Join(dir, container.Passwords)
+		if content, err = os.ReadFile(path); err != nil {
+			err = errors.Join(missing, err)
 		}
-		if err != nil {
-			return digestUser{}, err
-		}
-		line, _, _ := bytes.Cut(content, []byte("\n"))
-		fields := strings.Split(string(line), ":")
-		if len(fields) != 3 {
-			return digestUser{}, fmt.Errorf("%s: does not begin with a record of the form user:realm:hash", path)
-		}
-		return digestUser{fields[0], fields[1], fields[2]}, nil
 	}
-	return digestUser{}, errors.Join(errs...)
+	if err != nil {
+		return digestUser{}, err
+	}
+	line, _, _ := strings.Cut(string(content), "\n")
+	fields := strings.Split(line, ":")
+	if len(fields) != 3 {
+		return digestUser{}, fmt.Errorf("%s: does not begin with a record of the form user:realm:hash", path)
+	}
+	return digestUser{fields[0], fields[1], fields[2]}, nil
 }
 
 // answer makes the Proxy-Authorization for healthTarget (RFC 7616, section 3.4). It answers the
@@ -141,9 +138,9 @@ func (u digestUser) answer(challenges []string) (string, error) {
 		clientNonce := rand.Text()
 		nonce, ha2 := parameters["nonce"], md5Hex("GET:"+healthTarget)
 		response := md5Hex(strings.Join([]string{u.ha1, nonce, count, clientNonce, "auth", ha2}, ":"))
-		answer := fmt.Sprintf(`Digest username="%s", realm="%s", nonce="%s", uri="%s", algorithm=MD5, `+
-			`qop=auth, nc=%s, cnonce="%s", response="%s"`,
-			u.name, u.realm, nonce, healthTarget, count, clientNonce, response)
+		const form = `Digest username="%s", realm="%s", nonce="%s", uri="%s", algorithm=MD5, qop=auth, nc=%s, ` +
+			`cnonce="%s", response="%s"`
+		answer := fmt.Sprintf(form, u.name, u.realm, nonce, healthTarget, count, clientNonce, response)
 		if opaque, set := parameters["opaque"]; set {
 			answer += fmt.Sprintf(`, opaque="%s"`, opaque)
 		}

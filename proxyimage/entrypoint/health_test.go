@@ -18,9 +18,7 @@ import (
 func serveLoopback(t *testing.T, serve func(net.Conn)) (address string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	ok(t, err)
 	t.Cleanup(func() { listener.Close() })
 	go func() {
 		for {
@@ -71,9 +69,7 @@ func healthFixture(t *testing.T, address string) *fixture {
 	hashes, err := squid.PasswordFile(squid.DigestSquid, "My Realm (1)", []squid.Credential{
 		{User: "alice", Password: "open sesame"}, {User: "bob", Password: "swordfish"},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	ok(t, err)
 	// The health check reads none of the secrets that its environment holds in a container.
 	f := newFixture(t, script{}, secrets...)
 	f.write(container.SquidConf, "http_port 1 require-proxy-header\n"+

@@ -15,12 +15,9 @@ import (
 // "egress":"203.0.113.9", with the comma.
 type egressField struct{ text atomic.Pointer[[]byte] }
 
-// unknownEgress stands for an address that nobody has told yet.
-const unknownEgress = "-"
-
 func newEgressField() *egressField {
 	f := new(egressField)
-	f.set(unknownEgress)
+	f.set("-") // nobody has told it yet
 	return f
 }
 

@@ -68,17 +68,6 @@ func TestLinesTakeNoMemory(t *testing.T) {
 	}
 }
 
-func BenchmarkAccessLine(b *testing.B) {
-	line := []byte(`{"time":"2026-01-02T03:04:05","durationMs":12,"client":"198.51.100.7","user":"alice",` +
-		`"method":"GET","url":"http://example.com/","status":200,"result":"TCP_MISS"}`)
-	out := make([]byte, 0, 2*len(line))
-	b.SetBytes(int64(len(line)))
-	become := accessLines()
-	for b.Loop() {
-		out = become(out[:0], line)
-	}
-}
-
 // Lines longer than Squid writes, in reads of every size, a last one without an end, and the
 // address changing on the way.
 func TestCopyLines(t *testing.T) {
@@ -89,17 +78,13 @@ func TestCopyLines(t *testing.T) {
 		"end with data": iotest.DataErrReader,
 	} {
 		var got bytes.Buffer
-		if err := copyLines(&got, source(strings.NewReader(long+"\n"+long)), accessLines()); err != nil {
-			t.Fatal(err)
-		}
+		ok(t, copyLines(&got, source(strings.NewReader(long+"\n"+long)), accessLines()))
 		if want := strings.Repeat("{"+field+long[1:]+"\n", 2); got.String() != want {
 			t.Errorf("%s: %d bytes, want %d", name, got.Len(), len(want))
 		}
 	}
 	var got bytes.Buffer
-	if err := copyLines(&got, strings.NewReader(strings.Repeat("b", 2*longestLine+1)), message); err != nil {
-		t.Fatal(err)
-	}
+	ok(t, copyLines(&got, strings.NewReader(strings.Repeat("b", 2*longestLine+1)), message))
 	piece := messagePrefix + strings.Repeat("b", longestLine) + "\n"
 	if want := piece + piece + messagePrefix + "b\n"; got.String() != want {
 		t.Errorf("a line without an end: %d bytes, want %d", got.Len(), len(want))
@@ -115,9 +100,7 @@ func TestCopyLines(t *testing.T) {
 	egress.set("2001:db8::9")
 	io.WriteString(write, `{"time":2}`+"\n")
 	write.Close()
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
+	ok(t, <-done)
 	if want := `{"egress":"-","time":1}` + "\n" + `{"egress":"2001:db8::9","time":2}` + "\n"; got.String() != want {
 		t.Errorf("got %q, want %q", got.String(), want)
 	}

@@ -26,9 +26,7 @@ func TestOutputIsCopiedToTheEnd(t *testing.T) {
 // Squid blocks if nobody reads its pipe. A log that cannot be written must not stop it.
 func TestALogThatCannotBeWrittenDoesNotStopSquid(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ok(t, err)
 	defer full.Close()
 	p := newFixture(t, script{ExitNow: true, Exit: 5, Stdout: noise}, credentialsInImage).command()
 	p.Stdout = full
@@ -41,9 +39,7 @@ func TestAReaderThatStoppedReadingIsNotWaitedFor(t *testing.T) {
 	for _, blocked := range []string{"stdout", "stderr"} {
 		t.Run(blocked, func(t *testing.T) {
 			read, stuck, err := os.Pipe()
-			if err != nil {
-				t.Fatal(err)
-			}
+			ok(t, err)
 			defer read.Close()
 			defer stuck.Close()
 			// Fill the pipe.

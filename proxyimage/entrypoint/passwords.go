@@ -48,9 +48,7 @@ func replaceFile(target string, content []byte) error {
 		err = os.Rename(draft, target)
 	}
 	if err != nil {
-		if removal := os.Remove(draft); !errors.Is(removal, fs.ErrNotExist) {
-			err = errors.Join(err, removal)
-		}
+		os.Remove(draft)
 	}
 	return err
 }

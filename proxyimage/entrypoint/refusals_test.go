@@ -65,9 +65,7 @@ func TestRefusalsAreWrittenAtABoundedRateAndCountedAll(t *testing.T) {
 		}
 		io.WriteString(write, strings.Repeat(refusalLine("-", "-", 400, "NONE_NONE"), refusalsASecond+1))
 		write.Close()
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
+		ok(t, <-done)
 
 		lines, suppressed := map[kind]int{}, map[kind]int{}
 		for line := range strings.Lines(got.String()) {

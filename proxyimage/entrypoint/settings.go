@@ -17,26 +17,19 @@ import (
 
 // settings are the checked environment.
 type settings struct {
-	dir   string // absolute
-	squid string // path of Squid's program
-	name  string // Squid's service name
-
+	dir          string        // absolute
+	squid        string        // path of Squid's program
+	name         string        // Squid's service name
 	egressURL    string        // answers with the public address; "" asks nobody
 	drainTimeout time.Duration // how long SIGTERM may wait for the clients
-
-	digest squid.Digest // who checks credentials
-
-	// writePasswords means that the password file is made from realm and credentials. Otherwise it
-	// exists already.
+	digest       squid.Digest  // who checks credentials
+	// writePasswords means that the password file is made from realm and credentials.
+	// Otherwise it exists already.
 	writePasswords bool
 	realm          string
 	credentials    []squid.Credential
-	// keys of the nonces are written to their file; "" if it exists already or is not needed.
-	keys string
+	keys           string // of the nonces, for their file; "" if it exists already or is not needed
 }
-
-// defaultName is Squid's own default.
-const defaultName = "squid"
 
 // serviceName is what Squid accepts after -n.
 var serviceName = regexp.MustCompile(`^[A-Za-z0-9]{1,32}$`)
@@ -53,7 +46,7 @@ func readSettings(environ []string) (settings, []string) {
 	s := settings{
 		dir:   e.optional(container.EnvDir, container.Dir),
 		squid: e.optional(container.EnvSquid, container.SquidPath),
-		name:  e.optional(container.EnvName, defaultName),
+		name:  e.optional(container.EnvName, "squid"), // as Squid itself would,
 	}
 	if !filepath.IsAbs(s.dir) {
 		e.problem(container.EnvDir, "%q is not an absolute path", s.dir)
@@ -138,29 +131,31 @@ func (e *environment) drainTimeout() time.Duration {
 	return timeout
 }
 
+// choice returns the value of a variable that has to be one of two; "" when it reported a problem.
+func (e *environment) choice(name, one, other string) string {
+	choices := fmt.Sprintf("set it to %s or %s", one, other)
+	value := e.required(name, choices)
+	if value == "" || value == one || value == other {
+		return value
+	}
+	e.problem(name, "%q is not a choice; %s", value, choices)
+	return ""
+}
+
 // readDigest leaves the digest "" when it reported a problem.
 func (e *environment) readDigest(s *settings) {
-	choices := fmt.Sprintf("set it to %s or %s", squid.DigestFleet, squid.DigestSquid)
-	switch value := squid.Digest(e.required(container.EnvDigest, choices)); value {
-	case squid.DigestFleet:
-	case squid.DigestSquid:
-		s.digest = squid.DigestSquid
-		return
-	case "":
-		delete(e.values, container.EnvDigestKeys)
-		return
-	default:
-		e.problem(container.EnvDigest, "%q is not a choice; %s", value, choices)
-		delete(e.values, container.EnvDigestKeys)
+	s.digest = squid.Digest(e.choice(container.EnvDigest, string(squid.DigestFleet), string(squid.DigestSquid)))
+	if s.digest == squid.DigestSquid {
+		return // refuseTheRest refuses the keys
+	}
+	keys, set := e.take(container.EnvDigestKeys)
+	if s.digest == "" {
 		return
 	}
-	s.digest = squid.DigestFleet
-	keys, set := e.take(container.EnvDigestKeys)
 	if !set {
 		// The restart after writing them takes the keys from the environment.
 		if _, err := os.Stat(filepath.Join(s.dir, container.RunKeys)); err != nil {
-			e.problem(container.EnvDigestKeys,
-				"is missing; with %s=%s, set it to the secret that all tasks of the fleet share",
+			e.problem(container.EnvDigestKeys, "is missing; with %s=%s, set it to the secret that all tasks of the fleet share",
 				container.EnvDigest, squid.DigestFleet)
 		}
 		return
@@ -173,21 +168,15 @@ func (e *environment) readDigest(s *settings) {
 }
 
 func (e *environment) readCredentials(s *settings) {
-	choices := fmt.Sprintf("set it to %s or %s", container.CredentialsSecretsManager, container.CredentialsImage)
-	switch value := container.Credentials(e.required(container.EnvCredentials, choices)); value {
-	case container.CredentialsSecretsManager:
-		s.writePasswords = true
-	case container.CredentialsImage:
+	secrets, image := container.CredentialsSecretsManager, container.CredentialsImage
+	switch container.Credentials(e.choice(container.EnvCredentials, string(secrets), string(image))) {
+	case image:
 		return // refuseTheRest refuses the variables of the other choice
 	case "":
 		e.dropCredentials()
 		return
-	default:
-		e.problem(container.EnvCredentials, "%q is not a choice; %s", value, choices)
-		e.dropCredentials()
-		return
 	}
-
+	s.writePasswords = true
 	s.realm = e.required(container.EnvRealm, "set it to the Digest realm")
 	if s.realm != "" {
 		if err := squid.CheckRealm(s.realm); err != nil {
@@ -255,9 +244,7 @@ func (e *environment) refuseTheRest() {
 
 // withoutSecrets is the environment after the secrets were written to their files.
 func withoutSecrets(environ []string) []string {
-	written := []string{
-		container.EnvDigestKeys, container.EnvCredentials, container.EnvRealm, container.EnvUsers,
-	}
+	written := []string{container.EnvDigestKeys, container.EnvCredentials, container.EnvRealm, container.EnvUsers}
 	kept := slices.DeleteFunc(slices.Clone(environ), func(variable string) bool {
 		name, _, _ := strings.Cut(variable, "=")
 		return slices.Contains(written, name) || strings.HasPrefix(name, container.EnvPassword)

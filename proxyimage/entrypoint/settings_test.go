@@ -98,9 +98,7 @@ func TestBadSettings(t *testing.T) {
 func TestPackageCommentNamesEverySetting(t *testing.T) {
 	read := func(path string) string {
 		content, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		ok(t, err)
 		return string(content)
 	}
 	comment, _, _ := strings.Cut(read("main.go"), "\npackage main\n")

@@ -13,8 +13,8 @@ import (
 	"squidfleet/proxyimage/container"
 )
 
-// squidEnvironment is the whole environment of Squid and its helpers. None of our settings are in
-// it, and nothing from ECS or the image.
+// squidEnvironment is the whole environment of Squid and its helpers. It holds nothing of ours, of
+// ECS or of the image.
 func squidEnvironment(s settings) []string {
 	return []string{
 		"PATH=/usr/sbin:/usr/bin:/sbin:/bin",
@@ -34,11 +34,8 @@ func ownGroup() *syscall.SysProcAttr {
 func checkCommand(s settings) (*exec.Cmd, *bytes.Buffer) {
 	output := new(bytes.Buffer)
 	command := exec.Command(s.squid, "-k", "parse", "-f", container.SquidConf)
-	command.Dir = s.dir
-	command.Env = squidEnvironment(s)
-	command.Stdout = output
-	command.Stderr = output
-	command.SysProcAttr = ownGroup()
+	command.Dir, command.Env, command.SysProcAttr = s.dir, squidEnvironment(s), ownGroup()
+	command.Stdout, command.Stderr = output, output
 	return command, output
 }
 
@@ -63,12 +60,9 @@ func startSquid(s settings, stdout, stderr *os.File) (*os.Process, error) {
 	}
 	defer null.Close()
 	arguments := []string{"squid", "-n", s.name, "-N", "-f", container.SquidConf}
-	process, err := os.StartProcess(s.squid, arguments, &os.ProcAttr{
-		Dir:   s.dir,
-		Env:   squidEnvironment(s),
-		Files: []*os.File{null, stdout, stderr},
-		Sys:   ownGroup(),
-	})
+	files := []*os.File{null, stdout, stderr}
+	process, err := os.StartProcess(s.squid, arguments,
+		&os.ProcAttr{Dir: s.dir, Env: squidEnvironment(s), Files: files, Sys: ownGroup()})
 	if err != nil {
 		return nil, fmt.Errorf("start Squid: %w", err)
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"io"
 	"os"
@@ -90,7 +89,7 @@ func runSquid(s settings, signals <-chan os.Signal) (int, error) {
 	if s.egressURL != "" {
 		go func() {
 			awaitListener(ports.clients)
-			address, err := learnEgress(context.Background(), s.egressURL)
+			address, err := learnEgress(s.egressURL)
 			if err != nil {
 				complain("the public address stays unknown: %v", err)
 				return
