@@ -65,8 +65,8 @@ func Read(files fs.FS, lookups map[string]any) (*Assembly, []Finding) {
 		Artifacts map[string]map[string]any
 		Missing   []struct{ Key string }
 	}
-	if err := readJSON(files, "manifest.json", &m); err != nil {
-		return nil, err
+	if findings := readJSON(files, "manifest.json", &m); findings != nil {
+		return nil, findings
 	}
 	for _, missing := range m.Missing {
 		a.pending = missing.Key
@@ -82,11 +82,10 @@ func Read(files fs.FS, lookups map[string]any) (*Assembly, []Finding) {
 			Data json.RawMessage
 		}
 		t := Template{Path: text(at(artifact, "properties.templateFile"))}
-		if err := readJSON(files, t.Path, &raw); err != nil {
-			return nil, err
-		}
-		if err := readJSON(files, text(artifact["additionalMetadataFile"]), &metadata); err != nil {
-			return nil, err
+		findings := readJSON(files, t.Path, &raw)
+		findings = append(findings, readJSON(files, text(artifact["additionalMetadataFile"]), &metadata)...)
+		if findings != nil {
+			return nil, findings
 		}
 		a.raw[name] = raw
 		environment := strings.NewReplacer("aws://", "", "unknown-account", "", "unknown-region", "")
@@ -115,9 +114,9 @@ func Read(files fs.FS, lookups map[string]any) (*Assembly, []Finding) {
 	}
 	for name, raw := range a.raw {
 		resources, _ := raw["Resources"].(map[string]any)
-		for id := range resources {
-			r := &resource{id: id, stack: name, file: a.file(name), whole: a.canonical(resources[id])}
-			r.raw, _ = at(resources[id], "Properties").(map[string]any)
+		for id, written := range resources {
+			r := &resource{id: id, stack: name, file: a.file(name), whole: a.canonical(written)}
+			r.raw, _ = at(written, "Properties").(map[string]any)
 			r.kind, r.properties = text(at(r.whole, "Type")), at(r.whole, "Properties")
 			a.paths = a.paths || at(r.whole, "Metadata.aws:cdk:path") != nil
 			a.resources = append(a.resources, r)
@@ -126,8 +125,8 @@ func Read(files fs.FS, lookups map[string]any) (*Assembly, []Finding) {
 	slices.SortFunc(a.resources, func(x, y *resource) int { return strings.Compare(x.stack+x.id, y.stack+y.id) })
 	a.outputs, _ = a.canonical(a.raw[a.Name]["Outputs"]).(map[string]any)
 	var published struct{ DockerImages map[string]image }
-	if err := readJSON(files, a.Name+".assets.json", &published); err != nil {
-		return nil, err
+	if findings := readJSON(files, a.Name+".assets.json", &published); findings != nil {
+		return nil, findings
 	}
 	if a.images = slices.Collect(maps.Values(published.DockerImages)); len(a.images) == 0 {
 		return nil, []Finding{{a.Name + ".assets.json", "read", "there is no image: synthesise again"}}

@@ -89,15 +89,20 @@ func (a *Assembly) Judge(ctx context.Context, o Options) ([]Finding, error) {
 	return append(broken, findings...), nil
 }
 
-// show writes a value for a message, on one line and not too long.
-func show(v any) string {
+// written is a value as JSON.
+func written(v any) string {
 	var b strings.Builder
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
 	_ = encoder.Encode(v) // JSON values, strings and numbers
-	text, most := []rune(strings.TrimSuffix(b.String(), "\n")), 160
-	if len(text) > most {
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// show writes a value for a message, on one line and not too long.
+func show(v any) string {
+	const most = 160
+	if text := []rune(written(v)); len(text) > most {
 		return string(text[:most]) + "…"
 	}
-	return string(text)
+	return written(v)
 }

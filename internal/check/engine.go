@@ -37,16 +37,13 @@ func Validate(ctx context.Context, root string, templates ...Template) ([]Findin
 		}
 		templates[i].Path = path
 	}
-	input, err := json.Marshal(templates)
-	if err != nil {
-		return nil, err
-	}
 	var output, problems bytes.Buffer
 	node := exec.CommandContext(ctx, "node", "--eval", script)
-	node.Dir, node.Stdin, node.Stdout, node.Stderr = root, bytes.NewReader(input), &output, &problems
+	node.Dir, node.Stdin, node.Stdout, node.Stderr = root, strings.NewReader(written(templates)), &output, &problems
 	node.Env = append(os.Environ(), "NODE_OPTIONS=")
 	var violations []struct{ Path, Rule, Resource, Message string }
-	if err = node.Run(); err == nil {
+	err := node.Run()
+	if err == nil {
 		err = json.Unmarshal(output.Bytes(), &violations)
 	} else if strings.Contains(problems.String(), "MODULE_NOT_FOUND") {
 		err = fmt.Errorf("the npm packages are missing: run npm ci: %w", err)

@@ -74,7 +74,7 @@ func squidEntry(a *Assembly) *Finding {
 	if want := []string{fmt.Sprint(a.Params.ListenerPort)}; !slices.Equal(ports, want) {
 		return a.inImage("squid.conf", "http_port: is %v, want %v", ports, want)
 	}
-	got, want := outermost(a.believed()), addresses(a.entrySubnets())
+	got, want := merged(a.believed()), addresses(a.entrySubnets())
 	if !slices.Equal(got, want) && subnetsApart(a) == nil {
 		return a.inImage("squid.conf", "proxy_protocol_access: believes %v, want the load balancer's subnets, %v", got, want)
 	}
@@ -85,7 +85,7 @@ func squidEntry(a *Assembly) *Finding {
 // must not let through is refused before it, and all else after it.
 func squidAccess(a *Assembly) *Finding {
 	p := a.Params
-	got, want := outermost(blocks(a.acl("clients", "src")...)), outermost(p.ClientCidrs)
+	got, want := merged(blocks(a.acl("clients", "src")...)), merged(p.ClientCidrs)
 	if !slices.Equal(got, want) {
 		return a.inImage("squid.conf", "acl clients: is %v, want clientCidrs, %v", got, want)
 	}
@@ -93,11 +93,11 @@ func squidAccess(a *Assembly) *Finding {
 		return a.inImage("squid.conf", "acl authenticated: is %v, want any user with a password", got)
 	}
 	before := []string{"deny !clients", "deny !authenticated", "deny manager", "deny !resolved", "deny forbidden"}
-	for name, rule := range map[string]string{"http_ports": "deny !connect", "connect_ports": "deny connect"} {
-		ports := map[string][]int{"http_ports": p.HTTPPorts, "connect_ports": p.ConnectPorts}[name]
+	for name, ports := range map[string][]int{"http_ports": p.HTTPPorts, "connect_ports": p.ConnectPorts} {
 		if got := a.acl(name, "port"); unlike(got, strings.Fields(strings.Trim(fmt.Sprint(ports), "[]"))) != "" {
 			return a.inImage("squid.conf", "acl %s: is %v, want %v", name, got, ports)
 		}
+		rule := map[string]string{"http_ports": "deny !connect", "connect_ports": "deny connect"}[name]
 		if len(ports) > 0 {
 			rule += " !" + name
 		}
@@ -149,14 +149,14 @@ func healthCommand(a *Assembly) *Finding {
 	return is(task, box+"HealthCheck.Command", []string{"CMD", program, "health"})(a)
 }
 
-// oneArchitecture: the task, the image and the program in it are for one processor.
+// oneArchitecture: the task, the image and its program are for one processor.
 func oneArchitecture(a *Assembly) *Finding {
 	family, platform, machine := "X86_64", "linux/amd64", elf.EM_X86_64
 	if a.Params.Architecture == params.ARM64 {
 		family, platform, machine = "ARM64", "linux/arm64", elf.EM_AARCH64
 	}
 	if got := a.images[0].Source.Platform; got != platform {
-		return &Finding{File: a.Name + ".assets.json", Message: fmt.Sprintf("platform: is %q, want %q", got, platform)}
+		return a.inManifest("platform: is %q, want %q", got, platform)
 	}
 	if program, err := elf.NewFile(bytes.NewReader(a.program)); err != nil || program.Machine != machine {
 		return a.inImage("entrypoint", "is no program for %s", machine)
@@ -169,8 +169,7 @@ func oneArchitecture(a *Assembly) *Finding {
 // pushes.
 func imagePublished(a *Assembly) *Finding {
 	if len(a.images) != 1 || len(a.images[0].Destinations) != 1 {
-		message := fmt.Sprintf("dockerImages: there are %d, want one that is pushed", len(a.images))
-		return &Finding{File: a.Name + ".assets.json", Message: message}
+		return a.inManifest("dockerImages: there are %d, want one that is pushed", len(a.images))
 	}
 	end := ""
 	for _, to := range a.images[0].Destinations {

@@ -186,7 +186,8 @@ func sameZones(a *Assembly) *Finding {
 		for _, s := range subnets {
 			all = append(all, s.zone)
 		}
-		return slices.Sorted(slices.Values(all))
+		slices.Sort(all)
+		return all
 	}
 	entry, tasks := zones(a.entrySubnets()), zones(a.taskSubnets())
 	if !slices.Equal(tasks, entry) || len(slices.Compact(tasks)) != len(entry) || len(entry) < 2 {
@@ -199,18 +200,27 @@ func addresses(subnets []subnet) (blocks []netip.Prefix) {
 	for _, s := range subnets {
 		blocks = append(blocks, s.block)
 	}
-	return outermost(blocks)
+	return merged(blocks)
 }
 
-// outermost returns blocks in order, without those inside another. What is no block is left out,
+// merged returns the fewest blocks with the same addresses, in order. What is no block is left out,
 // and found missing.
-func outermost(blocks []netip.Prefix) (outer []netip.Prefix) {
+func merged(blocks []netip.Prefix) (fewest []netip.Prefix) {
 	for _, b := range slices.SortedFunc(slices.Values(blocks), netip.Prefix.Compare) {
-		if n := len(outer); b.IsValid() && (n == 0 || !outer[n-1].Overlaps(b)) {
-			outer = append(outer, b.Masked())
+		n := len(fewest)
+		if !b.IsValid() || n > 0 && fewest[n-1].Overlaps(b) {
+			continue
+		}
+		fewest = append(fewest, b.Masked())
+		for ; n > 0 && fewest[n-1].Bits() == fewest[n].Bits(); n-- {
+			both, _ := fewest[n].Addr().Prefix(fewest[n].Bits() - 1) // invalid, and without addresses, for /0
+			if !both.Contains(fewest[n-1].Addr()) {
+				break
+			}
+			fewest = append(fewest[:n-1], both)
 		}
 	}
-	return outer
+	return fewest
 }
 
 // subnetsApart: in a VPC of the fleet's own, no task has an address from which PROXY headers

@@ -67,7 +67,8 @@ var Promises = []Promise{
 		none(task, "", "PidMode", "IpcMode"), is(service, "EnableExecuteCommand", nil))},
 	{"image-user", "docs/security.md", "the image has an unprivileged user of its own", imageUser},
 	{"roles", "docs/security.md", "each role may do what it is there for", rolesReach},
-	{"credentials", "docs/security.md", "No password is in a template, an image layer, a log or the assembly", noCredential},
+	{"credentials", "docs/security.md", "No password is in a template, an image layer, a log or the assembly",
+		noCredential},
 	{"users", "docs/security.md", "each user's password comes from that user's secret", ownSecrets},
 	{"types", "README.md", "There is no NAT gateway, no Lambda, no disk cache and no custom resource", knownTypes},
 	{"names", "docs/parameters.md", "an account can hold several fleets", noNames},
@@ -140,13 +141,14 @@ func is(kind, path string, want any) judge {
 		if value, ok := want.(func(*params.Params) any); ok {
 			return is(kind, path, fmt.Sprint(value(a.Params)))(a)
 		}
-		if got := r.value(path); show(got) != show(want) {
+		if got := r.value(path); written(got) != written(want) {
 			return r.wrong("%s: is %s, want %s", path, show(got), show(want))
 		}
 		return nil
 	})
 }
 
+// none wants no value at any of the paths.
 func none(kind, prefix string, names ...string) judge {
 	var judges []judge
 	for _, name := range names {
@@ -164,36 +166,26 @@ func matches(kind, path, pattern string) judge {
 	})
 }
 
-func refers(kind, path, to string) judge {
-	return each(kind, func(a *Assembly, r *resource) *Finding {
-		if a.referred(r.value(path)).kind != to {
-			return r.wrong("%s: is %s, want one of the fleet's, a %s", path, show(r.value(path)), to)
-		}
-		return nil
-	})
-}
-
-// What parameters say in other words.
-
 func port(p *params.Params) any { return p.ListenerPort }
 
-// The load balancer sends connections to an old task for two minutes more, and the last of them
-// has drainTimeout too.
+// delay is drainTimeout for the last connection too: the load balancer sends an old task new ones
+// for two minutes more.
 func delay(p *params.Params) any { return p.DrainTimeout.Seconds() + 120 }
 
 // unlike says what one list has and another lacks, in whatever order they are.
 func unlike(got, want []string) string {
-	has, wants := map[string]bool{}, map[string]bool{}
+	open := map[string]bool{} // of what is wanted, whether it is still to be found
 	for _, w := range want {
-		wants[w] = true
+		open[w] = true
 	}
 	for _, g := range got {
-		if has[g] = true; !wants[g] {
+		if _, wanted := open[g]; !wanted {
 			return fmt.Sprintf("has %s, want that left out", g)
 		}
+		open[g] = false
 	}
 	for _, w := range want {
-		if !has[w] {
+		if open[w] {
 			return fmt.Sprintf("lacks %s", w)
 		}
 	}
@@ -207,9 +199,14 @@ func noPendingLookup(a *Assembly) *Finding {
 	return &Finding{File: "manifest.json", Message: "waits for " + a.pending + ": run cdk synth with credentials"}
 }
 
-// template is a finding about the proxy stack's template, file one about a file of the image.
+// These are findings about the proxy stack's template, its asset manifest, and a file of the image.
+
 func (a *Assembly) template(format string, arguments ...any) *Finding {
 	return &Finding{File: a.file(a.Name), Message: fmt.Sprintf(format, arguments...)}
+}
+
+func (a *Assembly) inManifest(format string, arguments ...any) *Finding {
+	return &Finding{File: a.Name + ".assets.json", Message: fmt.Sprintf(format, arguments...)}
 }
 
 func (a *Assembly) inImage(name, format string, arguments ...any) *Finding {

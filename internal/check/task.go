@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strings"
@@ -10,16 +11,8 @@ import (
 // rolesReach compares what each role permits, and whom it trusts, with what its user needs.
 func rolesReach(a *Assembly) *Finding {
 	type need struct {
-		trust  map[string]any
+		trust  string
 		grants []string // action and resource; one that ends in a repository's name has any beginning
-	}
-	trust := func(service string, condition any) map[string]any {
-		principal := map[string]string{"Service": service}
-		t := map[string]any{"Action": "sts:AssumeRole", "Effect": "Allow", "Principal": principal}
-		if condition != nil {
-			t["Condition"] = condition
-		}
-		return t
 	}
 	needs := map[string]need{}
 	for _, t := range a.all(task) {
@@ -31,26 +24,23 @@ func rolesReach(a *Assembly) *Finding {
 		for _, s := range a.all(secret) {
 			grants = append(grants, "secretsmanager:GetSecretValue "+s.ref())
 		}
-		needs[a.referred(t.value("ExecutionRoleArn")).id] = need{trust("ecs-tasks.amazonaws.com", nil), grants}
+		const trust = `{"Action":"sts:AssumeRole","Effect":"Allow","Principal":{"Service":"ecs-tasks.amazonaws.com"}}`
+		needs[a.referred(t.value("ExecutionRoleArn")).id] = need{trust, grants}
 	}
 	for _, s := range a.all(schedule) {
 		grants := []string{"sqs:SendMessage " + s.text("Target.DeadLetterConfig.Arn")}
 		for _, r := range a.all(service) {
 			grants = append(grants, "ecs:UpdateService "+r.ref())
 		}
-		account := a.account
-		if account == "" {
-			account = "⟨AWS::AccountId⟩"
-		}
-		group := a.referred(s.value("GroupName"))
-		source := map[string]string{"aws:SourceAccount": account, "aws:SourceArn": group.att("Arn")}
-		needs[a.referred(s.value("Target.RoleArn")).id] = need{
-			trust("scheduler.amazonaws.com", map[string]any{"StringEquals": source}), grants}
+		const trust = `{"Action":"sts:AssumeRole","Condition":{"StringEquals":{"aws:SourceAccount":"%s",` +
+			`"aws:SourceArn":"%s"}},"Effect":"Allow","Principal":{"Service":"scheduler.amazonaws.com"}}`
+		account, group := cmp.Or(a.account, "⟨AWS::AccountId⟩"), a.referred(s.value("GroupName")).att("Arn")
+		needs[a.referred(s.value("Target.RoleArn")).id] = need{fmt.Sprintf(trust, account, group), grants}
 	}
 	roles := each("AWS::IAM::Role", func(a *Assembly, r *resource) *Finding {
-		got, want := r.list("AssumeRolePolicyDocument.Statement"), []any{needs[r.id].trust}
-		if show(got) != show(want) {
-			return r.wrong("AssumeRolePolicyDocument: trusts %s, want %s", show(got), show(want))
+		got, want := written(r.list("AssumeRolePolicyDocument.Statement")), "["+needs[r.id].trust+"]"
+		if got != want {
+			return r.wrong("AssumeRolePolicyDocument: trusts %s, want %s", got, want)
 		}
 		var grants []string
 		for _, policy := range r.list("Policies") {
@@ -146,8 +136,10 @@ func rotates(a *Assembly) *Finding {
 	}
 	return all(is(schedule, "Target.Arn", "arn:aws:scheduler:::aws-sdk:ecs:updateService"), is(schedule, "State", nil),
 		is(schedule, "FlexibleTimeWindow.Mode", "OFF"),
-		refers(schedule, "Target.DeadLetterConfig.Arn", "AWS::SQS::Queue"),
 		each(schedule, func(a *Assembly, r *resource) *Finding {
+			if queue := r.value("Target.DeadLetterConfig.Arn"); a.referred(queue).kind != "AWS::SQS::Queue" {
+				return r.wrong("Target.DeadLetterConfig: is %s, want a queue of the fleet's", show(queue))
+			}
 			var n time.Duration
 			var unit string
 			fmt.Sscanf(r.text("ScheduleExpression"), "rate(%d %s", &n, &unit) // what is no rate stays zero
@@ -162,8 +154,7 @@ func rotates(a *Assembly) *Finding {
 					return r.wrong("Target.Input: is %s, want %s", got, want)
 				}
 			}
-			// Tasks take five minutes to start and two to stop, and the load balancer two to
-			// notice.
+			// Tasks take five minutes to start and two to stop, and the load balancer two to notice.
 			age := time.Duration(number(r.value("Target.RetryPolicy.MaximumEventAgeInSeconds"))) * time.Second
 			if age <= 0 || age+a.Params.DrainTimeout+9*time.Minute > every {
 				return r.wrong("Target.RetryPolicy: a rotation that is begun %s late is not over before the next", age)

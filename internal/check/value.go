@@ -1,17 +1,18 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// Templates are judged in a canonical form, in which it does not matter how something is
-// written: a tree of map[string]any, []any and string. Numbers and booleans are strings.
-// References are strings too, or parts of one: ⟨id⟩ for a Ref, ⟨id.attribute⟩ for a GetAtt and
-// ⟨AWS::Region⟩ for a pseudo parameter, alone, in a Join, in a Sub or through the output of the
-// fleet's other stack. Other functions stay what they are.
+// Templates are judged in a canonical form: a tree of map[string]any, []any and string. Numbers and
+// booleans are strings. References are strings too, or parts of one: ⟨id⟩ for a Ref,
+// ⟨id.attribute⟩ for a GetAtt and ⟨AWS::Region⟩ for a pseudo parameter, alone, in a Join, in a Sub
+// or through the output of the fleet's other stack. Other functions stay what they are.
 
 // resource is a resource of a template.
 type resource struct {
@@ -26,12 +27,10 @@ func (r *resource) value(path string) any       { return at(r.properties, path) 
 func (r *resource) text(path string) string     { return text(r.value(path)) }
 func (r *resource) list(path string) []any      { return list(r.value(path)) }
 
-// number returns a canonical number, or -1.
+// number returns a canonical number, or 0.
 func number(v any) int {
-	if n, err := strconv.Atoi(text(v)); err == nil {
-		return n
-	}
-	return -1
+	n, _ := strconv.Atoi(text(v))
+	return n
 }
 
 func text(v any) string {
@@ -86,16 +85,8 @@ func at(v any, path string) any {
 func pairs(v any) map[string]any {
 	all := map[string]any{}
 	for _, item := range list(v) {
-		pair, _ := item.(map[string]any)
-		key, value := pair["Name"], pair["Value"]
-		if key == nil {
-			key = pair["Key"]
-		}
-		if value == nil {
-			value = pair["ValueFrom"]
-		}
-		if key != nil {
-			all[fmt.Sprint(key)] = value
+		if key := cmp.Or(at(item, "Name"), at(item, "Key")); key != nil {
+			all[fmt.Sprint(key)] = cmp.Or(at(item, "Value"), at(item, "ValueFrom"))
 		}
 	}
 	return all
@@ -156,13 +147,8 @@ func (a *Assembly) function(name string, argument any) (any, bool) {
 }
 
 // all returns the resources of a type.
-func (a *Assembly) all(kind string) (found []*resource) {
-	for _, r := range a.resources {
-		if r.kind == kind {
-			found = append(found, r)
-		}
-	}
-	return found
+func (a *Assembly) all(kind string) []*resource {
+	return slices.DeleteFunc(slices.Clone(a.resources), func(r *resource) bool { return r.kind != kind })
 }
 
 // referred returns the resource that a canonical value is a reference to, or one that has no

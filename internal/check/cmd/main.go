@@ -8,6 +8,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -23,27 +24,17 @@ func main() { os.Exit(run()) }
 
 func run() int {
 	lookups := flag.String("context", "cdk.context.json", "the `file` in which the CDK CLI keeps what it looked up")
-	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "usage: check [-context file] [assembly, or cdk.out]")
-		flag.PrintDefaults()
-	}
 	flag.Parse()
-	assembly := "cdk.out"
-	switch flag.NArg() {
-	case 0:
-	case 1:
-		assembly = flag.Arg(0)
-	default:
-		flag.Usage()
+	if flag.NArg() > 1 {
+		fmt.Fprintln(os.Stderr, "usage: check [-context file] [assembly, or cdk.out]")
 		return 2
 	}
-	start := time.Now()
+	assembly, start := cmp.Or(flag.Arg(0), "cdk.out"), time.Now()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	defer stacks.Close()
-	findings, err := check.Run(ctx, check.Options{
-		Assembly: assembly, Context: *lookups, Root: ".", Environment: os.Environ(),
-	})
+	o := check.Options{Assembly: assembly, Context: *lookups, Root: ".", Environment: os.Environ()}
+	findings, err := check.Run(ctx, o)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
@@ -52,8 +43,5 @@ func run() int {
 		fmt.Println(f)
 	}
 	fmt.Fprintf(os.Stderr, "%s: %d findings in %.1f s\n", assembly, len(findings), time.Since(start).Seconds())
-	if len(findings) > 0 {
-		return 1
-	}
-	return 0
+	return min(len(findings), 1)
 }

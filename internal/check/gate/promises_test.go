@@ -288,6 +288,10 @@ var mistakes = []struct {
 	{"a role for anybody's schedule", "roles", func(e edited) {
 		e.set("Proxy/Resources/RotationRole/Properties/AssumeRolePolicyDocument/Statement/0/Condition", nil)
 	}},
+	{"a role for machines", "roles", func(e edited) {
+		const trust = "Proxy/Resources/RotationRole/Properties/AssumeRolePolicyDocument/Statement/0/"
+		e.set(trust+"Principal/Service", "ec2.amazonaws.com")
+	}},
 	{"a password in the environment", "credentials", func(e edited) {
 		e.set(container+"Environment", add(map[string]any{"Name": "PASSWORD", "Value": "hunter2hunter2"}))
 	}},
