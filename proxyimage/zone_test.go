@@ -14,15 +14,10 @@ func TestADamagedTimeZoneDatabaseIsToldByName(t *testing.T) {
 	var archive bytes.Buffer
 	w := zip.NewWriter(&archive)
 	file, err := w.CreateHeader(&zip.FileHeader{Name: zone, Method: zip.Store})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := file.Write([]byte(data)); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
+	ok(t, err)
+	_, err = file.Write([]byte(data))
+	ok(t, err)
+	ok(t, w.Close())
 	for _, c := range []struct {
 		name     string
 		database []byte
@@ -35,9 +30,7 @@ func TestADamagedTimeZoneDatabaseIsToldByName(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "zoneinfo.zip")
-			if err := os.WriteFile(path, c.database, 0o644); err != nil {
-				t.Fatal(err)
-			}
+			ok(t, os.WriteFile(path, c.database, 0o644))
 			got, err := readZone(path, zone)
 			if c.want == "" {
 				if err != nil || string(got) != data {
