@@ -18,9 +18,8 @@ const (
 	tcpClosing     = 0x0B
 )
 
-// openStates are the states in which something may still be sent, as bits. They include a
-// connection that Squid has closed while the client has not yet confirmed the last bytes: these
-// would be lost with the network namespace.
+// openStates are the states in which something may still be sent, as bits. A connection that Squid
+// has closed counts until the client has confirmed the last bytes: they would be lost with the task.
 const openStates = 1<<tcpEstablished | 1<<tcpFinWait1 | 1<<tcpCloseWait | 1<<tcpLastAck | 1<<tcpClosing
 
 // openConnections counts the clients' connections to a listener that something may still be sent
@@ -40,8 +39,7 @@ const (
 	sockDiagByFamily  = 20
 	diagRequestLength = 56
 	diagAnswerLength  = 72
-	// diagTimeout is in seconds, and long: an answer takes milliseconds.
-	diagTimeout = 2
+	diagTimeout       = 2 // seconds; an answer takes milliseconds
 )
 
 // countSockets counts the sockets at a local address in one of the states, given as bits. It asks
@@ -53,20 +51,19 @@ func countSockets(at netip.AddrPort, states uint32) (int, error) {
 		return 0, fmt.Errorf("netlink: %w", err)
 	}
 	defer syscall.Close(socket)
-	timeout := &syscall.Timeval{Sec: diagTimeout}
-	if err := syscall.SetsockoptTimeval(socket, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, timeout); err != nil {
-		return 0, fmt.Errorf("netlink: %w", err)
-	}
-	var total int
+	err = syscall.SetsockoptTimeval(socket, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &syscall.Timeval{Sec: diagTimeout})
+	var total, n int
 	// A listener for both families has its IPv4 connections among those of IPv6.
 	for _, family := range []byte{syscall.AF_INET, syscall.AF_INET6} {
-		request := diagRequest(family, at.Port(), states)
-		if err := syscall.Sendto(socket, request, 0, &syscall.SockaddrNetlink{Family: syscall.AF_NETLINK}); err != nil {
-			return 0, fmt.Errorf("netlink: %w", err)
+		if err == nil {
+			request := diagRequest(family, at.Port(), states)
+			err = syscall.Sendto(socket, request, 0, &syscall.SockaddrNetlink{Family: syscall.AF_NETLINK})
 		}
-		n, err := receiveDiag(socket, at)
+		if err == nil {
+			n, err = receiveDiag(socket, at)
+		}
 		if err != nil {
-			return 0, err
+			return 0, fmt.Errorf("netlink: %w", err)
 		}
 		total += n
 	}
@@ -95,20 +92,20 @@ func receiveDiag(socket int, at netip.AddrPort) (int, error) {
 			continue
 		}
 		if err != nil {
-			return 0, fmt.Errorf("netlink: %w", err)
+			return 0, err
 		}
 		messages, err := syscall.ParseNetlinkMessage(buffer[:n])
 		if err != nil {
-			return 0, fmt.Errorf("netlink: %w", err)
+			return 0, err
 		}
 		for _, m := range messages {
 			switch {
 			case m.Header.Type == syscall.NLMSG_DONE:
 				return count, nil
 			case m.Header.Type == syscall.NLMSG_ERROR && len(m.Data) >= 4:
-				return 0, fmt.Errorf("netlink: %w", syscall.Errno(-int32(binary.NativeEndian.Uint32(m.Data))))
+				return 0, syscall.Errno(-int32(binary.NativeEndian.Uint32(m.Data)))
 			case m.Header.Type != sockDiagByFamily || len(m.Data) < diagAnswerLength:
-				return 0, fmt.Errorf("netlink: a message of type %d and %d bytes", m.Header.Type, len(m.Data))
+				return 0, fmt.Errorf("a message of type %d and %d bytes", m.Header.Type, len(m.Data))
 			}
 			if local := diagLocal(m.Data); local.Port() == at.Port() && (!at.Addr().IsValid() || at.Addr() == local.Addr()) {
 				count++

@@ -1,13 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"squidfleet/proxyimage/container"
@@ -16,10 +16,7 @@ import (
 
 // listeners are the ports in Squid's configuration. An invalid address means every address of the
 // machine.
-type listeners struct {
-	clients netip.AddrPort
-	health  netip.AddrPort
-}
+type listeners struct{ clients, health netip.AddrPort }
 
 // readListeners finds the lines "http_port [ADDRESS:]PORT [OPTION]...".
 func readListeners(dir string) (listeners, error) {
@@ -29,17 +26,16 @@ func readListeners(dir string) (listeners, error) {
 		return listeners{}, err
 	}
 	var found listeners
-	for line := range bytes.Lines(content) {
-		fields := bytes.Fields(line)
-		if len(fields) < 2 || string(fields[0]) != "http_port" {
+	for line := range strings.Lines(string(content)) {
+		fields := strings.Fields(line)
+		if len(fields) < 2 || fields[0] != "http_port" {
 			continue
 		}
-		address, err := parsePort(string(fields[1]))
+		address, err := parsePort(fields[1])
 		if err != nil {
 			return listeners{}, fmt.Errorf("%s: http_port: %w", path, err)
 		}
-		isName := func(option []byte) bool { return string(option) == "name="+squid.HealthPort }
-		if slices.ContainsFunc(fields[2:], isName) {
+		if slices.Contains(fields[2:], "name="+squid.HealthPort) {
 			found.health = address
 		} else {
 			found.clients = address
@@ -51,7 +47,7 @@ func readListeners(dir string) (listeners, error) {
 	return found, nil
 }
 
-// listenerPoll is how often the kernel is asked for the listener while Squid starts.
+// listenerPoll is how often the kernel is asked while Squid starts.
 const listenerPoll = 50 * time.Millisecond
 
 // awaitListener returns once Squid listens, or if that cannot be found out. Linux chooses ports of

@@ -145,10 +145,10 @@ func run(arguments []string) int {
 	signal.Notify(signals,
 		syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
 	s, problems := readSettings(os.Environ())
+	for _, problem := range problems {
+		complain("%s", problem)
+	}
 	if len(problems) > 0 {
-		for _, problem := range problems {
-			complain("%s", problem)
-		}
 		return exitUsage
 	}
 	if s.writePasswords || s.keys != "" {
@@ -208,10 +208,8 @@ func restartWithoutSecrets() error {
 	if err != nil {
 		return err
 	}
-	if err := syscall.Exec(self, os.Args[:1], withoutSecrets(os.Environ())); err != nil {
-		return fmt.Errorf("restart without the secrets: %w", err)
-	}
-	return nil
+	err = syscall.Exec(self, os.Args[:1], withoutSecrets(os.Environ()))
+	return fmt.Errorf("restart without the secrets: %w", err)
 }
 
 // complainGrace is how long a message may take. A reader of stderr that stopped reading must not

@@ -46,7 +46,7 @@ func readSettings(environ []string) (settings, []string) {
 	s := settings{
 		dir:   e.optional(container.EnvDir, container.Dir),
 		squid: e.optional(container.EnvSquid, container.SquidPath),
-		name:  e.optional(container.EnvName, "squid"), // as Squid itself would,
+		name:  e.optional(container.EnvName, "squid"), // Squid's own default
 	}
 	if !filepath.IsAbs(s.dir) {
 		e.problem(container.EnvDir, "%q is not an absolute path", s.dir)
@@ -178,10 +178,8 @@ func (e *environment) readCredentials(s *settings) {
 	}
 	s.writePasswords = true
 	s.realm = e.required(container.EnvRealm, "set it to the Digest realm")
-	if s.realm != "" {
-		if err := squid.CheckRealm(s.realm); err != nil {
-			e.problem(container.EnvRealm, "%v", err)
-		}
+	if err := squid.CheckRealm(s.realm); s.realm != "" && err != nil {
+		e.problem(container.EnvRealm, "%v", err)
 	}
 	users := e.required(container.EnvUsers, "set it to the user names, separated by commas")
 	if users == "" {
@@ -203,12 +201,8 @@ func (e *environment) readCredentials(s *settings) {
 		}
 		owner[variable] = user
 		password := e.required(variable, fmt.Sprintf("set it to the password of user %q", user))
-		if password == "" {
-			continue
-		}
-		if err := squid.CheckPassword(password); err != nil {
+		if err := squid.CheckPassword(password); password != "" && err != nil {
 			e.problem(variable, "%v", err)
-			continue
 		}
 		s.credentials = append(s.credentials, squid.Credential{User: user, Password: password})
 	}

@@ -16,7 +16,6 @@ type stopper struct {
 	timeout time.Duration
 
 	drain  *drain           // set by the first SIGTERM
-	ticker *time.Ticker     // of poll
 	poll   <-chan time.Time // when to look again; nil without a drain
 	grace  <-chan time.Time // when to kill Squid; nil until it was told to end
 	killed bool             // Squid was killed because no client was left
@@ -32,8 +31,7 @@ func (s *stopper) signal(received syscall.Signal) {
 	case received == syscall.SIGTERM && s.drain == nil && s.grace == nil && s.timeout > 0:
 		now := time.Now()
 		s.drain = newDrain(now, s.timeout)
-		s.ticker = time.NewTicker(drainPoll)
-		s.poll = s.ticker.C
+		s.poll = time.Tick(drainPoll)
 		complain("SIGTERM: serving on until no connection is left, at most %v; open now: %d", s.timeout, s.open())
 		s.look(now)
 	default:
@@ -57,28 +55,18 @@ func (s *stopper) look(now time.Time) {
 // log, and a normal end would take one or two seconds with the port closed. A Squid with clients
 // gets SIGINT, so that it logs what it cuts.
 func (s *stopper) stop() {
-	s.release()
+	s.poll = nil
 	if s.grace != nil {
 		return
 	}
 	s.grace = time.After(container.StopGrace)
-	open := s.open()
-	if open == 0 {
-		s.killed = true
-		s.squid.Kill()
+	if open := s.open(); open > 0 {
+		complain("stopping Squid; connections cut: %d", open)
+		s.squid.Signal(syscall.SIGINT) // which does not wait for Squid's shutdown_lifetime
 		return
 	}
-	complain("stopping Squid; connections cut: %d", open)
-	// SIGINT does not wait for Squid's shutdown_lifetime.
-	s.squid.Signal(syscall.SIGINT)
-}
-
-// release ends the polls.
-func (s *stopper) release() {
-	if s.ticker != nil {
-		s.ticker.Stop()
-	}
-	s.poll = nil
+	s.killed = true
+	s.squid.Kill()
 }
 
 // open counts the clients' connections. If that fails, it assumes one.

@@ -99,7 +99,6 @@ func runSquid(s settings, signals <-chan os.Signal) (int, error) {
 	}
 
 	stopper := &stopper{squid: process, clients: ports.clients, timeout: s.drainTimeout}
-	defer stopper.release()
 	for {
 		select {
 		case <-children:

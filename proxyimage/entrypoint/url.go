@@ -2,8 +2,7 @@ package main
 
 import "bytes"
 
-// withheld stands in the log for a URL that is not written there. It is no URL, and no host and
-// port.
+// withheld stands in the log for a URL that is not written. It is no URL, and no host and port.
 var withheld = []byte("withheld")
 
 // maxHost is longer than any name in DNS. What is longer may be user information that Squid has cut
@@ -11,13 +10,11 @@ var withheld = []byte("withheld")
 const maxHost = 255
 
 // publicPart returns a URL of the access log without its query and fragment; false if nothing of it
-// may be written. It knows what may be written, not what may not: http:// or https://, a host,
-// perhaps a port, perhaps a path; or a host and a port (CONNECT's). Anything else may hold user
-// information, or a secret in a place that nobody has thought of. That goes for a URL with user
-// information that Squid understands, too.
+// may be written. It knows what may be written: http:// or https://, a host, perhaps a port, perhaps
+// a path; or a host and a port (CONNECT's). Anything else may hold user information, or a secret in
+// a place that nobody has thought of.
 //
-// The text is URL-escaped, perhaps twice, because Squid escapes some of it before it writes the
-// log.
+// The text is URL-escaped, perhaps twice: Squid escapes some of it before it writes the log.
 func publicPart(url []byte) (part []byte, ok bool) {
 	if bytes.Equal(url, nothing) {
 		return url, true
@@ -43,8 +40,6 @@ func publicPart(url []byte) (part []byte, ok bool) {
 	}
 	return url[:len(url)-len(rest)+end], true
 }
-
-var httpBegin, httpsBegin = []byte("http://"), []byte("https://")
 
 // afterHost returns what follows a name or an address at the text's begin; false if there is
 // neither.
@@ -95,9 +90,9 @@ func pathEnd(text []byte) int {
 }
 
 var (
-	openingBracket = []byte("%5B") // of an IPv6 address
-	closingBracket = []byte("%5D")
-	escapedPercent = []byte("25")
+	httpBegin, httpsBegin          = []byte("http://"), []byte("https://")
+	openingBracket, closingBracket = []byte("%5B"), []byte("%5D") // of an IPv6 address
+	escapedPercent                 = []byte("25")
 )
 
 func isNameByte(c byte) bool {
