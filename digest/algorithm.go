@@ -16,19 +16,10 @@ const (
 )
 
 // String returns the algorithm's name as in a header.
-func (a Algorithm) String() string {
-	if a == SHA256 {
-		return "SHA-256"
-	}
-	return "MD5"
-}
+func (a Algorithm) String() string { return [...]string{MD5: "MD5", SHA256: "SHA-256"}[a] }
 
-// HA1 returns the hash of name:realm:password in lower-case hex, as password
-// files hold it: it is as good as the password within the realm.
-func HA1(a Algorithm, name, realm, password string) string {
-	var sum [2 * sha256.Size]byte
-	return string(a.hex(sum[:0], []byte(name+":"+realm+":"+password)))
-}
+// digits returns the length of a hash in hex.
+func (a Algorithm) digits() int { return [...]int{MD5: 2 * md5.Size, SHA256: 2 * sha256.Size}[a] }
 
 // hex appends the hash of b in lower-case hex.
 func (a Algorithm) hex(dst, b []byte) []byte {
@@ -40,11 +31,10 @@ func (a Algorithm) hex(dst, b []byte) []byte {
 	return hex.AppendEncode(dst, sum[:])
 }
 
-func (a *account) ha1(alg Algorithm) []byte {
-	if alg == SHA256 {
-		return a.sha256[:]
-	}
-	return a.md5[:]
+// HA1 returns the hash of name:realm:password in lower-case hex, as password files hold it: it is
+// as good as the password within the realm.
+func HA1(a Algorithm, name, realm, password string) string {
+	return string(a.hex(nil, []byte(name+":"+realm+":"+password)))
 }
 
 // respondFunc appends the response of RFC 7616, section 3.4.1, in hex.
@@ -63,4 +53,19 @@ func respond(dst []byte, alg Algorithm, ha1, method []byte, h *header, buf *[]by
 	}
 	*buf = b
 	return alg.hex(dst, b)
+}
+
+// AppendChallenge appends a value of Proxy-Authenticate with the nonce of a refusal. A refusal has
+// one such header for each algorithm that is offered, SHA-256 first: curl, Chromium and Go take the
+// first. They share the nonce, because some clients (requests) mix up the parameters of two.
+func (v *Verifier) AppendChallenge(dst []byte, a Algorithm, r *Result) []byte {
+	for _, part := range [...]string{`Digest realm="`, v.realm, `", nonce="`} {
+		dst = append(dst, part...)
+	}
+	dst = append(append(dst, r.Nonce[:]...), `", qop="auth", algorithm=`...)
+	dst = append(append(dst, a.String()...), `, charset=UTF-8`...)
+	if r.Stale {
+		dst = append(dst, `, stale=true`...)
+	}
+	return dst
 }

@@ -1,12 +1,10 @@
 package digest
 
 import (
-	"bytes"
 	"encoding/base64"
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestParseKeys(t *testing.T) {
@@ -35,8 +33,8 @@ func TestParseKeys(t *testing.T) {
 		if got := fmt.Sprint(err); got != c.err && (err != nil || c.err != "") {
 			t.Errorf("%s: %v", c.name, err)
 		}
-		if k.Len() != c.n {
-			t.Errorf("%s: %d keys", c.name, k.Len())
+		if len(k.secrets) != c.n {
+			t.Errorf("%s: %d keys", c.name, len(k.secrets))
 		}
 	}
 }
@@ -94,10 +92,6 @@ func TestNewNamesEveryFieldThatIsWrong(t *testing.T) {
 		"users[0].sha256: 64 hex digits are needed":               user(User{Name: "a", MD5: hash, SHA256: hash}),
 		"users[0]: a password and a hash are given; one of them ": user(User{Name: "a", MD5: hash, Password: "x"}),
 		"keys: none; make them with ParseKeys":                    func(c *Config) { c.Keys = Keys{} },
-		"nonceLife: 1ms is not between 1s and 24h0m0s":            func(c *Config) { c.NonceLife = time.Millisecond },
-		"nonceLife: 25h0m0s is not between 1s and 24h0m0s":        func(c *Config) { c.NonceLife = 25 * time.Hour },
-		"clockSkew: -1s is not between 0s and the nonce life ":    func(c *Config) { c.ClockSkew = -time.Second },
-		"clockSkew: 1h0m0s is not between 0s and the nonce life ": func(c *Config) { c.ClockSkew = time.Hour },
 	} {
 		c := good
 		change(&c)
@@ -105,8 +99,8 @@ func TestNewNamesEveryFieldThatIsWrong(t *testing.T) {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}
 	}
-	_, err := New(Config{Users: []User{{}}, NonceLife: -1})
-	for _, field := range []string{"realm:", "users[0].name:", "keys:", "nonceLife:"} {
+	_, err := New(Config{Users: []User{{}}})
+	for _, field := range []string{"realm:", "users[0].name:", "keys:"} {
 		if !strings.Contains(fmt.Sprint(err), field) {
 			t.Errorf("%q is missing in %q", field, err)
 		}
@@ -114,19 +108,19 @@ func TestNewNamesEveryFieldThatIsWrong(t *testing.T) {
 }
 
 // passwordFile writes both hashes of users with plaintext passwords.
-func passwordFile(users ...User) []byte {
-	var b bytes.Buffer
+func passwordFile(users ...User) string {
+	var b strings.Builder
 	for _, u := range users {
 		for _, a := range []Algorithm{MD5, SHA256} {
 			fmt.Fprintf(&b, "%s:%s:%s\n", u.Name, testRealm, HA1(a, u.Name, testRealm, u.Password))
 		}
 	}
-	return b.Bytes()
+	return b.String()
 }
 
 func TestPasswordFile(t *testing.T) {
 	file := passwordFile(User{Name: "a", Password: "x y"}, User{Name: "b", Password: ":"})
-	realm, users, err := ParsePasswordFile(file)
+	realm, users, err := ParsePasswordFile([]byte(file))
 	if err != nil || realm != testRealm || len(users) != 2 {
 		t.Fatalf("%q, %v, %v", realm, users, err)
 	}
@@ -166,8 +160,5 @@ func TestEveryReasonHasAName(t *testing.T) {
 			t.Errorf("%d: %q", r, name)
 		}
 		seen[name] = true
-	}
-	if reasons.String() != "unknown" {
-		t.Error(reasons.String())
 	}
 }

@@ -1,111 +1,97 @@
-// Package digest verifies HTTP Digest proxy credentials (RFC 7616) without
-// keeping a session anywhere, so that every task of a fleet accepts what any
-// other task offered.
+// Package digest verifies HTTP Digest proxy credentials (RFC 7616) without keeping a session
+// anywhere, so that every task of a fleet accepts what any other task offered.
 //
 // # What a header proves
 //
-// A nonce carries its time and a MAC over the realm and the client's address,
-// under a key that all tasks share. A header is accepted when
+// A nonce carries its time and a MAC over the realm and the client's address, under a key that all
+// tasks share. A header is accepted when
 //
 //   - its nonce was made with one of the keys, for this client address, and is
 //     neither older than [Config.NonceLife] nor further in the future than
-//     [Config.ClockSkew];
+//     a minute;
 //   - its uri names what is being requested, in one of the forms that clients write;
 //   - its response fits the user's password, that uri and the request's method.
 //
-// qop is auth, the algorithms are SHA-256 and MD5; sessions (-sess), auth-int,
-// RFC 2069 responses without qop, and userhash are refused.
+// qop is auth, the algorithms are SHA-256 and MD5; sessions (-sess), auth-int, RFC 2069 responses
+// without qop, and userhash are refused.
 //
 // # What it does not prove
 //
-// A reader of the wire who can send from the same client address can repeat a
-// header within the nonce's life: the same method and target, and, where the
-// client put only path and query into uri (as most do), the same path on another
-// host. The body and the other headers are not covered. On a wire that others
-// can read, put TLS under it.
+// A reader of the wire who can send from the same client address can repeat a header within the
+// nonce's life: the same method and target, and, where the client put only path and query into uri
+// (as most do), the same path on another host. The body and the other headers are not covered. On a
+// wire that others can read, put TLS under it.
 //
 // # Guessing
 //
-// Wrong passwords are counted per client address (IPv6: per /64). After
-// [GuessBurst] of them every check from there waits its turn, whether its
-// password is right or not, and beyond [GuessDelay] it is refused unchecked. Each
-// task counts for itself, and anew from its start.
+// Wrong passwords are counted per client address (IPv6: per /64). After [GuessBurst] of them every
+// check from there waits its turn, whether its password is right or not, and beyond [GuessDelay] it
+// is refused unchecked. Each task counts for itself, and anew from its start.
 //
-// A client that has shown the password is exempt: on this task, with a nonce that
-// it has accepted; on every task, with a proof, which is a nonce that was given in
-// exchange for a right response. A client gets a proof when it renews a nonce, or
-// from a task on which it would have to wait. So a client behind the same NAT as
-// an attacker keeps working on the tasks that it has used, and with its second
-// nonce on all of them. Elsewhere it waits for a turn or is refused.
+// A client that has shown the password is exempt: on this task, with a nonce that it has accepted;
+// on every task, with a proof, which is a nonce that was given in exchange for a right response. A
+// client gets a proof when it renews a nonce, or from a task on which it would have to wait. So a
+// client behind the same NAT as an attacker keeps working on the tasks that it has used, and with
+// its second nonce on all of them. Elsewhere it waits for a turn or is refused.
 //
-// A proof is bound to the password, the address and the user. Only a client's own
-// nonce leads to one. An exemption ends two nonce lives after its nonce was made.
-// One wrong password ends the exemption of the whole chain of nonces. So a
-// captured header is good for one guess a task beyond those of everybody else.
+// A proof is bound to the password, the address and the user. Only a client's own nonce leads to
+// one. An exemption ends two nonce lives after its nonce was made. One wrong password ends the
+// exemption of the whole chain of nonces. So a captured header is good for one guess a task beyond
+// those of everybody else.
 package digest
 
 import (
 	"errors"
 	"fmt"
-	"sync"
+	"hash"
 	"time"
 )
 
-// Defaults and limits of a [Config].
 const (
-	// DefaultNonceLife is how long a nonce is accepted unless told otherwise.
-	DefaultNonceLife = 30 * time.Minute
-	// DefaultClockSkew is how far ahead of ours the clock of the task that
-	// made a nonce may be.
-	DefaultClockSkew = time.Minute
-
-	maxNonceLife = 24 * time.Hour
-	maxUsers     = 1000
+	nonceLife = 30 * time.Minute // how long a nonce is accepted
+	clockSkew = time.Minute      // how far ahead of ours the clock of another task may be
+	maxUsers  = 1000
 )
 
-// Config says who is let in. The zero value of a field with a default means the default.
+// Config says who is let in.
 type Config struct {
-	// Realm is shown in the challenge and is part of every password hash:
-	// printable ASCII without '"', '\' and ':', 1 to 128 bytes.
+	// Realm is shown in the challenge and is part of every password hash: printable ASCII without
+	// '"', '\' and ':', 1 to 128 bytes.
 	Realm string
-	// Users are the accounts, at least one, with distinct names. SHA-256 is
-	// offered if each of them has a plaintext password or a SHA-256 hash.
+	// Users are the accounts, at least one, with distinct names. SHA-256 is offered if each of
+	// them has a plaintext password or a SHA-256 hash.
 	Users []User
-	// Keys sign and verify nonces; see [ParseKeys]. Every task of a fleet
-	// needs the same.
+	// Keys sign and verify nonces; see [ParseKeys]. Every task of a fleet needs the same.
 	Keys Keys
-	// NonceLife is how long a nonce is accepted: [DefaultNonceLife] if zero,
-	// 1 s to 24 h, counted in whole seconds.
-	NonceLife time.Duration
-	// ClockSkew is how far in the future a nonce may lie: [DefaultClockSkew]
-	// if zero, less than NonceLife.
-	ClockSkew time.Duration
-	// Now is the clock; time.Now if nil. It must be safe for concurrent use.
+	// Now is the clock; time.Now if nil.
 	Now func() time.Time
 }
 
-// Verifier decides about requests. It is safe for concurrent use.
+// Verifier decides about requests, one after another: it serves one goroutine.
 type Verifier struct {
 	realm   string
 	users   map[string]*account
 	nobody  *account // stands in for unknown names, at the same cost
 	sha256  bool     // offered
-	keys    [][]byte
-	life    int64 // seconds
-	skew    int64 // seconds
+	macs    []hash.Hash
 	now     func() time.Time
 	guesses *guesses
 	proven  *memory // lineages of accepted responses
 	spoiled *memory // lineages that a wrong password has ended the exemption of
+	respond respondFunc
 
-	respond  respondFunc
-	checkers sync.Pool
+	// What one check after another uses again, so that none of them allocates.
+	target         target
+	header         header
+	raw            [nonceRaw]byte
+	buf, sum, want []byte
 }
 
 // New returns a verifier, or an error that names every field that is wrong.
 func New(c Config) (*Verifier, error) {
-	v := &Verifier{realm: c.Realm, users: make(map[string]*account, len(c.Users)), sha256: true, now: c.Now}
-	v.respond = respond
+	v := &Verifier{realm: c.Realm, users: make(map[string]*account, len(c.Users)), sha256: true, now: c.Now,
+		nobody: nobody(), guesses: newGuesses(guessAddresses), proven: newMemory(), spoiled: newMemory(),
+		respond: respond}
 	var errs []error
 	if err := checkRealm(c.Realm); err != nil {
 		errs = append(errs, fmt.Errorf("realm: %w", err))
@@ -122,38 +108,19 @@ func New(c Config) (*Verifier, error) {
 			errs = append(errs, fmt.Errorf("users[%d].name: %q is given twice", i, u.Name))
 		default:
 			v.users[u.Name] = a
-			v.sha256 = v.sha256 && a.hasSHA256
+			v.sha256 = v.sha256 && len(a.ha1[SHA256]) > 0
 		}
 	}
 	if len(c.Keys.secrets) == 0 {
 		errs = append(errs, errors.New("keys: none; make them with ParseKeys"))
 	}
-	life, skew := c.NonceLife, c.ClockSkew
-	if life == 0 {
-		life = DefaultNonceLife
-	}
-	if skew == 0 {
-		skew = min(DefaultClockSkew, life/2)
-	}
-	if life < time.Second || life > maxNonceLife {
-		errs = append(errs, fmt.Errorf("nonceLife: %v is not between 1s and %v", life, maxNonceLife))
-	}
-	if skew < 0 || skew >= life {
-		errs = append(errs, fmt.Errorf("clockSkew: %v is not between 0s and the nonce life %v", skew, life))
-	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-
-	v.life, v.skew = int64(life/time.Second), int64(skew/time.Second)
-	v.keys = c.Keys.derive(c.Realm)
-	v.nobody = nobody()
+	v.macs = c.Keys.macs(c.Realm)
 	if v.now == nil {
 		v.now = time.Now
 	}
-	v.guesses = newGuesses(guessAddresses)
-	v.proven, v.spoiled = newMemory(lineages), newMemory(lineages)
-	v.checkers.New = func() any { return v.newChecker() }
 	return v, nil
 }
 

@@ -13,28 +13,7 @@ const (
 )
 
 // header is a parsed Proxy-Authorization: the values without quotes and escapes.
-type header struct {
-	username, realm, nonce, uri, response, algorithm, cnonce, qop, nc []byte
-	userhash                                                          []byte
-}
-
-// The parameters of RFC 7616, section 3.4, as bits.
-const (
-	paramUsername = 1 << iota
-	paramUsernameExt
-	paramRealm
-	paramNonce
-	paramURI
-	paramResponse
-	paramAlgorithm
-	paramCnonce
-	paramQop
-	paramNc
-	paramUserhash
-	paramOpaque
-
-	paramsNeeded = paramRealm | paramNonce | paramURI | paramResponse | paramCnonce | paramQop | paramNc
-)
+type header struct{ username, realm, nonce, uri, response, algorithm, cnonce, qop, nc, userhash []byte }
 
 // parse reads the header value of a request for t. The values point into b, which is overwritten
 // where something was escaped. It follows the grammar of RFC 9110, section 11.4, with nothing
@@ -48,23 +27,15 @@ func (h *header) parse(b []byte, t *target) Reason {
 	if len(b) > maxHeader {
 		return HeaderTooLong
 	}
-	const scheme = "Digest"
-	if len(b) < len(scheme) || !bytes.EqualFold(b[:len(scheme)], []byte(scheme)) {
+	scheme, b := cutToken(b)
+	if !bytes.EqualFold(scheme, []byte("Digest")) {
 		return NotDigest
 	}
-	b = b[len(scheme):]
-	if len(b) > 0 && isToken(b[0]) {
-		return NotDigest // Digestive
-	}
-	if len(b) == 0 || !isBlank(b[0]) {
+	if len(b) == len(skipBlank(b)) {
 		return HeaderMalformed
 	}
 
-	var (
-		seen    int
-		strange [maxParams][]byte // names we do not know, to see repetitions of them
-		unknown int
-	)
+	strange := make([][]byte, 0, maxParams) // names we do not know, to see repetitions of them
 	for params := 1; ; params++ {
 		if params > maxParams {
 			return HeaderTooLong
@@ -82,29 +53,26 @@ func (h *header) parse(b []byte, t *target) Reason {
 		if len(name) == 0 || len(rest) == 0 || rest[0] != '=' {
 			return HeaderMalformed
 		}
-		bit, field := h.field(name)
-		value, rest, quoted, ok := cutValue(skipBlank(rest[1:]), bit == paramURI, t)
+		field, extended := h.field(name)
+		value, rest, quoted, ok := cutValue(skipBlank(rest[1:]), field == &h.uri, t)
+		if ok && extended {
+			value, ok = decodeExt(value)
+			ok = ok && !quoted
+		}
 		if !ok {
 			return HeaderMalformed
 		}
 		switch {
-		case bit == 0:
-			for _, other := range strange[:unknown] {
+		case field == nil:
+			for _, other := range strange {
 				if bytes.EqualFold(other, name) {
 					return ParameterRepeated
 				}
 			}
-			strange[unknown] = name
-			unknown++
-		case seen&bit != 0:
+			strange = append(strange, name)
+		case *field != nil:
 			return ParameterRepeated
-		case bit == paramUsernameExt:
-			if value, ok = decodeExt(value); !ok || quoted {
-				return HeaderMalformed
-			}
-		}
-		seen |= bit
-		if field != nil {
+		default:
 			*field = value
 		}
 
@@ -117,56 +85,30 @@ func (h *header) parse(b []byte, t *target) Reason {
 		}
 		b = b[1:]
 	}
-
-	const names = paramUsername | paramUsernameExt
-	switch {
-	case seen&names == names:
-		return ParameterRepeated
-	case seen&paramsNeeded != paramsNeeded || seen&names == 0:
-		return ParameterMissing
+	for _, needed := range [...][]byte{h.username, h.realm, h.nonce, h.uri, h.response, h.cnonce, h.qop, h.nc} {
+		if needed == nil {
+			return ParameterMissing
+		}
 	}
 	return Accepted
 }
 
-// field returns a parameter's bit and where its value belongs.
-func (h *header) field(name []byte) (bit int, field *[]byte) {
-	var low [16]byte
-	if len(name) > len(low) {
-		return 0, nil
-	}
-	for i, c := range name {
-		if 'A' <= c && c <= 'Z' {
-			c |= 0x20
+// field returns where a parameter's value belongs (RFC 7616, section 3.4), and whether it is an
+// extended one.
+func (h *header) field(name []byte) (field *[]byte, extended bool) {
+	for _, p := range [...]struct {
+		name  string
+		field *[]byte
+	}{
+		{"username", &h.username}, {"username*", &h.username}, {"realm", &h.realm}, {"nonce", &h.nonce},
+		{"uri", &h.uri}, {"response", &h.response}, {"algorithm", &h.algorithm}, {"cnonce", &h.cnonce},
+		{"qop", &h.qop}, {"nc", &h.nc}, {"userhash", &h.userhash},
+	} {
+		if len(name) == len(p.name) && bytes.EqualFold(name, []byte(p.name)) {
+			return p.field, p.name == "username*"
 		}
-		low[i] = c
 	}
-	switch string(low[:len(name)]) {
-	case "username":
-		return paramUsername, &h.username
-	case "username*":
-		return paramUsernameExt, &h.username
-	case "realm":
-		return paramRealm, &h.realm
-	case "nonce":
-		return paramNonce, &h.nonce
-	case "uri":
-		return paramURI, &h.uri
-	case "response":
-		return paramResponse, &h.response
-	case "algorithm":
-		return paramAlgorithm, &h.algorithm
-	case "cnonce":
-		return paramCnonce, &h.cnonce
-	case "qop":
-		return paramQop, &h.qop
-	case "nc":
-		return paramNc, &h.nc
-	case "userhash":
-		return paramUserhash, &h.userhash
-	case "opaque":
-		return paramOpaque, nil
-	}
-	return 0, nil
+	return nil, false
 }
 
 // check judges the values by themselves and tells the algorithm.
@@ -195,52 +137,41 @@ func (h *header) check(realm string, sha256 bool) (Algorithm, Reason) {
 		len(h.cnonce) == 0 || len(h.cnonce) > maxCnonce,
 		len(h.uri) == 0,
 		len(h.nc) != 8 || !isHex(h.nc) || string(h.nc) == "00000000", // it counts from 1
-		len(h.response) != len(alg.zero()) || !isHex(h.response):
+		len(h.response) != alg.digits() || !isHex(h.response):
 		return 0, HeaderMalformed
 	}
 	return alg, Accepted
 }
 
-// zero returns a hash of the algorithm's length in hex.
-func (a Algorithm) zero() string {
-	const zeros = "0000000000000000000000000000000000000000000000000000000000000000"
-	if a == SHA256 {
-		return zeros
-	}
-	return zeros[:32]
-}
-
 func isHex(b []byte) bool {
 	for _, c := range b {
-		if unhex(c) < 0 {
+		if (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'f') {
 			return false
 		}
 	}
 	return true
 }
 
-func isBlank(c byte) bool { return c == ' ' || c == '\t' }
-
 func skipBlank(b []byte) []byte {
-	for len(b) > 0 && isBlank(b[0]) {
+	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
 		b = b[1:]
 	}
 	return b
 }
 
-// tokenBytes is tchar of RFC 9110, section 5.6.2.
-var tokenBytes = func() (set [256]bool) {
-	for _, c := range []byte("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") {
+// tchar is the one of RFC 9110, section 5.6.2.
+const tchar = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+var isToken = func() (set [256]bool) {
+	for _, c := range []byte(tchar) {
 		set[c] = true
 	}
 	return set
 }()
 
-func isToken(c byte) bool { return tokenBytes[c] }
-
 func cutToken(b []byte) (token, rest []byte) {
 	i := 0
-	for i < len(b) && isToken(b[i]) {
+	for i < len(b) && isToken[b[i]] {
 		i++
 	}
 	return b[:i], b[i:]
@@ -280,8 +211,8 @@ func cutValue(b []byte, uri bool, t *target) (value, rest []byte, quoted, ok boo
 	return nil, nil, true, false
 }
 
-// decodeExt decodes an extended value of RFC 8187 in place: UTF-8, a language
-// that is ignored, and percent-encoded bytes that must be UTF-8 again.
+// decodeExt decodes an extended value of RFC 8187 in place: UTF-8, a language that is ignored, and
+// percent-encoded bytes that must be UTF-8 again.
 func decodeExt(b []byte) ([]byte, bool) {
 	const charset = "UTF-8'"
 	if len(b) < len(charset) || !bytes.EqualFold(b[:len(charset)], []byte(charset)) {
@@ -295,10 +226,9 @@ func decodeExt(b []byte) ([]byte, bool) {
 	for i := 0; i < len(b); i++ {
 		c := b[i]
 		if c == '%' {
-			if i+2 >= len(b) || unhex(b[i+1]) < 0 || unhex(b[i+2]) < 0 {
+			if c, ok = percent(b[i:]); !ok {
 				return nil, false
 			}
-			c = byte(unhex(b[i+1])<<4 | unhex(b[i+2]))
 			i += 2
 		} else if c == '\'' || c == '*' {
 			return nil, false // tokens, but not attr-char

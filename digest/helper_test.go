@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -48,71 +47,55 @@ func (a attempt) line(id int) string {
 	return fmt.Sprintf("%d - %s %s %s %s \n", id, r.Client, r.Method, quote(string(r.Target)), header)
 }
 
-// serve gives the helper an input and returns its answers by channel, and as they came.
-func serve(t testing.TB, v *Verifier, in io.Reader) (map[string]string, []string) {
+// serve gives the helper an input and returns its answers.
+func serve(t testing.TB, v *Verifier, in io.Reader) []string {
 	t.Helper()
 	var out bytes.Buffer
 	if err := Serve(t.Context(), in, &out, v); err != nil {
 		t.Fatal(err)
 	}
-	answers := map[string]string{}
-	var lines []string
-	for line := range strings.Lines(out.String()) {
-		line, ok := strings.CutSuffix(line, "\n")
-		id, answer, _ := strings.Cut(line, " ")
-		if _, twice := answers[id]; twice || !ok {
-			t.Fatalf("twice, or cut short: %q", line)
-		}
-		answers[id] = answer
-		lines = append(lines, line)
+	lines, whole := strings.CutSuffix(out.String(), "\n")
+	if !whole {
+		t.Fatalf("cut short: %q", lines)
 	}
-	return answers, lines
+	return strings.Split(lines, "\n")
 }
 
 func TestHelperAnswers(t *testing.T) {
-	const name = "a b\"\\\n="
-	v, _ := newVerifier(t, func(c *Config) {
-		c.Users = append(c.Users, User{Name: strings.ReplaceAll(name, "\n", "ä"), Password: testPassword})
+	v, _, good := newVerifier(t, func(c *Config) {
+		c.Users = append(c.Users, User{Name: "a b\"\\ä=", Password: testPassword})
 	})
-	good := newAttempt(nonceFor(t, v, testClient))
 	good.target, good.uri = "http://origin.example/a%20[b]", "/a%20[b]"
-	odd := good
-	odd.user = strings.ReplaceAll(name, "\n", "ä")
-	odd.rewrite = replace(t, `username=".*=", realm`, `username*=UTF-8''a%20b%22%5C%C3%A4%3D, realm`)
-	none := good
-	none.rewrite = replace(t, ".*", "")
-	wrong := good
-	wrong.password = "wrong"
-	expired := good
-	expired.nonce = strings.Repeat("A", nonceText)
+	odd, none, foreign := good, good, good
+	odd.user = "a b\"\\ä="
+	odd.rewrite = replace(`username=".*=", realm`, `username*=UTF-8''a%20b%22%5C%C3%A4%3D, realm`)
+	none.rewrite = replace(".*", "")
+	foreign.nonce = strings.Repeat("A", nonceText)
+	onlyMD5, _, _ := newVerifier(t, func(c *Config) { c.Users = []User{{Name: "proxy", MD5: strings.Repeat("a", 32)}} })
 
-	answers, _ := serve(t, v, strings.NewReader(good.line(1)+odd.line(2)+none.line(3)+wrong.line(4)+expired.line(5)+
-		strings.ReplaceAll(good.line(6), "\n", "\r\n")))
-	refusal := func(stale, reason string) string {
-		const challenge = `Digest realm=\\"squidfleet\\", nonce=\\"[\w-]{36}\\", qop=\\"auth\\", ` +
-			`algorithm=%s, charset=UTF-8%s`
-		return fmt.Sprintf(`ERR sha256_="`+challenge+`" md5_="`+challenge+`" log=%s`,
-			"SHA-256", stale, "MD5", stale, reason)
+	challenge := func(note, algorithm, stale string) string {
+		return note + `="Digest realm=\\"squidfleet\\", nonce=\\"[\w-]{36}\\", qop=\\"auth\\", ` +
+			`algorithm=` + algorithm + `, charset=UTF-8` + stale + `" `
 	}
-	for id, want := range map[string]string{
-		"1": "OK user=proxy",
-		"2": "OK user=a%20b%22%5C%C3%A4%3D",
-		"3": refusal("", "no-credentials"),
-		"4": refusal("", "wrong-password"),
-		"5": refusal(", stale=true", "nonce-foreign"),
-		"6": "OK user=proxy",
+	both := func(stale string) string {
+		return challenge("sha256_", "SHA-256", stale) + challenge("md5_", "MD5", stale)
+	}
+	for _, c := range []struct {
+		v          *Verifier
+		line, want string
+	}{
+		{v, good.line(1), "1 OK user=proxy"},
+		{v, odd.line(2), "2 OK user=a%20b%22%5C%C3%A4%3D"},
+		{v, none.line(3), "3 ERR " + both("") + "log=no-credentials"},
+		{v, good.wrong().line(4), "4 ERR " + both("") + "log=wrong-password"},
+		{v, foreign.line(5), "5 ERR " + both(", stale=true") + "log=nonce-foreign"},
+		{v, strings.ReplaceAll(good.line(6), "\n", "\r\n"), "6 OK user=proxy"},
+		{onlyMD5, none.line(7), "7 ERR " + challenge("md5_", "MD5", "") + "log=no-credentials"},
 	} {
-		if !regexp.MustCompile("^" + want + "$").MatchString(answers[id]) {
-			t.Errorf("%s: %q, want %s", id, answers[id], want)
+		got := serve(t, c.v, strings.NewReader(c.line))
+		if len(got) != 1 || !regexp.MustCompile("^"+c.want+"$").MatchString(got[0]) {
+			t.Errorf("%q, want %s", got, c.want)
 		}
-	}
-}
-
-func TestHelperOffersWhatItCanCheck(t *testing.T) {
-	v, _ := newVerifier(t, func(c *Config) { c.Users = []User{{Name: "proxy", MD5: strings.Repeat("a", 32)}} })
-	answers, _ := serve(t, v, strings.NewReader("1 - 198.51.100.7 GET http://origin.example/ - \n"))
-	if a := answers["1"]; strings.Contains(a, NoteSHA256) || !strings.Contains(a, NoteMD5+`="Digest `) {
-		t.Error(a)
 	}
 }
 
@@ -120,28 +103,21 @@ func TestHelperOffersWhatItCanCheck(t *testing.T) {
 func TestAnswersFitIntoOneRead(t *testing.T) {
 	const read = 32<<10 - 1
 	realm, name := strings.Repeat("r", 128), strings.Repeat("é", maxUserName/2)
-	v, clock := newVerifier(t, func(c *Config) {
+	v, clock, a := newVerifier(t, func(c *Config) {
 		c.Realm, c.Users = realm, []User{{Name: name, Password: testPassword}}
 	})
-	a := newAttempt(nonceFor(t, v, testClient))
 	a.realm, a.user = realm, name
-	accepted := a.line(0)
-	clock.advance(DefaultNonceLife + time.Second)
 	longest := 0
-	h := &helper{checker: v.newChecker()}
-	id := []byte(strings.Repeat("9", 20))
-	for _, line := range []string{accepted, a.line(0)} {
-		_, fields, _ := cutChannel([]byte(strings.TrimSuffix(line, "\n")))
-		if !parseLine(fields, &h.request) {
-			t.Fatal(line)
-		}
-		h.checker.check(&h.request, &h.result)
+	h := &helper{v: v}
+	for range 2 { // accepted, then stale
+		h.result = v.Verify(a.request())
 		for reason := range reasons {
 			if h.result.Reason != Accepted {
 				h.result.Reason = max(reason, NoCredentials)
 			}
-			longest = max(longest, len(h.appendAnswer(nil, id)))
+			longest = max(longest, len(h.appendAnswer(nil, []byte(strings.Repeat("9", 20)))))
 		}
+		clock.advance(nonceLife + time.Second)
 	}
 	if !h.result.Stale || longest*Concurrency > read {
 		t.Errorf("%d answers of %d bytes, stale %v, do not fit into %d", Concurrency, longest, h.result.Stale, read)
@@ -149,17 +125,16 @@ func TestAnswersFitIntoOneRead(t *testing.T) {
 }
 
 func TestHelperGoesOnAfterMalformedLines(t *testing.T) {
-	v, _ := newVerifier(t, nil)
-	good := newAttempt(nonceFor(t, v, testClient))
-	malformed := []string{
+	v, _, good := newVerifier(t, nil)
+	var in, want strings.Builder
+	for _, line := range []string{
 		"", " ", "-", "x", "-1 - 198.51.100.7 GET http://o/ -", "1", "1x - 198.51.100.7 GET http://o/ -",
 		"99999999999999999999999 - 198.51.100.7 GET http://o/ -",
-	}
-	var in strings.Builder
-	for _, line := range malformed {
+	} {
 		in.WriteString(line + "\n")
+		want.WriteString("BH message=\"no channel id: concurrency= is needed\"\n")
 	}
-	fields := []string{
+	for i, fields := range []string{
 		"", "-", "- 198.51.100.7", "- 198.51.100.7 GET", "- 198.51.100.7 GET http://o/",
 		"- 198.51.100.7 GET http://o/ ", "- 198.51.100.7 GET http://o/  ",
 		"x 198.51.100.7 GET http://o/ -", "198.51.100.7 GET http://o/ -",
@@ -170,67 +145,36 @@ func TestHelperGoesOnAfterMalformedLines(t *testing.T) {
 		"- 198.51.100.7 GET http://o/% -", "- 198.51.100.7 GET http://o/%4 -", "- 198.51.100.7 GET http://o/%zz -",
 		`- 198.51.100.7 GET http://o/\ -`, `- 198.51.100.7 GET http://o/\x -`,
 		"- 198.51.100.7 GET http://o/ %", `- 198.51.100.7 GET http://o/ \`,
+	} {
+		fmt.Fprintf(&in, "%d %s\n", 100+i, fields)
+		fmt.Fprintf(&want, "%d ERR log=line-malformed\n", 100+i)
 	}
-	for i, line := range fields {
-		fmt.Fprintf(&in, "%d %s\n", 100+i, line)
-	}
-	in.WriteString(good.line(7))
-
-	var out bytes.Buffer
-	if err := Serve(t.Context(), strings.NewReader(in.String()), &out, v); err != nil {
-		t.Fatal(err)
-	}
-	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
-	if len(lines) != len(malformed)+len(fields)+1 {
-		t.Fatalf("%d answers", len(lines))
-	}
-	for i, line := range lines[:len(malformed)] {
-		if line != `BH message="no channel id: concurrency= is needed"` {
-			t.Errorf("%q: %s", malformed[i], line)
-		}
-	}
-	for i, line := range lines[len(malformed) : len(lines)-1] {
-		if want := fmt.Sprintf("%d ERR log=line-malformed", 100+i); line != want {
-			t.Errorf("%q: %s", fields[i], line)
-		}
-	}
-	if lines[len(lines)-1] != "7 OK user=proxy" {
-		t.Error(lines[len(lines)-1])
+	want.WriteString("7 OK user=proxy")
+	if got := strings.Join(serve(t, v, strings.NewReader(in.String()+good.line(7))), "\n"); got != want.String() {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want.String())
 	}
 }
 
 func TestHelperRefusesLinesThatAreTooLong(t *testing.T) {
-	v, _ := newVerifier(t, nil)
-	good := newAttempt(nonceFor(t, v, testClient))
+	v, _, good := newVerifier(t, nil)
 	for _, size := range []int{lineMax - 1, lineMax, lineMax + 1, 3*lineMax + 17} {
 		long := "8 - 198.51.100.7 GET http://o/ "
 		long += strings.Repeat("x", size-len(long)) + "\n"
-		for name, in := range map[string]io.Reader{
-			"whole":     strings.NewReader(good.line(7) + long + good.line(9)),
-			"in halves": iotest.HalfReader(strings.NewReader(good.line(7) + long + good.line(9))),
+		want := " ERR log=line-too-long"
+		if size < lineMax {
+			want = " log=header-too-long"
+		}
+		for name, reader := range map[string]func(io.Reader) io.Reader{
+			"whole":        func(r io.Reader) io.Reader { return r },
+			"in halves":    iotest.HalfReader,
+			"byte by byte": iotest.OneByteReader,
 		} {
-			answers, _ := serve(t, v, in)
-			if answers["7"] != "OK user=proxy" || answers["9"] != "OK user=proxy" || len(answers) != 3 {
-				t.Errorf("%d %s: %v", size, name, answers)
-			}
-			want := "ERR log=line-too-long"
-			if size < lineMax {
-				want = "log=header-too-long"
-			}
-			if !strings.HasSuffix(answers["8"], want) {
-				t.Errorf("%d %s: %q", size, name, answers["8"])
+			got := serve(t, v, reader(strings.NewReader(good.line(7)+long+good.line(9))))
+			if len(got) != 3 || got[0] != "7 OK user=proxy" || got[2] != "9 OK user=proxy" ||
+				!strings.HasPrefix(got[1], "8 ") || !strings.HasSuffix(got[1], want) {
+				t.Errorf("%d %s: %q", size, name, got)
 			}
 		}
-	}
-}
-
-func TestHelperReadsByteByByte(t *testing.T) {
-	v, _ := newVerifier(t, nil)
-	good := newAttempt(nonceFor(t, v, testClient))
-	in := good.line(7) + "8 - 198.51.100.7 GET http://o/" + strings.Repeat("x", lineMax) + "\n" + good.line(9)
-	answers, _ := serve(t, v, iotest.OneByteReader(strings.NewReader(in)))
-	if answers["7"] != "OK user=proxy" || answers["8"] != "ERR log=line-too-long" || answers["9"] != "OK user=proxy" {
-		t.Error(answers)
 	}
 }
 
@@ -255,8 +199,7 @@ func (w *recorder) String() string {
 }
 
 func TestHelperAnswersABatchWithOneWrite(t *testing.T) {
-	v, _ := newVerifier(t, nil)
-	good := newAttempt(nonceFor(t, v, testClient))
+	v, _, good := newVerifier(t, nil)
 	var in strings.Builder
 	for id := range 100 {
 		in.WriteString(good.line(id))
@@ -273,9 +216,8 @@ func TestHelperAnswersABatchWithOneWrite(t *testing.T) {
 // A delayed answer holds nobody else up, and comes when it is due.
 func TestHelperDelaysWithoutHoldingOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v, _ := newVerifier(t, func(c *Config) { c.Now = time.Now })
-		wrong := newAttempt(nonceFor(t, v, testClient))
-		wrong.password = "wrong"
+		v, _, a := newVerifier(t, func(c *Config) { c.Now = time.Now })
+		wrong, other := a.wrong(), a
 		in, squid := io.Pipe()
 		answers, out := io.Pipe()
 		done := make(chan error)
@@ -301,8 +243,7 @@ func TestHelperDelaysWithoutHoldingOthers(t *testing.T) {
 		}
 		ask(wrong, 50) // has to wait a second
 		ask(wrong, 51) // and two
-		other := newAttempt("")
-		other.client = other.client.Next()
+		other.client = testClient.Next()
 		other.nonce = nonceFor(t, v, other.client)
 		ask(other, 60)
 		expect(0, "60 OK user=proxy")
@@ -321,13 +262,13 @@ func TestHelperDelaysWithoutHoldingOthers(t *testing.T) {
 
 func TestHelperBoundsWhatItHoldsBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v, _ := newVerifier(t, func(c *Config) { c.Now = time.Now })
+		v, _, a := newVerifier(t, func(c *Config) { c.Now = time.Now })
+		a = a.wrong()
 		var in strings.Builder
 		id, addresses := 0, 100
-		a := newAttempt("")
 		for range addresses { // each has a few answers delayed
 			a.client = a.client.Next()
-			a.nonce, a.password = nonceFor(t, v, a.client), "wrong"
+			a.nonce = nonceFor(t, v, a.client)
 			for range GuessBurst + 6 {
 				in.WriteString(a.line(id))
 				id++
@@ -371,8 +312,7 @@ func TestHelperBoundsWhatItHoldsBack(t *testing.T) {
 }
 
 func TestHelperEnds(t *testing.T) {
-	v, _ := newVerifier(t, nil)
-	good := newAttempt(nonceFor(t, v, testClient))
+	v, _, good := newVerifier(t, nil)
 	broken := errors.New("broken")
 	in := io.MultiReader(strings.NewReader(good.line(1)), iotest.ErrReader(broken))
 	if err := Serve(t.Context(), in, io.Discard, v); err != broken {
@@ -395,46 +335,43 @@ func TestHelperEnds(t *testing.T) {
 }
 
 func TestCommand(t *testing.T) {
-	dir := t.TempDir()
-	file := func(name, content string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+	t.Chdir(t.TempDir())
+	for name, content := range map[string]string{
+		"passwords": passwordFile(User{Name: "proxy", Password: testPassword}), "keys": testKey + "\n",
+		"odd": "a:\":" + strings.Repeat("a", 32), "short": "short", "empty": "",
+	} {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		return path
 	}
-	data := passwordFile(User{Name: "proxy", Password: testPassword})
-	passwords, keys := file("passwords", string(data)), file("keys", testKey+"\n")
-	odd := file("realm", "a:\":"+strings.Repeat("a", 32))
 	const in = "1 - 198.51.100.7 GET http://origin.example/ - \n"
-	for name, c := range map[string]struct {
-		args   []string
+	for _, c := range []struct {
+		args   string
 		code   int
 		stderr string
 	}{
-		"good":             {[]string{"-passwords", passwords, "-keys", keys}, 0, ""},
-		"no key":           {[]string{"-passwords", passwords}, 2, "-keys: a file is needed"},
-		"no passwords":     {[]string{"-keys", keys}, 2, "-passwords: a file is needed"},
-		"more arguments":   {[]string{"-passwords", passwords, "-keys", keys, "x"}, 2, `"x": there are no arguments`},
-		"unknown flag":     {[]string{"-x"}, 2, "-x"},
-		"missing key":      {[]string{"-passwords", passwords, "-keys", keys + "x"}, 1, "no such file"},
-		"malformed key":    {[]string{"-passwords", passwords, "-keys", file("bad", "short")}, 1, "keys[0]: 5"},
-		"empty key":        {[]string{"-passwords", passwords, "-keys", file("empty", "")}, 1, "keys: 0 given"},
-		"missing file":     {[]string{"-passwords", passwords + "x", "-keys", keys}, 1, "no such file"},
-		"malformed file":   {[]string{"-passwords", keys, "-keys", keys}, 1, "line 1: 1 fields"},
-		"unsuitable realm": {[]string{"-passwords", odd, "-keys", keys}, 1, "realm: byte 0"},
-		"bad life":         {[]string{"-passwords", passwords, "-keys", keys, "-life", "0.5s"}, 1, "nonceLife:"},
+		{"-passwords passwords -keys keys", 0, ""},
+		{"-passwords passwords", 2, "-keys: a file is needed"},
+		{"-keys keys", 2, "-passwords: a file is needed"},
+		{"-passwords passwords -keys keys x", 2, `"x": there are no arguments`},
+		{"-x", 2, "-x"},
+		{"-passwords passwords -keys none", 1, "no such file"},
+		{"-passwords passwords -keys short", 1, "short: keys[0]: 5"},
+		{"-passwords passwords -keys empty", 1, "empty: keys: 0 given"},
+		{"-passwords none -keys keys", 1, "no such file"},
+		{"-passwords keys -keys keys", 1, "keys: line 1: 1 fields"},
+		{"-passwords odd -keys keys", 1, "realm: byte 0"},
 	} {
 		var stdout, stderr bytes.Buffer
-		code := Command(t.Context(), c.args, strings.NewReader(in), &stdout, &stderr)
+		code := Command(t.Context(), strings.Fields(c.args), strings.NewReader(in), &stdout, &stderr)
 		if code != c.code || !strings.Contains(stderr.String(), c.stderr) || c.stderr == "" && stderr.Len() > 0 {
-			t.Errorf("%s: code %d, %s", name, code, stderr.String())
+			t.Errorf("%s: code %d, %s", c.args, code, stderr.String())
 		}
 		if (code == 0) != strings.HasSuffix(stdout.String(), "log=no-credentials\n") || code != 0 && stdout.Len() > 0 {
-			t.Errorf("%s: %q", name, stdout.String())
+			t.Errorf("%s: %q", c.args, stdout.String())
 		}
 		if strings.Contains(stderr.String(), testKey) {
-			t.Errorf("%s: shows the key", name)
+			t.Errorf("%s: shows the key", c.args)
 		}
 	}
 }

@@ -36,16 +36,13 @@ func mustKeys(t testing.TB, s string) Keys {
 	return k
 }
 
-// newVerifier returns a verifier with the user "proxy" on a clock of its own.
-func newVerifier(t testing.TB, change func(*Config)) (*Verifier, *clock) {
+// newVerifier returns a verifier with the user "proxy" on a clock of its own, and an attempt with a
+// nonce of that verifier.
+func newVerifier(t testing.TB, change func(*Config)) (*Verifier, *clock, attempt) {
 	t.Helper()
 	c := &clock{now: testStart}
-	config := Config{
-		Realm: testRealm,
-		Users: []User{{Name: "proxy", Password: testPassword}},
-		Keys:  mustKeys(t, testKey),
-		Now:   c.Now,
-	}
+	config := Config{Realm: testRealm, Users: []User{{Name: "proxy", Password: testPassword}}, Keys: mustKeys(t, testKey),
+		Now: c.Now}
 	if change != nil {
 		change(&config)
 	}
@@ -53,23 +50,18 @@ func newVerifier(t testing.TB, change func(*Config)) (*Verifier, *clock) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return v, c
+	return v, c, newAttempt(nonceFor(t, v, testClient))
 }
 
 // attempt is what a client does with a challenge; a test changes what it wants to be different.
 type attempt struct {
-	client        netip.Addr
-	alg           Algorithm
-	user          string
-	password      string
-	realm         string
-	method        string // in the response
-	uri           string
-	nonce         string
-	nc, cnonce    string
-	requestMethod string // of the request; method if empty
-	target        string // of the request
-	rewrite       func(header string) string
+	client                netip.Addr
+	alg                   Algorithm
+	user, password, realm string
+	nonce, nc, cnonce     string
+	method, uri           string // in the response
+	requestMethod, target string // of the request; the method of the response if empty
+	rewrite               func(header string) string
 }
 
 func newAttempt(nonce string) attempt {
@@ -101,6 +93,36 @@ func (a attempt) request() *Request {
 	return &Request{Client: a.client, Method: []byte(method), Target: []byte(a.target), Header: []byte(a.header())}
 }
 
+// expect sends the attempt.
+func (a attempt) expect(t testing.TB, v *Verifier, want Reason) Result {
+	t.Helper()
+	r := v.Verify(a.request())
+	if r.Reason != want {
+		t.Fatalf("got %v, want %v", r.Reason, want)
+	}
+	if (r.User != "") != (want == Accepted) {
+		t.Fatalf("%v: user is %q", want, r.User)
+	}
+	return r
+}
+
+// renew sends the attempt and takes the nonce of its refusal for the next one.
+func (a *attempt) renew(t testing.TB, v *Verifier, want Reason) Result {
+	t.Helper()
+	r := a.expect(t, v, want)
+	if !r.Stale || !r.Challenge {
+		t.Fatalf("%v: stale %v, challenge %v", want, r.Stale, r.Challenge)
+	}
+	a.nonce = string(r.Nonce[:])
+	return r
+}
+
+// wrong is the attempt with a wrong password.
+func (a attempt) wrong() attempt {
+	a.password = "wrong"
+	return a
+}
+
 // nonceFor asks for a challenge.
 func nonceFor(t testing.TB, v *Verifier, client netip.Addr) string {
 	t.Helper()
@@ -111,24 +133,18 @@ func nonceFor(t testing.TB, v *Verifier, client netip.Addr) string {
 	return string(r.Nonce[:])
 }
 
-func expect(t testing.TB, got Result, want Reason) {
-	t.Helper()
-	if got.Reason != want {
-		t.Fatalf("got %v, want %v", got.Reason, want)
-	}
-	if (got.User != "") != (want == Accepted) {
-		t.Fatalf("%v: user is %q", want, got.User)
-	}
-}
-
-// replace rewrites a header by regular expression, and fails the test if it changes nothing.
-func replace(t testing.TB, pattern, with string) func(string) string {
+// replace rewrites a header by regular expression. It panics if that changes nothing.
+func replace(pattern, with string) func(string) string {
 	re := regexp.MustCompile(pattern)
 	return func(h string) string {
 		changed := re.ReplaceAllString(h, with)
 		if changed == h {
-			t.Fatalf("%q does not change %q", pattern, h)
+			panic(fmt.Sprintf("%q does not change %q", pattern, h))
 		}
 		return changed
 	}
+}
+
+func rewritten(pattern, with string) func(*attempt) {
+	return func(a *attempt) { a.rewrite = replace(pattern, with) }
 }

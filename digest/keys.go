@@ -2,8 +2,11 @@ package digest
 
 import (
 	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/sha256"
 	"fmt"
+	"hash"
+	"slices"
 	"strings"
 )
 
@@ -14,20 +17,18 @@ const (
 	maxKeys     = 8
 )
 
-// Keys are the secrets that nonces are made and checked with. They show
-// nothing of themselves when printed.
+// Keys are the secrets that nonces are made and checked with. They show nothing of themselves when
+// printed.
 type Keys struct{ secrets []string }
 
-// ParseKeys reads one or several secrets, separated by white space or commas:
-// the first one signs, all of them verify. A fleet whose tasks are replaced one
-// after another takes a new key in three steps: behind the old one, so that all
-// tasks know it; in front, so that all sign with it; alone, after a nonce's life.
+// ParseKeys reads one or several secrets, separated by white space or commas: the first one signs,
+// all of them verify. A fleet whose tasks are replaced one after another takes a new key in three
+// steps: behind the old one, so that all tasks know it; in front, so that all sign with it; alone,
+// after a nonce's life.
 //
-// A key is any string of 32 to 1,024 printable ASCII characters, for example
-// the base64 or hex form of 32 random bytes, or a generated password; it is
-// used as it is written. It must be random and must not be one of the
-// passwords: with a guessable key, nonces can be forged. Errors name the
-// position and never the key.
+// A key is any string of 32 to 1,024 printable ASCII characters, used as it is written: 32 random
+// bytes in base64 or hex, or a generated password. It must be random and none of the passwords:
+// with a guessable key, nonces can be forged. Errors name the position and never the key.
 func ParseKeys(s string) (Keys, error) {
 	fields := strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune(" \t\r\n,", r) })
 	if len(fields) == 0 || len(fields) > maxKeys {
@@ -37,44 +38,35 @@ func ParseKeys(s string) (Keys, error) {
 		if len(key) < minKey || len(key) > maxKey {
 			return Keys{}, fmt.Errorf("keys[%d]: %d characters; %d to %d are needed", i, len(key), minKey, maxKey)
 		}
-		distinct, seen := 0, [128]bool{}
+		distinct := map[byte]bool{}
 		for j := range len(key) {
-			c := key[j]
-			if c <= ' ' || c > '~' {
+			if key[j] <= ' ' || key[j] > '~' {
 				return Keys{}, fmt.Errorf("keys[%d]: character %d is not printable ASCII", i, j)
 			}
-			if !seen[c] {
-				seen[c] = true
-				distinct++
-			}
+			distinct[key[j]] = true
 		}
-		if distinct < minDistinct {
-			return Keys{}, fmt.Errorf("keys[%d]: only %d different characters; that is not a random key", i, distinct)
+		if n := len(distinct); n < minDistinct {
+			return Keys{}, fmt.Errorf("keys[%d]: only %d different characters; that is not a random key", i, n)
 		}
-		for j, other := range fields[:i] {
-			if other == key {
-				return Keys{}, fmt.Errorf("keys[%d]: the same as keys[%d]", i, j)
-			}
+		if j := slices.Index(fields, key); j < i {
+			return Keys{}, fmt.Errorf("keys[%d]: the same as keys[%d]", i, j)
 		}
 	}
 	return Keys{secrets: fields}, nil
 }
 
-// Len returns the number of keys.
-func (k Keys) Len() int { return len(k.secrets) }
-
 // Format prints the number of keys, whatever the verb, and nothing else of them.
 func (k Keys) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "[%d keys]", len(k.secrets)) }
 
-// derive returns the MAC keys, each of which belongs to one realm.
-func (k Keys) derive(realm string) [][]byte {
-	keys := make([][]byte, len(k.secrets))
+// macs returns the MACs of the keys, each of which belongs to one realm.
+func (k Keys) macs(realm string) []hash.Hash {
+	macs := make([]hash.Hash, len(k.secrets))
 	for i, secret := range k.secrets {
 		key, err := hkdf.Key(sha256.New, []byte(secret), nil, "squidfleet digest nonce 1 "+realm, sha256.Size)
 		if err != nil {
 			panic(err) // only for a length that HKDF cannot give
 		}
-		keys[i] = key
+		macs[i] = hmac.New(sha256.New, key)
 	}
-	return keys
+	return macs
 }

@@ -6,10 +6,9 @@ import (
 	"strings"
 )
 
-// ParsePasswordFile reads lines "user:realm:HA1", with HA1 in 32 hex digits
-// (MD5) or 64 (SHA-256), both or the former for each user. All lines must name
-// the same realm, which is returned. Empty lines are allowed, and nothing else;
-// errors name the line and nothing of a hash.
+// ParsePasswordFile reads lines "user:realm:HA1", with HA1 in 32 hex digits (MD5) or 64 (SHA-256),
+// both or the former for each user. All lines must name the same realm, which is returned. Empty
+// lines are allowed, and nothing else; errors name the line and nothing of a hash.
 func ParsePasswordFile(data []byte) (realm string, users []User, err error) {
 	index := make(map[string]int)
 	number := 0
@@ -42,7 +41,7 @@ func ParsePasswordFile(data []byte) (realm string, users []User, err error) {
 		if *hash != "" {
 			return "", nil, fmt.Errorf("line %d: a second hash for %q", number, field[0])
 		}
-		if !isHash(field[2], 32) && !isHash(field[2], 64) {
+		if !isHash(field[2], MD5) && !isHash(field[2], SHA256) {
 			return "", nil, fmt.Errorf("line %d: HA1 is not 32 or 64 hex digits", number)
 		}
 		*hash = field[2]

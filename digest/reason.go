@@ -1,11 +1,9 @@
 package digest
 
-// Reason tells why a request was refused. It is for the log: a client learns
-// nothing from it but the challenge.
+// Reason is why a request was refused. It is for the log: a client sees only the challenge.
 type Reason uint8
 
-// The reasons. "stale" marks those where the password was right, and the
-// challenge says so.
+// The reasons. "stale" marks those where the password was right, and the challenge says so.
 const (
 	Accepted            Reason = iota
 	NoCredentials              // no header
@@ -33,34 +31,16 @@ const (
 )
 
 var reasonNames = [reasons]string{
-	Accepted:            "accepted",
-	NoCredentials:       "no-credentials",
-	NotDigest:           "not-digest",
-	HeaderTooLong:       "header-too-long",
-	HeaderMalformed:     "header-malformed",
-	ParameterRepeated:   "parameter-repeated",
-	ParameterMissing:    "parameter-missing",
-	UserhashRefused:     "userhash-refused",
-	SessionAlgorithm:    "session-algorithm",
-	AlgorithmNotOffered: "algorithm-not-offered",
-	QopNotOffered:       "qop-not-offered",
-	RealmMismatch:       "realm-mismatch",
-	UnknownUser:         "unknown-user",
-	WrongPassword:       "wrong-password",
-	TargetMismatch:      "target-mismatch",
-	NonceForeign:        "nonce-foreign",
-	NonceFuture:         "nonce-future",
-	NonceExpired:        "nonce-expired",
-	ProofNeeded:         "proof-needed",
-	Throttled:           "throttled",
-	LineMalformed:       "line-malformed",
-	LineTooLong:         "line-too-long",
+	Accepted: "accepted", NoCredentials: "no-credentials", NotDigest: "not-digest",
+	HeaderTooLong: "header-too-long", HeaderMalformed: "header-malformed",
+	ParameterRepeated: "parameter-repeated", ParameterMissing: "parameter-missing",
+	UserhashRefused: "userhash-refused", SessionAlgorithm: "session-algorithm",
+	AlgorithmNotOffered: "algorithm-not-offered", QopNotOffered: "qop-not-offered",
+	RealmMismatch: "realm-mismatch", UnknownUser: "unknown-user", WrongPassword: "wrong-password",
+	TargetMismatch: "target-mismatch", NonceForeign: "nonce-foreign", NonceFuture: "nonce-future",
+	NonceExpired: "nonce-expired", ProofNeeded: "proof-needed", Throttled: "throttled",
+	LineMalformed: "line-malformed", LineTooLong: "line-too-long",
 }
 
 // String returns the reason as one word of lower-case letters and hyphens.
-func (r Reason) String() string {
-	if r < reasons {
-		return reasonNames[r]
-	}
-	return "unknown"
-}
+func (r Reason) String() string { return reasonNames[r] }

@@ -8,20 +8,23 @@ import (
 	"unsafe"
 )
 
-// socket reads and writes the connection to Squid, TCP on loopback, without telling
-// Go's scheduler of each system call. What os.File does for a blocking descriptor
-// costs more than checking a password: the runtime's monitor thread wakes up fifty
-// times a millisecond to see whether the call blocks. Here no call blocks; the
-// poller waits. That halves the helper's share of a request.
+// socket reads and writes the connection to Squid, TCP on loopback, without telling Go's scheduler
+// of each system call. What os.File does for a blocking descriptor costs more than checking a
+// password: the runtime's monitor thread wakes up fifty times a millisecond to see whether the call
+// blocks. Here no call blocks; the poller waits. That halves the helper's share of a request.
 type socket struct {
 	file *os.File
 	conn syscall.RawConn
 }
 
-// openSocket uses a descriptor of its own, so that f stays its owner's; f becomes
-// non-blocking with it. It returns nil if the file is not a socket: others share a
-// terminal, for one, and do not expect it to become non-blocking.
-func openSocket(f *os.File) *socket {
+// openSocket uses a descriptor of its own, so that the stream's stays its owner's, but becomes
+// non-blocking. It returns nil if the stream is not a socket: others share a terminal, for one, and
+// do not expect it to become non-blocking.
+func openSocket(stream any) *socket {
+	f, isFile := stream.(*os.File)
+	if !isFile {
+		return nil
+	}
 	if info, err := f.Stat(); err != nil || info.Mode()&fs.ModeSocket == 0 {
 		return nil
 	}

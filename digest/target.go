@@ -97,21 +97,16 @@ func splitURL(u []byte) (scheme, authority, path []byte, ok bool) {
 }
 
 func withoutDefaultPort(scheme, authority []byte) []byte {
-	var port string
-	switch {
-	case bytes.EqualFold(scheme, []byte("http")):
-		port = ":80"
-	case bytes.EqualFold(scheme, []byte("https")):
-		port = ":443"
-	case bytes.EqualFold(scheme, []byte("ftp")):
-		port = ":21"
+	for _, known := range [...]struct{ scheme, port string }{{"http", ":80"}, {"https", ":443"}, {"ftp", ":21"}} {
+		if bytes.EqualFold(scheme, []byte(known.scheme)) {
+			return bytes.TrimSuffix(authority, []byte(known.port))
+		}
 	}
-	return bytes.TrimSuffix(authority, []byte(port))
+	return authority
 }
 
-// sameAuthority compares host and port. Squid drops the dots at the end of a
-// name, writes an IPv6 address in its shortest form and an IPv4-mapped one as
-// IPv4; the client's uri has them as they were typed.
+// sameAuthority compares host and port. Squid drops the dots at the end of a name, writes an IPv6
+// address in its shortest form and an IPv4-mapped one as IPv4; the client's uri has them as typed.
 func sameAuthority(target, uri []byte) bool {
 	if bytes.EqualFold(target, uri) {
 		return true
@@ -137,24 +132,12 @@ func splitPort(authority []byte) (host, port []byte) {
 	return authority[:i], authority[i:]
 }
 
-// parseIP returns the zero address for what is neither an IPv4 address nor an
-// IPv6 address in brackets; an IPv4-mapped address is the IPv4 address in it.
+// parseIP returns the zero address for what is neither an IPv4 address nor an IPv6 address in
+// brackets; an IPv4-mapped address is the IPv4 address in it.
 func parseIP(host []byte) netip.Addr {
 	if n := len(host); n > 2 && host[0] == '[' && host[n-1] == ']' {
 		host = host[1 : n-1]
 	}
 	a, _ := netip.ParseAddr(string(host))
 	return a.Unmap()
-}
-
-func unhex(c byte) int {
-	switch {
-	case '0' <= c && c <= '9':
-		return int(c - '0')
-	case 'a' <= c && c <= 'f':
-		return int(c-'a') + 10
-	case 'A' <= c && c <= 'F':
-		return int(c-'A') + 10
-	}
-	return -1
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/url"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -22,51 +24,38 @@ type User struct {
 	SHA256 string
 }
 
-// account is a user as the check wants it: HA1 in the lower-case hex that is hashed again.
+// account is a user as the check wants it.
 type account struct {
-	name      string
-	encoded   []byte // name for the helper's answer
-	md5       [32]byte
-	sha256    [64]byte
-	hasSHA256 bool
+	name    string
+	encoded string    // name for the helper's answer
+	ha1     [2][]byte // by algorithm, in the lower-case hex that is hashed again
 }
 
 func (u User) account(realm string) (*account, error) {
 	if err := checkUserName(u.Name); err != nil {
 		return nil, fmt.Errorf(".name: %w", err)
 	}
-	a := &account{name: u.Name, encoded: appendEncoded(nil, u.Name)}
 	if u.Password != "" {
 		if u.MD5 != "" || u.SHA256 != "" {
 			return nil, errors.New(": a password and a hash are given; one of them is needed")
 		}
-		copy(a.md5[:], HA1(MD5, u.Name, realm, u.Password))
-		copy(a.sha256[:], HA1(SHA256, u.Name, realm, u.Password))
-		a.hasSHA256 = true
-		return a, nil
+		u.MD5, u.SHA256 = HA1(MD5, u.Name, realm, u.Password), HA1(SHA256, u.Name, realm, u.Password)
 	}
-	if !isHash(u.MD5, len(a.md5)) {
+	if !isHash(u.MD5, MD5) {
 		return nil, errors.New(".md5: 32 hex digits are needed, or a password")
 	}
-	copy(a.md5[:], lower(u.MD5))
-	if u.SHA256 != "" {
-		if !isHash(u.SHA256, len(a.sha256)) {
-			return nil, errors.New(".sha256: 64 hex digits are needed")
-		}
-		copy(a.sha256[:], lower(u.SHA256))
-		a.hasSHA256 = true
+	if u.SHA256 != "" && !isHash(u.SHA256, SHA256) {
+		return nil, errors.New(".sha256: 64 hex digits are needed")
 	}
-	return a, nil
+	return &account{u.Name, encode(u.Name), [2][]byte{toLower([]byte(u.MD5)), toLower([]byte(u.SHA256))}}, nil
 }
 
 // nobody is an account that no password fits: its hashes are random, not hashes of anything.
 func nobody() *account {
-	var raw [48]byte
-	rand.Read(raw[:])
-	a := &account{hasSHA256: true}
-	hex.Encode(a.md5[:], raw[:16])
-	hex.Encode(a.sha256[:], raw[16:])
-	return a
+	raw := make([]byte, (MD5.digits()+SHA256.digits())/2)
+	rand.Read(raw)
+	digits := hex.AppendEncode(nil, raw)
+	return &account{ha1: [2][]byte{digits[:MD5.digits()], digits[MD5.digits():]}}
 }
 
 func checkUserName(name string) error {
@@ -84,16 +73,9 @@ func checkUserName(name string) error {
 	return nil
 }
 
-func isHash(s string, digits int) bool {
-	if len(s) != digits {
-		return false
-	}
-	_, err := hex.DecodeString(s)
-	return err == nil
-}
+func isHash(s string, a Algorithm) bool { return len(s) == a.digits() && isHex([]byte(s)) }
 
-func lower(s string) []byte {
-	b := []byte(s)
+func toLower(b []byte) []byte {
 	for i, c := range b {
 		if 'A' <= c && c <= 'Z' {
 			b[i] = c | 0x20
@@ -102,18 +84,6 @@ func lower(s string) []byte {
 	return b
 }
 
-// appendEncoded appends a name as a value that Squid unescapes (RFC 1738), so
-// that no name can end the value or start another one.
-func appendEncoded(dst []byte, name string) []byte {
-	const digits = "0123456789ABCDEF"
-	for i := range len(name) {
-		c := name[i]
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '.', c == '_', c == '-':
-			dst = append(dst, c)
-		default:
-			dst = append(dst, '%', digits[c>>4], digits[c&15])
-		}
-	}
-	return dst
-}
+// encode writes a name as a value that Squid unescapes (RFC 1738), so that no name can end the
+// value or start another one.
+func encode(name string) string { return strings.ReplaceAll(url.QueryEscape(name), "+", "%20") }
