@@ -16,9 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"squidfleet/internal/awsstandin"
 	"squidfleet/internal/cdkcontext"
-	"squidfleet/internal/cfnspec"
 )
 
 // app is the built program.
@@ -152,34 +150,6 @@ func TestTheReportIsWhereTheCDKSaysItIs(t *testing.T) {
 	said := strings.Contains(stderr, "A copy of this report can be found in: "+report+"\n")
 	if code != 0 || err != nil || !said || strings.Contains(stderr, "abnormal") {
 		t.Errorf("exit code %d, %v:\n%s", code, err, stderr)
-	}
-}
-
-// The CLI runs the app twice here: to learn what to look up, and with the answer, which is that
-// the lookup failed.
-func TestAWrongVPCLeavesTheLastAssemblyAsItWas(t *testing.T) {
-	spec, err := cfnspec.Load(".")
-	check(t, err)
-	aws := awsstandin.Start(spec)
-	defer aws.Close()
-	// What the CLI needs of the machine is in the environment already.
-	variables := slices.DeleteFunc(aws.Environment(t.TempDir()), func(entry string) bool {
-		return !strings.HasPrefix(entry, "AWS_")
-	})
-	outdir := filepath.Join(t.TempDir(), "cdk.out")
-	synth := []string{"synth", "--quiet", "--app", app, "--output", outdir}
-	if output, err := cdk(t, variables, synth...); err != nil {
-		t.Fatalf("%v\n%s", err, output)
-	}
-	before := cdkcontext.Files(t, outdir)
-	output, err := cdk(t, variables, append(synth, "-c", "vpcId="+cdkcontext.VPC)...)
-	want := regexp.MustCompile(`(?m)^vpcId: looking up "` + cdkcontext.VPC + `" in account ` + awsstandin.Account +
-		` .* failed: `)
-	if err == nil || !want.MatchString(output) {
-		t.Errorf("%v\n%s", err, output)
-	}
-	if after := cdkcontext.Files(t, outdir); len(before) < 10 || !maps.Equal(after, before) {
-		t.Errorf("of %q\nbecame %q", slices.Sorted(maps.Keys(before)), slices.Sorted(maps.Keys(after)))
 	}
 }
 

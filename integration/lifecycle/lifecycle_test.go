@@ -5,12 +5,13 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
-	"squidfleet/internal/awsstandin"
+	"squidfleet/internal/cdkcontext"
 	"squidfleet/proxyimage/container"
 )
 
@@ -64,7 +65,7 @@ func expectStatus(t *testing.T, network, proxy string) {
 }
 
 // one returns the only resource of a type in the fleet's stacks.
-func one(t *testing.T, kind string) awsstandin.Resource {
+func one(t *testing.T, kind string) Resource {
 	t.Helper()
 	found := aws.Resources(kind)
 	if len(found) != 1 {
@@ -119,8 +120,8 @@ func TestLifeCycle(t *testing.T) {
 	chapter("bootstrap", func(t *testing.T) {
 		// As docs/deploy.md has it, for least privilege. What the policy allows is not looked
 		// at here.
-		policy := "arn:aws:iam::" + awsstandin.Account + ":policy/SquidfleetExecution"
-		cdk(t, "bootstrap", "aws://"+awsstandin.Account+"/"+awsstandin.Region, "--cloudformation-execution-policies",
+		policy := "arn:aws:iam::" + Account + ":policy/SquidfleetExecution"
+		cdk(t, "bootstrap", "aws://"+Account+"/"+Region, "--cloudformation-execution-policies",
 			policy).expect(t, 0, "bootstrapped")
 		var attached []any
 		for _, role := range aws.Resources("AWS::IAM::Role") {
@@ -224,7 +225,7 @@ func TestLifeCycle(t *testing.T) {
 	}
 	// docs/deploy.md says what a person needs once the account is bootstrapped.
 	for _, call := range calls[bootstrapped:] {
-		if call.Principal == awsstandin.User && call.Service != "sts" {
+		if call.Principal == User && call.Service != "sts" {
 			t.Errorf("the person's own credentials were used for %s:%s", call.Service, call.Action)
 		}
 	}
@@ -279,8 +280,25 @@ func checkNetwork(t *testing.T) {
 		t.Error("the service has no subnet")
 	}
 	for _, subnet := range used {
-		if !slices.ContainsFunc(subnets, func(r awsstandin.Resource) bool { return r.ID == subnet }) {
+		if !slices.ContainsFunc(subnets, func(r Resource) bool { return r.ID == subnet }) {
 			t.Errorf("the service is in %v, which is none of %v", subnet, subnets)
 		}
+	}
+}
+
+// The CLI runs the app twice here: to learn what to look up, and with the answer, which is that
+// the lookup failed.
+func TestAWrongVPCLeavesTheLastAssemblyAsItWas(t *testing.T) {
+	outdir := filepath.Join(t.TempDir(), "cdk.out")
+	synth := []string{"synth", "--quiet", "--output", outdir}
+	cdk(t, synth...).expect(t, 0)
+	before := cdkcontext.Files(t, outdir)
+	got := cdk(t, append(synth, "-c", "vpcId="+cdkcontext.VPC)...)
+	want := regexp.MustCompile(`(?m)^vpcId: looking up "` + cdkcontext.VPC + `" in account ` + Account + ` .* failed: `)
+	if got.code == 0 || !want.MatchString(got.output) {
+		t.Errorf("exit code %d\n%s", got.code, got.output)
+	}
+	if after := cdkcontext.Files(t, outdir); len(before) < 10 || !maps.Equal(after, before) {
+		t.Errorf("of %q\nbecame %q", slices.Sorted(maps.Keys(before)), slices.Sorted(maps.Keys(after)))
 	}
 }

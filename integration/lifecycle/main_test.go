@@ -18,14 +18,13 @@ import (
 	"testing"
 	"time"
 
-	"squidfleet/internal/awsstandin"
 	"squidfleet/internal/cfnspec"
 	"squidfleet/internal/engine"
 )
 
 // aws is what the CLI talks to, and containers has the store in which it builds.
 var (
-	aws        *awsstandin.Server
+	aws        *Server
 	containers *engine.Engine
 	// work holds what a run leaves: the CLI's home, its assemblies and the script that it takes
 	// for docker.
@@ -56,7 +55,7 @@ func run(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	aws = awsstandin.Start(spec)
+	aws = Start(spec)
 	defer aws.Close()
 	store := filepath.Join(work, "store")
 	for _, directory := range []string{store, filepath.Join(work, "home"), filepath.Join(work, "tmp")} {

@@ -1,5 +1,7 @@
-// Package awsstandin answers the part of AWS's API that the CDK's command line uses, on loopback,
-// so that it can bootstrap, deploy, diff and destroy this project's stacks where there is no AWS.
+package lifecycle
+
+// The files aws*_test.go are a stand-in for AWS's API, on loopback: they answer the part that the
+// CDK's command line uses to bootstrap, deploy, diff and destroy this project's stacks.
 // It makes no resource, and AWS may refuse a template that it takes. It shows what it is for:
 //
 //   - The templates can be worked out: every reference, attribute, function and parameter has a
@@ -12,7 +14,6 @@
 //     [Server.Environment], or those of a role that a stack has made. No signature is computed.
 //
 // [Server.Unanswered] names the calls that it does not know. Operations end at once.
-package awsstandin
 
 import (
 	"errors"

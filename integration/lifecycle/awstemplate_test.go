@@ -1,4 +1,4 @@
-package awsstandin
+package lifecycle
 
 import (
 	"encoding/json"
