@@ -214,7 +214,8 @@ func TestParametersThatDoNotFit(t *testing.T) {
 		}
 	}
 	e := edited{t, assembly(t, "imported")}
-	e.replace("manifest.json", "aws://"+cdkcontext.Account+"/"+cdkcontext.Region, "aws://"+cdkcontext.Account+"/us-east-1")
+	there := "aws://" + cdkcontext.Account + "/"
+	e.replace("manifest.json", there+cdkcontext.Region, there+"us-east-1")
 	if findings := fmt.Sprint(judge(t, e.files)); !strings.Contains(findings, "holds no lookup of "+cdkcontext.VPC) {
 		t.Errorf("a lookup of another region: %s", findings)
 	}

@@ -157,54 +157,63 @@ func (e edited) replace(ending, old, new string) {
 	e.files[name] = &fstest.MapFile{Data: []byte(strings.Replace(text, old, new, 1)), Mode: 0o644}
 }
 
-// set changes a value of a template. The path begins with the stack's ending and a resource's
-// id or its beginning; a function gets what was there; nil takes it out.
+// set changes a value of a template. The path begins with the stack's ending, a section and an id
+// or its beginning; a function gets what was there; nil takes it out.
 func (e edited) set(path string, value any) {
 	e.t.Helper()
 	steps := strings.Split(path, "/")
 	name := e.file(steps[0] + ".template.json")
-	var root any
-	if err := json.Unmarshal(e.files[name].Data, &root); err != nil {
+	var template map[string]any
+	if err := json.Unmarshal(e.files[name].Data, &template); err != nil {
 		e.t.Fatal(err)
 	}
-	v := root
-	for i, step := range steps[1:] {
-		last := i == len(steps)-2
-		switch tree := v.(type) {
-		case map[string]any:
-			for _, key := range slices.Sorted(maps.Keys(tree)) {
-				if _, whole := tree[step]; !whole && i == 1 && strings.HasPrefix(key, step) {
-					step = key
-				}
-			}
-			if change, ok := value.(func(any) any); ok && last {
-				value = change(tree[step])
-			}
-			if tree[step] == nil && value == nil {
-				e.t.Fatalf("there is no %s", path)
-			}
-			if v = tree[step]; last {
-				if tree[step] = value; value == nil {
-					delete(tree, step)
-				}
-			}
-		case []any:
-			n, err := strconv.Atoi(step)
-			if err != nil || n >= len(tree) {
-				e.t.Fatalf("there is no %s", path)
-			}
-			if v = tree[n]; last {
-				tree[n] = value
-			}
-		default:
-			e.t.Fatalf("there is no %s", path)
+	section, _ := template[steps[1]].(map[string]any)
+	for _, id := range slices.Sorted(maps.Keys(section)) {
+		if section[steps[2]] == nil && strings.HasPrefix(id, steps[2]) {
+			steps[2] = id
 		}
 	}
-	text, err := json.MarshalIndent(root, "", " ")
+	e.put(section, steps[2:], value)
+	text, err := json.MarshalIndent(template, "", " ")
 	if err != nil {
 		e.t.Fatal(err)
 	}
 	e.files[name] = &fstest.MapFile{Data: text, Mode: 0o644}
+}
+
+// put returns a JSON value in which the value at a path is another one.
+func (e edited) put(v any, path []string, value any) any {
+	e.t.Helper()
+	if len(path) == 0 {
+		if change, ok := value.(func(any) any); ok {
+			return change(v)
+		}
+		return value
+	}
+	switch tree := v.(type) {
+	case map[string]any:
+		was, now := tree[path[0]], e.put(tree[path[0]], path[1:], value)
+		if tree[path[0]] = now; now == nil {
+			delete(tree, path[0])
+		}
+		if was != nil || now != nil {
+			return tree
+		}
+	case []any:
+		if n, err := strconv.Atoi(path[0]); err == nil && n < len(tree) {
+			tree[n] = e.put(tree[n], path[1:], value)
+			return tree
+		}
+	}
+	e.t.Fatalf("there is no %s", strings.Join(path, "/"))
+	return nil
+}
+
+// These make one change.
+
+func set(path string, value any) func(edited) { return func(e edited) { e.set(path, value) } }
+func replace(ending, old, new string) func(edited) {
+	return func(e edited) { e.replace(ending, old, new) }
 }
 
 func add(item any) func(any) any { return func(was any) any { return append(was.([]any), item) } }
@@ -228,31 +237,26 @@ var mistakes = []struct {
 	name, promise string
 	make          func(e edited)
 }{
-	{"a lookup that is pending", "lookups", func(e edited) {
-		e.replace("manifest.json", `"artifacts": {`, `"missing": [{"key": "vpc-provider:x"}], "artifacts": {`)
-	}},
-	{"everybody admitted", "clients", func(e edited) {
-		e.set("Proxy/Resources/LoadBalancerFirewall/Properties/SecurityGroupIngress/0/CidrIp", "0.0.0.0/0")
-	}},
-	{"a load balancer without a firewall", "clients", func(e edited) { e.set(balancer+"SecurityGroups", nil) }},
+	{"a lookup that is pending", "lookups",
+		replace("manifest.json", `"artifacts": {`, `"missing": [{"key": "vpc-provider:x"}], "artifacts": {`)},
+	{"everybody admitted", "clients",
+		set("Proxy/Resources/LoadBalancerFirewall/Properties/SecurityGroupIngress/0/CidrIp", "0.0.0.0/0")},
+	{"a load balancer without a firewall", "clients", set(balancer+"SecurityGroups", nil)},
 	{"tasks reachable from the VPC", "tasks", func(e edited) {
 		e.set("Proxy/Resources/FromLoadBalancer/Properties/CidrIp", "10.0.0.0/16")
 		e.set("Proxy/Resources/FromLoadBalancer/Properties/SourceSecurityGroupId", nil)
 	}},
-	{"tasks in the load balancer's group", "tasks", func(e edited) {
-		e.set(network+"SecurityGroups/0", getAtt("LoadBalancerFirewall", "GroupId"))
-	}},
-	{"tasks that send mail", "egress", func(e edited) {
-		e.set("Proxy/Resources/TaskFirewall/Properties/SecurityGroupEgress", add(map[string]any{
-			"CidrIp": "0.0.0.0/0", "IpProtocol": "tcp", "FromPort": 25, "ToPort": 25}))
-	}},
-	{"a listener beside Squid's port", "port", func(e edited) { e.set(listener+"Port", 35200) }},
-	{"no PROXY header", "proxy-header", func(e edited) { e.set(targets+"2/Value", "false") }},
-	{"addresses preserved", "proxy-header", func(e edited) { e.set(targets+"3/Value", "true") }},
-	{"zones apart", "zones", func(e edited) { e.set(targets+"1/Value", "false") }},
-	{"tasks in one zone", "zones", func(e edited) {
-		e.set("Network/Resources/VpcTasksSubnet2Subnet/Properties/AvailabilityZone/Fn::Select/0", 0)
-	}},
+	{"tasks in the load balancer's group", "tasks",
+		set(network+"SecurityGroups/0", getAtt("LoadBalancerFirewall", "GroupId"))},
+	{"tasks that send mail", "egress",
+		set("Proxy/Resources/TaskFirewall/Properties/SecurityGroupEgress", add(map[string]any{
+			"CidrIp": "0.0.0.0/0", "IpProtocol": "tcp", "FromPort": 25, "ToPort": 25}))},
+	{"a listener beside Squid's port", "port", set(listener+"Port", 35200)},
+	{"no PROXY header", "proxy-header", set(targets+"2/Value", "false")},
+	{"addresses preserved", "proxy-header", set(targets+"3/Value", "true")},
+	{"zones apart", "zones", set(targets+"1/Value", "false")},
+	{"tasks in one zone", "zones",
+		set("Network/Resources/VpcTasksSubnet2Subnet/Properties/AvailabilityZone/Fn::Select/0", 0)},
 	{"subnets that have changed places", "subnets", func(e edited) {
 		var entries, tasks any
 		e.set(balancer+"Subnets", func(was any) any { entries = was; return was })
@@ -263,70 +267,50 @@ var mistakes = []struct {
 		const output = "PublishOutputRefVpcLoadBalancerSubnet1Subnet17C2855B401D7907"
 		e.set(network+"Subnets/0/Fn::GetStackOutput/OutputName", output)
 	}},
-	{"a route to half of the internet", "routes", func(e edited) {
-		e.set("Network/Resources/VpcTasksSubnet1DefaultRoute/Properties/DestinationCidrBlock", "0.0.0.0/1")
-	}},
-	{"a PROXY header from anybody", "squid-entry", func(e edited) {
-		e.replace("squid.conf", "proxy_protocol_access allow load_balancer", "proxy_protocol_access allow all")
-	}},
-	{"an open port", "squid-entry", func(e edited) { e.replace("squid.conf", "35201 require-proxy-header", "35201") }},
-	{"no closing deny", "squid-access", func(e edited) { e.replace("squid.conf", "http_access deny all\n", "") }},
-	{"no password asked", "squid-access", func(e edited) {
-		e.replace("squid.conf", "http_access allow clients authenticated", "http_access allow clients")
-	}},
-	{"any port for tunnels", "squid-access", func(e edited) {
-		e.replace("squid.conf", "http_access deny connect !connect_ports\n", "")
-	}},
-	{"no address of its own", "public-address", func(e edited) { e.set(network+"AssignPublicIp", "DISABLED") }},
-	{"a task role", "task-role", func(e edited) { e.set(task+"TaskRoleArn", getAtt("ExecutionRole605A040B", "Arn")) }},
-	{"a writable root", "hardened", func(e edited) { e.set(container+"ReadonlyRootFilesystem", false) }},
-	{"root", "hardened", func(e edited) { e.set(container+"User", "0:0") }},
-	{"an image of root's", "image-user", func(e edited) { e.replace("/Dockerfile", "USER 10001:10001\n", "") }},
-	{"a role for any secret", "roles", func(e edited) {
-		e.set("Proxy/Resources/ExecutionRole/Properties/Policies/1/PolicyDocument/Statement/0/Resource", "*")
-	}},
-	{"a role for anybody's schedule", "roles", func(e edited) {
-		e.set("Proxy/Resources/RotationRole/Properties/AssumeRolePolicyDocument/Statement/0/Condition", nil)
-	}},
+	{"a route to half of the internet", "routes",
+		set("Network/Resources/VpcTasksSubnet1DefaultRoute/Properties/DestinationCidrBlock", "0.0.0.0/1")},
+	{"a PROXY header from anybody", "squid-entry",
+		replace("squid.conf", "proxy_protocol_access allow load_balancer", "proxy_protocol_access allow all")},
+	{"an open port", "squid-entry", replace("squid.conf", "35201 require-proxy-header", "35201")},
+	{"no closing deny", "squid-access", replace("squid.conf", "http_access deny all\n", "")},
+	{"no password asked", "squid-access",
+		replace("squid.conf", "http_access allow clients authenticated", "http_access allow clients")},
+	{"any port for tunnels", "squid-access", replace("squid.conf", "http_access deny connect !connect_ports\n", "")},
+	{"no address of its own", "public-address", set(network+"AssignPublicIp", "DISABLED")},
+	{"a task role", "task-role", set(task+"TaskRoleArn", getAtt("ExecutionRole605A040B", "Arn"))},
+	{"a writable root", "hardened", set(container+"ReadonlyRootFilesystem", false)},
+	{"root", "hardened", set(container+"User", "0:0")},
+	{"an image of root's", "image-user", replace("/Dockerfile", "USER 10001:10001\n", "")},
+	{"a role for any secret", "roles",
+		set("Proxy/Resources/ExecutionRole/Properties/Policies/1/PolicyDocument/Statement/0/Resource", "*")},
+	{"a role for anybody's schedule", "roles",
+		set("Proxy/Resources/RotationRole/Properties/AssumeRolePolicyDocument/Statement/0/Condition", nil)},
 	{"a role for machines", "roles", func(e edited) {
 		const trust = "Proxy/Resources/RotationRole/Properties/AssumeRolePolicyDocument/Statement/0/"
 		e.set(trust+"Principal/Service", "ec2.amazonaws.com")
 	}},
-	{"a password in the environment", "credentials", func(e edited) {
-		e.set(container+"Environment", add(map[string]any{"Name": "PASSWORD", "Value": "hunter2hunter2"}))
-	}},
-	{"a password in the Dockerfile", "credentials", func(e edited) {
-		e.replace("/Dockerfile", "VOLUME", "ENV TOKEN=hunter2hunter2\nVOLUME")
-	}},
-	{"a password as the nonces' key", "users", func(e edited) {
-		e.set(container+"Secrets/1/ValueFrom", ref("PasswordsOfproxy77572FBF"))
-	}},
-	{"a topic", "types", func(e edited) {
-		e.set("Proxy/Resources/Topic", map[string]any{"Type": "AWS::SNS::Topic", "Properties": map[string]any{}})
-	}},
-	{"a name", "names", func(e edited) { e.set(service+"ServiceName", "proxy") }},
-	{"a log that stays", "removal", func(e edited) { e.set("Proxy/Resources/Log/DeletionPolicy", "Retain") }},
-	{"fewer tasks while deploying", "capacity", func(e edited) {
-		e.set(service+"DeploymentConfiguration/MinimumHealthyPercent", 50)
-	}},
-	{"one task", "capacity", func(e edited) { e.set(service+"DesiredCount", 1) }},
-	{"no time for the last connection", "drain", func(e edited) { e.set(targets+"0/Value", "120") }},
-	{"half as many rotations", "rotation", func(e edited) {
-		e.set("Proxy/Resources/Rotation/Properties/ScheduleExpression", "rate(2 hours)")
-	}},
-	{"rotations that overtake", "rotation", func(e edited) {
-		e.set("Proxy/Resources/Rotation/Properties/Target/RetryPolicy/MaximumEventAgeInSeconds", 3600)
-	}},
-	{"two architectures", "architecture", func(e edited) { e.set(task+"RuntimePlatform/CpuArchitecture", "ARM64") }},
-	{"somebody else's image", "image", func(e edited) { e.set(container+"Image", "docker.io/ubuntu/squid:latest") }},
-	{"half a minute to stop", "stop", func(e edited) { e.set(container+"StopTimeout", 30) }},
-	{"always healthy", "health", func(e edited) {
-		e.set(container+"HealthCheck/Command", []any{"CMD-SHELL", "exit 0"})
-	}},
-	{"no endpoint", "outputs", func(e edited) { e.set("Proxy/Outputs/ServiceName", nil) }},
-	{"tasks before the listener", "order", func(e edited) {
-		e.set("Proxy/Resources/Service/DependsOn", []any{"FromLoadBalancer"})
-	}},
+	{"a password in the environment", "credentials",
+		set(container+"Environment", add(map[string]any{"Name": "PASSWORD", "Value": "hunter2hunter2"}))},
+	{"a password in the Dockerfile", "credentials",
+		replace("/Dockerfile", "VOLUME", "ENV TOKEN=hunter2hunter2\nVOLUME")},
+	{"a password as the nonces' key", "users", set(container+"Secrets/1/ValueFrom", ref("PasswordsOfproxy77572FBF"))},
+	{"a topic", "types",
+		set("Proxy/Resources/Topic", map[string]any{"Type": "AWS::SNS::Topic", "Properties": map[string]any{}})},
+	{"a name", "names", set(service+"ServiceName", "proxy")},
+	{"a log that stays", "removal", set("Proxy/Resources/Log/DeletionPolicy", "Retain")},
+	{"fewer tasks while deploying", "capacity", set(service+"DeploymentConfiguration/MinimumHealthyPercent", 50)},
+	{"one task", "capacity", set(service+"DesiredCount", 1)},
+	{"no time for the last connection", "drain", set(targets+"0/Value", "120")},
+	{"half as many rotations", "rotation",
+		set("Proxy/Resources/Rotation/Properties/ScheduleExpression", "rate(2 hours)")},
+	{"rotations that overtake", "rotation",
+		set("Proxy/Resources/Rotation/Properties/Target/RetryPolicy/MaximumEventAgeInSeconds", 3600)},
+	{"two architectures", "architecture", set(task+"RuntimePlatform/CpuArchitecture", "ARM64")},
+	{"somebody else's image", "image", set(container+"Image", "docker.io/ubuntu/squid:latest")},
+	{"half a minute to stop", "stop", set(container+"StopTimeout", 30)},
+	{"always healthy", "health", set(container+"HealthCheck/Command", []any{"CMD-SHELL", "exit 0"})},
+	{"no endpoint", "outputs", set("Proxy/Outputs/ServiceName", nil)},
+	{"tasks before the listener", "order", set("Proxy/Resources/Service/DependsOn", []any{"FromLoadBalancer"})},
 }
 
 func TestEachPromiseFindsWhatNothingElseFinds(t *testing.T) {
