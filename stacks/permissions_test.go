@@ -406,8 +406,8 @@ func boundaryOf(t *testing.T, stackName string, templates []template) []statemen
 		}
 		policy = append(policy, one)
 	}
-	// The actions that give a role permissions and know the condition key
-	// (https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html).
+	// The actions that give a role permissions and know the condition key, as the Service
+	// Authorization Reference lists them.
 	deny := statement{
 		Sid: "NoRoleWithoutBoundary", Effect: "Deny", Resource: "*",
 		Action: []string{"iam:AttachRolePolicy", "iam:CreateRole", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"},

@@ -3,9 +3,9 @@
 //
 //	go run ./internal/credentials [argument of the CDK CLI]...
 //
-// Of the arguments only --profile counts. The exit status is 0 if there are credentials, or if only
-// the CLI can find them: by a code of an MFA device, which it asks for, or by a plugin. Otherwise it
-// is 1. AWS is asked only where the credentials come from AWS, as with a role or SSO.
+// Of the arguments only --profile and --plugin count. The exit status is 0 if there are credentials
+// or only the CLI can find them: with a code of an MFA device, which it asks for, or with a plugin.
+// Otherwise it is 1. AWS is asked only where the credentials come from AWS, as with a role or SSO.
 package main
 
 import (
