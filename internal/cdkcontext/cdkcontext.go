@@ -45,7 +45,7 @@ type Case struct {
 	// Region is where an imported VPC is looked up; "" is [Region].
 	Region string
 	// Staged, unless it is nil, may change the image's build context in dir before the CDK takes it.
-	Staged func(dir string) error
+	Staged func(dir string) error `json:"-"`
 }
 
 // Place returns the region of the case.
