@@ -1,7 +1,6 @@
 package destination
 
 import (
-	"bufio"
 	"net/netip"
 	"os"
 	"slices"
@@ -9,17 +8,11 @@ import (
 	"testing"
 )
 
-func prefixes(t testing.TB, texts ...string) []netip.Prefix {
-	t.Helper()
-	var out []netip.Prefix
+func prefixes(texts ...string) (list []netip.Prefix) {
 	for _, text := range texts {
-		p, err := netip.ParsePrefix(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		out = append(out, p)
+		list = append(list, netip.MustParsePrefix(text))
 	}
-	return out
+	return list
 }
 
 func contains(list []netip.Prefix, a netip.Addr) bool {
@@ -29,15 +22,14 @@ func contains(list []netip.Prefix, a netip.Addr) bool {
 // registryBlocks reads the registries' own lists, which were not made from the table under test.
 func registryBlocks(t *testing.T) []netip.Prefix {
 	t.Helper()
-	file, err := os.Open("testdata/registries.txt")
+	file, err := os.ReadFile("testdata/registries.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
 	var blocks []netip.Prefix
-	for lines := bufio.NewScanner(file); lines.Scan(); {
-		if text := lines.Text(); text != "" && !strings.HasPrefix(text, "#") {
-			blocks = append(blocks, prefixes(t, text)...)
+	for text := range strings.SplitSeq(string(file), "\n") {
+		if text != "" && !strings.HasPrefix(text, "#") {
+			blocks = append(blocks, prefixes(text)...)
 		}
 	}
 	return blocks
@@ -101,8 +93,8 @@ func TestWhatLiesNextToAForbiddenBlockIsPublic(t *testing.T) {
 // 2000::/3 is the only block of the registry of IPv6's address space with "Global Unicast" beside
 // it.
 func TestAllOfIPv6ButGlobalUnicastAndMappedIsForbidden(t *testing.T) {
-	open := subtract(prefixes(t, "::/0"), Forbidden(nil, nil, nil))
-	for _, p := range subtract(open, prefixes(t, "2000::/3")) {
+	open := subtract(prefixes("::/0"), Forbidden(nil, nil, nil))
+	for _, p := range subtract(open, prefixes("2000::/3")) {
 		if !covers(mapped, p) {
 			t.Errorf("%s is open", p)
 		}
@@ -118,7 +110,7 @@ func TestAllOfIPv6ButGlobalUnicastAndMappedIsForbidden(t *testing.T) {
 // Whatever is blocked: a block around the IPv4-mapped addresses would have Squid refuse all of
 // IPv4.
 func TestIPv4MappedAddressesAreLeftToTheIPv4Ranges(t *testing.T) {
-	for _, blocked := range [][]netip.Prefix{nil, prefixes(t, "::/0"), prefixes(t, "::/64", "::ffff:0:0/96")} {
+	for _, blocked := range [][]netip.Prefix{nil, prefixes("::/0"), prefixes("::/64", "::ffff:0:0/96")} {
 		forbidden := Forbidden(nil, blocked, nil)
 		for _, address := range []string{"::ffff:8.8.8.8", "::ffff:0:0", "::ffff:255.255.255.255"} {
 			if contains(forbidden, netip.MustParseAddr(address)) {
@@ -133,60 +125,50 @@ func TestIPv4MappedAddressesAreLeftToTheIPv4Ranges(t *testing.T) {
 	}
 }
 
-func TestOpeningsOpenExactlyWhatTheyName(t *testing.T) {
-	forbidden := Forbidden(prefixes(t, "10.0.0.0/16"), nil, prefixes(t, "10.20.30.0/24", "fd12:3456::/32"))
-	for address, want := range map[string]bool{
-		"10.20.30.0": false, "10.20.30.255": false, "10.20.29.255": true, "10.20.31.0": true, "10.0.0.1": true,
-		"10.255.255.255": true,
-		"fd12:3456::1":   false, "fd12:3457::": true, "fd12:3455:ffff::": true, "192.168.1.1": true,
-		"169.254.170.2": true,
+// An opening opens exactly what it names, blocking wins over it, and a public VPC is forbidden too.
+func TestVpcBlockedAndOpenedBlocks(t *testing.T) {
+	for _, c := range []struct {
+		vpc, blocked, opened []netip.Prefix
+		forbidden, open      []string
+	}{
+		{prefixes("10.0.0.0/16"), nil, prefixes("10.20.30.0/24", "fd12:3456::/32"),
+			[]string{"10.20.29.255", "10.20.31.0", "10.0.0.1", "10.255.255.255", "fd12:3457::", "fd12:3455:ffff::",
+				"192.168.1.1", "169.254.170.2"},
+			[]string{"10.20.30.0", "10.20.30.255", "fd12:3456::1"}},
+		{nil, prefixes("10.20.30.128/25", "93.184.0.0/16"), prefixes("10.20.30.0/24"),
+			[]string{"10.20.30.200", "93.184.215.14"}, []string{"10.20.30.1", "93.185.0.1"}},
+		{prefixes("54.10.0.0/16", "2600:1f16:1::/56"), nil, nil,
+			[]string{"54.10.0.0", "54.10.255.255", "2600:1f16:1::", "2600:1f16:1:ff:ffff:ffff:ffff:ffff"},
+			[]string{"54.9.255.255", "54.11.0.0", "2600:1f16:0:ffff:ffff:ffff:ffff:ffff", "2600:1f16:1:100::"}},
 	} {
-		if got := contains(forbidden, netip.MustParseAddr(address)); got != want {
-			t.Errorf("%s forbidden: %v, want %v", address, got, want)
-		}
-	}
-}
-
-func TestBlockingWinsOverOpening(t *testing.T) {
-	forbidden := Forbidden(nil, prefixes(t, "10.20.30.128/25", "93.184.0.0/16"), prefixes(t, "10.20.30.0/24"))
-	for address, want := range map[string]bool{"10.20.30.1": false, "10.20.30.200": true, "93.184.215.14": true,
-		"93.185.0.1": false} {
-		if got := contains(forbidden, netip.MustParseAddr(address)); got != want {
-			t.Errorf("%s forbidden: %v, want %v", address, got, want)
-		}
-	}
-}
-
-func TestAPublicVpcIsForbiddenToo(t *testing.T) {
-	forbidden := Forbidden(prefixes(t, "54.10.0.0/16", "2600:1f16:1::/56"), nil, nil)
-	for address, want := range map[string]bool{
-		"54.9.255.255": false, "54.10.0.0": true, "54.10.255.255": true, "54.11.0.0": false,
-		"2600:1f16:0:ffff:ffff:ffff:ffff:ffff": false, "2600:1f16:1::": true,
-		"2600:1f16:1:ff:ffff:ffff:ffff:ffff": true, "2600:1f16:1:100::": false,
-	} {
-		if got := contains(forbidden, netip.MustParseAddr(address)); got != want {
-			t.Errorf("%s forbidden: %v, want %v", address, got, want)
+		forbidden := Forbidden(c.vpc, c.blocked, c.opened)
+		for want, addresses := range map[bool][]string{true: c.forbidden, false: c.open} {
+			for _, address := range addresses {
+				if contains(forbidden, netip.MustParseAddr(address)) != want {
+					t.Errorf("%s forbidden: %v", address, !want)
+				}
+			}
 		}
 	}
 }
 
 func TestMinimiseKeepsTheSetAndNothingOverlaps(t *testing.T) {
-	got := Minimise(prefixes(t, "10.0.0.0/9", "10.128.0.0/9", "10.1.0.0/16", "10.1.0.0/16", "11.0.0.0/8", "::/96",
+	got := Minimise(prefixes("10.0.0.0/9", "10.128.0.0/9", "10.1.0.0/16", "10.1.0.0/16", "11.0.0.0/8", "::/96",
 		"::1/128", "fe80::/10", "fec0::/10"))
-	want := prefixes(t, "10.0.0.0/7", "::/96", "fe80::/9")
+	want := prefixes("10.0.0.0/7", "::/96", "fe80::/9")
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	if all := Minimise(prefixes(t, "0.0.0.0/1", "128.0.0.0/1")); !slices.Equal(all, prefixes(t, "0.0.0.0/0")) {
+	if all := Minimise(prefixes("0.0.0.0/1", "128.0.0.0/1")); !slices.Equal(all, prefixes("0.0.0.0/0")) {
 		t.Errorf("the two halves of IPv4 give %v", all)
 	}
 }
 
 func TestForbiddenIsTheSameWhateverTheOrderOfWhatIsGiven(t *testing.T) {
-	a := Forbidden(prefixes(t, "10.0.0.0/16", "54.0.0.0/16"), prefixes(t, "1.2.3.0/24", "5.0.0.0/8"),
-		prefixes(t, "10.1.0.0/16", "192.168.4.0/24"))
-	b := Forbidden(prefixes(t, "54.0.0.0/16", "10.0.0.0/16"), prefixes(t, "5.0.0.0/8", "1.2.3.0/24"),
-		prefixes(t, "192.168.4.0/24", "10.1.0.0/16"))
+	a := Forbidden(prefixes("10.0.0.0/16", "54.0.0.0/16"), prefixes("1.2.3.0/24", "5.0.0.0/8"),
+		prefixes("10.1.0.0/16", "192.168.4.0/24"))
+	b := Forbidden(prefixes("54.0.0.0/16", "10.0.0.0/16"), prefixes("5.0.0.0/8", "1.2.3.0/24"),
+		prefixes("192.168.4.0/24", "10.1.0.0/16"))
 	if !slices.Equal(a, b) {
 		t.Errorf("%v differs from %v", a, b)
 	}
@@ -195,7 +177,7 @@ func TestForbiddenIsTheSameWhateverTheOrderOfWhatIsGiven(t *testing.T) {
 func TestWhatMayBeOpened(t *testing.T) {
 	for _, ok := range []string{"10.1.2.0/24", "10.0.0.0/8", "192.168.1.1/32", "172.16.0.0/12", "100.64.0.0/10",
 		"fd12:3456::/32", "fc00::/8"} {
-		if err := CheckOpening(prefixes(t, ok)[0]); err != nil {
+		if err := CheckOpening(prefixes(ok)[0]); err != nil {
 			t.Errorf("%s: %v", ok, err)
 		}
 	}
@@ -220,7 +202,7 @@ func TestWhatMayBeOpened(t *testing.T) {
 		"8.0.0.0/6":          "is not a private range",
 		"2600::/32":          "is not a private range",
 	} {
-		err := CheckOpening(prefixes(t, bad)[0])
+		err := CheckOpening(prefixes(bad)[0])
 		if err == nil || !strings.Contains(err.Error(), reason) {
 			t.Errorf("%s: error %v, want one with %q", bad, err, reason)
 		}

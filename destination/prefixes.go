@@ -67,14 +67,10 @@ func subtract(prefixes, cuts []netip.Prefix) []netip.Prefix {
 }
 
 func without(p netip.Prefix, cuts []netip.Prefix) []netip.Prefix {
-	touched := false
-	for _, cut := range cuts {
-		if covers(cut, p) {
-			return nil
-		}
-		touched = touched || p.Overlaps(cut)
+	if slices.ContainsFunc(cuts, func(cut netip.Prefix) bool { return covers(cut, p) }) {
+		return nil
 	}
-	if !touched {
+	if !slices.ContainsFunc(cuts, p.Overlaps) {
 		return []netip.Prefix{p}
 	}
 	low, high := halves(p)

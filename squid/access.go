@@ -1,6 +1,8 @@
 package squid
 
 import (
+	"net/netip"
+	"strconv"
 	"strings"
 
 	"squidfleet/destination"
@@ -11,11 +13,11 @@ import (
 // LOCAL command, which names no client; the connection then counts as the load balancer's own.
 func (c Config) entry(w *writer) {
 	w.section("Entry: the load balancer alone, with a PROXY header that tells the client's address")
+	listen := strconv.Itoa(c.ListenPort)
 	if c.ListenAddress.IsValid() {
-		w.line("http_port %s require-proxy-header connection-auth=off", netipPort(c.ListenAddress, c.ListenPort))
-	} else {
-		w.line("http_port %d require-proxy-header connection-auth=off", c.ListenPort)
+		listen = netip.AddrPortFrom(c.ListenAddress, uint16(c.ListenPort)).String()
 	}
+	w.line("http_port %s require-proxy-header connection-auth=off", listen)
 	addresses(w, "load_balancer src", c.LoadBalancerCidrs)
 	w.line("proxy_protocol_access allow load_balancer")
 	c.healthEntry(w)
@@ -26,16 +28,13 @@ func (c Config) entry(w *writer) {
 var Methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT"}
 
 // access writes the rules that a request has to pass, in the order in which they may reveal
-// something: first the client's address, then the user, and only then what the request asks for. In
-// particular no name is looked up for somebody who has no password.
+// something: first the client's address, then the user, and only then what the request asks for. No
+// name is looked up for somebody who has no password.
 //
 // Squid answers some requests before it asks any of these rules: those that it cannot read, and
 // those with an Expect, a Transfer-Encoding or a length that it does not take. A rule about answers
-// (http_reply_access) would turn these errors into 403s, for allowed clients as well, but cannot
-// cut off (tried with 5.7 and 6.13).
-//
-// The closing "deny all" is there for the reader: Squid's default is the opposite of the last rule,
-// so that behind an allow what matches nothing is denied anyway.
+// (http_reply_access) would turn these errors into 403s for all, but cannot cut off (tried with 5.7
+// and 6.13). The closing "deny all" is for the reader: behind an allow it is Squid's default.
 func (c Config) access(w *writer) {
 	w.section("Access: client address AND user AND method AND port AND a public destination")
 	addresses(w, "clients src", c.ClientCidrs)
@@ -63,16 +62,14 @@ func (c Config) access(w *writer) {
 	w.line("http_access deny manager")
 	w.line("http_access deny !connect !http_scheme")
 	c.originAccess(w)
-	if len(c.HTTPPorts) == 0 {
-		w.line("http_access deny !connect")
-	} else {
-		w.line("http_access deny !connect !http_ports")
+	denyOthers := func(requests, acl string, ports []int) {
+		if len(ports) > 0 {
+			requests += " !" + acl
+		}
+		w.line("http_access deny %s", requests)
 	}
-	if len(c.ConnectPorts) == 0 {
-		w.line("http_access deny connect")
-	} else {
-		w.line("http_access deny connect !connect_ports")
-	}
+	denyOthers("!connect", "http_ports", c.HTTPPorts)
+	denyOthers("connect", "connect_ports", c.ConnectPorts)
 	w.line("deny_info 503:ERR_DNS_FAIL resolved")
 	w.line("http_access deny !resolved")
 	w.line("http_access deny forbidden")
@@ -84,4 +81,22 @@ func (c Config) access(w *writer) {
 	c.originDirect(w)
 	w.line("never_direct allow !resolved")
 	w.line("never_direct allow forbidden")
+}
+
+// addresses writes an ACL of addresses, a block a line.
+//
+// It uses nothing of Squid's but plain blocks. Squid's names for a whole family mislead (tried with
+// 5.7): "ipv4" matches no address, "ipv6" leaves out ::/4 and some more, and 0.0.0.0/0 is taken for
+// both families. Of a range from one address to another that holds 0.0.0.0, or begins below it,
+// Squid drops something. IPv4-mapped addresses are left out of IPv6 blocks, because Squid stores
+// each IPv4 address as one: ::/1 would match all of them.
+func addresses(w *writer, acl string, prefixes []netip.Prefix) {
+	for _, p := range destination.Minimise(destination.WithoutMapped(prefixes)) {
+		if p.Bits() == 0 { // IPv4: the other family is in pieces
+			w.line("acl %s 0.0.0.0/1", acl)
+			w.line("acl %s 128.0.0.0/1", acl)
+			continue
+		}
+		w.line("acl %s %s", acl, p)
+	}
 }

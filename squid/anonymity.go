@@ -9,22 +9,19 @@ import "strings"
 // Proxy-Authenticate and Max-Forwards.
 var hiddenFromDestination = []string{
 	"Via", "Forwarded",
-	"Proxy", "Proxy-Authentication-Info", "Proxy-Features", "Proxy-Instruction", "Proxy-Status",
-	"Proxy-Support",
-	"X-Forwarded", "X-Forwarded-By", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Proto",
-	"X-Forwarded-Scheme", "X-Forwarded-Server", "X-Forwarded-Ssl", "X-Original-Forwarded-For",
-	"Forwarded-For",
-	"X-Real-IP", "X-Client-IP", "Client-IP", "True-Client-IP", "X-Cluster-Client-IP",
-	"X-Originating-IP", "X-Remote-IP", "X-Remote-Addr", "CF-Connecting-IP", "Fastly-Client-IP",
-	"Proxy-Client-IP", "WL-Proxy-Client-IP", "X-ProxyUser-IP", "X-BlueCoat-Via", "Surrogate-Capability",
+	"Proxy", "Proxy-Authentication-Info", "Proxy-Features", "Proxy-Instruction", "Proxy-Status", "Proxy-Support",
+	"X-Forwarded", "X-Forwarded-By", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Proto", "X-Forwarded-Scheme",
+	"X-Forwarded-Server", "X-Forwarded-Ssl", "X-Original-Forwarded-For", "Forwarded-For",
+	"X-Real-IP", "X-Client-IP", "Client-IP", "True-Client-IP", "X-Cluster-Client-IP", "X-Originating-IP", "X-Remote-IP",
+	"X-Remote-Addr", "CF-Connecting-IP", "Fastly-Client-IP", "Proxy-Client-IP", "WL-Proxy-Client-IP", "X-ProxyUser-IP",
+	"X-BlueCoat-Via", "Surrogate-Capability",
 }
 
 // hiddenFromClient are the headers in which Squid, or a cache behind it, shows itself: on its
 // error pages, in every answer, or in one that is no HTTP. Proxy-Authentication-Info is the
 // proxy's own to send, and this one sends none.
 var hiddenFromClient = []string{
-	"Via", "X-Cache", "X-Cache-Lookup", "Cache-Status", "X-Squid-Error", "Mime-Version",
-	"X-Transformed-From",
+	"Via", "X-Cache", "X-Cache-Lookup", "Cache-Status", "X-Squid-Error", "Mime-Version", "X-Transformed-From",
 	"Proxy-Authentication-Info",
 }
 

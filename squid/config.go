@@ -22,9 +22,8 @@ type Config struct {
 	ListenAddress netip.Addr
 	// ListenPort is Squid's port, 1 to 65535.
 	ListenPort int
-	// HealthPort is a port for the container's own health check, 1 to 65535 and not ListenPort, on
-	// ListenAddress or else 127.0.0.1. Requests to it are asked for a password, refused, and not
-	// logged. 0 is none.
+	// HealthPort is a port for the container's own health check, not ListenPort, on ListenAddress or
+	// else 127.0.0.1. Requests to it are asked for a password, refused, and not logged. 0 is none.
 	HealthPort int
 	// OutgoingAddress is the source address of connections to destinations, or to LocalOrigin alone
 	// where that is set. With the zero value the system chooses.
@@ -65,26 +64,18 @@ func (c Config) Render() (string, error) {
 	}
 	var w writer
 	w.line("# Written by Squidfleet from its parameters. In each list of access rules the first match decides.")
-	c.entry(&w)
-	c.authentication(&w)
-	c.access(&w)
-	c.anonymity(&w)
-	c.log(&w)
-	c.limits(&w)
-	c.process(&w)
+	for _, section := range []func(*writer){c.entry, c.authentication, c.access, c.anonymity, c.log, c.limits, c.process} {
+		section(&w)
+	}
 	return w.text.String(), nil
 }
 
 // writer collects the lines of a configuration.
 type writer struct{ text strings.Builder }
 
-func (w *writer) line(format string, args ...any) {
-	fmt.Fprintf(&w.text, format+"\n", args...)
-}
+func (w *writer) line(format string, args ...any) { fmt.Fprintf(&w.text, format+"\n", args...) }
 
-func (w *writer) section(title string) {
-	w.line("\n# --- %s", title)
-}
+func (w *writer) section(title string) { w.line("\n# --- %s", title) }
 
 // list writes one ACL with a value a line: a long list stays below Squid's limit of a line's length
 // and reads well in a diff.
@@ -171,8 +162,4 @@ func (c Config) validate() error {
 		wrong("memory", "%d MiB is too little: give at least %d", c.Memory, MinMemory)
 	}
 	return errors.Join(problems...)
-}
-
-func netipPort(a netip.Addr, port int) netip.AddrPort {
-	return netip.AddrPortFrom(a, uint16(port))
 }

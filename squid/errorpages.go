@@ -18,22 +18,19 @@ func ErrorPages() map[string]string {
 	return pages
 }
 
-// signature is a part of Squid's usual pages, and no error.
-const signature = "ERR_SQUID_SIGNATURE"
-
-// tooMany and unavailable are pages of this configuration, and no errors to Squid.
+// Pages that are no errors of Squid: a part of its usual pages, and two of this configuration.
 const (
+	signature   = "ERR_SQUID_SIGNATURE"
 	tooMany     = "ERR_TOO_MANY_REQUESTS"
 	unavailable = "ERR_UNAVAILABLE"
 )
 
 // errorNames are all errors of Squid's own that have a page.
 func errorNames() []string {
-	pages := ErrorPages()
-	for _, name := range []string{signature, tooMany, unavailable} {
-		delete(pages, name)
-	}
-	return slices.Sorted(maps.Keys(pages))
+	pages := slices.Sorted(maps.Keys(ErrorPages()))
+	return slices.DeleteFunc(pages, func(name string) bool {
+		return name == signature || name == tooMany || name == unavailable
+	})
 }
 
 // errorPages are the names by what is said. Squid has one page for headers that are too long,

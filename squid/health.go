@@ -17,7 +17,7 @@ func (c Config) healthEntry(w *writer) {
 	if !address.IsValid() || address.IsUnspecified() {
 		address = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	}
-	w.line("http_port %s require-proxy-header name=%s", netipPort(address, c.HealthPort), HealthPort)
+	w.line("http_port %s require-proxy-header name=%s", netip.AddrPortFrom(address, uint16(c.HealthPort)), HealthPort)
 	w.line("acl health myportname %s", HealthPort)
 	w.line("acl loopback src 127.0.0.1 ::1")
 	w.line("proxy_protocol_access allow health loopback")

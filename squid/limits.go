@@ -5,9 +5,9 @@ const MinMemory = 512
 
 // descriptorsPerMiB bounds the open descriptors by the task's memory. It lasts when each of the
 // connections completes headers of maxHeader at the same moment: 80 kB each (measured, Squid 5.7;
-// 31 kB with short headers). No other rule helps then, because Squid reads all of them before it
-// has cut off the first. In a task of 512 MiB, 5,120 of them are 410 MB, beside 50 MB of processes
-// and 20 MB of the kernel's for the sockets. A tunnel takes two descriptors and 33 kB.
+// 31 kB with short headers). Squid reads all of them before it cuts off the first. In a task of 512
+// MiB, 5,120 of them are 410 MB, beside 50 MB of processes and 20 MB of the kernel's for the
+// sockets. A tunnel takes two descriptors and 33 kB.
 const descriptorsPerMiB = 10
 
 // maxDescriptors is Fargate's own limit, which larger tasks reach before their memory's.
@@ -20,18 +20,17 @@ func (c Config) descriptors() int { return min(c.Memory*descriptorsPerMiB, maxDe
 // asks for it at each request: a connection that has not sent one counts, but is not stopped.
 func (c Config) connectionsPerClient() int { return c.descriptors() / 5 }
 
-// maxHeader is how long the headers of a request may be, in KB: a request line of 8,000 octets,
-// which every recipient ought to take (RFC 9110, section 4.1), the same once more as the uri of
-// Digest credentials, and the rest. Squid holds as much of an incomplete request. Its buffer has to
-// be larger than that, and also takes what a client sends while its last request is being answered.
+// maxHeader is how long the headers of a request may be, in KB: a request line of 8,000 octets
+// (RFC 9110, section 4.1), the same once more as the uri of Digest credentials, and the rest.
+// Squid's buffer, maxRequest, has to be larger: it also takes what a client sends while its last
+// request is being answered.
 const (
 	maxHeader  = 17
 	maxRequest = maxHeader + 3
 )
 
 // requestTimeout is how long a connection may take for the headers of its first request, in
-// seconds: enough for a packet that is lost twice (1 and 2 s), and short because until then a
-// connection is in nobody's share.
+// seconds: enough for a packet that is lost twice (1 and 2 s). Until then it is in nobody's share.
 const requestTimeout = 6
 
 // idleTimeout is how long an exchange under way may be silent, in seconds. The load balancer
@@ -40,19 +39,18 @@ const requestTimeout = 6
 const idleTimeout = 345
 
 // nameRepeat and nameTimeout are for questions to the name server, in milliseconds. Squid waits for
-// the answers about both families before it uses either, so that a name server which never answers
-// about IPv6 delays the first request for each name until Squid gives up. Squid asks again after
-// nameRepeat, then after twice and four times as long, but gives up instead once nameTimeout is
-// over: it asks at 0, 0.75 and 2.25 s and gives up at 5.25 s. An answer to any of these questions
-// counts, so that a name server may take 5 s or lose two packets.
+// the answers about both families, so a name server which never answers about IPv6 delays the first
+// request for each name until Squid gives up. Squid asks again after nameRepeat, then after twice
+// and four times as long, until nameTimeout is over: at 0, 0.75 and 2.25 s, and gives up at 5.25 s.
+// An answer to any of them counts: a name server may take 5 s or lose two packets.
 const (
 	nameRepeat  = 750
 	nameTimeout = 4500
 )
 
-// limits writes the bounds on what one client, one request and all of them together may hold. There
-// is none on a response's headers, because Squid's default, 64 KB, will do, and none on transfers
-// whose client has gone: they end, because nothing is cached.
+// limits writes the bounds on what one client, one request and all of them together may hold. None
+// is needed on a response's headers (64 KB by default), nor on transfers whose client has gone: they
+// end, because nothing is cached.
 func (c Config) limits(w *writer) {
 	w.section("Limits: no client can use up the task")
 	w.line("max_filedescriptors %d", c.descriptors())

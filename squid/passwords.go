@@ -50,16 +50,12 @@ func PasswordFile(by Digest, realm string, credentials []Credential) ([]byte, er
 // the user's name in upper case, with an underscore for everything but letters and digits. Two
 // users of one fleet must not share a variable.
 func PasswordVariable(user string) string {
-	name := strings.Map(func(r rune) rune {
-		switch {
-		case r >= 'a' && r <= 'z':
-			return r - 'a' + 'A'
-		case r >= 'A' && r <= 'Z', r >= '0' && r <= '9':
+	return "SQUIDFLEET_PASSWORD_" + strings.Map(func(r rune) rune {
+		if r < utf8.RuneSelf && alphanumeric(byte(r)) {
 			return r
 		}
 		return '_'
-	}, user)
-	return "SQUIDFLEET_PASSWORD_" + name
+	}, strings.ToUpper(user))
 }
 
 // Limits of the names and passwords, in bytes.
