@@ -48,9 +48,9 @@ const (
 	nameTimeout = 4500
 )
 
-// limits writes the bounds on what one client, one request and all of them together may hold. None
-// is needed on a response's headers (64 KB by default), nor on transfers whose client has gone: they
-// end, because nothing is cached.
+// limits writes the bounds on what one client, one request and all of them together may hold.
+// None is needed on a response's headers (64 KB by default), nor on transfers whose client has
+// gone: they end, because nothing is cached.
 func (c Config) limits(w *writer) {
 	w.section("Limits: no client can use up the task")
 	w.line("max_filedescriptors %d", c.descriptors())

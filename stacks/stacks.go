@@ -30,8 +30,8 @@ type Input struct {
 	// Account and Region are where vpcId is looked up and the fleet is deployed. Without vpcId
 	// they are not used, and the stacks fit any account and region.
 	Account, Region string
-	// Staged, unless it is nil, may change the image's build context in dir before the CDK takes it. internal/check
-	// puts files there that it cannot make itself.
+	// Staged, unless it is nil, may change the image's build context in dir before the CDK takes it.
+	// internal/check puts files there that it cannot make itself.
 	Staged func(dir string) error
 }
 

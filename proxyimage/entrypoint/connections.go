@@ -18,8 +18,9 @@ const (
 	tcpClosing     = 0x0B
 )
 
-// openStates are the states in which something may still be sent, as bits. A connection that Squid
-// has closed counts until the client has confirmed the last bytes: they would be lost with the task.
+// openStates are the states in which something may still be sent, as bits. A connection that
+// Squid has closed counts until the client has confirmed the last bytes: they would be lost with
+// the task.
 const openStates = 1<<tcpEstablished | 1<<tcpFinWait1 | 1<<tcpCloseWait | 1<<tcpLastAck | 1<<tcpClosing
 
 // openConnections counts the clients' connections to a listener that something may still be sent

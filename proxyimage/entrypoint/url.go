@@ -9,10 +9,10 @@ var withheld = []byte("withheld")
 // before its end.
 const maxHost = 255
 
-// publicPart returns a URL of the access log without its query and fragment; false if nothing of it
-// may be written. It knows what may be written: http:// or https://, a host, perhaps a port, perhaps
-// a path; or a host and a port (CONNECT's). Anything else may hold user information, or a secret in
-// a place that nobody has thought of.
+// publicPart returns a URL of the access log without its query and fragment; false if nothing of
+// it may be written. It knows what may be written: http:// or https://, a host, perhaps a port,
+// perhaps a path; or a host and a port (CONNECT's). Anything else may hold user information, or a
+// secret in a place that nobody has thought of.
 //
 // The text is URL-escaped, perhaps twice: Squid escapes some of it before it writes the log.
 func publicPart(url []byte) (part []byte, ok bool) {
