@@ -1,3 +1,11 @@
+// Package operator asks AWS about a running fleet and changes it: its egress addresses, new ones
+// for all or one of its tasks, how to use it, and what it logged.
+//
+// It knows a fleet by its stack name alone. The outputs of the stack <stackName>-Proxy name the
+// rest: Endpoint, TryIt, LogGroup, ClusterName, ServiceName and RotationFailures.
+//
+// Errors wrap what the AWS SDK returned. [Explain] makes one line of them that an operator can act
+// upon.
 package operator
 
 import (
@@ -22,8 +30,7 @@ import (
 type Options struct {
 	// StackName is the fleet's parameter stackName.
 	StackName string
-	// Region and Profile are those of the AWS CLI. Its environment variables and files stand in
-	// for empty ones.
+	// Region and Profile are the AWS CLI's. Its environment variables and files replace empty ones.
 	Region, Profile string
 	// Poll is how often AWS is asked about something that takes its time. It must be positive.
 	Poll time.Duration
@@ -35,7 +42,6 @@ type Connection struct {
 	Name, Region string
 
 	options          Options
-	poll             time.Duration
 	renewProtection  time.Duration
 	outputs          map[string]string
 	cluster, service string
@@ -99,30 +105,38 @@ func Connect(ctx context.Context, o Options) (*Connection, error) {
 // no such stack.
 func ConnectWith(ctx context.Context, cfg aws.Config, o Options) (*Connection, error) {
 	f := &Connection{
-		Name:            o.StackName,
-		Region:          cfg.Region,
-		options:         o,
-		poll:            o.Poll,
-		renewProtection: renewProtection,
-
-		ecs:           ecs.NewFromConfig(cfg),
-		ec2:           ec2.NewFromConfig(cfg),
-		loadBalancing: elasticloadbalancingv2.NewFromConfig(cfg),
-		logs:          cloudwatchlogs.NewFromConfig(cfg),
-		secrets:       secretsmanager.NewFromConfig(cfg),
-		queues:        sqs.NewFromConfig(cfg),
+		Name: o.StackName, Region: cfg.Region, options: o, renewProtection: renewProtection,
+		ecs: ecs.NewFromConfig(cfg), ec2: ec2.NewFromConfig(cfg), loadBalancing: elasticloadbalancingv2.NewFromConfig(cfg),
+		logs: cloudwatchlogs.NewFromConfig(cfg), secrets: secretsmanager.NewFromConfig(cfg), queues: sqs.NewFromConfig(cfg),
 	}
 	return f, f.locate(ctx, cloudformation.NewFromConfig(cfg))
 }
 
 // sleep waits for as long as the fleet is polled, or until ctx ends.
 func (f *Connection) sleep(ctx context.Context) error {
-	timer := time.NewTimer(f.poll)
-	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-timer.C:
+	case <-time.After(f.options.Poll):
 		return nil
+	}
+}
+
+// Refusal is an error: the fleet is in no state for the request. Nothing was changed, or all of it
+// is back as it was.
+type Refusal struct{ Reason string }
+
+func (r *Refusal) Error() string { return r.Reason }
+
+func refuse(format string, arguments ...any) error {
+	return &Refusal{fmt.Sprintf(format, arguments...)}
+}
+
+// Report takes a line of progress.
+type Report func(line string)
+
+func (r Report) say(format string, arguments ...any) {
+	if r != nil {
+		r(fmt.Sprintf(format, arguments...))
 	}
 }

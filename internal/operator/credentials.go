@@ -19,8 +19,7 @@ import (
 type Credentials struct {
 	// Endpoint is host and port of the proxy.
 	Endpoint string `json:"endpoint"`
-	// Try is a page that shows its caller's address, by a scheme that the fleet's ports allow; ""
-	// when they allow neither.
+	// Try is a page that shows its caller's address, or "" when the fleet's ports allow none.
 	Try string `json:"try"`
 	// Source is where the passwords are. With "image" AWS knows neither them nor the users.
 	Source container.Credentials `json:"source"`
@@ -33,11 +32,9 @@ type User struct {
 	Name string `json:"user"`
 	// Password is set only when it was asked for.
 	Password string `json:"password,omitempty"`
-	// Curl is a command that uses the proxy. Without a password it asks for one. It is "" when
-	// Credentials.Try is.
+	// Curl is a command that uses the proxy, asking for a password without one; "" if Try is.
 	Curl string `json:"curl"`
-	// Environment holds the variables that programs take a proxy from. It is set only with the
-	// password.
+	// Environment holds the variables that programs take a proxy from, if there is a password.
 	Environment map[string]string `json:"environment,omitempty"`
 }
 
@@ -59,9 +56,8 @@ func (f *Connection) Credentials(ctx context.Context, user string, showPassword 
 			return c, nil
 		}
 		if showPassword {
-			return nil, refuse(
-				"%s has its passwords in the image (credentials=image), as hashes: only the person who built it "+
-					"knows them", f.Name)
+			return nil, refuse("%s has its passwords in the image (credentials=image), as hashes: only the person "+
+				"who built it knows them", f.Name)
 		}
 		c.Users = append(c.Users, c.Login(user, ""))
 		return c, nil
@@ -130,7 +126,7 @@ func (f *Connection) password(ctx context.Context, user string, secrets map[stri
 	return aws.ToString(answer.SecretString), nil
 }
 
-// Login puts together how one of them uses the proxy.
+// Login returns how one user uses the proxy.
 func (c *Credentials) Login(name, password string) User {
 	u := User{Name: name, Password: password}
 	via := paste.Asking(c.Endpoint, name)

@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,9 +37,8 @@ func explain(err error, o Options) string {
 	case errors.Is(err, context.Canceled):
 		return "interrupted"
 	case errors.As(err, &noProfile):
-		return fmt.Sprintf(
-			"no AWS profile %q: name another with --profile or AWS_PROFILE, or make it with aws configure "+
-				"--profile %s", noProfile.Profile, noProfile.Profile)
+		return fmt.Sprintf("no AWS profile %q: name another with --profile or AWS_PROFILE, or make it with "+
+			"aws configure --profile %[1]s", noProfile.Profile)
 	case errors.Is(err, errNoRegion):
 		return "no AWS region: name one with --region, AWS_REGION or aws configure"
 	case errors.Is(err, errNoCredentials):
@@ -64,9 +64,8 @@ func explainAnswer(err error, answer smithy.APIError, action string, o Options) 
 	case "UnrecognizedClientException", "InvalidClientTokenId", "AuthFailure", "InvalidAccessKeyId":
 		return fmt.Sprintf("AWS does not know the credentials: sign in with %s", signIn(o))
 	case "SignatureDoesNotMatch", "InvalidSignatureException", "IncompleteSignature":
-		return fmt.Sprintf(
-			"AWS does not accept the signature: the secret access key is wrong, or this machine's clock is; sign "+
-				"in with %s", signIn(o))
+		return fmt.Sprintf("AWS does not accept the signature: the secret access key is wrong, or this machine's "+
+			"clock is; sign in with %s", signIn(o))
 	case "OptInRequired", "RegionDisabledException":
 		return fmt.Sprintf("%s: this account cannot use that region: %s", action, answer.ErrorMessage())
 	}
@@ -75,9 +74,8 @@ func explainAnswer(err error, answer smithy.APIError, action string, o Options) 
 			firstSentence(answer.ErrorMessage()), action)
 	}
 	if _, throttled := retry.DefaultThrottleErrorCodes[code]; throttled {
-		return fmt.Sprintf(
-			"AWS limits how often %s may be called, and still did after %s: wait a minute and try again", action,
-			attempts(err))
+		return fmt.Sprintf("AWS limits how often %s may be called, and still did after %s: wait a minute and try again",
+			action, attempts(err))
 	}
 	return fmt.Sprintf("%s: %s: %s", action, code, answer.ErrorMessage())
 }
@@ -118,28 +116,14 @@ func signIn(o Options) string {
 
 // permission is the IAM action of an operation.
 func permission(operation *smithy.OperationError) string {
-	prefixes := map[string]string{
-		"CloudFormation":            "cloudformation",
-		"CloudWatch Logs":           "logs",
-		"EC2":                       "ec2",
-		"ECS":                       "ecs",
-		"Elastic Load Balancing v2": "elasticloadbalancing",
-		"IAM":                       "iam",
-		"Secrets Manager":           "secretsmanager",
-		"Service Quotas":            "servicequotas",
-		"SQS":                       "sqs",
-		"SSM":                       "ssm",
-		"STS":                       "sts",
-	}
-	prefix, known := prefixes[operation.ServiceID]
-	if !known {
-		prefix = operation.ServiceID
-	}
-	return prefix + ":" + operation.OperationName
+	prefix := map[string]string{
+		"CloudWatch Logs": "logs", "Elastic Load Balancing v2": "elasticloadbalancing", "Secrets Manager": "secretsmanager",
+		"Service Quotas": "servicequotas",
+	}[operation.ServiceID]
+	return cmp.Or(prefix, strings.ToLower(operation.ServiceID)) + ":" + operation.OperationName
 }
 
-// firstSentence leaves out what EC2 adds: a long encoded text that only a privileged call can
-// read.
+// firstSentence leaves out what EC2 adds: a long encoded text that only a privileged call can read.
 func firstSentence(message string) string {
 	message, _, _ = strings.Cut(message, " Encoded authorization failure message:")
 	return strings.TrimRight(message, ". ")

@@ -12,13 +12,8 @@ import (
 
 func TestExplainIsOneLineThatSaysWhatToDo(t *testing.T) {
 	call := func(code, message string) error {
-		return fmt.Errorf(
-			"around: %w",
-			&smithy.OperationError{
-				ServiceID: "CloudWatch Logs", OperationName: "FilterLogEvents",
-				Err: &smithy.GenericAPIError{Code: code, Message: message},
-			},
-		)
+		return fmt.Errorf("around: %w", &smithy.OperationError{ServiceID: "CloudWatch Logs",
+			OperationName: "FilterLogEvents", Err: &smithy.GenericAPIError{Code: code, Message: message}})
 	}
 	for _, c := range []struct {
 		err  error

@@ -56,9 +56,8 @@ func (f *Connection) locate(ctx context.Context, client *cloudformation.Client) 
 	// RotationFailures.
 	for _, id := range []string{outputEndpoint, outputLogGroup, outputClusterName, outputServiceName} {
 		if f.outputs[id] == "" {
-			return fmt.Errorf(
-				"stack %s in %s, which is %s, has no output %s: it is not deployed completely, or not by this "+
-					"version of squidfleet", f.stack(), f.Region, answer.Stacks[0].StackStatus, id)
+			return fmt.Errorf("stack %s in %s, which is %s, has no output %s: it is not deployed completely, or not "+
+				"by this version of squidfleet", f.stack(), f.Region, answer.Stacks[0].StackStatus, id)
 		}
 	}
 	f.cluster, f.service = f.outputs[outputClusterName], f.outputs[outputServiceName]

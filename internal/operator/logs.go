@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -15,8 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 )
 
-// LogQuery selects lines. Every condition that is set must hold. Any of them selects requests
-// only.
+// LogQuery selects lines. Every condition that is set must hold. Any of them selects requests only.
 type LogQuery struct {
 	// From is the time of the first one.
 	From time.Time
@@ -33,22 +33,18 @@ type LogQuery struct {
 // Status is a range of HTTP status codes, both ends included.
 type Status struct{ From, To int }
 
+var statusForm = regexp.MustCompile(`^([0-9]{3}|[0-9]xx)$`)
+
 // ParseStatus reads a status code such as 407, or a class such as 4xx. Squid logs 000 when it
 // answered nothing.
-func ParseStatus(text string) (Status, error) {
-	var status Status
-	class, isClass := strings.CutSuffix(strings.ToLower(text), "xx")
-	if isClass && len(class) == 1 {
-		class += "00"
-	}
-	code, err := strconv.ParseUint(class, 10, 16)
-	if err != nil || len(class) != 3 {
+func ParseStatus(text string) (status Status, err error) {
+	lower := strings.ToLower(text)
+	if !statusForm.MatchString(lower) {
 		return status, fmt.Errorf("%q is neither a status code such as 407 nor a class such as 4xx", text)
 	}
-	if status.From, status.To = int(code), int(code); isClass {
-		status.To += 99
-	}
-	if code != 0 && code < 100 || code > 599 {
+	status.From, _ = strconv.Atoi(strings.ReplaceAll(lower, "x", "0"))
+	status.To, _ = strconv.Atoi(strings.ReplaceAll(lower, "x", "9"))
+	if status.From != 0 && status.From < 100 || status.From > 599 {
 		return status, fmt.Errorf("%q is no status: they are 000, when nothing was answered, and 100 to 599", text)
 	}
 	return status, nil
@@ -60,9 +56,8 @@ const patternMax = 1024
 // Check returns an error if CloudWatch Logs would refuse the query.
 func (q LogQuery) Check() error {
 	if n := len(q.pattern()); n > patternMax {
-		return fmt.Errorf(
-			"the filters make a pattern of %d characters, and CloudWatch Logs takes %d: name fewer status codes, "+
-				"or classes such as 4xx", n, patternMax)
+		return fmt.Errorf("the filters make a pattern of %d characters, and CloudWatch Logs takes %d: name fewer "+
+			"status codes, or classes such as 4xx", n, patternMax)
 	}
 	return nil
 }
@@ -79,11 +74,11 @@ func (q LogQuery) pattern() string {
 	}
 	var alternatives []string
 	for _, s := range q.Statuses {
-		if s.From == s.To {
-			alternatives = append(alternatives, fmt.Sprintf(`($.status = %d)`, s.From))
-		} else {
-			alternatives = append(alternatives, fmt.Sprintf(`(($.status >= %d) && ($.status <= %d))`, s.From, s.To))
+		one := fmt.Sprintf(`($.status = %d)`, s.From)
+		if s.From != s.To {
+			one = fmt.Sprintf(`(($.status >= %d) && ($.status <= %d))`, s.From, s.To)
 		}
+		alternatives = append(alternatives, one)
 	}
 	if len(alternatives) > 0 {
 		all = append(all, "("+strings.Join(alternatives, " || ")+")")
@@ -95,12 +90,11 @@ func (q LogQuery) pattern() string {
 }
 
 const (
-	// overlap is how far before the newest line each look begins while following: tasks write at
-	// their own pace, so a line may arrive after a later one.
+	// overlap is how far before the newest line each look begins while following: a line may arrive
+	// after a later one.
 	overlap = 15 * time.Second
-	// allowance is how far back each look begins at most, also if no line since then was asked
-	// for. It is longer than a line takes to be found, and more than this machine's clock may
-	// differ from AWS's.
+	// allowance is how far back each look begins at most. It is longer than a line takes to be
+	// found, and more than this machine's clock may differ from AWS's.
 	allowance = 5 * time.Minute
 )
 
@@ -142,18 +136,13 @@ func later(a, b time.Time) time.Time {
 // look hands each line since from that is not in seen to emit, adds it to seen, and returns the
 // time of the newest.
 func (f *Connection) look(
-	ctx context.Context,
-	q LogQuery,
-	from time.Time,
-	seen map[string]time.Time,
-	emit func(Event) error,
+	ctx context.Context, q LogQuery, from time.Time, seen map[string]time.Time, emit func(Event) error,
 ) (newest time.Time, err error) {
 	input := &cloudwatchlogs.FilterLogEventsInput{
-		LogGroupName: aws.String(f.outputs[outputLogGroup]),
-		StartTime:    aws.Int64(from.UnixMilli()),
+		LogGroupName: aws.String(f.outputs[outputLogGroup]), StartTime: aws.Int64(from.UnixMilli()),
 	}
 	if pattern := q.pattern(); pattern != "" {
-		input.FilterPattern = aws.String(pattern)
+		input.FilterPattern = &pattern
 	}
 	pages := cloudwatchlogs.NewFilterLogEventsPaginator(f.logs, input)
 	for pages.HasMorePages() {

@@ -27,8 +27,8 @@ func TestPattern(t *testing.T) {
 
 func TestParseStatus(t *testing.T) {
 	for text, want := range map[string]Status{
-		"407": {407, 407}, "4xx": {400, 499},
-		"5XX": {500, 599}, "1xx": {100, 199}, "000": {0, 0}, "0xx": {0, 99}, "100": {100, 100}, "599": {599, 599},
+		"407": {407, 407}, "4xx": {400, 499}, "5XX": {500, 599}, "1xx": {100, 199},
+		"000": {0, 0}, "0xx": {0, 99}, "100": {100, 100}, "599": {599, 599},
 	} {
 		if got, err := ParseStatus(text); err != nil || got != want {
 			t.Errorf("%s: %v, %v", text, got, err)

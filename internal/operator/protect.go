@@ -9,21 +9,18 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
-	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 )
 
-// protectionMinutes is how long scale-in protection lasts if it is not taken away. Until then it
-// would hold up a rotation.
-const protectionMinutes = 5
-
-// renewProtection is the age at which protection is renewed. What is left then is longer than
-// putting the fleet back takes.
-const renewProtection = 2 * time.Minute
-
-// How many tasks ECS takes in one call.
 const (
-	protectTasksMax   = 10
-	protectedTasksMax = 100
+	// protectionMinutes is how long scale-in protection lasts if it is not taken away. Until then
+	// it would hold up a rotation.
+	protectionMinutes = 5
+	// renewProtection is the age at which protection is renewed. What is left then is longer than
+	// putting the fleet back takes.
+	renewProtection = 2 * time.Minute
+
+	// How many tasks ECS takes in one call.
+	protectTasksMax, protectedTasksMax = 10, 100
 )
 
 // stable returns the tasks that ECS can protect: those that run.
@@ -37,9 +34,7 @@ func stable(tasks []Task) []Task {
 func (f *Connection) protect(ctx context.Context, tasks []Task, on bool) (some bool, err error) {
 	var failed []error
 	for chunk := range slices.Chunk(tasks, protectTasksMax) {
-		input := &ecs.UpdateTaskProtectionInput{
-			Cluster: aws.String(f.cluster), Tasks: arns(chunk), ProtectionEnabled: on,
-		}
+		input := &ecs.UpdateTaskProtectionInput{Cluster: aws.String(f.cluster), Tasks: arns(chunk), ProtectionEnabled: on}
 		if on {
 			input.ExpiresInMinutes = aws.Int32(protectionMinutes)
 		}
@@ -48,7 +43,10 @@ func (f *Connection) protect(ctx context.Context, tasks []Task, on bool) (some b
 			return some, errors.Join(append(failed, err)...)
 		}
 		some = some || len(answer.ProtectedTasks) > 0
-		failed = append(failed, failures(answer.Failures)...)
+		for _, failure := range answer.Failures {
+			failed = append(failed, fmt.Errorf("task %s: ECS did not change its protection: %s",
+				aws.ToString(failure.Arn), aws.ToString(failure.Reason)))
+		}
 	}
 	return some, errors.Join(failed...)
 }
@@ -67,24 +65,12 @@ func (f *Connection) refuseProtected(ctx context.Context, tasks []Task) error {
 				continue
 			}
 			i := slices.IndexFunc(tasks, func(t Task) bool { return t.arn == aws.ToString(p.TaskArn) })
-			return refuse(
-				"%s has scale-in protection until %s: another retire is at work, or was killed within the last "+
-					"%d minutes, or somebody protects tasks for another reason; wait until then", tasks[i].Address,
+			return refuse("%s has scale-in protection until %s: another retire is at work, or was killed within the "+
+				"last %d minutes, or somebody protects tasks for another reason; wait until then", tasks[i].Address,
 				aws.ToTime(p.ExpirationDate).UTC().Format(time.RFC3339), protectionMinutes)
 		}
 	}
 	return nil
-}
-
-func failures(list []types.Failure) (all []error) {
-	for _, failure := range list {
-		all = append(
-			all,
-			fmt.Errorf("task %s: ECS did not change its protection: %s", aws.ToString(failure.Arn),
-				aws.ToString(failure.Reason)),
-		)
-	}
-	return all
 }
 
 func arns(tasks []Task) []string {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -13,8 +14,7 @@ import (
 )
 
 const (
-	// decisionTime is how long ECS may take to choose the task that it scales in by. It takes
-	// seconds.
+	// decisionTime is how long ECS may take to choose the task that it scales in by: seconds.
 	decisionTime = 3 * time.Minute
 	// undoTime bounds putting the fleet back.
 	undoTime = time.Minute
@@ -35,8 +35,7 @@ type replacement struct {
 }
 
 func (r *replacement) run(ctx context.Context, timeout time.Duration) error {
-	// This comes first: without it ECS may end another task, so a caller who may not do this
-	// changes nothing.
+	// Without this ECS may end another task, so a caller who may not do it changes nothing.
 	if some, err := r.protect(ctx, r.before); err != nil {
 		// Refused is refused, but without an answer ECS may have done it.
 		if some || !errors.As(err, new(smithy.APIError)) {
@@ -97,9 +96,8 @@ func (r *replacement) awaitSuccessor(ctx context.Context, timeout time.Duration)
 		}
 		r.report.say("healthy tasks besides %s: %d of %d", r.victim.Address, healthy, r.size)
 		if time.Now().After(deadline) {
-			return nil, fmt.Errorf(
-				"only %d of %d tasks besides %s are healthy after %v: see squidfleet ips and squidfleet logs, or "+
-					"use --now", healthy, r.size, r.victim.Address, timeout)
+			return nil, fmt.Errorf("only %d of %d tasks besides %s are healthy after %v: see squidfleet ips and "+
+				"squidfleet logs, or use --now", healthy, r.size, r.victim.Address, timeout)
 		}
 	}
 }
@@ -169,9 +167,8 @@ func (r *replacement) decision(ctx context.Context, others []Task, timeout time.
 			}
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf(
-				"ECS did not take %s away within %v, although it is the only task without protection: see "+
-					"squidfleet ips", r.victim.Address, timeout)
+			return fmt.Errorf("ECS did not take %s away within %v, although it is the only task without protection: "+
+				"see squidfleet ips", r.victim.Address, timeout)
 		}
 		if err := r.fleet.sleep(ctx); err != nil {
 			return err
@@ -181,12 +178,7 @@ func (r *replacement) decision(ctx context.Context, others []Task, timeout time.
 
 // ending reports whether a task is draining, or has ended.
 func ending(now []Task, one Task) bool {
-	for _, t := range now {
-		if t.arn == one.arn {
-			return t.Health == Draining
-		}
-	}
-	return true
+	return !slices.ContainsFunc(now, func(t Task) bool { return t.arn == one.arn && t.Health != Draining })
 }
 
 // putBack lowers the desired count again so that the old tasks stay, also when ctx has ended: a
@@ -195,13 +187,8 @@ func (r *replacement) putBack(ctx context.Context, cause error) error {
 	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
 	defer cancel()
 	if err := r.undo(undo, errors.As(cause, new(*Refusal))); err != nil {
-		return &leftover{
-			cause,
-			err,
-			fmt.Sprintf(
-				"service %s of cluster %s may be left with a desired count of %d instead of %d, because putting "+
-					"it back failed", r.fleet.service, r.fleet.cluster, r.size+1, r.size),
-		}
+		return &leftover{cause, err, fmt.Sprintf("service %s of cluster %s may be left with a desired count of %d "+
+			"instead of %d, because putting it back failed", r.fleet.service, r.fleet.cluster, r.size+1, r.size)}
 	}
 	return cause
 }
@@ -221,12 +208,10 @@ func (r *replacement) undo(ctx context.Context, rotating bool) error {
 		return err
 	}
 	switch n := int(service.DesiredCount); {
-	case n == r.size && r.exposed:
-		// Lowered by a request whose answer was lost: ECS is choosing.
+	case n == r.size && r.exposed: // lowered by a request whose answer was lost: ECS is choosing
 		r.report.say(protectionStays, protectionMinutes)
 		return nil
-	case n == r.size:
-		// Not raised at all.
+	case n == r.size: // not raised at all
 		r.release(ctx)
 		return nil
 	case n != r.size+1:

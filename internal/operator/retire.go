@@ -14,15 +14,13 @@ import (
 
 // RetireOptions are the options of Retire.
 type RetireOptions struct {
-	// Now stops the task at once, and ECS starts another one for it. Otherwise the other one
-	// serves first.
+	// Now stops the task at once, and ECS starts another. Otherwise the other one serves first.
 	Now bool
 	// Floor is how many other tasks must be healthy with Now. Without it, it is the fleet's size.
 	Floor int
 	// Wait until the task has ended.
 	Wait bool
-	// Timeout bounds each wait: for the task's successor to serve, and with Wait for the task to
-	// end.
+	// Timeout bounds each wait: for the successor to serve, and with Wait for the task to end.
 	Timeout time.Duration
 }
 
@@ -30,8 +28,7 @@ type RetireOptions struct {
 type Retirement struct {
 	Address netip.Addr `json:"address"`
 	ID      string     `json:"task"`
-	// State is "draining": no new connections, and the old ones may end; or, after Wait,
-	// "stopped".
+	// State is "draining" (no new connections, the old ones may end) or, after Wait, "stopped".
 	State string `json:"state"`
 	// Replacement is the successor's address; not valid ("") while that is not known.
 	Replacement netip.Addr `json:"replacement"`
@@ -42,12 +39,10 @@ type Retirement struct {
 // Retire replaces the task with that egress address, and no other one. With an error it returns
 // what had been done, or nil.
 //
-// The usual way loses no connection that the drain time can save, and the fleet is never smaller
-// than it should be:
+// The usual way loses no connection that the drain time can save, and the fleet is never too small:
 //
-//  1. All tasks get ECS's scale-in protection, which is renewed as long as this takes. It keeps a
-//     second Retire out, and shows that the caller may protect tasks before anything depends on
-//     it.
+//  1. All tasks get ECS's scale-in protection, renewed as long as this takes. It keeps a second
+//     Retire out, and shows that the caller may protect tasks before anything depends on it.
 //  2. The service's desired count goes up by one, and ECS starts a task.
 //  3. When enough tasks besides the one to retire are healthy, the new ones are protected too,
 //     and the one to retire loses its protection.
@@ -58,17 +53,16 @@ type Retirement struct {
 //
 // If that cannot be finished, because ctx ends or no task starts, the desired count goes back with
 // the old tasks protected. A desired count that somebody else has set meanwhile stays. After step
-// 4 nothing is left to put back: when ctx ends then, the task is retired all the same.
-//
-// The fleet's tasks may then be spread unevenly over the zones. With availability zone
-// rebalancing, ECS replaces a further task, of its own choice, some time later.
+// 4 nothing is left to put back: when ctx ends then, the task is retired all the same. The tasks
+// may then be spread unevenly over the zones. With availability zone rebalancing, ECS replaces a
+// further task, of its own choice, some time later.
 //
 // With Now it is ECS's StopTask: deregistration and SIGTERM at the same moment, and the successor
 // starts afterwards. The task serves on while it has connections, for its drain timeout, which is
 // less than two minutes whatever the deregistration delay is.
 //
-// Retire refuses during a deployment, because that replaces the task as well, and during another
-// Retire. It leaves a task that is draining already alone, without an error.
+// Retire refuses during a deployment, which replaces the task as well, and during another Retire.
+// It leaves a task that is draining already alone, without an error.
 func (f *Connection) Retire(
 	ctx context.Context, address netip.Addr, o RetireOptions, report Report,
 ) (*Retirement, error) {
@@ -118,12 +112,7 @@ func (f *Connection) Retire(
 
 // replace makes ECS replace a task if the fleet is in a state for it.
 func (f *Connection) replace(
-	ctx context.Context,
-	service types.Service,
-	victim Task,
-	tasks []Task,
-	timeout time.Duration,
-	report Report,
+	ctx context.Context, service types.Service, victim Task, tasks []Task, timeout time.Duration, report Report,
 ) error {
 	deployment, err := settled(service)
 	if err != nil {
@@ -131,9 +120,8 @@ func (f *Connection) replace(
 	}
 	size := int(service.DesiredCount)
 	if n := len(tasks) - count(tasks, Draining); n != size {
-		return refuse(
-			"%d tasks run or start, and the desired count is %d: somebody changes the fleet, or a task has just "+
-				"ended; try again when squidfleet ips shows %[2]d", n, size)
+		return refuse("%d tasks run or start, and the desired count is %d: somebody changes the fleet, or a task has "+
+			"just ended; try again when squidfleet ips shows %[2]d", n, size)
 	}
 	before := stable(tasks)
 	if err := f.refuseProtected(ctx, before); err != nil {
@@ -148,9 +136,7 @@ func contains(tasks []Task, t Task) bool {
 }
 
 // without returns the tasks besides one.
-func without(tasks []Task, one Task) []Task {
-	return slices.DeleteFunc(slices.Clone(tasks), func(t Task) bool { return t.arn == one.arn })
-}
+func without(tasks []Task, one Task) []Task { return subtract(tasks, []Task{one}) }
 
 // intersect returns those of the tasks that are in other, as they are in tasks.
 func intersect(tasks, other []Task) []Task {
@@ -165,9 +151,8 @@ func subtract(tasks, other []Task) []Task {
 // stop ends a task at once.
 func (f *Connection) stop(ctx context.Context, victim Task, tasks []Task, floor int, report Report) error {
 	if n := count(without(tasks, victim), Healthy); n < floor {
-		return refuse(
-			"without %s there would be %d healthy tasks, and --floor is %d: leave --now away, and its successor "+
-				"serves first, or lower --floor", victim.Address, n, floor)
+		return refuse("without %s there would be %d healthy tasks, and --floor is %d: leave --now away, and its "+
+			"successor serves first, or lower --floor", victim.Address, n, floor)
 	}
 	_, err := f.ecs.StopTask(ctx, &ecs.StopTaskInput{
 		Cluster: aws.String(f.cluster), Task: aws.String(victim.arn),

@@ -80,9 +80,8 @@ func (f *Connection) Rotate(ctx context.Context, o RotateOptions, report Report)
 func settled(service types.Service) (string, error) {
 	for _, d := range service.Deployments {
 		if d.RolloutState == types.DeploymentRolloutStateInProgress {
-			return "", refuse(
-				"deployment %s is under way since %s and replaces every task: %d of %d new ones run; wait until "+
-					"it is done", aws.ToString(d.Id), aws.ToTime(d.CreatedAt).UTC().Format(time.RFC3339),
+			return "", refuse("deployment %s is under way since %s and replaces every task: %d of %d new ones run; "+
+				"wait until it is done", aws.ToString(d.Id), aws.ToTime(d.CreatedAt).UTC().Format(time.RFC3339),
 				d.RunningCount, d.DesiredCount)
 		}
 	}
@@ -134,8 +133,7 @@ func (f *Connection) awaitDeployment(ctx context.Context, r *Rotation, timeout t
 		}
 		report.say("new tasks running: %d of %d, old tasks left: %d", ours.RunningCount, ours.DesiredCount, old)
 		if time.Now().After(deadline) {
-			return fmt.Errorf("rotation %s is not done after %v; it goes on: see squidfleet ips", r.Deployment,
-				timeout)
+			return fmt.Errorf("rotation %s is not done after %v; it goes on: see squidfleet ips", r.Deployment, timeout)
 		}
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
@@ -17,8 +19,7 @@ import (
 
 // Task is one proxy with its egress address. The names of its JSON are stable.
 type Task struct {
-	// Address is the public address that its clients' connections leave from; not valid ("") until
-	// it has one.
+	// Address is the public address that connections leave from; not valid ("") until it has one.
 	Address netip.Addr `json:"address"`
 	// PrivateAddress is where the load balancer reaches it.
 	PrivateAddress netip.Addr `json:"privateAddress"`
@@ -28,7 +29,7 @@ type Task struct {
 	ID string `json:"task"`
 	// State is ECS's, such as RUNNING.
 	State string `json:"state"`
-	// Health is whether clients are sent to it.
+	// Health is whether clients are sent to the task.
 	Health Health `json:"health"`
 	// Spot is whether AWS may take it back with two minutes' notice.
 	Spot bool `json:"spot"`
@@ -37,8 +38,7 @@ type Task struct {
 	// AgeSeconds counts from StartedAt.
 	AgeSeconds int64 `json:"ageSeconds"`
 
-	arn        string
-	deployment string // the one that started it
+	arn, deployment string // a service starts a task in the name of its deployment
 }
 
 // Health puts together what the load balancer and the container's own health check say.
@@ -55,8 +55,11 @@ const (
 	Draining Health = "draining"
 )
 
-// describeTasksMax is how many tasks ECS takes in one call.
-const describeTasksMax = 100
+// How many tasks ECS takes in one call, and how many values EC2 takes in one filter.
+const (
+	describeTasksMax = 100
+	filterValues     = 200
+)
 
 // Tasks lists the tasks whose addresses are in use, oldest first. Tasks that are being replaced
 // and still serve connections are among them.
@@ -77,13 +80,7 @@ func (f *Connection) tasksOf(ctx context.Context, service types.Service) ([]Task
 	if err != nil {
 		return nil, err
 	}
-	var interfaces []string
-	for _, t := range described {
-		if id := attachment(t, "networkInterfaceId"); id != "" {
-			interfaces = append(interfaces, id)
-		}
-	}
-	public, err := f.publicAddresses(ctx, interfaces)
+	public, err := f.publicAddresses(ctx, described)
 	if err != nil {
 		return nil, err
 	}
@@ -91,19 +88,13 @@ func (f *Connection) tasksOf(ctx context.Context, service types.Service) ([]Task
 	for _, t := range described {
 		arn := aws.ToString(t.TaskArn)
 		task := Task{
-			Address: public[attachment(t, "networkInterfaceId")],
-			Zone:    aws.ToString(t.AvailabilityZone),
-			ID:      arn[strings.LastIndexByte(arn, '/')+1:],
-			State:   aws.ToString(t.LastStatus),
-			Spot:    aws.ToString(t.CapacityProviderName) == "FARGATE_SPOT",
-			arn:     arn,
-			// A service starts a task in the name of its deployment.
-			deployment: aws.ToString(t.StartedBy),
+			Address: public[attachment(t, "networkInterfaceId")], Zone: aws.ToString(t.AvailabilityZone),
+			ID: arn[strings.LastIndexByte(arn, '/')+1:], State: aws.ToString(t.LastStatus),
+			Spot: aws.ToString(t.CapacityProviderName) == "FARGATE_SPOT",
+			arn:  arn, deployment: aws.ToString(t.StartedBy),
 		}
 		private := attachment(t, "privateIPv4Address")
-		if address, err := netip.ParseAddr(private); err == nil {
-			task.PrivateAddress = address
-		}
+		task.PrivateAddress, _ = netip.ParseAddr(private)
 		task.Health = health(t, targets[private])
 		if t.StartedAt != nil {
 			task.StartedAt = t.StartedAt.UTC().Truncate(time.Second)
@@ -112,18 +103,12 @@ func (f *Connection) tasksOf(ctx context.Context, service types.Service) ([]Task
 		tasks = append(tasks, task)
 	}
 	slices.SortFunc(tasks, func(a, b Task) int {
-		// Those not started yet come last.
-		return cmp.Or(cmp.Compare(btoi(a.StartedAt.IsZero()), btoi(b.StartedAt.IsZero())),
-			a.StartedAt.Compare(b.StartedAt), cmp.Compare(a.ID, b.ID))
+		if a.StartedAt.IsZero() != b.StartedAt.IsZero() { // Those not started yet come last.
+			return b.StartedAt.Compare(a.StartedAt)
+		}
+		return cmp.Or(a.StartedAt.Compare(b.StartedAt), cmp.Compare(a.ID, b.ID))
 	})
 	return tasks, nil
-}
-
-func btoi(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // describeTasks returns the service's tasks that have not ended. ECS lists a task that it is going
@@ -161,12 +146,43 @@ func (f *Connection) describeTasks(ctx context.Context) ([]types.Task, error) {
 	return tasks, nil
 }
 
+// publicAddresses returns the public IPv4 address of each network interface that has one. EC2
+// leaves out those that are gone: a filter finds nothing, where a list of ids would be refused.
+func (f *Connection) publicAddresses(ctx context.Context, tasks []types.Task) (map[string]netip.Addr, error) {
+	var ids []string
+	for _, t := range tasks {
+		if id := attachment(t, "networkInterfaceId"); id != "" {
+			ids = append(ids, id)
+		}
+	}
+	found := map[string]netip.Addr{}
+	for chunk := range slices.Chunk(ids, filterValues) {
+		pages := ec2.NewDescribeNetworkInterfacesPaginator(f.ec2, &ec2.DescribeNetworkInterfacesInput{
+			Filters: []ec2types.Filter{{Name: aws.String("network-interface-id"), Values: chunk}},
+		})
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				return nil, err
+			}
+			for _, i := range page.NetworkInterfaces {
+				if i.Association == nil {
+					continue
+				}
+				if address, err := netip.ParseAddr(aws.ToString(i.Association.PublicIp)); err == nil {
+					found[aws.ToString(i.NetworkInterfaceId)] = address
+				}
+			}
+		}
+	}
+	return found, nil
+}
+
+type targetStates map[string]elbtypes.TargetHealthStateEnum
+
 // targets returns the state of the load balancer's targets by their private addresses.
-func (f *Connection) targets(
-	ctx context.Context,
-	service types.Service,
-) (map[string]elbtypes.TargetHealthStateEnum, error) {
-	states := map[string]elbtypes.TargetHealthStateEnum{}
+func (f *Connection) targets(ctx context.Context, service types.Service) (targetStates, error) {
+	states := targetStates{}
 	for _, group := range service.LoadBalancers {
 		answer, err := f.loadBalancing.DescribeTargetHealth(ctx,
 			&elasticloadbalancingv2.DescribeTargetHealthInput{TargetGroupArn: group.TargetGroupArn})
@@ -202,8 +218,7 @@ func health(t types.Task, target elbtypes.TargetHealthStateEnum) Health {
 	case aws.ToString(t.DesiredStatus) == string(types.DesiredStatusStopped),
 		target == elbtypes.TargetHealthStateEnumDraining:
 		return Draining
-	case t.HealthStatus == types.HealthStatusUnhealthy,
-		target == elbtypes.TargetHealthStateEnumUnhealthy,
+	case t.HealthStatus == types.HealthStatusUnhealthy, target == elbtypes.TargetHealthStateEnumUnhealthy,
 		target == elbtypes.TargetHealthStateEnumUnhealthyDraining:
 		return Unhealthy
 	case target == elbtypes.TargetHealthStateEnumHealthy:
@@ -213,8 +228,7 @@ func health(t types.Task, target elbtypes.TargetHealthStateEnum) Health {
 }
 
 // count counts the tasks of a health.
-func count(tasks []Task, h Health) int {
-	n := 0
+func count(tasks []Task, h Health) (n int) {
 	for _, t := range tasks {
 		if t.Health == h {
 			n++

@@ -45,12 +45,9 @@ func (f *Connection) FailedRotations(ctx context.Context) (string, error) {
 		return "", nil
 	}
 	const number = sqstypes.QueueAttributeNameApproximateNumberOfMessages
-	answer, err := f.queues.GetQueueAttributes(
-		ctx,
-		&sqs.GetQueueAttributesInput{
-			QueueUrl: aws.String(queue), AttributeNames: []sqstypes.QueueAttributeName{number},
-		},
-	)
+	answer, err := f.queues.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{
+		QueueUrl: aws.String(queue), AttributeNames: []sqstypes.QueueAttributeName{number},
+	})
 	if err != nil {
 		return "", err
 	}
@@ -79,9 +76,9 @@ func (f *Connection) AbandonedDeployment(ctx context.Context) (string, error) {
 		err != nil {
 		return "", err
 	}
-	return fmt.Sprintf(
-		"ECS gave up the deployment of %s (%s), so the addresses are those from before: %s; see squidfleet logs",
-		created.UTC().Format(time.RFC3339), abandoned.Status, aws.ToString(abandoned.StatusReason)), nil
+	return fmt.Sprintf("ECS gave up the deployment of %s (%s), so the addresses are those from before: %s; "+
+		"see squidfleet logs", created.UTC().Format(time.RFC3339), abandoned.Status,
+		aws.ToString(abandoned.StatusReason)), nil
 }
 
 // HangingDeployment names the deployment that is under way for longer than a limit. It returns ""
@@ -104,9 +101,7 @@ func (f *Connection) HangingDeployment(ctx context.Context, limit time.Duration)
 // newestDeployment returns the newest deployment with one of the statuses that was created after a
 // time, or nil.
 func (f *Connection) newestDeployment(
-	ctx context.Context,
-	after time.Time,
-	statuses ...types.ServiceDeploymentStatus,
+	ctx context.Context, after time.Time, statuses ...types.ServiceDeploymentStatus,
 ) (*types.ServiceDeploymentBrief, error) {
 	input := &ecs.ListServiceDeploymentsInput{
 		Cluster: aws.String(f.cluster), Service: aws.String(f.service), Status: statuses,
