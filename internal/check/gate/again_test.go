@@ -24,7 +24,7 @@ import (
 // texts, some of them.
 func TestEveryChangeOfAnAssemblyIsFound(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
-	for _, set := range []string{"everything", "image"} {
+	for _, set := range []string{"everything", "imported", "image"} {
 		right := assembly(t, set)
 		program := load(t, right).ImageDirectory() + "/entrypoint"
 		right[program] = &fstest.MapFile{Data: []byte("a short \x00 program")}
