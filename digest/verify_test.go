@@ -307,7 +307,7 @@ func TestEveryNonceBitCounts(t *testing.T) {
 		a.nonce = nonceEncoding.EncodeToString(forged[:])
 		a.expect(t, v, NonceForeign)
 	}
-	if nonceFor(t, v, testClient) == nonceFor(t, v, testClient) {
+	if first := nonceFor(t, v, testClient); nonceFor(t, v, testClient) == first {
 		t.Error("the same nonce twice")
 	}
 }
