@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+	icholy "github.com/icholy/digest"
 
 	"squidfleet/internal/rig"
 )
@@ -83,7 +85,7 @@ var urlClients = []urlClient{
 	{name: "urllib", https: []string{"https://origin.example/"}, except: map[string]string{
 		"https://origin.example/": "<urlopen error Tunnel connection failed: 407 Proxy Authentication Required>",
 	}, ask: func(t *testing.T, proxy string, urls []string) []string {
-		return lines(t, urls, "/usr/bin/python3", "testdata/urllib_urls.py", "http://"+proxy, "alice", password)
+		return lines(t, urls, "/usr/bin/python3", "testdata/urllib_urls.py", "last", "http://"+proxy, "alice", password)
 	}},
 	{name: "Go", ask: func(t *testing.T, proxy string, urls []string) (statuses []string) {
 		for _, text := range urls {
@@ -140,6 +142,57 @@ var java = urlClient{name: "Java", https: []string{"https://origin.example/"}, e
 	}
 	return lines(t, urls, "java", "testdata/Urls.java", host, port, "alice", password)
 }}
+
+// urllib reads the first challenge only and does not know SHA-256. MD5 first would let it in for
+// plain requests, and make curl, Chromium and Go use MD5.
+func TestTheOrderOfTheChallengesIsNotForUrllib(t *testing.T) {
+	newWorld(t)
+	_, proxy := hop(t, insider, startTask(t, options(nil)))
+	got := lines(t, []string{"http://origin.example/"},
+		"/usr/bin/python3", "testdata/urllib_urls.py", "first", "http://"+proxy, "alice", password)
+	if want := "Unsupported digest authentication algorithm 'SHA-256'"; got[0] != want {
+		t.Errorf("urllib: %s, want %s", got[0], want)
+	}
+	for _, c := range urlClients {
+		if c.name == "urllib" {
+			continue
+		}
+		t.Run(c.name, func(t *testing.T) {
+			want := [2]string{"SHA-256", "MD5"} // They take the first one.
+			if c.name == "requests" {
+				want = [2]string{"MD5", "SHA-256"} // It takes all for one, of which the last counts.
+			}
+			got := [2]string{algorithmFor(t, c, "SHA-256", "MD5"), algorithmFor(t, c, "MD5", "SHA-256")}
+			if got != want {
+				t.Errorf("%q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// algorithmFor returns the algorithm of a client's answer to challenges in an order.
+func algorithmFor(t *testing.T, c urlClient, offers ...string) string {
+	t.Helper()
+	answers := make(chan string, 100)
+	proxy := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if header := r.Header.Get("Proxy-Authorization"); header != "" {
+			answers <- header
+			return
+		}
+		for _, algorithm := range offers {
+			rw.Header().Add("Proxy-Authenticate", `Digest realm="r", nonce="n", qop="auth", algorithm=`+algorithm)
+		}
+		rw.WriteHeader(http.StatusProxyAuthRequired)
+	}))
+	defer proxy.Close()
+	c.ask(t, strings.TrimPrefix(proxy.URL, "http://"), []string{"http://origin.example/"})
+	close(answers)
+	credentials, err := icholy.ParseCredentials(<-answers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return credentials.Algorithm
+}
 
 // Whatever URL a client asks for, the way in which it writes it into its credentials is understood.
 func TestClientsGetThroughWithOddURLs(t *testing.T) {

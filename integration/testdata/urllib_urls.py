@@ -1,14 +1,14 @@
 """Asks for each URL with urllib, which prints a status a line or its error.
 
-usage: urllib_urls.py PROXY_URL USER PASSWORD URL...
-urllib reads the first challenge only, and does not know SHA-256: it gets to see the last one.
+usage: urllib_urls.py OFFER PROXY_URL USER PASSWORD URL...
+OFFER is the challenge that urllib gets to see: "first", as it is, or "last", the one for MD5.
 """
 import http.client
 import sys
 import urllib.error
 import urllib.request
 
-proxy, user, password, *urls = sys.argv[1:]
+offer, proxy, user, password, *urls = sys.argv[1:]
 
 
 class Passwords:
@@ -23,9 +23,10 @@ class Passwords:
 
 class Digest(urllib.request.ProxyDigestAuthHandler):
     def http_error_407(self, request, file, code, message, headers):
-        offers = headers.get_all("Proxy-Authenticate")
-        del headers["Proxy-Authenticate"]
-        headers["Proxy-Authenticate"] = offers[-1]
+        if offer == "last":
+            offers = headers.get_all("Proxy-Authenticate")
+            del headers["Proxy-Authenticate"]
+            headers["Proxy-Authenticate"] = offers[-1]
         return super().http_error_407(request, file, code, message, headers)
 
 
