@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"squidfleet/params"
 	"squidfleet/proxyimage"
@@ -30,7 +31,7 @@ func synth(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, warning := range proxyimage.PasswordWarnings(p, os.Environ()) {
+	for _, warning := range slices.Concat(p.Warnings(), proxyimage.PasswordWarnings(p, os.Environ())) {
 		fmt.Fprintln(os.Stderr, "warning:", warning)
 	}
 	input := stacks.Input{

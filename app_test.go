@@ -143,9 +143,23 @@ func TestErrorsAreToldOneALineAndTheLastAssemblyStays(t *testing.T) {
 	}
 }
 
+// noted returns an imported VPC about which the CDK has something to say: its subnets lack route
+// tables.
+func noted() map[string]any {
+	key := cdkcontext.VPCKey(cdkcontext.Region, cdkcontext.VPC)
+	vpc := cdkcontext.Lookups(cdkcontext.Region)[key].(map[string]any)
+	for _, group := range vpc["subnetGroups"].([]any) {
+		for _, subnet := range group.(map[string]any)["subnets"].([]any) {
+			delete(subnet.(map[string]any), "routeTableId")
+		}
+	}
+	return map[string]any{"vpcId": cdkcontext.VPC, key: vpc}
+}
+
 func TestTheReportIsWhereTheCDKSaysItIs(t *testing.T) {
 	report := filepath.Join(t.TempDir(), "cdk.out", "validation-report.json")
-	code, stderr := runApp(t, filepath.Dir(report), nil)
+	code, stderr := runApp(t, filepath.Dir(report), noted(), "CDK_DEFAULT_ACCOUNT="+cdkcontext.Account,
+		"CDK_DEFAULT_REGION="+cdkcontext.Region)
 	_, err := os.Stat(report)
 	said := strings.Contains(stderr, "A copy of this report can be found in: "+report+"\n")
 	if code != 0 || err != nil || !said || strings.Contains(stderr, "abnormal") {
@@ -164,7 +178,8 @@ func TestPasswordsInTheEnvironmentStayThere(t *testing.T) {
 		{"secretsmanager", "SQUIDFLEET_PASSWORD_PROXY", "warning: SQUIDFLEET_PASSWORD_PROXY: is not used, ", 0},
 	} {
 		outdir := t.TempDir()
-		code, stderr := runApp(t, outdir, map[string]any{"credentials": c.credentials}, c.variable+"="+password)
+		changes := map[string]any{"credentials": c.credentials, "clientCidrs": "192.5.6.0/24"}
+		code, stderr := runApp(t, outdir, changes, c.variable+"="+password)
 		if code != 0 || !strings.HasPrefix(stderr, c.want) {
 			t.Fatalf("%s: exit code %d: %s", c.credentials, code, stderr)
 		}

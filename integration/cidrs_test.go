@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"net/http"
 	"net/netip"
 	"testing"
 )
@@ -109,16 +110,13 @@ func whatIsAddedAndOpened(t *testing.T, mode map[string]any) {
 // Squid's own names for whole families do not hold all addresses (see squid.addresses).
 func TestAWholeFamilyIsAWholeFamily(t *testing.T) {
 	w := newWorld(t)
-	// In its own VPC a fleet has IPv4 only: the parameters refuse to block all of it.
 	for blocked, want := range map[string]map[string]int{
-		"0.0.0.0/0": {"origin.example": refused, "v6.example": served, "dual.example": refused,
-			"[::ffff:93.184.215.14]": refused},
 		"::/0": {"origin.example": served, "v6.example": refused, "dual.example": refused,
 			"[::ffff:93.184.215.14]": served},
 		"0.0.0.0/1,::/0": {"origin.example": refused, "v6.example": refused, "dual.example": refused,
 			"151.101.1.69": served, "[::ffff:151.101.1.69]": served},
 	} {
-		task := startTask(t, options(map[string]any{"blockedCidrs": blocked, "vpcId": "vpc-12345678"}))
+		task := startTask(t, options(map[string]any{"blockedCidrs": blocked}))
 		for _, never := range []string{
 			"127.0.0.1", "169.254.169.254", "10.9.8.7", "[::1]", "[::127.0.0.1]", "[::ffff:127.0.0.1]",
 			"[64:ff9b::a9fe:a9fe]", "[fd00:ec2::254]", "[fec0::1]", "[ff02::1]", "[f000::1]",
@@ -145,6 +143,21 @@ func TestAWholeFamilyIsAWholeFamily(t *testing.T) {
 			}
 		}
 		task.Kill()
+	}
+	report(t, w.everProblems(t))
+}
+
+// The security group of a task in an existing VPC lets no IPv6 out. Squid does not wait for it.
+func TestInAnExistingVPCTasksUseIPv4Alone(t *testing.T) {
+	w := newWorld(t)
+	task := startTask(t, options(map[string]any{"vpcId": "vpc-12345678"}))
+	for host, status := range map[string]int{
+		"origin.example": served, "dual.example": served, "v6.example": http.StatusServiceUnavailable,
+		"[" + publicIPv6.String() + "]": http.StatusServiceUnavailable,
+	} {
+		if problem := w.run(task, cell{alice, "GET", "http://" + host + "/", status}); problem != "" {
+			t.Error(problem)
+		}
 	}
 	report(t, w.everProblems(t))
 }

@@ -50,7 +50,7 @@ func unknownKeys(context map[string]any) Errors {
 		if slices.Contains(known, key) || isCDKs(key) {
 			continue
 		}
-		message := "there is no such parameter; README.md lists them all"
+		message := "there is no such parameter; docs/parameters.md lists them all"
 		if near := nearest(key, known); near != "" {
 			message = fmt.Sprintf("there is no such parameter; did you mean %s?", near)
 		}

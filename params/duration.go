@@ -7,32 +7,21 @@ import (
 	"time"
 )
 
-// off stands for never in rotateEvery. In JSON it is a string too: false would look like a switch
-// with a true.
-const off = "off"
-
 // span limits a duration: from least to most, a multiple of step.
 type span struct {
 	least, most, step time.Duration
 	steps             string // the step's name in the plural
-	off               bool   // whether "off" stands for 0
 	reason            string // why not more, or empty
 }
 
 // duration is a length of time like 90m, 1h30m or 7d.
 func duration(s span) kind[time.Duration] {
 	limits := fmt.Sprintf("%s to %s in whole %s", format(s.least), format(s.most), s.steps)
-	if s.off {
-		limits += ", or " + off
-	}
 	if s.reason != "" {
 		limits += ", because " + s.reason
 	}
 	return scalar("duration", limits, func(value any) (time.Duration, error) {
 		word, _ := value.(string)
-		if s.off && word == off {
-			return 0, nil
-		}
 		d, ok := parseDuration(word)
 		if !ok {
 			return 0, fmt.Errorf(`%s is not a duration such as "90s", "1h30m" or "7d"; give %s`, show(value), limits)

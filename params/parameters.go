@@ -52,6 +52,13 @@ var parameters = []parameter{
 	declare("listenerPort", integer(1024, 65535, "Squid may not use lower ports"), 35201,
 		"TCP port of the load balancer and of Squid",
 		func(p *Params) *int { return &p.ListenerPort }),
+	// The limits are the load balancer's
+	// (https://docs.aws.amazon.com/elasticloadbalancing/latest/network/update-idle-timeout.html).
+	declare("idleTimeout", duration(span{least: time.Minute, most: 6000 * time.Second, step: time.Second,
+		steps: "seconds", reason: "the load balancer takes no other"}), "350s",
+		fmt.Sprintf("how long a connection may be silent before the load balancer forgets it; Squid ends it %s "+
+			"earlier, so that both sides learn of it", format(squid.IdleMargin)),
+		func(p *Params) *time.Duration { return &p.IdleTimeout }),
 	declare("httpPorts", ports(), []any{80},
 		"destination ports for plain HTTP; none: no plain HTTP",
 		func(p *Params) *[]int { return &p.HTTPPorts }),
@@ -84,18 +91,15 @@ var parameters = []parameter{
 	declare("spotShare", integer(0, 100, ""), 0,
 		"percent of the fleet on Fargate Spot",
 		func(p *Params) *int { return &p.SpotShare }),
-	// EventBridge Scheduler counts whole minutes
-	// (https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html).
-	declare("rotateEvery", duration(span{
-		least: 10 * time.Minute, most: 365 * 24 * time.Hour, step: time.Minute, steps: "minutes", off: true}), "1h",
-		fmt.Sprintf("how often every task is replaced by one with a new address; at least `drainTimeout` and %s",
-			format(besidesDrain)),
+	declare("rotateEvery", period(), "1h",
+		fmt.Sprintf("how often every task is replaced by one with a new address, counted from midnight UTC (7d: "+
+			"Monday's); at least `drainTimeout` and %s", format(besidesDrain)),
 		func(p *Params) *time.Duration { return &p.RotateEvery }),
 	// ECS waits for the load balancer's deregistration delay before it stops a task. The
 	// container's own time to stop, at most 120 s, begins then.
-	declare("drainTimeout", duration(span{most: longestDelay - LoadBalancerLag, step: time.Second, steps: "seconds",
-		reason: fmt.Sprintf("the load balancer waits %s longer, and %s at most",
-			format(LoadBalancerLag), format(longestDelay))}), "2m",
+	declare("drainTimeout", duration(span{most: longestDrain, step: time.Second, steps: "seconds",
+		reason: fmt.Sprintf("CloudFormation gives up destroying the service after %s, in which the load balancer's %s "+
+			"and %s to stop have to fit too", format(longestDelete), format(LoadBalancerLag), format(stopTime))}), "2m",
 		fmt.Sprintf("how long connections of an old task may finish. The load balancer sends it new ones for up "+
 			"to %s; each gets the full time. At most 2m when AWS takes a Spot task back or somebody stops a task",
 			format(LoadBalancerLag)),
@@ -105,6 +109,11 @@ var parameters = []parameter{
 			largestVPC, smallestVPC), vpcBlock), defaultVpcCidr,
 		"range of the fleet's own VPC, which has public subnets in two zones and nothing else",
 		func(p *Params) *netip.Prefix { return &p.VpcCidr }),
+	declare("zones", list(text("a zone's name such as eu-west-1a", checkZone), "two names of zones of one region, "+
+		"such as eu-west-1a; not with `vpcId`", size{most: 2, reason: "the fleet's own VPC spans two zones"}, otherRegion),
+		[]any{},
+		"zones of the fleet's own VPC, where the region's first two will not do; none: those two",
+		func(p *Params) *[]string { return &p.Zones }),
 	declare("vpcId", text("`vpc-` and 8 or 17 hexadecimal digits", checkVpcID), "",
 		"an existing VPC with public subnets, instead of the fleet's own",
 		func(p *Params) *string { return &p.VpcID }),
@@ -116,6 +125,10 @@ var parameters = []parameter{
 	declare("timezone", text("a name of the IANA time zone database", checkTimezone), "UTC",
 		"time zone of the log",
 		func(p *Params) *string { return &p.Timezone }),
+	declare("tags", list(text(tagLimits, checkTag), fmt.Sprintf("at most %d, each %s", mostTags, tagLimits),
+		size{most: mostTags, reason: "AWS takes 50 on a resource, and the CDK has three of its own"}, sameTagKey), []any{},
+		"tags of the stacks and of every resource that takes some, tasks included",
+		func(p *Params) *[]string { return &p.Tags }),
 }
 
 // ports is a list of TCP ports.

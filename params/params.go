@@ -27,6 +27,7 @@ type Params struct {
 	Digest              squid.Digest          // who checks Digest
 	Credentials         container.Credentials // how passwords reach the container
 	ListenerPort        int                   // TCP port of the load balancer and of Squid
+	IdleTimeout         time.Duration         // of the load balancer's connections; whole seconds
 	HTTPPorts           []int                 // destination ports for plain HTTP; empty: no plain HTTP
 	ConnectPorts        []int                 // destination ports for CONNECT; empty: no CONNECT
 	BlockedCidrs        []netip.Prefix        // destinations refused in addition
@@ -36,12 +37,14 @@ type Params struct {
 	Memory              int                   // MiB, a size Fargate offers with CPU
 	Architecture        Architecture          // of the task and of the image
 	SpotShare           int                   // percent of the fleet on Fargate Spot
-	RotateEvery         time.Duration         // whole minutes; 0: never
+	RotateEvery         time.Duration         // one of a few whole minutes; 0: never
 	DrainTimeout        time.Duration         // whole seconds
 	VpcCidr             netip.Prefix          // of the fleet's own VPC; zero with VpcID
+	Zones               []string              // two names of zones of the fleet's own VPC, or none
 	VpcID               string                // an existing VPC; empty: the fleet gets its own
 	LogRetentionDays    int                   // a value CloudWatch Logs offers
 	Timezone            string                // IANA name
+	Tags                []string              // key=value, each key once
 }
 
 // Architecture is a processor architecture, as Fargate spells it in lower case.

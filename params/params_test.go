@@ -41,11 +41,11 @@ func defaults() Params {
 	return Params{
 		StackName: "Squidfleet", ClientCidrs: prefixes("203.0.113.0/24"), Users: []string{"proxy"}, Realm: "squidfleet",
 		Digest: squid.DigestFleet, Credentials: container.CredentialsSecretsManager, ListenerPort: 35201,
-		HTTPPorts: []int{80}, ConnectPorts: []int{443},
+		IdleTimeout: 350 * time.Second, HTTPPorts: []int{80}, ConnectPorts: []int{443},
 		BlockedCidrs: prefixes(), AllowedPrivateCidrs: prefixes(), FleetSize: 2, CPU: 256, Memory: 512,
 		Architecture: X8664,
 		RotateEvery:  time.Hour, DrainTimeout: 2 * time.Minute, VpcCidr: netip.MustParsePrefix("10.0.0.0/16"),
-		LogRetentionDays: 30, Timezone: "UTC",
+		Zones: []string{}, LogRetentionDays: 30, Timezone: "UTC", Tags: []string{},
 	}
 }
 
@@ -78,6 +78,8 @@ func TestAccepted(t *testing.T) {
 		{"credentials", `"image"`, "image", func(p *Params) { p.Credentials = container.CredentialsImage }},
 		{"listenerPort", `1024`, "1024", func(p *Params) { p.ListenerPort = 1024 }},
 		{"listenerPort", `65535`, "65535", func(p *Params) { p.ListenerPort = 65535 }},
+		{"idleTimeout", `"60s"`, "1m", func(p *Params) { p.IdleTimeout = time.Minute }},
+		{"idleTimeout", `"1h40m"`, "6000s", func(p *Params) { p.IdleTimeout = 6000 * time.Second }},
 		{"httpPorts", `[80,8080]`, "80, 8080", func(p *Params) { p.HTTPPorts = []int{80, 8080} }},
 		{"httpPorts", `8080`, "8080", func(p *Params) { p.HTTPPorts = []int{8080} }},
 		{"httpPorts", `[]`, "", func(p *Params) { p.HTTPPorts = []int{} }},
@@ -94,19 +96,20 @@ func TestAccepted(t *testing.T) {
 		{"architecture", `"arm64"`, "arm64", func(p *Params) { p.Architecture = ARM64 }},
 		{"spotShare", `100`, "100", func(p *Params) { p.SpotShare = 100 }},
 		{"rotateEvery", `"off"`, "off", func(p *Params) { p.RotateEvery = 0 }},
-		{"rotateEvery", `"90m"`, "90m", func(p *Params) { p.RotateEvery = 90 * time.Minute }},
-		{"rotateEvery", `"1h30m"`, "1h30m", func(p *Params) { p.RotateEvery = 90 * time.Minute }},
+		{"rotateEvery", `"24h"`, "1d", func(p *Params) { p.RotateEvery = 24 * time.Hour }},
 		// The default drainTimeout, and the 10 minutes besides.
 		{"rotateEvery", `"12m"`, "12m", func(p *Params) { p.RotateEvery = 12 * time.Minute }},
-		{"rotateEvery", `"365d"`, "365d", func(p *Params) { p.RotateEvery = 365 * 24 * time.Hour }},
+		{"rotateEvery", `"7d"`, "7d", func(p *Params) { p.RotateEvery = 7 * 24 * time.Hour }},
 		{"rotateEvery", `"3600s"`, "3600s", func(p *Params) { p.RotateEvery = time.Hour }},
 		{"drainTimeout", `"0s"`, "0s", func(p *Params) { p.DrainTimeout = 0 }},
-		// With the 10 minutes besides, all of the default rotateEvery.
-		{"drainTimeout", `"50m"`, "50m", func(p *Params) { p.DrainTimeout = 50 * time.Minute }},
+		{"drainTimeout", `"1m30s"`, "90s", func(p *Params) { p.DrainTimeout = 90 * time.Second }},
+		{"drainTimeout", `"20m"`, "20m", func(p *Params) { p.DrainTimeout = 20 * time.Minute }},
 		{"vpcCidr", `"100.64.0.0/26"`, "100.64.0.0/26",
 			func(p *Params) { p.VpcCidr = netip.MustParsePrefix("100.64.0.0/26") }},
 		{"vpcCidr", `"172.31.0.0/16"`, "172.31.0.0/16",
 			func(p *Params) { p.VpcCidr = netip.MustParsePrefix("172.31.0.0/16") }},
+		{"zones", `["us-gov-west-1b","us-gov-west-1c"]`, "us-gov-west-1b,us-gov-west-1c",
+			func(p *Params) { p.Zones = []string{"us-gov-west-1b", "us-gov-west-1c"} }},
 		{"vpcId", `"vpc-0a1b2c3d"`, "vpc-0a1b2c3d",
 			func(p *Params) { p.VpcID, p.VpcCidr = "vpc-0a1b2c3d", netip.Prefix{} }},
 		{"vpcId", `""`, "", func(*Params) {}},
@@ -114,6 +117,8 @@ func TestAccepted(t *testing.T) {
 		{"timezone", `"America/Argentina/Ushuaia"`, "America/Argentina/Ushuaia",
 			func(p *Params) { p.Timezone = "America/Argentina/Ushuaia" }},
 		{"timezone", `"Etc/GMT+9"`, "Etc/GMT+9", func(p *Params) { p.Timezone = "Etc/GMT+9" }},
+		{"tags", `["cost centre=a=b","Team=","é:/x=1"]`, "cost centre=a=b,Team=,é:/x=1",
+			func(p *Params) { p.Tags = []string{"cost centre=a=b", "Team=", "é:/x=1"} }},
 	} {
 		want := defaults()
 		c.want(&want)
@@ -245,21 +250,20 @@ func TestAnExistingVPCHasItsOwnRange(t *testing.T) {
 
 func TestOpeningInsideWhichSomethingIsBlocked(t *testing.T) {
 	mustParse(t, map[string]any{"allowedPrivateCidrs": "192.168.0.0/16", "blockedCidrs": "192.168.7.0/24"})
-	// Tasks in an existing VPC may have IPv6, and half of IPv4 is a lot.
-	mustParse(t, map[string]any{"blockedCidrs": "0.0.0.0/0", "vpcId": "vpc-0123456789abcdef0"})
+	// Half of IPv4 is a lot.
 	mustParse(t, map[string]any{"blockedCidrs": "0.0.0.0/1,::/0"})
 }
 
 func TestRotationMayStartWhenTheLastOneIsOver(t *testing.T) {
 	mustParse(t, map[string]any{"rotateEvery": "20m", "drainTimeout": "10m"})
-	mustParse(t, map[string]any{"rotateEvery": "10m", "drainTimeout": "0s"}) // the shortest of both
-	mustParse(t, map[string]any{"rotateEvery": "off", "drainTimeout": "58m"})
+	mustParse(t, map[string]any{"rotateEvery": "10m", "drainTimeout": "0s"})  // the shortest of both
+	mustParse(t, map[string]any{"rotateEvery": "30m", "drainTimeout": "20m"}) // the longest drainTimeout
 }
 
 func TestARotationThatIsStartedLateIsOverBeforeTheNext(t *testing.T) {
 	for _, c := range []struct{ every, drain, want string }{
-		{"10m", "0s", "1m"}, {"12m", "2m", "1m"}, {"30m", "2m", "19m"}, {"1h", "2m", "49m"}, {"1h", "50m", "1m"},
-		{"2h", "2m", "1h"}, {"365d", "58m", "1h"},
+		{"10m", "0s", "1m"}, {"12m", "2m", "1m"}, {"30m", "2m", "19m"}, {"1h", "2m", "49m"}, {"30m", "20m", "1m"},
+		{"2h", "2m", "1h"}, {"7d", "20m", "1h"},
 	} {
 		p := mustParse(t, map[string]any{"rotateEvery": c.every, "drainTimeout": c.drain})
 		if got := format(p.RetryTime()); got != c.want {
@@ -272,12 +276,34 @@ func TestARotationThatIsStartedLateIsOverBeforeTheNext(t *testing.T) {
 }
 
 // The last connection that the load balancer's lag brings to an old task has the drainTimeout
-// too, and AWS takes the sum.
+// too.
 func TestTheDeregistrationDelayHoldsTheLagAndTheDrainTimeout(t *testing.T) {
-	for drain, want := range map[string]string{"0s": "2m", "2m": "4m", "58m": "1h"} {
+	for drain, want := range map[string]string{"0s": "2m", "2m": "4m", "20m": "22m"} {
 		p := mustParse(t, map[string]any{"rotateEvery": "off", "drainTimeout": drain})
 		if got := format(p.DeregistrationDelay()); got != want {
 			t.Errorf("drainTimeout %s: %s, want %s", drain, got, want)
+		}
+	}
+}
+
+func TestAServiceIsDeletedBeforeCloudFormationGivesUp(t *testing.T) {
+	const room = 5 * time.Minute // for ECS and CloudFormation to notice each step
+	p := mustParse(t, map[string]any{"drainTimeout": "20m"})
+	if takes := p.DeregistrationDelay() + stopTime; takes+room > 30*time.Minute {
+		t.Errorf("it takes %v and more", takes)
+	}
+}
+
+func TestTagsHaveAnEnd(t *testing.T) {
+	var tags []any
+	for i := range mostTags + 1 {
+		tags = append(tags, fmt.Sprintf("%d=x", i))
+	}
+	long := strings.Repeat("ü", longestKey) + "=" + strings.Repeat("ü", longestText)
+	mustParse(t, map[string]any{"tags": append(slices.Clone(tags[:mostTags-1]), long)})
+	for _, wrong := range []any{tags, "ü" + long, long + "ü"} {
+		if _, err := Parse(map[string]any{"tags": wrong}); err == nil {
+			t.Errorf("accepted: %v", wrong)
 		}
 	}
 }

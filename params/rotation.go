@@ -2,8 +2,46 @@ package params
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
+
+// off stands for never in rotateEvery. In JSON it is a string too: false would look like a switch
+// with a true.
+const off = "off"
+
+// periods are the values of rotateEvery. Each divides an hour, a day or a week, so that a fixed
+// schedule can have it and anybody can tell when the next rotation is.
+var periods = []time.Duration{
+	10 * time.Minute, 12 * time.Minute, 15 * time.Minute, 20 * time.Minute, 30 * time.Minute,
+	time.Hour, 2 * time.Hour, 3 * time.Hour, 4 * time.Hour, 6 * time.Hour, 8 * time.Hour, 12 * time.Hour,
+	24 * time.Hour, 7 * 24 * time.Hour,
+}
+
+// period is one of the periods, or off, which is 0.
+func period() kind[time.Duration] {
+	var words []string
+	for _, p := range periods {
+		words = append(words, format(p))
+	}
+	limits := either(append(slices.Clone(words), off))
+	return scalar("duration", limits, func(value any) (time.Duration, error) {
+		word, _ := value.(string)
+		if word == off {
+			return 0, nil
+		}
+		d, ok := parseDuration(word)
+		if !ok {
+			return 0, fmt.Errorf("%s is not a period; give %s", show(value), limits)
+		}
+		i, found := slices.BinarySearch(periods, d)
+		if !found {
+			return 0, fmt.Errorf("%s does not fit into a schedule of fixed times; give %s, or %s", word,
+				either(words[max(i-1, 0):min(i+1, len(words))]), off)
+		}
+		return d, nil
+	})
+}
 
 // LoadBalancerLag is how long the load balancer may send new connections to a deregistered task.
 // No setting changes it and AWS does not document it. Up to two minutes were seen:
@@ -12,9 +50,15 @@ import (
 //	https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/2366
 const LoadBalancerLag = 2 * time.Minute
 
-// longestDelay is the longest deregistration delay of a target group, as the Network Load
-// Balancer's user guide says ("Edit target group attributes").
-const longestDelay = time.Hour
+// CloudFormation gives up deleting an ECS service after longestDelete: the schema of
+// AWS::ECS::Service says so under handlers.delete.timeoutInMinutes (aws cloudformation
+// describe-type --type RESOURCE --type-name AWS::ECS::Service). Deleting one drains its tasks:
+// 20m of drainTimeout, 2m of LoadBalancerLag and 2m of stopTime leave 6m for ECS and CloudFormation
+// to notice each step.
+const (
+	longestDelete = 30 * time.Minute
+	longestDrain  = 20 * time.Minute
+)
 
 // DeregistrationDelay is how long the load balancer and ECS leave an old task alone. The last
 // connection within the lag has the drainTimeout too.
@@ -57,10 +101,10 @@ func roomToRotate(p *Params) Errors {
 	if p.RotateEvery == 0 || p.RetryTime() >= leastRetry {
 		return nil
 	}
-	least := (p.RotationTime() + time.Minute - 1).Truncate(time.Minute)
+	i, _ := slices.BinarySearch(periods, p.RotationTime())
 	return Errors{{"rotateEvery", fmt.Sprintf("%s is shorter than a rotation: %s to start it and its tasks, "+
 		"%s in which the load balancer still sends connections, drainTimeout %s, and %s to stop; "+
 		"give at least %s, or a shorter drainTimeout",
 		format(p.RotateEvery), format(leastRetry+startTime), format(LoadBalancerLag), format(p.DrainTimeout),
-		format(stopTime), format(least))}}
+		format(stopTime), format(periods[i]))}}
 }

@@ -15,13 +15,14 @@ type rule struct {
 var rules = []rule{
 	{[]string{"allowAnyClient"}, wideClients},
 	{[]string{"httpPorts", "connectPorts"}, somePort},
-	{[]string{"blockedCidrs", "vpcId"}, someDestination},
+	{[]string{"blockedCidrs"}, someDestination},
 	{nil, openedAndBlocked},
 	{[]string{"vpcCidr", "vpcId"}, openedOwnNetwork},
 	{[]string{"cpu", "memory"}, fargatePair},
 	{[]string{"rotateEvery", "drainTimeout"}, roomToRotate},
 	{[]string{"vpcCidr", "vpcId"}, oneVPC},
 	{[]string{"vpcCidr", "vpcId", "fleetSize"}, roomForFleet},
+	{[]string{"zones", "vpcId"}, twoZones},
 }
 
 func wideClients(p *Params) Errors {
@@ -55,8 +56,7 @@ func somePort(p *Params) Errors {
 		"httpPorts and connectPorts are both empty, so every request would be refused; give a port in one of them"}}
 }
 
-// someDestination refuses a proxy that can reach nothing. Tasks in the fleet's own VPC have no
-// IPv6; in an existing one they may.
+// someDestination refuses a proxy that can reach nothing. Tasks use IPv4 only.
 func someDestination(p *Params) Errors {
 	var ipv4 uint64 // addresses; no block lies inside another
 	for _, blocked := range p.BlockedCidrs {
@@ -64,7 +64,7 @@ func someDestination(p *Params) Errors {
 			ipv4 += 1 << (32 - blocked.Bits())
 		}
 	}
-	if ipv4 < 1<<32 || p.VpcID != "" && !slices.Contains(p.BlockedCidrs, netip.MustParsePrefix("::/0")) {
+	if ipv4 < 1<<32 {
 		return nil
 	}
 	return Errors{{"blockedCidrs",
@@ -116,6 +116,21 @@ func oneVPC(p *Params) Errors {
 	}
 	return Errors{{"vpcCidr", fmt.Sprintf("%s has no meaning for the existing VPC %s; "+
 		"drop vpcCidr, or drop vpcId to make a new VPC", p.VpcCidr, p.VpcID)}}
+}
+
+// twoZones refuses zones for an existing VPC, and one zone alone.
+func twoZones(p *Params) Errors {
+	switch {
+	case len(p.Zones) == 0:
+		return nil
+	case p.VpcID != "":
+		return Errors{{"zones", fmt.Sprintf("have no meaning for the existing VPC %s, whose subnets are in zones already; "+
+			"drop zones, or drop vpcId to make a new VPC", p.VpcID)}}
+	case len(p.Zones) == 1:
+		return Errors{{"zones", fmt.Sprintf("%s alone is one zone, and the proxy needs two to outlive one; "+
+			"give another of the same region", p.Zones[0])}}
+	}
+	return nil
 }
 
 func roomForFleet(p *Params) Errors {

@@ -54,6 +54,38 @@ func checkVpcID(s string) error {
 	return nil
 }
 
+// zoneForm is the name of an availability zone: that of its region, and a letter. Local zones and
+// Wavelength zones have longer names, and no Fargate.
+var zoneForm = regexp.MustCompile(`^([a-z]{2,5}(?:-[a-z]+)+-[0-9]{1,2})[a-z]$`)
+
+// ZoneRegion returns the region of an availability zone by the zone's name, or "".
+func ZoneRegion(zone string) string {
+	if parts := zoneForm.FindStringSubmatch(zone); parts != nil {
+		return parts[1]
+	}
+	return ""
+}
+
+var zoneIDForm = regexp.MustCompile(`^[a-z0-9]+-az[0-9]+$`)
+
+func checkZone(s string) error {
+	switch {
+	case ZoneRegion(s) != "":
+		return nil
+	case zoneIDForm.MatchString(s):
+		return errors.New(show(s) + " is a zone's id; give its name in your account, which " +
+			"aws ec2 describe-availability-zones shows beside the id")
+	}
+	return errors.New(show(s) + " is not the name of an availability zone; give one such as eu-west-1a")
+}
+
+func otherRegion(earlier, later, path string, i int) string {
+	if ZoneRegion(earlier) == ZoneRegion(later) {
+		return ""
+	}
+	return fmt.Sprintf("%s is not in %s as %s[%d] is; give zones of one region", later, ZoneRegion(earlier), path, i)
+}
+
 // largestFleet returns how many tasks the fleet's own VPC has room for.
 //
 // The tasks have a subnet in each of two zones, a quarter of the VPC's block, of which AWS keeps

@@ -37,7 +37,10 @@ func Config(p *params.Params, n Network) squid.Config {
 		VpcCidrs:            n.VpcCidrs,
 		BlockedCidrs:        p.BlockedCidrs,
 		AllowedPrivateCidrs: p.AllowedPrivateCidrs,
-		Memory:              p.Memory,
+		IdleTimeout:         p.IdleTimeout,
+		// The tasks of an existing VPC may have IPv6, which their security group does not let out.
+		IPv4Only: p.VpcID != "",
+		Memory:   p.Memory,
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
+	"time"
 
 	"squidfleet/destination"
 )
@@ -52,6 +53,12 @@ type Config struct {
 	// LocalOrigin is one IPv4 loopback address and port to open although both are forbidden: the
 	// origin of a fleet on one machine. Every other fleet has the zero value, which opens nothing.
 	LocalOrigin netip.AddrPort
+	// IPv4Only fails every connection to an IPv6 address at once, where the machine has IPv6 but
+	// its firewall drops what leaves by it.
+	IPv4Only bool
+	// IdleTimeout is the load balancer's, at least MinIdleTimeout. Squid's limits end a silent
+	// exchange IdleMargin earlier.
+	IdleTimeout time.Duration
 	// Memory is the task's, in MiB, at least MinMemory. It bounds Squid's open connections.
 	Memory int
 }
@@ -157,6 +164,9 @@ func (c Config) validate() error {
 	prefixes("allowedPrivateCidrs", c.AllowedPrivateCidrs)
 	if o := c.LocalOrigin; o != (netip.AddrPort{}) && (!o.Addr().Is4() || !o.Addr().IsLoopback() || o.Port() == 0) {
 		wrong("localOrigin", "%s is not an address of 127.0.0.0/8 and a port", o)
+	}
+	if c.IdleTimeout < MinIdleTimeout {
+		wrong("idleTimeout", "%v is too little: give at least %v", c.IdleTimeout, MinIdleTimeout)
 	}
 	if c.Memory < MinMemory {
 		wrong("memory", "%d MiB is too little: give at least %d", c.Memory, MinMemory)

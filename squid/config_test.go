@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 var update = flag.Bool("update", false, "write the expected configurations and errors into testdata")
@@ -60,7 +61,7 @@ func valid() Config {
 		LoadBalancerCidrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/28")},
 		ClientCidrs:       []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
 		Digest:            DigestSquid, Realm: "squidfleet", PasswordFile: "run/passwords",
-		HTTPPorts: []int{80}, ConnectPorts: []int{443}, Memory: 512,
+		HTTPPorts: []int{80}, ConnectPorts: []int{443}, Memory: 512, IdleTimeout: 350 * time.Second,
 	}
 }
 

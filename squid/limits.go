@@ -1,5 +1,7 @@
 package squid
 
+import "time"
+
 // MinMemory is the smallest task that Fargate offers, in MiB.
 const MinMemory = 512
 
@@ -33,10 +35,16 @@ const (
 // seconds: enough for a packet that is lost twice (1 and 2 s). Until then it is in nobody's share.
 const requestTimeout = 6
 
-// idleTimeout is how long an exchange under way may be silent, in seconds. The load balancer
-// forgets a connection that is silent for 350 s, and tells neither side. A little earlier, a client
-// still learns how it ended: from a 504, or from the end of its tunnel.
-const idleTimeout = 345
+// IdleMargin is how much earlier than the load balancer Squid gives up a silent exchange. The load
+// balancer forgets a silent connection and tells neither side. A little earlier, a client still
+// learns how it ended: from a 504, or from the end of its tunnel.
+const IdleMargin = 5 * time.Second
+
+// MinIdleTimeout is the load balancer's least.
+const MinIdleTimeout = time.Minute
+
+// silence is how long an exchange may be silent, in seconds.
+func (c Config) silence() int { return int((c.IdleTimeout - IdleMargin).Seconds()) }
 
 // nameRepeat and nameTimeout are for questions to the name server, in milliseconds. Squid waits for
 // the answers about both families, so a name server which never answers about IPv6 delays the first
@@ -60,16 +68,16 @@ func (c Config) limits(w *writer) {
 	w.line("# headers, and from an answer to the end of the next one's.")
 	w.line("request_start_timeout 5 seconds")
 	w.line("request_timeout %d seconds", requestTimeout)
-	w.line("client_idle_pconn_timeout 60 seconds")
+	w.line("client_idle_pconn_timeout %d seconds", min(60, c.silence()))
 	w.line("# Asking a name server again, and giving up.")
 	w.line("dns_retransmit_interval %d milliseconds", nameRepeat)
 	w.line("dns_timeout %d milliseconds", nameTimeout)
 	w.line("# Connecting to one address of a destination, and to all of them.")
 	w.line("connect_timeout 15 seconds")
-	w.line("forward_timeout 60 seconds")
+	w.line("forward_timeout %d seconds", min(60, c.silence()))
 	w.line("# A destination that sends nothing, a tunnel in which nothing moves, a client that takes nothing.")
-	w.line("read_timeout %d seconds", idleTimeout)
-	w.line("write_timeout %d seconds", idleTimeout)
+	w.line("read_timeout %d seconds", c.silence())
+	w.line("write_timeout %d seconds", c.silence())
 }
 
 // process writes how Squid runs: nothing on disk, nothing cached, gone at once when told to.

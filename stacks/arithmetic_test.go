@@ -62,17 +62,15 @@ func TestSpotShareIsHonouredToTheTask(t *testing.T) {
 	}
 }
 
-func TestRateIsWrittenAsSchedulerWantsIt(t *testing.T) {
+func TestPeriodsAreWrittenAsFixedTimes(t *testing.T) {
 	for every, want := range map[time.Duration]string{
-		10 * time.Minute:     "rate(10 minutes)",
-		time.Hour:            "rate(1 hour)",
-		90 * time.Minute:     "rate(90 minutes)",
-		6 * time.Hour:        "rate(6 hours)",
-		24 * time.Hour:       "rate(1 day)",
-		36 * time.Hour:       "rate(36 hours)",
-		365 * 24 * time.Hour: "rate(365 days)",
+		10 * time.Minute:   "cron(0/10 * * * ? *)",
+		time.Hour:          "cron(0 0/1 * * ? *)",
+		12 * time.Hour:     "cron(0 0/12 * * ? *)",
+		24 * time.Hour:     "cron(0 0 * * ? *)",
+		7 * 24 * time.Hour: "cron(0 0 ? * MON *)",
 	} {
-		if got := rate(every); got != want {
+		if got := cron(every); got != want {
 			t.Errorf("%v: %s, want %s", every, got, want)
 		}
 	}

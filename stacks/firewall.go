@@ -3,6 +3,7 @@ package stacks
 import (
 	"slices"
 
+	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 	"github.com/aws/jsii-runtime-go"
 
@@ -42,6 +43,12 @@ func newFirewall(n network, p *params.Params) firewall {
 				ToPort:                     port,
 			}},
 		})
+	// The rule overlooks that an ICMPv6 type and code stand there:
+	// https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-ec2-securitygroup-ingress.html
+	awscdk.Validations_Of(f.loadBalancer).Acknowledge(&awscdk.Acknowledgment{
+		Id:     jsii.String("CloudFormation-Validate::W3687"),
+		Reason: jsii.String("FromPort and ToPort are the type and the code of ICMPv6"),
+	})
 	f.fromLoadBalancer = awsec2.NewCfnSecurityGroupIngress(n.stack, jsii.String("FromLoadBalancer"),
 		&awsec2.CfnSecurityGroupIngressProps{
 			Description:           jsii.String("from the load balancer, health checks included"),
@@ -54,8 +61,16 @@ func newFirewall(n network, p *params.Params) firewall {
 	return f
 }
 
+// clientIngress admits the clients, and from anywhere the message that a packet is too large for
+// the way to a client: it comes from a router on that way. AWS recommends it:
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-security-groups.html
+//
+// Tasks need no such rule. They begin their connections to destinations themselves, and a security
+// group lets in what belongs to these:
+// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/network_mtu.html
 func clientIngress(p *params.Params) *[]*awsec2.CfnSecurityGroup_IngressProperty {
 	var rules []*awsec2.CfnSecurityGroup_IngressProperty
+	ipv6 := false
 	for _, cidr := range p.ClientCidrs {
 		rule := &awsec2.CfnSecurityGroup_IngressProperty{
 			Description: jsii.String("clientCidrs"),
@@ -69,28 +84,40 @@ func clientIngress(p *params.Params) *[]*awsec2.CfnSecurityGroup_IngressProperty
 			rule.CidrIpv6 = jsii.String(cidr.String())
 		}
 		rules = append(rules, rule)
+		ipv6 = ipv6 || cidr.Addr().Is6()
+	}
+	rules = append(rules, &awsec2.CfnSecurityGroup_IngressProperty{
+		Description: jsii.String("path MTU discovery"),
+		IpProtocol:  jsii.String("icmp"),
+		FromPort:    jsii.Number(3), // type: destination unreachable
+		ToPort:      jsii.Number(4), // code: fragmentation needed
+		CidrIp:      jsii.String("0.0.0.0/0"),
+	})
+	if ipv6 {
+		rules = append(rules, &awsec2.CfnSecurityGroup_IngressProperty{
+			Description: jsii.String("path MTU discovery"),
+			IpProtocol:  jsii.String("icmpv6"),
+			FromPort:    jsii.Number(2), // type: packet too big
+			ToPort:      jsii.Number(0),
+			CidrIpv6:    jsii.String("::/0"),
+		})
 	}
 	return &rules
 }
 
 // taskEgress opens the ports of the destinations, and two that a task needs itself: 443 for its
-// image, its secrets and its log, 80 to ask for its own address.
+// image, its secrets and its log, 80 to ask for its own address. It opens them over IPv4 alone: in
+// an imported VPC a task may have an IPv6 address, which no list of egress addresses shows.
 func taskEgress(n network, p *params.Params) *[]*awsec2.CfnSecurityGroup_EgressProperty {
 	var rules []*awsec2.CfnSecurityGroup_EgressProperty
 	open := func(protocol, description string, ports portRange) {
-		rule := awsec2.CfnSecurityGroup_EgressProperty{
+		rules = append(rules, &awsec2.CfnSecurityGroup_EgressProperty{
 			Description: jsii.String(description),
 			IpProtocol:  jsii.String(protocol),
 			FromPort:    jsii.Number(ports.first),
 			ToPort:      jsii.Number(ports.last),
-		}
-		ipv4, ipv6 := rule, rule
-		ipv4.CidrIp = jsii.String("0.0.0.0/0")
-		ipv6.CidrIpv6 = jsii.String("::/0")
-		rules = append(rules, &ipv4)
-		if n.imported {
-			rules = append(rules, &ipv6)
-		}
+			CidrIp:      jsii.String("0.0.0.0/0"),
+		})
 	}
 	for _, ports := range egressPorts(slices.Concat(p.HTTPPorts, p.ConnectPorts, []int{443, 80})) {
 		open("tcp", "destinations of the proxy", ports)
@@ -107,7 +134,7 @@ func taskEgress(n network, p *params.Params) *[]*awsec2.CfnSecurityGroup_EgressP
 type portRange struct{ first, last int }
 
 // maxRanges is how many ranges the destinations may take. A security group holds 60 outbound
-// rules for each of IPv4 and IPv6.
+// rules.
 const maxRanges = 50
 
 // egressPorts joins ports to ranges. Ports too scattered for a security group are left to Squid's

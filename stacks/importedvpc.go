@@ -28,7 +28,7 @@ func (in Input) importedNetwork(app awscdk.App) (network, error) {
 		VpcId:             jsii.String(id),
 		ReturnVpnGateways: jsii.Bool(false),
 	})
-	ipv6 := lookUpIPv6(stack, id)
+	ipv6, _ := lookUp(stack, "AWS::EC2::VPC", id, "Ipv6CidrBlocks")
 	if failures := failedLookups(stack); len(failures) > 0 {
 		return network{}, fmt.Errorf("vpcId: looking up %q in account %s and region %s failed: %s; "+
 			"give the id of an existing VPC, and credentials that may read it",
@@ -57,11 +57,35 @@ func (in Input) importedNetwork(app awscdk.App) (network, error) {
 	if n.vpcCidrs, err = vpcCidrs(vpc, ipv6); err != nil {
 		return network{}, err
 	}
-	if in.hasIPv6Clients() && len(ipv6) == 0 {
-		return network{}, fmt.Errorf("clientCidrs: holds IPv6 addresses, which cannot reach VPC %q: give the VPC "+
-			"and its public subnets IPv6 ranges and run \"cdk context --clear\", or remove them", id)
+	if in.hasIPv6Clients() {
+		n.pending, err = checkIPv6(stack, id, ipv6, *vpc.SelectSubnets(n.loadBalancerSubnets).SubnetIds)
 	}
-	return n, nil
+	return n, err
+}
+
+// checkIPv6 refuses a VPC without IPv6, and subnets without it: for IPv6 clients a load balancer
+// needs it in each. It reports whether a subnet is yet to be looked up.
+func checkIPv6(stack awscdk.Stack, id string, vpc []string, subnets []*string) (pending bool, err error) {
+	without := "the VPC and its public subnets"
+	if len(vpc) > 0 {
+		var lacking []string
+		for _, subnet := range subnets {
+			blocks, found := lookUp(stack, "AWS::EC2::Subnet", *subnet, "Ipv6CidrBlock")
+			if pending = pending || !found; len(blocks) == 0 {
+				lacking = append(lacking, *subnet)
+			}
+		}
+		if failures := failedLookups(stack); len(failures) > 0 {
+			return false, fmt.Errorf("vpcId: looking up the subnets of %q failed: %s; give credentials that may read them",
+				id, strings.Join(failures, "; "))
+		}
+		if pending || len(lacking) == 0 {
+			return pending, nil
+		}
+		without = strings.Join(lacking, " and ")
+	}
+	return false, fmt.Errorf("clientCidrs: holds IPv6 addresses, which cannot reach VPC %q: give %s IPv6 ranges and "+
+		"routes to the internet gateway, and run \"cdk context --clear\"; or remove the IPv6 addresses", id, without)
 }
 
 // failedLookups returns why lookups failed, each reason on one line. The CDK notes them as errors
@@ -141,27 +165,28 @@ func withoutContained(prefixes []netip.Prefix) []netip.Prefix {
 	return outer
 }
 
-// lookUpIPv6 returns the VPC's IPv6 ranges, which Vpc_FromLookup does not give. It returns none
-// before the lookup is done.
-func lookUpIPv6(stack awscdk.Stack, id string) []string {
-	const property = "Ipv6CidrBlocks"
+// lookUp returns a property of a resource as a list, which Vpc_FromLookup does not give. It
+// reports false until the lookup is done.
+func lookUp(stack awscdk.Stack, kind, id, property string) (values []string, done bool) {
 	result := awscdk.ContextProvider_GetValue(stack, &awscdk.GetContextValueOptions{
 		Provider: jsii.String("cc-api-provider"),
 		Props: &map[string]any{
-			"typeName":           "AWS::EC2::VPC",
+			"typeName":           kind,
 			"exactIdentifier":    id,
 			"propertiesToReturn": []string{property},
 		},
-		DummyValue: []any{map[string]any{property: []any{}}},
+		DummyValue: []any{},
 	})
-	var blocks []string
 	resources, _ := result.Value.([]any)
 	for _, resource := range resources {
 		properties, _ := resource.(map[string]any)
-		list, _ := properties[property].([]any)
-		for _, block := range list {
-			blocks = append(blocks, fmt.Sprint(block))
+		list, is := properties[property].([]any)
+		if value := properties[property]; !is && value != nil {
+			list = []any{value}
+		}
+		for _, value := range list {
+			values = append(values, fmt.Sprint(value))
 		}
 	}
-	return blocks
+	return values, len(resources) > 0
 }

@@ -67,6 +67,14 @@ func TestAVPCThatDoesNotFitIsRefusedInOneLine(t *testing.T) {
 		{"one zone", withSubnets("Public"), `vpcId: ` + id + ` has public subnets in one zone only (eu-west-1a)`},
 		{"IPv6 clients", map[string]any{"vpcId": cdkcontext.WideVPC, "clientCidrs": "2001:db8::/48"},
 			`clientCidrs: holds IPv6 addresses, which cannot reach VPC "` + cdkcontext.WideVPC + `"`},
+		{"a subnet without IPv6", map[string]any{"vpcId": cdkcontext.VPC, "clientCidrs": "2001:db8::/48",
+			cdkcontext.SubnetKey(cdkcontext.Region, "subnet-0b000001"): []any{map[string]any{"Identifier": "x"}}},
+			`clientCidrs: holds IPv6 addresses, which cannot reach VPC ` + id + `: give subnet-0b000001 IPv6`},
+		{"no permission to read a subnet", map[string]any{"vpcId": cdkcontext.VPC, "clientCidrs": "2001:db8::/48",
+			cdkcontext.SubnetKey(cdkcontext.Region, "subnet-0b000001"): failed("no permission")},
+			`vpcId: looking up the subnets of ` + id + ` failed: no permission; give`},
+		{"zones elsewhere", only("zones", "us-east-1a,us-east-1b"),
+			"zones: are in us-east-1, and the fleet would go to eu-west-1; "},
 		{"no such VPC", imported(map[string]any{vpcKey: failed("no VPC matches {}"), ipv6Key: failed("not\n found")}),
 			lookup + "no VPC matches {}; not found; give"},
 		{"the same reason twice", imported(map[string]any{vpcKey: failed("no login"), ipv6Key: failed("no login")}),
@@ -83,6 +91,17 @@ func TestAVPCThatDoesNotFitIsRefusedInOneLine(t *testing.T) {
 				t.Errorf("written: %v", slices.Sorted(maps.Keys(written)))
 			}
 		})
+	}
+}
+
+// The subnets are known when the VPC has been looked up. The CLI is asked a second time then.
+func TestTheSubnetsOfIPv6ClientsAreLookedUp(t *testing.T) {
+	key := cdkcontext.SubnetKey(cdkcontext.Region, "subnet-0b000001")
+	dir := filepath.Join(t.TempDir(), "out")
+	synthtest.Synth(t, dir, cdkcontext.Case{Changes: imported(map[string]any{"clientCidrs": "2001:db8::/48", key: nil})})
+	images, _ := filepath.Glob(filepath.Join(dir, "asset.*"))
+	if manifest := cdkcontext.Files(t, dir)["manifest.json"]; !strings.Contains(manifest, `"`+key+`"`) || len(images) > 0 {
+		t.Errorf("staged %v; the CLI is not asked for %s", images, key)
 	}
 }
 

@@ -58,10 +58,19 @@ func newLoadBalancer(n network, p *params.Params, f firewall, ipv6 bool) endpoin
 			UnhealthyThresholdCount: jsii.Number(2),
 		},
 	})
+	// A busy task may miss two checks. By default the load balancer then cuts its connections. They
+	// go on instead, for as long as those of a task that leaves, and ECS replaces a task that stays
+	// unhealthy:
+	// https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health.html
+	e.targets.SetAttribute(jsii.String("target_health_state.unhealthy.connection_termination.enabled"),
+		jsii.String("false"))
+	e.targets.SetAttribute(jsii.String("target_health_state.unhealthy.draining_interval_seconds"),
+		jsii.Sprintf("%.0f", p.DeregistrationDelay().Seconds()))
 	e.listener = elb.NewNetworkListener(n.stack, jsii.String("Listener"), &elb.NetworkListenerProps{
 		LoadBalancer:        e.loadBalancer,
 		Port:                jsii.Number(p.ListenerPort),
 		Protocol:            elb.Protocol_TCP,
+		TcpIdleTimeout:      awscdk.Duration_Seconds(jsii.Number(p.IdleTimeout.Seconds())),
 		DefaultTargetGroups: &[]elb.INetworkTargetGroup{e.targets},
 	})
 	return e

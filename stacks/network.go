@@ -8,6 +8,8 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 	"github.com/aws/jsii-runtime-go"
+
+	"squidfleet/params"
 )
 
 // network is where the fleet runs.
@@ -21,10 +23,9 @@ type network struct {
 	loadBalancerCidrs                []netip.Prefix
 	// vpcCidrs are the addresses inside the VPC: the tasks refuse them as destinations.
 	vpcCidrs []netip.Prefix
-	// imported says that we did not make the VPC: tasks may have IPv6 addresses and another
-	// resolver than Amazon's.
+	// imported says that we did not make the VPC: tasks may have another resolver than Amazon's.
 	imported bool
-	// pending says that the VPC is yet to be looked up; only stack is set then.
+	// pending says that the VPC or a subnet of it is yet to be looked up; stack is set then.
 	pending bool
 }
 
@@ -32,7 +33,23 @@ func (in Input) network(app awscdk.App) (network, error) {
 	if in.Params.VpcID != "" {
 		return in.importedNetwork(app)
 	}
+	if err := in.checkZones(); err != nil {
+		return network{}, err
+	}
 	return in.ownNetwork(app), nil
+}
+
+// checkZones refuses zones of another region than the one that the credentials are for. Without
+// credentials the region is not known: the CDK CLI then names us-east-1.
+func (in Input) checkZones() error {
+	if len(in.Params.Zones) == 0 || in.Account == "" || in.Region == "" {
+		return nil
+	}
+	if region := params.ZoneRegion(in.Params.Zones[0]); region != in.Region {
+		return fmt.Errorf("zones: are in %s, and the fleet would go to %s; give zones of that region, "+
+			"or another region to the CDK, for instance with AWS_REGION", region, in.Region)
+	}
+	return nil
 }
 
 // zones is how many availability zones our own VPC spans: the fewest with which the proxy
@@ -46,6 +63,7 @@ const loadBalancerMask = 28
 // is public and there is no NAT gateway.
 func (in Input) ownNetwork(app awscdk.App) network {
 	stack := awscdk.NewStack(app, jsii.String(in.Params.StackName+"-Network"), &awscdk.StackProps{
+		Tags:        in.tags(),
 		Description: jsii.String("Squidfleet: the network of a forward proxy"),
 	})
 	public := func(name string, mask int) *awsec2.SubnetConfiguration {
@@ -58,9 +76,8 @@ func (in Input) ownNetwork(app awscdk.App) network {
 			MapPublicIpOnLaunch: jsii.Bool(false),
 		}
 	}
-	vpc := awsec2.NewVpc(stack, jsii.String("Vpc"), &awsec2.VpcProps{
+	props := &awsec2.VpcProps{
 		IpAddresses: awsec2.IpAddresses_Cidr(jsii.String(in.Params.VpcCidr.String())),
-		MaxAzs:      jsii.Number(zones),
 		NatGateways: jsii.Number(0),
 		SubnetConfiguration: &[]*awsec2.SubnetConfiguration{
 			public("LoadBalancer", loadBalancerMask),
@@ -70,7 +87,13 @@ func (in Input) ownNetwork(app awscdk.App) network {
 		// Emptying the default security group takes a Lambda function, and nothing of ours is in
 		// that group.
 		RestrictDefaultSecurityGroup: jsii.Bool(false),
-	})
+	}
+	if len(in.Params.Zones) > 0 {
+		props.AvailabilityZones = jsii.Strings(in.Params.Zones...)
+	} else {
+		props.MaxAzs = jsii.Number(zones) // the first ones of the account in whatever region
+	}
+	vpc := awsec2.NewVpc(stack, jsii.String("Vpc"), props)
 	n := network{
 		stack:               in.proxyStack(app, nil),
 		vpc:                 vpc,

@@ -19,12 +19,13 @@ type rotation struct {
 	failures awssqs.Queue
 }
 
-// updateService is the universal target that calls ECS's UpdateService. Only this spelling of it
-// works.
-const updateService = "arn:aws:scheduler:::aws-sdk:ecs:updateService"
+// updateService is the universal target that calls ECS's UpdateService, behind the partition. Only
+// this spelling of it works.
+const updateService = "scheduler:::aws-sdk:ecs:updateService"
 
-// newRotation has EventBridge Scheduler start a new deployment every rotateEvery, the first as
-// soon as the schedule exists. It returns nil if rotateEvery is off.
+// newRotation has EventBridge Scheduler start a new deployment at fixed times. A schedule with a
+// rate would do so as soon as it exists, in the middle of the stack's own deployment. newRotation
+// returns nil if rotateEvery is off.
 func newRotation(stack awscdk.Stack, p *params.Params, s service) *rotation {
 	if p.RotateEvery == 0 {
 		return nil
@@ -56,10 +57,12 @@ func newRotation(stack awscdk.Stack, p *params.Params, s service) *rotation {
 	awsscheduler.NewCfnSchedule(stack, jsii.String("Rotation"), &awsscheduler.CfnScheduleProps{
 		Description:        jsii.String("Replaces every task of the proxy, and with it every egress address"),
 		GroupName:          group.Ref(),
-		ScheduleExpression: jsii.String(rate(p.RotateEvery)),
-		FlexibleTimeWindow: &awsscheduler.CfnSchedule_FlexibleTimeWindowProperty{Mode: jsii.String("OFF")},
+		ScheduleExpression: jsii.String(cron(p.RotateEvery)),
+		// Without summer time each period is as long as the others.
+		ScheduleExpressionTimezone: jsii.String("UTC"),
+		FlexibleTimeWindow:         &awsscheduler.CfnSchedule_FlexibleTimeWindowProperty{Mode: jsii.String("OFF")},
 		Target: &awsscheduler.CfnSchedule_TargetProperty{
-			Arn:     jsii.String(updateService),
+			Arn:     jsii.String("arn:" + *stack.Partition() + ":" + updateService),
 			RoleArn: role.RoleArn(),
 			Input: stack.ToJsonString(map[string]any{
 				"Cluster":            s.cluster.Ref(),
@@ -76,19 +79,17 @@ func newRotation(stack awscdk.Stack, p *params.Params, s service) *rotation {
 	return &rotation{failures: failures}
 }
 
-// rate writes a whole number of minutes as a schedule expression, in the largest unit that fits.
-// Scheduler wants "hour" for one and "hours" for more.
-func rate(every time.Duration) string {
-	unit, name := time.Minute, "minute"
+// cron writes a period, which divides an hour or a day or is one or seven days, as fixed times:
+// https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
+func cron(every time.Duration) string {
+	const day = 24 * time.Hour
 	switch {
-	case every%(24*time.Hour) == 0:
-		unit, name = 24*time.Hour, "day"
-	case every%time.Hour == 0:
-		unit, name = time.Hour, "hour"
+	case every < time.Hour:
+		return fmt.Sprintf("cron(0/%d * * * ? *)", every/time.Minute)
+	case every < day:
+		return fmt.Sprintf("cron(0 0/%d * * ? *)", every/time.Hour)
+	case every == day:
+		return "cron(0 0 * * ? *)"
 	}
-	n := every / unit
-	if n != 1 {
-		name += "s"
-	}
-	return fmt.Sprintf("rate(%d %s)", n, name)
+	return "cron(0 0 ? * MON *)"
 }

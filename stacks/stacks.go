@@ -10,8 +10,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/jsii-runtime-go"
@@ -41,6 +44,10 @@ type Input struct {
 // Until the CDK CLI has looked up an imported VPC, Add stages nothing and leaves out what needs
 // the VPC. The CLI then looks it up and runs the app again.
 func (in Input) Add(ctx context.Context, app *App) error {
+	tags := *in.tags()
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		awscdk.Tags_Of(app.App).Add(jsii.String(key), tags[key], nil)
+	}
 	n, err := in.network(app.App)
 	if err != nil {
 		return err
@@ -91,13 +98,21 @@ func (in Input) recorded() map[string]any {
 func (in Input) proxyStack(app awscdk.App, env *awscdk.Environment) awscdk.Stack {
 	stack := awscdk.NewStack(app, jsii.String(in.Params.StackName+"-Proxy"), &awscdk.StackProps{
 		Env:         env,
+		Tags:        in.tags(),
 		Description: jsii.String("Squidfleet: a forward proxy whose egress addresses rotate"),
 	})
 	// In the assembly, not in the template: a check of the assembly then knows what it was made
 	// from.
 	stack.Node().AddMetadata(jsii.String(parametersKey), in.recorded(), nil)
-	for i, warning := range in.Params.Warnings() {
-		awscdk.Annotations_Of(stack).AddWarningV2(jsii.Sprintf("squidfleet:parameters:%d", i), jsii.String(warning))
-	}
 	return stack
+}
+
+// tags returns the tags, value by key.
+func (in Input) tags() *map[string]*string {
+	tags := map[string]*string{}
+	for _, tag := range in.Params.Tags {
+		key, value, _ := strings.Cut(tag, "=")
+		tags[key] = jsii.String(value)
+	}
+	return &tags
 }

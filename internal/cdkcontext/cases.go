@@ -10,6 +10,7 @@ var Cases = map[string]Case{
 		"users":               []any{"alice", "bob", "c.d"},
 		"realm":               "Squid Fleet (test)",
 		"listenerPort":        40000.0,
+		"idleTimeout":         "1h",
 		"httpPorts":           []any{80.0, 8080.0},
 		"connectPorts":        []any{443.0, 8443.0, 8444.0},
 		"blockedCidrs":        []any{"8.8.8.0/24"},
@@ -24,6 +25,8 @@ var Cases = map[string]Case{
 		"vpcCidr":             "10.99.0.0/20",
 		"logRetentionDays":    365.0,
 		"timezone":            "Asia/Tokyo",
+		"zones":               []any{"eu-west-1b", "eu-west-1c"},
+		"tags":                []any{"team=crawlers", "cost centre=a=b"},
 		// As the CDK CLI has it.
 		"aws:cdk:enable-path-metadata": true,
 	}},
@@ -33,9 +36,12 @@ var Cases = map[string]Case{
 	"zones": {Changes: map[string]any{"stackName": "Zones", "vpcId": WideVPC, "clientCidrs": []any{"198.51.100.0/24"}}},
 	"image": {Changes: map[string]any{"credentials": "image", "users": []any{"alice", "bob"}, "rotateEvery": "off"}},
 	"spot": {Changes: map[string]any{
-		"spotShare": 100.0, "fleetSize": 3.0, "rotateEvery": "90m", "connectPorts": []any{}, "digest": "squid",
+		"spotShare": 100.0, "fleetSize": 3.0, "rotateEvery": "12h", "connectPorts": []any{}, "digest": "squid",
 	}},
 	"ports": {Changes: map[string]any{"connectPorts": scattered()}},
+	"govcloud": {Region: "us-gov-west-1", Changes: map[string]any{
+		"stackName": "GovCloud", "vpcId": WideVPC, "clientCidrs": []any{"198.51.100.0/24"},
+	}},
 	"china": {Region: "cn-north-1", Changes: map[string]any{
 		"stackName": "China", "vpcId": WideVPC, "clientCidrs": []any{"198.51.100.0/24"},
 	}},

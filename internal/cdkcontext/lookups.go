@@ -37,7 +37,12 @@ func Lookups(region string) map[string]any {
 	ipv6 := func(id string, blocks ...any) any {
 		return []any{map[string]any{"Ipv6CidrBlocks": append([]any{}, blocks...), "Identifier": id}}
 	}
+	range6 := func(id string) any {
+		return []any{map[string]any{"Ipv6CidrBlock": "2600:1f18::/64", "Identifier": id}}
+	}
 	return map[string]any{
+		SubnetKey(region, "subnet-0a000001"): range6("subnet-0a000001"),
+		SubnetKey(region, "subnet-0b000001"): range6("subnet-0b000001"),
 		VPCKey(region, VPC): vpc(VPC, subnet("subnet-0a000001", "a", "10.20.0.0/24"),
 			subnet("subnet-0a000002", "a", "10.20.1.0/24"), subnet("subnet-0b000001", "b", "10.21.0.0/24")),
 		VPCKey(region, WideVPC): vpc(WideVPC, subnet("subnet-0a000003", "a", "10.20.0.0/24"),
@@ -55,7 +60,12 @@ func VPCKey(region, id string) string {
 }
 
 // IPv6Key returns the context key of the lookup of a VPC's IPv6 ranges.
-func IPv6Key(region, id string) string {
-	return fmt.Sprintf("cc-api-provider:account=%s:exactIdentifier=%s:propertiesToReturn.0=Ipv6CidrBlocks:"+
-		"region=%s:typeName=AWS$:$:EC2$:$:VPC", Account, id, region)
+func IPv6Key(region, id string) string { return ipv6Key(region, id, "Ipv6CidrBlocks", "VPC") }
+
+// SubnetKey returns the context key of the lookup of a subnet's IPv6 range.
+func SubnetKey(region, id string) string { return ipv6Key(region, id, "Ipv6CidrBlock", "Subnet") }
+
+func ipv6Key(region, id, property, kind string) string {
+	return fmt.Sprintf("cc-api-provider:account=%s:exactIdentifier=%s:propertiesToReturn.0=%s:"+
+		"region=%s:typeName=AWS$:$:EC2$:$:%s", Account, id, property, region, kind)
 }

@@ -150,6 +150,7 @@ func (f *Fleet) balance(listener net.Listener) {
 	}
 	c.HealthCheck = f.o.Timing.HealthCheck
 	c.KeepUnhealthy = true
+	c.IdleTimeout = f.p.IdleTimeout // as Squid's limits, which are not divided
 	c.DeregistrationDelay = f.o.Timing.DeregistrationDelay
 	c.DeregistrationLag = f.o.Timing.DeregistrationLag
 	client := clientAddress(f.p.ClientCidrs)
