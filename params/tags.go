@@ -32,6 +32,8 @@ func checkTag(s string) error {
 		return errors.New(show(s) + " has no =; give key=value, such as team=crawlers")
 	case strings.HasPrefix(strings.ToLower(key), "aws:"):
 		return errors.New(show(s) + " begins with aws:, which AWS keeps for itself; give another key")
+	case key == "Name", strings.HasPrefix(key, "aws-cdk:"):
+		return errors.New(show(s) + " has a key that the CDK sets itself; give another key")
 	case utf8.RuneCountInString(key) > longestKey:
 		return fmt.Errorf("the key of %s is too long; give at most %d characters", show(s), longestKey)
 	case utf8.RuneCountInString(value) > longestText:

@@ -38,6 +38,10 @@ func (a *Assembly) flows(group *resource, direction string) (flows []string) {
 			peer += text(at(rule, key))
 		}
 		low, high := number(at(rule, "FromPort")), number(at(rule, "ToPort"))
+		if protocol := text(at(rule, "IpProtocol")); strings.HasPrefix(protocol, "icmp") {
+			flows = append(flows, flow(protocol, fmt.Sprint(low, "/", high), peer)) // a type and a code
+			continue
+		}
 		if peer == "" || low < 1 || high > 65535 {
 			low, high, peer = 0, 0, show(rule) // is wanted nowhere
 		}
@@ -62,9 +66,13 @@ func clientsOnly(a *Assembly) *Finding {
 	if len(a.entryGroups()) == 0 {
 		return a.template("the load balancer has no security group, and admits everybody")
 	}
-	var want []string
+	// Besides, from anybody: a packet is too large for the way to a client.
+	want := []string{flow("icmp", "3/4", "0.0.0.0/0")}
 	for _, block := range a.Params.ClientCidrs {
 		want = append(want, flow("tcp", a.Params.ListenerPort, block.Masked()))
+		if block.Addr().Is6() {
+			want = append(want, flow("icmpv6", "2/0", "::/0"))
+		}
 	}
 	return a.only(a.entryGroups(), "Ingress", want)
 }
@@ -106,16 +114,13 @@ func egressPorts(a *Assembly) *Finding {
 	for port := 1; port < 1<<16 && ranges > 50; port++ { // a group has no room for more
 		ports[port] = true
 	}
-	peers := []string{"0.0.0.0/0"}
+	const all4 = "0.0.0.0/0" // an IPv6 address would be in no list of egress addresses
 	var want []string
-	if a.Params.VpcID != "" { // its tasks may have IPv6 addresses, and a resolver that is not Amazon's
-		peers, ports[53] = append(peers, "::/0"), true
-		want = []string{flow("udp", 53, peers[0]), flow("udp", 53, peers[1])}
+	if a.Params.VpcID != "" { // it may have a resolver that is not Amazon's
+		ports[53], want = true, []string{flow("udp", 53, all4)}
 	}
 	for port := range ports {
-		for _, peer := range peers {
-			want = append(want, flow("tcp", port, peer))
-		}
+		want = append(want, flow("tcp", port, all4))
 	}
 	return all(func(a *Assembly) *Finding { return a.only(a.entryGroups(), "Egress", toTasks) },
 		func(a *Assembly) *Finding { return a.only(a.taskGroups(), "Egress", want) })(a)
@@ -278,4 +283,27 @@ func routed(a *Assembly) *Finding {
 		}
 		return nil
 	})(a)
+}
+
+// ownZones: a VPC of the fleet's own is in the zones that are named, or in the region's first two.
+func ownZones(a *Assembly) *Finding {
+	want := slices.Clone(a.Params.Zones)
+	for i := range 2 {
+		if len(a.Params.Zones) == 0 {
+			want = append(want, show(map[string]any{"Fn::Select": []any{fmt.Sprint(i), map[string]any{"Fn::GetAZs": ""}}}))
+		}
+	}
+	var got []string
+	for _, r := range a.all("AWS::EC2::Subnet") {
+		zone := r.value("AvailabilityZone")
+		if named, is := zone.(string); is {
+			got = append(got, named)
+		} else {
+			got = append(got, show(zone))
+		}
+	}
+	if d := unlike(got, want); d != "" && a.Params.VpcID == "" {
+		return a.template("the subnets' zones: %s", d)
+	}
+	return nil
 }

@@ -86,6 +86,12 @@ var Promises = []Promise{
 	{"health", "docs/design/image.md", "`entrypoint health` makes two requests through Squid", healthCommand},
 	{"outputs", "docs/operate.md", "in the outputs of the stack", outputsTell},
 	{"order", "docs/security.md", "A task starts when the load balancer can reach it", waits},
+	{"unhealthy", "docs/operate.md", "its open connections go on", all(
+		is(targets, attr+"target_health_state.unhealthy.connection_termination.enabled", "false"),
+		is(targets, attr+"target_health_state.unhealthy.draining_interval_seconds", delay))},
+	{"idle", "docs/parameters.md", "how long a connection may be silent before the load balancer forgets it", idles},
+	{"own-zones", "docs/parameters.md", "zones of the fleet's own VPC", ownZones},
+	{"tags", "docs/parameters.md", "tags of the stacks and of every resource that takes some", tagged},
 }
 
 // Broken returns the promises that the assembly breaks. One that waits for a lookup has nothing
@@ -302,6 +308,27 @@ func waits(a *Assembly) *Finding {
 			if !slices.Contains(texts(at(r.whole, "DependsOn")), other.id) {
 				return r.wrong("DependsOn: lacks %s, without which the load balancer does not reach a task", other.id)
 			}
+		}
+		return nil
+	})(a)
+}
+
+// tagged: what takes tags has those of the parameters, and no others but the CDK's own.
+func tagged(a *Assembly) *Finding {
+	without := strings.Fields(`AWS::EC2::Route AWS::EC2::SecurityGroupIngress AWS::EC2::SubnetRouteTableAssociation
+		AWS::EC2::VPCCidrBlock AWS::EC2::VPCGatewayAttachment AWS::SQS::QueuePolicy AWS::Scheduler::Schedule`)
+	return each("", func(a *Assembly, r *resource) *Finding {
+		if slices.Contains(without, r.kind) {
+			return nil
+		}
+		var got []string
+		for key, value := range pairs(r.value("Tags")) {
+			if key != "Name" && !strings.HasPrefix(key, "aws-cdk:") {
+				got = append(got, key+"="+text(value))
+			}
+		}
+		if d := unlike(got, a.Params.Tags); d != "" {
+			return r.wrong("Tags: %s", d)
 		}
 		return nil
 	})(a)

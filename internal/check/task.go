@@ -72,7 +72,7 @@ func rolesReach(a *Assembly) *Finding {
 		}
 		return nil
 	})
-	return all(none("AWS::IAM::Role", "", "ManagedPolicyArns", "PermissionsBoundary"), roles, queues)(a)
+	return all(none("AWS::IAM::Role", "", "ManagedPolicyArns"), roles, queues)(a)
 }
 
 // repository is the end of the ARN of the one that the image is pushed to.
@@ -134,18 +134,13 @@ func rotates(a *Assembly) *Finding {
 	if (every == 0) != (schedules == 0) {
 		return a.template("there are %d schedules, and rotateEvery is %s", schedules, every)
 	}
-	return all(is(schedule, "Target.Arn", "arn:aws:scheduler:::aws-sdk:ecs:updateService"), is(schedule, "State", nil),
+	return all(is(schedule, "Target.Arn", "arn:"+a.partition()+":scheduler:::aws-sdk:ecs:updateService"),
+		is(schedule, "State", nil), is(schedule, "ScheduleExpression", times(every)),
+		is(schedule, "ScheduleExpressionTimezone", "UTC"),
 		is(schedule, "FlexibleTimeWindow.Mode", "OFF"),
 		each(schedule, func(a *Assembly, r *resource) *Finding {
 			if queue := r.value("Target.DeadLetterConfig.Arn"); a.referred(queue).kind != "AWS::SQS::Queue" {
 				return r.wrong("Target.DeadLetterConfig: is %s, want a queue of the fleet's", show(queue))
-			}
-			var n time.Duration
-			var unit string
-			fmt.Sscanf(r.text("ScheduleExpression"), "rate(%d %s", &n, &unit) // what is no rate stays zero
-			units := map[string]time.Duration{"minute": time.Minute, "hour": time.Hour, "day": 24 * time.Hour}
-			if n*units[strings.TrimRight(unit, "s)")] != every {
-				return r.wrong("ScheduleExpression: is %s, want every %s", r.text("ScheduleExpression"), every)
 			}
 			for _, s := range a.all(service) {
 				const input = `{"Cluster":"%s","ForceNewDeployment":true,"Service":"%s"}`
@@ -161,4 +156,44 @@ func rotates(a *Assembly) *Finding {
 			}
 			return nil
 		}))(a)
+}
+
+// times are the fixed times of a period, as EventBridge Scheduler writes them.
+func times(every time.Duration) string {
+	switch {
+	case every < time.Hour:
+		return fmt.Sprintf("cron(0/%.0f * * * ? *)", every.Minutes())
+	case every < 24*time.Hour:
+		return fmt.Sprintf("cron(0 0/%.0f * * ? *)", every.Hours())
+	case every < 7*24*time.Hour:
+		return "cron(0 0 * * ? *)"
+	}
+	return "cron(0 0 ? * MON *)"
+}
+
+// partition is the second word of every ARN where the fleet goes.
+func (a *Assembly) partition() string {
+	switch {
+	case a.region == "":
+		return "⟨AWS::Partition⟩"
+	case strings.HasPrefix(a.region, "cn-"):
+		return "aws-cn"
+	case strings.HasPrefix(a.region, "us-gov-"):
+		return "aws-us-gov"
+	}
+	return "aws"
+}
+
+// idles: the load balancer forgets a silent connection after idleTimeout, and Squid ends it
+// earlier.
+func idles(a *Assembly) *Finding {
+	seconds := a.Params.IdleTimeout.Seconds()
+	for _, line := range a.conf {
+		if line[0] == "read_timeout" || line[0] == "write_timeout" {
+			if limit := float64(number(line[1])); limit < 1 || limit >= seconds {
+				return a.inImage("squid.conf", "%s: is %s, want less than %g seconds", line[0], line[1], seconds)
+			}
+		}
+	}
+	return is(listener, "ListenerAttributes.tcp.idle_timeout.seconds", fmt.Sprint(seconds))(a)
 }

@@ -28,7 +28,9 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	maps.Copy(lookups, cdkcontext.Lookups(cdkcontext.Cases["china"].Region))
+	for _, c := range cdkcontext.Cases {
+		maps.Copy(lookups, cdkcontext.Lookups(c.Place()))
+	}
 	synthtest.Main(m)
 }
 

@@ -45,7 +45,9 @@ var variants = map[string][]any{
 	"blockedCidrs": {"", "8.8.8.0/24,2600::/16"}, "fleetSize": {"1", "2", "7", "50"},
 	"allowedPrivateCidrs": {"", "172.20.0.0/16", "192.168.7.0/24,fd00::/48"}, "memory": {"512", "2048", "8192"},
 	"architecture": {"x86_64", "arm64"}, "spotShare": {"0", "33", "50", "100"},
-	"rotateEvery": {"off", "1h", "25m", "7d"}, "drainTimeout": {"0s", "2m", "14m", "95s"},
+	"rotateEvery": {"off", "1h", "30m", "1d", "7d"}, "drainTimeout": {"0s", "2m", "14m", "95s"},
+	"idleTimeout": {"350s", "60s", "6000s"}, "zones": {"", "eu-west-1c,eu-west-1a"},
+	"tags":    {"", "team=crawlers,cost centre=a=b"},
 	"vpcCidr": {"10.0.0.0/16", "172.31.0.0/20", "192.168.0.0/22"},
 	"vpcId":   {"", "", cdkcontext.VPC, cdkcontext.WideVPC}, "logRetentionDays": {"1", "30", "3653"},
 	"timezone": {"UTC", "America/New_York", "Asia/Kolkata"},
@@ -120,7 +122,7 @@ func parametersOfAllKinds(t *testing.T, parent string) (templates []check.Templa
 			changes[key] = variants[key][random.IntN(len(variants[key]))]
 		}
 		if changes["vpcId"] != "" {
-			changes["vpcCidr"] = "10.0.0.0/16"
+			changes["vpcCidr"], changes["zones"] = "10.0.0.0/16", ""
 		}
 		if changes["vpcId"] == cdkcontext.WideVPC { // which has no IPv6 addresses
 			changes["clientCidrs"] = "198.51.100.0/24"
@@ -154,6 +156,24 @@ func judge(t *testing.T, files fstest.MapFS, given ...string) []check.Finding {
 		t.Fatal(err)
 	}
 	return findings
+}
+
+// TestABoundaryOfTheCDKsContext: every role has it, and the check has nothing against it.
+func TestABoundaryOfTheCDKsContext(t *testing.T) {
+	boundary := map[string]any{"@aws-cdk/core:permissionsBoundary": map[string]any{"name": "Boundary"}}
+	a := load(t, synth(t, filepath.Join(t.TempDir(), "cdk.out"), cdkcontext.Case{Changes: boundary}))
+	for _, f := range a.Broken() {
+		t.Error(f)
+	}
+	roles := a.Properties("AWS::IAM::Role")
+	for _, role := range roles {
+		if got := fmt.Sprint(role["PermissionsBoundary"]); !strings.Contains(got, ":policy/Boundary") {
+			t.Errorf("PermissionsBoundary is %s", got)
+		}
+	}
+	if len(roles) != 2 {
+		t.Errorf("%d roles", len(roles))
+	}
 }
 
 // edited is an assembly in which a test makes a mistake.
@@ -335,7 +355,7 @@ var mistakes = []mistake{
 	{"one task", "capacity", set(service+"DesiredCount", 1)},
 	{"no time for the last connection", "drain", set(targets+"0/Value", "120")},
 	{"half as many rotations", "rotation",
-		set("Proxy/Resources/Rotation/Properties/ScheduleExpression", "rate(2 hours)")},
+		set("Proxy/Resources/Rotation/Properties/ScheduleExpression", "cron(0 0/2 * * ? *)")},
 	{"rotations that overtake", "rotation",
 		set("Proxy/Resources/Rotation/Properties/Target/RetryPolicy/MaximumEventAgeInSeconds", 3600)},
 	{"two architectures", "architecture", set(task+"RuntimePlatform/CpuArchitecture", "ARM64")},
@@ -343,6 +363,23 @@ var mistakes = []mistake{
 	{"half a minute to stop", "stop", set(container+"StopTimeout", 30)},
 	{"always healthy", "health", set(container+"HealthCheck/Command", []any{"CMD-SHELL", "exit 0"})},
 	{"no endpoint", "outputs", set("Proxy/Outputs/ServiceName", nil)},
+	{"connections cut after two missed checks", "unhealthy", set(targets+"6/Value", "0")},
+	{"connections that Squid believes in for longer", "idle", set(listener+"ListenerAttributes/0/Value", "300")},
+	{"a third zone", "own-zones", func(e edited) {
+		for _, subnet := range []string{"LoadBalancer", "Tasks"} {
+			e.set("Network/Resources/Vpc"+subnet+"Subnet2Subnet/Properties/AvailabilityZone/Fn::Select/0", 2)
+		}
+	}},
+	{"somebody else's tag", "tags", set(service+"Tags", []any{map[string]any{"Key": "team", "Value": "mail"}})},
+	{"a partition of its own", "rotation",
+		set("Proxy/Resources/Rotation/Properties/Target/Arn", "arn:aws:scheduler:::aws-sdk:ecs:updateService")},
+	{"pings from anybody", "clients",
+		set("Proxy/Resources/LoadBalancerFirewall/Properties/SecurityGroupIngress", add(map[string]any{
+			"CidrIpv6": "::/0", "IpProtocol": "icmpv6", "FromPort": 128, "ToPort": 0}))},
+	{"tasks that leave by IPv6", "egress", func(e edited) {
+		e.set("Proxy/Resources/TaskFirewall/Properties/SecurityGroupEgress/0/CidrIpv6", "::/0")
+		e.set("Proxy/Resources/TaskFirewall/Properties/SecurityGroupEgress/0/CidrIp", nil)
+	}},
 	{"tasks before the listener", "order", set("Proxy/Resources/Service/DependsOn", []any{"FromLoadBalancer"})},
 }
 
