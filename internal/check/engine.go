@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 )
 
@@ -24,6 +25,12 @@ type Template struct {
 	Account string `json:"account"`
 	Region  string `json:"region"`
 }
+
+// mistaken are findings that are none. What is said to be ignored is ICMPv6's type and code, by the
+// reference of AWS::EC2::SecurityGroup. Zones are named where the parameters name them, which is a
+// promise. A universal target begins with its partition, as the CDK's own (aws-scheduler-targets).
+var mistaken = regexp.MustCompile(`^W3687: .* 'IpProtocol' value 'icmpv6'|^W3010: |` +
+	`^pf-scheduler-universal-target: 'arn:aws-(?:cn|us-gov):scheduler:::aws-sdk:ecs:updateService' `)
 
 // Validate runs AWS's offline validation and the rules of cdk-preflight. Warnings count: a
 // value outside of its enumeration is only one (W3030), and yet AWS refuses it.
@@ -53,9 +60,7 @@ func Validate(ctx context.Context, root string, templates ...Template) ([]Findin
 	}
 	var findings []Finding
 	for _, v := range violations {
-		// The reference of AWS::EC2::SecurityGroup says that these are ICMPv6's type and code. That
-		// zones are named where the parameters name them is a promise.
-		if strings.Contains(v.Message, "ignored when using 'IpProtocol' value 'icmpv6'") || v.Rule == "W3010" {
+		if mistaken.MatchString(v.Rule + ": " + v.Message) {
 			continue
 		}
 		message := strings.Join(strings.Fields(v.Resource+": "+v.Message), " ")
