@@ -31,9 +31,6 @@ func synth(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, warning := range slices.Concat(p.Warnings(), proxyimage.PasswordWarnings(p, os.Environ())) {
-		fmt.Fprintln(os.Stderr, "warning:", warning)
-	}
 	input := stacks.Input{
 		Params:    p,
 		Passwords: passwords,
@@ -42,6 +39,9 @@ func synth(ctx context.Context) (err error) {
 	}
 	if err := input.Add(ctx, app); err != nil {
 		return err
+	}
+	for _, warning := range slices.Concat(p.Warnings(), proxyimage.PasswordWarnings(p, os.Environ())) {
+		fmt.Fprintln(os.Stderr, "warning:", warning)
 	}
 	return app.Synth()
 }
