@@ -26,6 +26,11 @@ func (p *Params) Warnings() []string {
 		warn("clientCidrs: because of allowAnyClient=true the load balancer admits %s, "+
 			"and only a password keeps strangers out", join(wide))
 	}
+	if p.Digest == squid.DigestSquid {
+		// Seen with 5.7 and 6.13, 11 times of 20: Squid keeps the result with the user, not the request.
+		warn("digest: with squid, Squid often accepts a wrong password for a user whose requests it is " +
+			"serving at that moment; use fleet")
+	}
 	if p.Digest == squid.DigestSquid && p.FleetSize > 1 {
 		warn("digest: with squid, a client is challenged anew on each of the %d tasks, and one that closes "+
 			"its connection after a challenge may never get in; use fleet, or fleetSize=1", p.FleetSize)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Lists lines that are too wide, and fails if there is one: Go 120 columns, Go comments 100, Markdown 120.
-# Tables, indented blocks and lines that a link makes long are left out.
+# Tables, indented blocks and lines with a link are left out.
 set -eu
 cd "$(dirname "$0")/.."
 LC_ALL=C.UTF-8
@@ -13,6 +13,6 @@ wide() { # WHAT PATTERN FILES
 	fi
 }
 wide "Go lines have at most 120 columns" '^.{121,}' '*.go'
-wide "Go comments have at most 100 columns" '^(?=\s*//(?!go:)).{101,}' '*.go'
+wide "Go comments have at most 100 columns" '^(?!.*https://)(?=\s*//(?!go:)).{101,}' '*.go'
 wide "Markdown has at most 120 columns" '^(?!\||    |.*\]\(http).{121,}' '*.md'
 exit $status
