@@ -126,15 +126,19 @@ func (v *visit) zones(ctx context.Context) (Finding, error) {
 		return problem("deploy to another region", "two zones are needed, and these can be used: %s",
 			strings.Join(usable, ", "))
 	}
-	for _, name := range all[:2] {
+	own := all[:2]
+	if len(v.params.Zones) > 0 {
+		own = v.params.Zones
+	}
+	for _, name := range own {
 		if !slices.Contains(usable, name) {
 			wrong = append(wrong, name)
 		}
 	}
 	if len(wrong) > 0 {
-		return problem("give vpcId, a VPC with public subnets in two of "+strings.Join(usable, ", "),
+		return problem("give two of these as zones: "+strings.Join(usable, ", "),
 			"the fleet's own VPC gets %s, and %s is not available or has no Fargate",
-			strings.Join(all[:2], " and "), strings.Join(wrong, ", "))
+			strings.Join(own, " and "), strings.Join(wrong, ", "))
 	}
-	return ok("the fleet's own VPC gets %s", strings.Join(all[:2], " and "))
+	return ok("the fleet's own VPC gets %s", strings.Join(own, " and "))
 }

@@ -52,7 +52,8 @@ func oneWithOwnVPC(p *params.Params) float64 {
 }
 
 // rules is how many a security group may have in one direction. AWS counts IPv4 and IPv6 apart.
-// Outwards there are at most 50 for the destination ports, and two for names.
+// Inwards each has one for ICMP besides. Outwards there are at most 50 for the destination ports, and
+// two for names.
 func rules(p *params.Params) float64 {
 	ipv4 := 0
 	for _, c := range p.ClientCidrs {
@@ -60,7 +61,7 @@ func rules(p *params.Params) float64 {
 			ipv4++
 		}
 	}
-	return float64(max(ipv4, len(p.ClientCidrs)-ipv4, min(len(p.HTTPPorts)+len(p.ConnectPorts)+2, 50)+2))
+	return float64(max(ipv4+1, len(p.ClientCidrs)-ipv4+1, min(len(p.HTTPPorts)+len(p.ConnectPorts)+2, 50)+2))
 }
 
 func quotaChecks() (all []check) {
