@@ -52,8 +52,8 @@ func oneWithOwnVPC(p *params.Params) float64 {
 }
 
 // rules is how many a security group may have in one direction. AWS counts IPv4 and IPv6 apart.
-// Inwards each has one for ICMP besides. Outwards there are at most 50 for the destination ports, and
-// two for names.
+// Inwards each has one for ICMP besides. Outwards there are at most 50 for the destination ports,
+// and two for names.
 func rules(p *params.Params) float64 {
 	ipv4 := 0
 	for _, c := range p.ClientCidrs {
