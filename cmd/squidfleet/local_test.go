@@ -15,7 +15,7 @@ func TestLocalRunsAsManyTasksAsAreAskedFor(t *testing.T) {
 		{localFlags{}, defaultTasks, false}, // whatever cdk.json has
 		{localFlags{context: []string{"fleetSize=5"}}, 5, false},
 		{localFlags{context: []string{"fleetSize=5"}, tasks: 4, tasksGiven: true}, 4, false},
-		{localFlags{context: []string{"digest=squid"}}, 1, false},
+		{localFlags{context: []string{"digest=squid"}}, 1, true},
 		{localFlags{context: []string{"digest=squid", "fleetSize=2"}}, 2, true},
 		{localFlags{context: []string{"digest=squid"}, tasks: 3, tasksGiven: true}, 3, true},
 	} {
