@@ -176,7 +176,7 @@ func TestLifeCycle(t *testing.T) {
 
 	chapter("deploy changes the service in place", func(t *testing.T) {
 		before := ids()
-		deployAgain(t).expect(t, 0, networkStack+" (no changes)", "UPDATE_COMPLETE")
+		deployAgain(t).expect(t, 0, networkStack+" (no changes)", "✅  "+proxyStack)
 		expectStatus(t, "CREATE_COMPLETE", "UPDATE_COMPLETE")
 		if got := one(t, serviceType).Properties["DesiredCount"]; got != 3.0 {
 			t.Errorf("%v tasks, want 3", got)
@@ -193,7 +193,7 @@ func TestLifeCycle(t *testing.T) {
 		before := ids()
 		// New ports reach the image, and with it the task definition.
 		ports := []string{"-c", "fleetSize=3", "-c", "connectPorts=443,8443"}
-		cdk(t, arguments("deploy", slices.Concat(unasked, ports)...)...).expect(t, 0, "UPDATE_COMPLETE")
+		cdk(t, arguments("deploy", slices.Concat(unasked, ports)...)...).expect(t, 0, "✅  "+proxyStack)
 		expectStatus(t, "CREATE_COMPLETE", "UPDATE_COMPLETE")
 		if changed, want := changedIDs(before, ids()), []string{proxyStack + "/Task"}; !slices.Equal(changed, want) {
 			t.Errorf("replaced: %v, want %v", changed, want)
