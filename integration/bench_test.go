@@ -85,9 +85,9 @@ func BenchmarkThroughput(b *testing.B) {
 
 	var report strings.Builder
 	fmt.Fprintf(&report, "## Throughput\n\n"+
-		"`make bench` (BenchmarkThroughput): medians of %d interleaved rounds of %s, %d connections at a time, "+
-		"clients and origins on the same machine of %d cores. "+
-		"Usual: the same Squid, configured as the usual recipe does. CPU is that of Squid and its helpers. "+
+		"`make bench` (BenchmarkThroughput): medians of %d interleaved rounds of %s, %d connections at a time,\n"+
+		"clients and origins on the same machine of %d cores.\n"+
+		"Usual: the same Squid, configured as the usual recipe does. CPU is that of Squid and its helpers.\n"+
 		"With three tasks, each new connection of a client goes to the next one.\n",
 		rounds, roundTime, workers, runtime.NumCPU())
 	workloads := []workload{

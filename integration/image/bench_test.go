@@ -111,9 +111,9 @@ func BenchmarkImage(b *testing.B) {
 
 	var report strings.Builder
 	fmt.Fprintf(&report, "## The image\n\n"+
-		"`make bench` (BenchmarkImage): medians of %d rounds in turns, on one machine of %d processors (%s). "+
-		"Usual: the same Debian and Squid as the usual recipe packs them, with the base of these tests "+
-		"instead of a slim one. The kernel's start time of a process, to 10 ms, is before the engine's "+
+		"`make bench` (BenchmarkImage): medians of %d rounds in turns, on one machine of %d processors (%s).\n"+
+		"Usual: the same Debian and Squid as the usual recipe packs them, with the base of these tests\n"+
+		"instead of a slim one. The kernel's start time of a process, to 10 ms, is before the engine's\n"+
 		"runtime becomes the container's program. The limits are those that the image has to keep.\n\n"+
 		"| | usual | squidfleet | ratio | limit |\n|---|---|---|---|---|\n",
 		benchRounds, runtime.NumCPU(), runtime.GOARCH)
