@@ -47,7 +47,8 @@ func TestCapturesOfRealClients(t *testing.T) {
 			}
 		}
 		var method, target string
-		verify("read", func(r *Request) { method, target, r.Header = string(r.Method), string(r.Target), nil }, NoCredentials)
+		verify("read", func(r *Request) { method, target, r.Header = string(r.Method), string(r.Target), nil },
+			NoCredentials)
 		forms[c.Client+" "+method]++
 		asIs, elsewhere := Accepted, NonceForeign
 		if c.Client == "requests" && strings.Contains(target, ";") { // signed for another target

@@ -22,7 +22,8 @@ func FuzzHeader(f *testing.F) {
 			t.Errorf("%v with response %q", alg, h.response)
 		}
 		// What is read is in the header: escapes and encodings only shorten.
-		values := [][]byte{h.username, h.realm, h.nonce, h.uri, h.response, h.algorithm, h.cnonce, h.qop, h.nc, h.userhash}
+		values := [][]byte{h.username, h.realm, h.nonce, h.uri, h.response, h.algorithm, h.cnonce, h.qop, h.nc,
+			h.userhash}
 		if total := len(bytes.Join(values, nil)); total > len(original) {
 			t.Errorf("%d bytes out of %d", total, len(original))
 		}

@@ -41,8 +41,9 @@ func mustKeys(t testing.TB, s string) Keys {
 func newVerifier(t testing.TB, change func(*Config)) (*Verifier, *clock, attempt) {
 	t.Helper()
 	c := &clock{now: testStart}
-	config := Config{Realm: testRealm, Users: []User{{Name: "proxy", Password: testPassword}}, Keys: mustKeys(t, testKey),
-		Now: c.Now}
+	config := Config{Realm: testRealm, Users: []User{{Name: "proxy", Password: testPassword}},
+		Keys: mustKeys(t, testKey),
+		Now:  c.Now}
 	if change != nil {
 		change(&config)
 	}

@@ -18,9 +18,10 @@ func TestVectorsOfTheRFCs(t *testing.T) {
 		"RFC 7616 MD5": {rfc7616 + `algorithm=MD5, `, "Circle of Life", "8ca523f5e9506fed4657c9700eebdbec"},
 		"RFC 7616 SHA-256": {rfc7616 + `algorithm=SHA-256, `, "Circle of Life",
 			"753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"},
-		"RFC 2617": {`Digest username="Mufasa", realm="testrealm@host.com", nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093", ` +
-			`uri="/dir/index.html", qop=auth, nc=00000001, cnonce="0a4f113b", ` +
-			`opaque="5ccc069c403ebaf9f0171e9517f40e41", `, "Circle Of Life", "6629fae49393a05397450978507c4ef1"},
+		"RFC 2617": {`Digest username="Mufasa", realm="testrealm@host.com", ` +
+			`nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093", uri="/dir/index.html", qop=auth, nc=00000001, ` +
+			`cnonce="0a4f113b", opaque="5ccc069c403ebaf9f0171e9517f40e41", `,
+			"Circle Of Life", "6629fae49393a05397450978507c4ef1"},
 	} {
 		var h header
 		if reason := h.parse([]byte(c.header+`response="`+c.response+`"`), &target{}); reason != Accepted {
@@ -226,7 +227,9 @@ func TestReadingsOfURI(t *testing.T) {
 
 func TestFormsOfAHeader(t *testing.T) {
 	const name = `J"äsøn\ Doe`
-	v, _, good := newVerifier(t, func(c *Config) { c.Users = append(c.Users, User{Name: name, Password: testPassword}) })
+	v, _, good := newVerifier(t, func(c *Config) {
+		c.Users = append(c.Users, User{Name: name, Password: testPassword})
+	})
 	named := func(written string) func(*attempt) {
 		return func(a *attempt) {
 			a.user = name

@@ -24,7 +24,8 @@ import (
 func echoingOrigin(rw http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	for name, value := range map[string]string{
-		"Connection": "close", "Access-Control-Allow-Origin": "*", "Cache-Control": "no-store", "Content-Type": "text/html",
+		"Connection": "close", "Access-Control-Allow-Origin": "*", "Cache-Control": "no-store",
+		"Content-Type": "text/html",
 	} {
 		rw.Header().Set(name, value)
 	}

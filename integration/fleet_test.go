@@ -146,7 +146,9 @@ func TestACapturedHeaderIsBoundToWhatItWasMadeFor(t *testing.T) {
 			t.Errorf("%s: the destination got\n%s", c.name, head)
 		}
 		if c.reason != "" {
-			task.WaitForLog(t, c.name, func(line string) bool { return strings.Contains(line, `"auth":"`+c.reason+`"`) })
+			task.WaitForLog(t, c.name, func(line string) bool {
+				return strings.Contains(line, `"auth":"`+c.reason+`"`)
+			})
 		}
 	}
 	task.WaitForLog(t, "the last request's", func(line string) bool { return strings.Contains(line, `"status":400`) })

@@ -104,7 +104,8 @@ func logProblems(w *world, task *squidTask) (problems []string) {
 			[]entry{ofAlice("GET", page+"c?", 200, "TCP_MISS", "-", publicIPv4.String())}},
 		{c, "CONNECT", "10.9.8.7:443",
 			[]entry{ofAlice("CONNECT", "10.9.8.7:443", 403, "TCP_DENIED", "ERR_ACCESS_DENIED", "-")}},
-		{c, "CONNECT", "[2001:db8::1]:443", []entry{ofAlice("CONNECT", v6, 403, "TCP_DENIED", "ERR_ACCESS_DENIED", "-")}},
+		{c, "CONNECT", "[2001:db8::1]:443",
+			[]entry{ofAlice("CONNECT", v6, 403, "TCP_DENIED", "ERR_ACCESS_DENIED", "-")}},
 		{c, "GET", "http://nowhere.example/",
 			[]entry{ofAlice("GET", "http://nowhere.example/", 503, "TCP_DENIED", "ERR_DNS_FAIL", "-")}},
 	}

@@ -110,7 +110,8 @@ var parameters = []parameter{
 		"range of the fleet's own VPC, which has public subnets in two zones and nothing else",
 		func(p *Params) *netip.Prefix { return &p.VpcCidr }),
 	declare("zones", list(text("a zone's name such as eu-west-1a", checkZone), "two names of zones of one region, "+
-		"such as eu-west-1a; not with `vpcId`", size{most: 2, reason: "the fleet's own VPC spans two zones"}, otherRegion),
+		"such as eu-west-1a; not with `vpcId`",
+		size{most: 2, reason: "the fleet's own VPC spans two zones"}, otherRegion),
 		[]any{},
 		"zones of the fleet's own VPC, where the region's first two will not do; none: those two",
 		func(p *Params) *[]string { return &p.Zones }),
@@ -126,7 +127,8 @@ var parameters = []parameter{
 		"time zone of the log",
 		func(p *Params) *string { return &p.Timezone }),
 	declare("tags", list(text(tagLimits, checkTag), fmt.Sprintf("at most %d, each %s", mostTags, tagLimits),
-		size{most: mostTags, reason: "AWS takes 50 on a resource, and the CDK has three of its own"}, sameTagKey), []any{},
+		size{most: mostTags, reason: "AWS takes 50 on a resource, and the CDK has three of its own"}, sameTagKey),
+		[]any{},
 		"tags of the stacks and of every resource that takes some, tasks included",
 		func(p *Params) *[]string { return &p.Tags }),
 }

@@ -420,7 +420,8 @@ func TestWarnings(t *testing.T) {
 		1: "digest: with squid, Squid often accepts a wrong password ",
 		2: "digest: with squid, a client is challenged anew on each of the 2 tasks",
 	} {
-		got := mustParse(t, map[string]any{"clientCidrs": "8.8.8.8/32", "digest": "squid", "fleetSize": size}).Warnings()
+		got := mustParse(t, map[string]any{"clientCidrs": "8.8.8.8/32", "digest": "squid",
+			"fleetSize": size}).Warnings()
 		if len(got) != size || !strings.HasPrefix(got[size-1], want) {
 			t.Errorf("fleetSize %d: %q", size, got)
 		}

@@ -124,8 +124,9 @@ func twoZones(p *Params) Errors {
 	case len(p.Zones) == 0:
 		return nil
 	case p.VpcID != "":
-		return Errors{{"zones", fmt.Sprintf("have no meaning for the existing VPC %s, whose subnets are in zones already; "+
-			"drop zones, or drop vpcId to make a new VPC", p.VpcID)}}
+		return Errors{{"zones", fmt.Sprintf(
+			"have no meaning for the existing VPC %s, whose subnets are in zones already; "+
+				"drop zones, or drop vpcId to make a new VPC", p.VpcID)}}
 	case len(p.Zones) == 1:
 		return Errors{{"zones", fmt.Sprintf("%s alone is one zone, and the proxy needs two to outlive one; "+
 			"give another of the same region", p.Zones[0])}}

@@ -76,7 +76,8 @@ func checkIPv6(stack awscdk.Stack, id string, vpc []string, subnets []*string) (
 			}
 		}
 		if failures := failedLookups(stack); len(failures) > 0 {
-			return false, fmt.Errorf("vpcId: looking up the subnets of %q failed: %s; give credentials that may read them",
+			return false, fmt.Errorf("vpcId: looking up the subnets of %q failed: %s; "+
+				"give credentials that may read them",
 				id, strings.Join(failures, "; "))
 		}
 		if pending || len(lacking) == 0 {

@@ -98,9 +98,11 @@ func TestAVPCThatDoesNotFitIsRefusedInOneLine(t *testing.T) {
 func TestTheSubnetsOfIPv6ClientsAreLookedUp(t *testing.T) {
 	key := cdkcontext.SubnetKey(cdkcontext.Region, "subnet-0b000001")
 	dir := filepath.Join(t.TempDir(), "out")
-	synthtest.Synth(t, dir, cdkcontext.Case{Changes: imported(map[string]any{"clientCidrs": "2001:db8::/48", key: nil})})
+	synthtest.Synth(t, dir, cdkcontext.Case{Changes: imported(map[string]any{"clientCidrs": "2001:db8::/48",
+		key: nil})})
 	images, _ := filepath.Glob(filepath.Join(dir, "asset.*"))
-	if manifest := cdkcontext.Files(t, dir)["manifest.json"]; !strings.Contains(manifest, `"`+key+`"`) || len(images) > 0 {
+	if manifest := cdkcontext.Files(t, dir)["manifest.json"]; !strings.Contains(manifest, `"`+key+`"`) ||
+		len(images) > 0 {
 		t.Errorf("staged %v; the CLI is not asked for %s", images, key)
 	}
 }

@@ -410,7 +410,8 @@ func boundaryOf(t *testing.T, stackName string, templates []template) []statemen
 	// Authorization Reference lists them.
 	deny := statement{
 		Sid: "NoRoleWithoutBoundary", Effect: "Deny", Resource: "*",
-		Action: []string{"iam:AttachRolePolicy", "iam:CreateRole", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"},
+		Action: []string{"iam:AttachRolePolicy", "iam:CreateRole", "iam:PutRolePermissionsBoundary",
+			"iam:PutRolePolicy"},
 		Condition: map[string]map[string][]string{"StringNotLike": {
 			"iam:PermissionsBoundary": {"arn:*:iam::*:policy/" + boundaryName},
 		}},

@@ -214,7 +214,8 @@ func TestLocalDoesNotWriteThePasswordsOfAnImage(t *testing.T) {
 			if err := newLocalScreen(&streams{out: &out, err: &out}, json).ready(w); err != nil {
 				t.Error(err)
 			}
-			if shown := strings.Contains(out.String(), "sesame"); shown != (p.Credentials != container.CredentialsImage) {
+			shown := strings.Contains(out.String(), "sesame")
+			if shown != (p.Credentials != container.CredentialsImage) {
 				t.Errorf("%v: %s", c.context, out.String())
 			}
 		}

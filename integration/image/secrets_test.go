@@ -74,7 +74,8 @@ func TestSecretsAreInNoProcessAndNoLog(t *testing.T) {
 				t.Errorf("exit code %d", code)
 			}
 			stdout, stderr := p.logs()
-			if n := strings.Count(stdout, "\n"); n < len(rig.Hostile) || !strings.Contains(stderr, "served all connections") {
+			if n := strings.Count(stdout, "\n"); n < len(rig.Hostile) ||
+				!strings.Contains(stderr, "served all connections") {
 				t.Errorf("only %d lines for %d requests, or not all were served:\n%s", n, len(rig.Hostile), stderr)
 			}
 			for what, secret := range secrets {

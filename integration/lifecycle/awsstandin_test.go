@@ -92,7 +92,8 @@ func (s *Server) run(t *testing.T, kind, stack, template string) (string, error)
 	if err != nil {
 		return "", err
 	}
-	if _, reason, failed := strings.Cut(answer, "<StatusReason>"); failed && strings.Contains(answer, "<Status>FAILED<") {
+	if _, reason, failed := strings.Cut(answer, "<StatusReason>"); failed &&
+		strings.Contains(answer, "<Status>FAILED<") {
 		s.cloudformation(t, "DeleteChangeSet", "StackName="+stack, "ChangeSetName=set")
 		return "", fmt.Errorf("%s", reason)
 	}

@@ -101,7 +101,8 @@ func (s *Server) parameters(t *template, given []map[string]string, previous map
 		case "AWS::SSM::Parameter::Value<String>":
 			stored := s.find("AWS::SSM::Parameter", raw[key])
 			if stored == nil {
-				return nil, nil, invalid("Unable to fetch parameters [%s] from parameter store for this account.", raw[key])
+				return nil, nil, invalid("Unable to fetch parameters [%s] from parameter store for this account.",
+					raw[key])
 			}
 			resolved[key] = stored.properties["Value"]
 		default:

@@ -225,10 +225,10 @@ func TestLocalTellsWhatIsInTheWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ temporary, port, listener, want string }{
-		{noexec, "1999", "35201", "permission denied; programs must be allowed to run there (no noexec), and the tasks' " +
-			"user 65534 to enter: choose another directory with TMPDIR"},
-		{os.TempDir(), port, "35201", "address already in use; end the program that listens there, or choose another with " +
-			"--port PORT"},
+		{noexec, "1999", "35201", "permission denied; programs must be allowed to run there (no noexec), and " +
+			"the tasks' user 65534 to enter: choose another directory with TMPDIR"},
+		{os.TempDir(), port, "35201", "address already in use; end the program that listens there, or choose another " +
+			"with --port PORT"},
 		{os.TempDir(), "1999", fmt.Sprint(everywhere.Addr().(*net.TCPAddr).Port), "no free address: the ports"},
 	} {
 		run := exec.Command(program, "local", "--port", c.port, "-c", "listenerPort="+c.listener)

@@ -218,7 +218,8 @@ func TestRotationLosesNothing(t *testing.T) {
 		t.Error("no endless connection was cut when the drain time was over")
 	}
 	if v.byKill == 0 || v.excused[byKill] == 0 {
-		t.Errorf("connections that died with the killed task: %d, that were sent there afterwards: %d; want some of both",
+		t.Errorf("connections that died with the killed task: %d, that were sent there afterwards: %d; "+
+			"want some of both",
 			v.byKill, v.excused[byKill])
 	}
 	last := l.lastVisit([]netip.Addr{interrupted.Address}).Sub(at)

@@ -33,7 +33,8 @@ func write(t *testing.T, text string) string {
 
 const entities = `{"schema": {"resource": {"entities": [
 	{"cloudFormationType": "AWS::ECS::Service",
-		"properties": {"Cluster": {"causesReplacement": "yes"}, "DesiredCount": {}}, "primaryIdentifier": ["ServiceArn"]},
+		"properties": {"Cluster": {"causesReplacement": "yes"}, "DesiredCount": {}},
+		"primaryIdentifier": ["ServiceArn"]},
 	{"cloudFormationType": "AWS::EC2::VPC", "properties": {"InstanceTenancy": {"causesReplacement": "maybe"}},
 		"attributes": {"Ipv6CidrBlocks": {"type": {"type": "array"}}}},
 	{"cloudFormationType": "AWS::IAM::Role",
@@ -50,7 +51,8 @@ func TestSpecificationIsRead(t *testing.T) {
 		service.Properties["DesiredCount"].Replaces != Never || service.PrimaryIdentifier[0] != "ServiceArn" {
 		t.Errorf("%+v", service)
 	}
-	if vpc.Properties["InstanceTenancy"].Replaces != Sometimes || vpc.Attributes["Ipv6CidrBlocks"].Type.Name != "array" {
+	if vpc.Properties["InstanceTenancy"].Replaces != Sometimes ||
+		vpc.Attributes["Ipv6CidrBlocks"].Type.Name != "array" {
 		t.Errorf("%+v", vpc)
 	}
 }

@@ -63,7 +63,8 @@ func (a *Assembly) believed() (all []netip.Prefix) {
 // with a PROXY header only.
 func squidEntry(a *Assembly) *Finding {
 	var ports []string
-	for _, line := range slices.Concat(a.directives("http_port"), a.directives("https_port"), a.directives("ftp_port")) {
+	for _, line := range slices.Concat(a.directives("http_port"), a.directives("https_port"),
+		a.directives("ftp_port")) {
 		if !slices.Contains(line, "require-proxy-header") {
 			return a.inImage("squid.conf", "port %s: is open without a PROXY header", line[0])
 		}
@@ -76,7 +77,8 @@ func squidEntry(a *Assembly) *Finding {
 	}
 	got, want := merged(a.believed()), addresses(a.entrySubnets())
 	if !slices.Equal(got, want) && subnetsApart(a) == nil {
-		return a.inImage("squid.conf", "proxy_protocol_access: believes %v, want the load balancer's subnets, %v", got, want)
+		return a.inImage("squid.conf", "proxy_protocol_access: believes %v, want the load balancer's subnets, %v",
+			got, want)
 	}
 	return nil
 }

@@ -241,7 +241,8 @@ func subnetsApart(a *Assembly) *Finding {
 		return nil
 	}
 	for _, block := range a.believed() {
-		if slices.ContainsFunc(addresses(tasks), block.Overlaps) && !slices.ContainsFunc(addresses(entry), block.Overlaps) {
+		if slices.ContainsFunc(addresses(tasks), block.Overlaps) &&
+			!slices.ContainsFunc(addresses(entry), block.Overlaps) {
 			return a.template("the load balancer's subnets and the tasks' have changed places: PROXY headers are "+
 				"believed from %s, where the tasks are and the load balancer is not", block)
 		}
@@ -290,7 +291,8 @@ func ownZones(a *Assembly) *Finding {
 	want := slices.Clone(a.Params.Zones)
 	for i := range 2 {
 		if len(a.Params.Zones) == 0 {
-			want = append(want, show(map[string]any{"Fn::Select": []any{fmt.Sprint(i), map[string]any{"Fn::GetAZs": ""}}}))
+			zones := map[string]any{"Fn::GetAZs": ""}
+			want = append(want, show(map[string]any{"Fn::Select": []any{fmt.Sprint(i), zones}}))
 		}
 	}
 	var got []string

@@ -66,7 +66,8 @@ func stops(entries []types.NetworkAclEntry, t traffic) int32 {
 
 func (v *visit) networkACLs(ctx context.Context, public []subnet) (Finding, error) {
 	all, err := collect(ctx,
-		ec2.NewDescribeNetworkAclsPaginator(ec2.NewFromConfig(v.cfg), &ec2.DescribeNetworkAclsInput{Filters: v.ofVPC()}),
+		ec2.NewDescribeNetworkAclsPaginator(ec2.NewFromConfig(v.cfg),
+			&ec2.DescribeNetworkAclsInput{Filters: v.ofVPC()}),
 		func(p *ec2.DescribeNetworkAclsOutput) []types.NetworkAcl { return p.NetworkAcls })
 	if err != nil {
 		return Finding{}, err
@@ -90,8 +91,8 @@ func (v *visit) networkACLs(ctx context.Context, public []subnet) (Finding, erro
 		}
 	}
 	if len(stopped) > 0 {
-		return problem(fmt.Sprintf("allow TCP in: %d from clientCidrs, 1024-65535 from the VPC, 32768-60999 from anywhere; "+
-			"out: 1024-65535 to clientCidrs and the VPC, 80, 443, httpPorts and connectPorts to anywhere",
+		return problem(fmt.Sprintf("allow TCP in: %d from clientCidrs, 1024-65535 from the VPC, 32768-60999 from "+
+			"anywhere; out: 1024-65535 to clientCidrs and the VPC, 80, 443, httpPorts and connectPorts to anywhere",
 			v.params.ListenerPort), "%s", strings.Join(stopped, "; "))
 	}
 	return ok("those of the public subnets stop nothing that the fleet needs")

@@ -21,9 +21,10 @@ import (
 func rotations(
 	which, action string, ask func(*operator.Connection, context.Context) (string, error),
 ) check {
-	return check{"rotations " + which, []string{action}, deployed, func(v *visit, ctx context.Context) (Finding, error) {
-		return trouble(ask(v.fleet, ctx))
-	}}
+	return check{"rotations " + which, []string{action}, deployed,
+		func(v *visit, ctx context.Context) (Finding, error) {
+			return trouble(ask(v.fleet, ctx))
+		}}
 }
 
 func (v *visit) hanging(ctx context.Context) (Finding, error) {
@@ -94,7 +95,8 @@ func (v *visit) template(ctx context.Context) (Finding, error) {
 	if !slices.Equal(image.Find(ours), image.Find(theirs)) {
 		what = "the image"
 	}
-	return problem("make diff shows the difference, make deploy ends it", "%s of %s is not that of cdk.out", what, stack)
+	return problem("make diff shows the difference, make deploy ends it", "%s of %s is not that of cdk.out", what,
+		stack)
 }
 
 // synthesised returns the template in the assembly, or why there is none of these parameters.

@@ -116,7 +116,8 @@ func (v *visit) limit(ctx context.Context, q quota) (float64, error) {
 		return 0, err
 	}
 	general, err := client.GetAWSDefaultServiceQuota(ctx,
-		&servicequotas.GetAWSDefaultServiceQuotaInput{ServiceCode: aws.String(q.service), QuotaCode: aws.String(q.code)})
+		&servicequotas.GetAWSDefaultServiceQuotaInput{ServiceCode: aws.String(q.service),
+			QuotaCode: aws.String(q.code)})
 	if err != nil {
 		return 0, err
 	}

@@ -33,7 +33,8 @@ func ofSubnets(
 }
 
 func ipv6Clients(v *visit) bool {
-	return importedVPC(v) && slices.ContainsFunc(v.params.ClientCidrs, func(c netip.Prefix) bool { return c.Addr().Is6() })
+	return importedVPC(v) && slices.ContainsFunc(v.params.ClientCidrs,
+		func(c netip.Prefix) bool { return c.Addr().Is6() })
 }
 
 // subnet is a public one of the imported VPC.
@@ -157,7 +158,8 @@ func (v *visit) subnetsIPv6(_ context.Context, public []subnet) (Finding, error)
 		}
 	}
 	if len(without) > 0 {
-		return problem("give them IPv6 ranges and a route from ::/0 to the internet gateway, or clientCidrs without IPv6",
+		return problem("give them IPv6 ranges and a route from ::/0 to the internet gateway, "+
+			"or clientCidrs without IPv6",
 			"clientCidrs has IPv6, which cannot reach %s", strings.Join(without, ", "))
 	}
 	return ok("each can be reached by it")
@@ -180,8 +182,8 @@ func (v *visit) tasksIPv6(ctx context.Context, public []subnet) (Finding, error)
 		return s.Name == setting && slices.Contains([]string{"enabled", "on"}, aws.ToString(s.Value))
 	}) {
 		return problem(fmt.Sprintf("aws ecs put-account-setting-default --region %s --name %s --value disabled",
-			v.cfg.Region, setting), "with the account setting %s, tasks also leave by IPv6 addresses, which squidfleet "+
-			"ips does not list", setting)
+			v.cfg.Region, setting), "with the account setting %s, tasks also leave by IPv6 addresses, which "+
+			"squidfleet ips does not list", setting)
 	}
 	return ok("the account setting %s is off", setting)
 }

@@ -106,8 +106,9 @@ func Connect(ctx context.Context, o Options) (*Connection, error) {
 func ConnectWith(ctx context.Context, cfg aws.Config, o Options) (*Connection, error) {
 	f := &Connection{
 		Name: o.StackName, Region: cfg.Region, options: o, renewProtection: renewProtection,
-		ecs: ecs.NewFromConfig(cfg), ec2: ec2.NewFromConfig(cfg), loadBalancing: elasticloadbalancingv2.NewFromConfig(cfg),
-		logs: cloudwatchlogs.NewFromConfig(cfg), secrets: secretsmanager.NewFromConfig(cfg), queues: sqs.NewFromConfig(cfg),
+		ecs: ecs.NewFromConfig(cfg), ec2: ec2.NewFromConfig(cfg),
+		loadBalancing: elasticloadbalancingv2.NewFromConfig(cfg), logs: cloudwatchlogs.NewFromConfig(cfg),
+		secrets: secretsmanager.NewFromConfig(cfg), queues: sqs.NewFromConfig(cfg),
 	}
 	return f, f.locate(ctx, cloudformation.NewFromConfig(cfg))
 }

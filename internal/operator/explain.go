@@ -117,8 +117,8 @@ func signIn(o Options) string {
 // permission is the IAM action of an operation.
 func permission(operation *smithy.OperationError) string {
 	prefix := map[string]string{
-		"CloudWatch Logs": "logs", "Elastic Load Balancing v2": "elasticloadbalancing", "Secrets Manager": "secretsmanager",
-		"Service Quotas": "servicequotas",
+		"CloudWatch Logs": "logs", "Elastic Load Balancing v2": "elasticloadbalancing",
+		"Secrets Manager": "secretsmanager", "Service Quotas": "servicequotas",
 	}[operation.ServiceID]
 	return cmp.Or(prefix, strings.ToLower(operation.ServiceID)) + ":" + operation.OperationName
 }

@@ -34,7 +34,8 @@ func stable(tasks []Task) []Task {
 func (f *Connection) protect(ctx context.Context, tasks []Task, on bool) (some bool, err error) {
 	var failed []error
 	for chunk := range slices.Chunk(tasks, protectTasksMax) {
-		input := &ecs.UpdateTaskProtectionInput{Cluster: aws.String(f.cluster), Tasks: arns(chunk), ProtectionEnabled: on}
+		input := &ecs.UpdateTaskProtectionInput{Cluster: aws.String(f.cluster), Tasks: arns(chunk),
+			ProtectionEnabled: on}
 		if on {
 			input.ExpiresInMinutes = aws.Int32(protectionMinutes)
 		}

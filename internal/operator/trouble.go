@@ -91,8 +91,8 @@ func (f *Connection) HangingDeployment(ctx context.Context, limit time.Duration)
 	for _, d := range service.Deployments {
 		if aws.ToString(d.Status) == "PRIMARY" && d.RolloutState == types.DeploymentRolloutStateInProgress &&
 			time.Since(aws.ToTime(d.CreatedAt)) > limit {
-			return fmt.Sprintf("the deployment of %s has not ended, and a rotation takes %s at most; see squidfleet ips "+
-				"and squidfleet logs", aws.ToTime(d.CreatedAt).UTC().Format(time.RFC3339), limit), nil
+			return fmt.Sprintf("the deployment of %s has not ended, and a rotation takes %s at most; see "+
+				"squidfleet ips and squidfleet logs", aws.ToTime(d.CreatedAt).UTC().Format(time.RFC3339), limit), nil
 		}
 	}
 	return "", nil

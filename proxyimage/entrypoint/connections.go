@@ -108,7 +108,8 @@ func receiveDiag(socket int, at netip.AddrPort) (int, error) {
 			case m.Header.Type != sockDiagByFamily || len(m.Data) < diagAnswerLength:
 				return 0, fmt.Errorf("a message of type %d and %d bytes", m.Header.Type, len(m.Data))
 			}
-			if local := diagLocal(m.Data); local.Port() == at.Port() && (!at.Addr().IsValid() || at.Addr() == local.Addr()) {
+			if local := diagLocal(m.Data); local.Port() == at.Port() &&
+				(!at.Addr().IsValid() || at.Addr() == local.Addr()) {
 				count++
 			}
 		}

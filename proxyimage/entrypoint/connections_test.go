@@ -82,7 +82,8 @@ func TestReadListeners(t *testing.T) {
 		show := func(a netip.AddrPort) string {
 			return strings.Replace(a.String(), "invalid AddrPort", fmt.Sprintf("*:%d", a.Port()), 1)
 		}
-		if clients, health := show(got.clients), show(got.health); err != nil || clients != c.clients || health != c.health {
+		if clients, health := show(got.clients), show(got.health); err != nil || clients != c.clients ||
+			health != c.health {
 			t.Errorf("%q: %s, %s, %v; want %s, %s", c.conf, clients, health, err, c.clients, c.health)
 		}
 	}

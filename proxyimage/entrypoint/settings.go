@@ -155,7 +155,8 @@ func (e *environment) readDigest(s *settings) {
 	if !set {
 		// The restart after writing them takes the keys from the environment.
 		if _, err := os.Stat(filepath.Join(s.dir, container.RunKeys)); err != nil {
-			e.problem(container.EnvDigestKeys, "is missing; with %s=%s, set it to the secret that all tasks of the fleet share",
+			e.problem(container.EnvDigestKeys,
+				"is missing; with %s=%s, set it to the secret that all tasks of the fleet share",
 				container.EnvDigest, squid.DigestFleet)
 		}
 		return

@@ -239,7 +239,8 @@ func (a *AWS) describeRouteTables(r *request) (any, error) {
 		return []node{
 			group("associationSet", group("item", association)),
 			group("routeSet",
-				group("item", text("destinationCidrBlock", "10.1.0.0/16"), text("gatewayId", "local"), text("state", "active")),
+				group("item", text("destinationCidrBlock", "10.1.0.0/16"), text("gatewayId", "local"),
+					text("state", "active")),
 				group("item", text("destinationCidrBlock", "0.0.0.0/0"), text("gatewayId", s["gateway"]),
 					text("state", s["state"])),
 				group("item", text("destinationIpv6CidrBlock", "::/0"), text("gatewayId", s["gateway6"]),

@@ -51,7 +51,8 @@ type fault struct {
 // New starts one with a fleet of two tasks.
 func New() *AWS {
 	a := &AWS{
-		fleet: newFleet(), around: newSurroundings(), faults: map[string]*fault{}, inputs: map[string][]map[string]any{},
+		fleet: newFleet(), around: newSurroundings(), faults: map[string]*fault{},
+		inputs: map[string][]map[string]any{},
 	}
 	a.server = httptest.NewServer(a)
 	a.URL = a.server.URL
