@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
+	"squidfleet/internal/ptytest"
 )
 
 func TestCompileSaysHowFarItIs(t *testing.T) {
@@ -50,7 +50,7 @@ func TestCompileSaysHowFarItIs(t *testing.T) {
 		if file.String() != c.file {
 			t.Errorf("%s: wrote %q, want %q", c.goDoes, &file, c.file)
 		}
-		master, slave := terminal(t)
+		master, slave := ptytest.Open(t)
 		run(slave)
 		// The line shows that the output ends here, also if there is none.
 		fmt.Fprintln(slave, "end")
@@ -58,29 +58,6 @@ func TestCompileSaysHowFarItIs(t *testing.T) {
 			t.Errorf("%s: a terminal shows %q, want %q", c.goDoes, got, c.tty)
 		}
 	}
-}
-
-// terminal opens the two sides of a pseudo terminal.
-func terminal(t *testing.T) (master, slave *os.File) {
-	t.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { master.Close() })
-	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { slave.Close() })
-	return master, slave
 }
 
 // until reads what comes before the end.
