@@ -1,0 +1,29 @@
+package params
+
+import (
+	"math/bits"
+	"time"
+)
+
+// Each egress address is an ECS service of one task and has a number, from 1 to fleetSize. The
+// listener of address k has the port listenerPort + k.
+
+// AddressTag is the tag of an address's ECS service. Its value is the address's number. The
+// operator's command knows the services by it, because none has a name of its own.
+const AddressTag = "squidfleet:address"
+
+// RotationOffset is how long after the beginning of a period an address is rotated: the
+// bit-reversed number as a fraction of the period (0, 1/2, 1/4, 3/4, 1/8, …). It does not depend
+// on fleetSize, and the offsets of any fleetSize are spread evenly.
+func RotationOffset(number int, every time.Duration) time.Duration {
+	fraction := float64(bits.Reverse32(uint32(number-1))) / (1 << 32)
+	return time.Duration(fraction * float64(every))
+}
+
+// NextRotation is the first time after now at which the schedule rotates an address. Schedules
+// know whole minutes. Periods begin at midnight UTC, that of 7 days on Monday.
+func NextRotation(number int, every time.Duration, now time.Time) time.Time {
+	offset := RotationOffset(number, every).Truncate(time.Minute)
+	// Truncate counts from 1 January of the year 1, which was a Monday.
+	return now.UTC().Add(-offset).Truncate(every).Add(every + offset)
+}
