@@ -10,7 +10,10 @@ import (
 
 // AddressTag is the tag of an address's ECS service. Its value is the address's number. The
 // operator's command knows the services by it, because none has a name of its own.
-const AddressTag = "squidfleet:address"
+const AddressTag = ownTags + "address"
+
+// ownTags begins the keys of the fleet's own tags.
+const ownTags = "squidfleet:"
 
 // RotationOffset is how long after the beginning of a period an address is rotated: the
 // bit-reversed number as a fraction of the period (0, 1/2, 1/4, 3/4, 1/8, …). It does not depend

@@ -50,8 +50,11 @@ var parameters = []parameter{
 			"from environment variables at synth",
 		func(p *Params) *container.Credentials { return &p.Credentials }),
 	declare("listenerPort", integer(1024, 65535, "Squid may not use lower ports"), 35201,
-		"TCP port of the load balancer and of Squid",
+		"TCP port of the load balancer and of Squid; it leads to any address",
 		func(p *Params) *int { return &p.ListenerPort }),
+	declare("addressPorts", boolean(), true,
+		"a port for each address: `listenerPort` + 1 always leads to address 1, and so on",
+		func(p *Params) *bool { return &p.AddressPorts }),
 	// The limits are the load balancer's
 	// (https://docs.aws.amazon.com/elasticloadbalancing/latest/network/update-idle-timeout.html).
 	declare("idleTimeout", duration(span{least: time.Minute, most: 6000 * time.Second, step: time.Second,
@@ -73,11 +76,12 @@ var parameters = []parameter{
 		[]any{},
 		"private destinations that clients may reach",
 		func(p *Params) *[]netip.Prefix { return &p.AllowedPrivateCidrs }),
-	// A rotation doubles the fleet for a while, and a load balancer with cross-zone balancing has
-	// 500 targets
+	// A rotation may double the fleet, and a load balancer with cross-zone balancing has 500
+	// targets
 	// (https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html).
 	declare("fleetSize", integer(1, 100, ""), 2,
-		"number of tasks, each with its own egress address",
+		fmt.Sprintf("number of egress addresses, each a service of one task; more than %d only with "+
+			"`addressPorts=false`", mostPorts),
 		func(p *Params) *int { return &p.FleetSize }),
 	declare("cpu", integerOf("a size Fargate offers", fargateCPUs()...), 256,
 		"CPU units of a task, 1024 to a vCPU",
@@ -89,11 +93,11 @@ var parameters = []parameter{
 		"processor of the tasks",
 		func(p *Params) *Architecture { return &p.Architecture }),
 	declare("spotShare", integer(0, 100, ""), 0,
-		"percent of the fleet on Fargate Spot",
+		"percent of the addresses on Fargate Spot, from the last one down",
 		func(p *Params) *int { return &p.SpotShare }),
 	declare("rotateEvery", period(), "1h",
-		fmt.Sprintf("how often every task is replaced by one with a new address, counted from midnight UTC (7d: "+
-			"Monday's); at least `drainTimeout` and %s", format(besidesDrain)),
+		fmt.Sprintf("how often each address is replaced by a new one, the addresses one after the other; counted "+
+			"from midnight UTC (7d: Monday's); at least `drainTimeout` and %s", format(besidesDrain)),
 		func(p *Params) *time.Duration { return &p.RotateEvery }),
 	// ECS waits for the load balancer's deregistration delay before it stops a task. The
 	// container's own time to stop, at most 120 s, begins then.
@@ -104,6 +108,9 @@ var parameters = []parameter{
 			"to %s; each gets the full time. At most 2m when AWS takes a Spot task back or somebody stops a task",
 			format(LoadBalancerLag)),
 		func(p *Params) *time.Duration { return &p.DrainTimeout }),
+	declare("activeHours", activeHours(), always,
+		"when the addresses run, in `timezone`; hours may end on the next day. A rotation starts nothing that is stopped",
+		func(p *Params) *ActiveHours { return &p.ActiveHours }),
 	declare("vpcCidr", cidr(
 		fmt.Sprintf("a private IPv4 block of /%d to /%d, large enough for twice `fleetSize`; not with `vpcId`",
 			largestVPC, smallestVPC), vpcBlock), defaultVpcCidr,
@@ -124,7 +131,7 @@ var parameters = []parameter{
 		"how long the log is kept",
 		func(p *Params) *int { return &p.LogRetentionDays }),
 	declare("timezone", text("a name of the IANA time zone database", checkTimezone), "UTC",
-		"time zone of the log",
+		"time zone of the log and of `activeHours`",
 		func(p *Params) *string { return &p.Timezone }),
 	declare("tags", list(text(tagLimits, checkTag), fmt.Sprintf("at most %d, each %s", mostTags, tagLimits),
 		size{most: mostTags, reason: "AWS takes 50 on a resource, and the CDK has three of its own"}, sameTagKey),

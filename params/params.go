@@ -27,18 +27,20 @@ type Params struct {
 	Digest              squid.Digest          // who checks Digest
 	Credentials         container.Credentials // how passwords reach the container
 	ListenerPort        int                   // TCP port of the load balancer and of Squid
+	AddressPorts        bool                  // whether address k has the port ListenerPort + k
 	IdleTimeout         time.Duration         // of the load balancer's connections; whole seconds
 	HTTPPorts           []int                 // destination ports for plain HTTP; empty: no plain HTTP
 	ConnectPorts        []int                 // destination ports for CONNECT; empty: no CONNECT
 	BlockedCidrs        []netip.Prefix        // destinations refused in addition
 	AllowedPrivateCidrs []netip.Prefix        // private destinations that are wanted
-	FleetSize           int                   // tasks, each with an egress address of its own
+	FleetSize           int                   // egress addresses, each a service of one task
 	CPU                 int                   // Fargate CPU units, 1024 to a vCPU
 	Memory              int                   // MiB, a size Fargate offers with CPU
 	Architecture        Architecture          // of the task and of the image
 	SpotShare           int                   // percent of the fleet on Fargate Spot
 	RotateEvery         time.Duration         // one of a few whole minutes; 0: never
 	DrainTimeout        time.Duration         // whole seconds
+	ActiveHours         ActiveHours           // when the addresses run, in Timezone
 	VpcCidr             netip.Prefix          // of the fleet's own VPC; zero with VpcID
 	Zones               []string              // two names of zones of the fleet's own VPC, or none
 	VpcID               string                // an existing VPC; empty: the fleet gets its own

@@ -41,7 +41,8 @@ func defaults() Params {
 	return Params{
 		StackName: "Squidfleet", ClientCidrs: prefixes("203.0.113.0/24"), Users: []string{"proxy"}, Realm: "squidfleet",
 		Digest: squid.DigestFleet, Credentials: container.CredentialsSecretsManager, ListenerPort: 35201,
-		IdleTimeout: 350 * time.Second, HTTPPorts: []int{80}, ConnectPorts: []int{443},
+		AddressPorts: true,
+		IdleTimeout:  350 * time.Second, HTTPPorts: []int{80}, ConnectPorts: []int{443},
 		BlockedCidrs: prefixes(), AllowedPrivateCidrs: prefixes(), FleetSize: 2, CPU: 256, Memory: 512,
 		Architecture: X8664,
 		RotateEvery:  time.Hour, DrainTimeout: 2 * time.Minute, VpcCidr: netip.MustParsePrefix("10.0.0.0/16"),
@@ -77,7 +78,8 @@ func TestAccepted(t *testing.T) {
 		{"digest", `"squid"`, "squid", func(p *Params) { p.Digest = squid.DigestSquid }},
 		{"credentials", `"image"`, "image", func(p *Params) { p.Credentials = container.CredentialsImage }},
 		{"listenerPort", `1024`, "1024", func(p *Params) { p.ListenerPort = 1024 }},
-		{"listenerPort", `65535`, "65535", func(p *Params) { p.ListenerPort = 65535 }},
+		{"listenerPort", `65533`, "65533", func(p *Params) { p.ListenerPort = 65533 }}, // and two for the addresses
+		{"addressPorts", `false`, "false", func(p *Params) { p.AddressPorts = false }},
 		{"idleTimeout", `"60s"`, "1m", func(p *Params) { p.IdleTimeout = time.Minute }},
 		{"idleTimeout", `"1h40m"`, "6000s", func(p *Params) { p.IdleTimeout = 6000 * time.Second }},
 		{"httpPorts", `[80,8080]`, "80, 8080", func(p *Params) { p.HTTPPorts = []int{80, 8080} }},
@@ -91,7 +93,7 @@ func TestAccepted(t *testing.T) {
 			func(p *Params) { p.AllowedPrivateCidrs = prefixes("10.1.0.0/16", "fd12::/32") }},
 		{"allowedPrivateCidrs", `[]`, "", func(*Params) {}},
 		{"fleetSize", `1`, "1", func(p *Params) { p.FleetSize = 1 }},
-		{"fleetSize", `100.0`, "100", func(p *Params) { p.FleetSize = 100 }},
+		{"fleetSize", `49.0`, "49", func(p *Params) { p.FleetSize = 49 }},
 		{"memory", `2048`, "2048", func(p *Params) { p.Memory = 2048 }},
 		{"architecture", `"arm64"`, "arm64", func(p *Params) { p.Architecture = ARM64 }},
 		{"spotShare", `100`, "100", func(p *Params) { p.SpotShare = 100 }},
@@ -104,6 +106,14 @@ func TestAccepted(t *testing.T) {
 		{"drainTimeout", `"0s"`, "0s", func(p *Params) { p.DrainTimeout = 0 }},
 		{"drainTimeout", `"1m30s"`, "90s", func(p *Params) { p.DrainTimeout = 90 * time.Second }},
 		{"drainTimeout", `"20m"`, "20m", func(p *Params) { p.DrainTimeout = 20 * time.Minute }},
+		{"activeHours", `"always"`, "always", func(*Params) {}},
+		{"activeHours", `"mon-wed,sun 07:00-19:30"`, "sun,mon-wed 07:00-19:30", func(p *Params) {
+			days := []time.Weekday{time.Monday, time.Tuesday, time.Wednesday, time.Sunday}
+			p.ActiveHours = ActiveHours{days, 7 * time.Hour, 19*time.Hour + 30*time.Minute}
+		}},
+		{"activeHours", `"sat 22:00-06:00"`, "sat 22:00-06:00", func(p *Params) {
+			p.ActiveHours = ActiveHours{[]time.Weekday{time.Saturday}, 22 * time.Hour, 6 * time.Hour}
+		}},
 		{"vpcCidr", `"100.64.0.0/26"`, "100.64.0.0/26",
 			func(p *Params) { p.VpcCidr = netip.MustParsePrefix("100.64.0.0/26") }},
 		{"vpcCidr", `"172.31.0.0/16"`, "172.31.0.0/16",
@@ -226,11 +236,11 @@ func TestAnyClientMustBeMeant(t *testing.T) {
 func TestAFleetFitsIntoItsVPC(t *testing.T) {
 	for bits, most := range map[int]int{26: 11, 25: 27, 24: 59, 23: 100, 16: 100} {
 		vpc := fmt.Sprintf("10.0.0.0/%d", bits)
-		mustParse(t, map[string]any{"vpcCidr": vpc, "fleetSize": most})
+		mustParse(t, map[string]any{"vpcCidr": vpc, "fleetSize": most, "addressPorts": false})
 		if most == 100 {
 			continue
 		}
-		_, err := Parse(map[string]any{"vpcCidr": vpc, "fleetSize": most + 1})
+		_, err := Parse(map[string]any{"vpcCidr": vpc, "fleetSize": most + 1, "addressPorts": false})
 		if err == nil || !strings.HasPrefix(err.Error(), "vpcCidr: "+vpc+" has room for a fleet of ") {
 			t.Errorf("/%d with %d tasks: %v", bits, most+1, err)
 		}
@@ -252,6 +262,35 @@ func TestOpeningInsideWhichSomethingIsBlocked(t *testing.T) {
 	mustParse(t, map[string]any{"allowedPrivateCidrs": "192.168.0.0/16", "blockedCidrs": "192.168.7.0/24"})
 	// Half of IPv4 is a lot.
 	mustParse(t, map[string]any{"blockedCidrs": "0.0.0.0/1,::/0"})
+}
+
+// TestPortsGoAsFarAsTheyReach: without ports of the addresses, the port may be the last one.
+func TestPortsGoAsFarAsTheyReach(t *testing.T) {
+	mustParse(t, map[string]any{"fleetSize": 100, "addressPorts": false, "listenerPort": 65535})
+}
+
+func TestPeriodsAreReadAsTheyAreWritten(t *testing.T) {
+	for _, every := range append([]time.Duration{0}, periods...) {
+		if got, err := ParsePeriod(FormatPeriod(every)); got != every || err != nil {
+			t.Errorf("%v becomes %v, %v", every, got, err)
+		}
+	}
+	if _, err := ParsePeriod("90m"); err == nil {
+		t.Error("90m is a period")
+	}
+}
+
+// TestParametersSurviveTheAssembly: what is recorded as JSON is read as the same.
+func TestParametersSurviveTheAssembly(t *testing.T) {
+	want := mustParse(t, map[string]any{"activeHours": "mon-fri 22:00-06:00", "fleetSize": 3})
+	text, err := json.Marshal(throughJSON(t, want)) // as a tree of values in between, as in stacks
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := new(Params)
+	if err := json.Unmarshal(text, got); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%v\ngot  %+v\nwant %+v", err, got, want)
+	}
 }
 
 func TestRotationMayStartWhenTheLastOneIsOver(t *testing.T) {

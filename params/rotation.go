@@ -43,6 +43,23 @@ func period() kind[time.Duration] {
 	})
 }
 
+// FormatPeriod writes a value of rotateEvery, 0 as off.
+func FormatPeriod(every time.Duration) string {
+	if every == 0 {
+		return off
+	}
+	return format(every)
+}
+
+// ParsePeriod reads what FormatPeriod writes.
+func ParsePeriod(s string) (time.Duration, error) {
+	every, errs := period().read("rotateEvery", s)
+	if errs != nil {
+		return 0, errs
+	}
+	return every, nil
+}
+
 // LoadBalancerLag is how long the load balancer may send new connections to a deregistered task.
 // No setting changes it and AWS does not document it. Up to two minutes were seen:
 //

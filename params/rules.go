@@ -14,6 +14,7 @@ type rule struct {
 
 var rules = []rule{
 	{[]string{"allowAnyClient"}, wideClients},
+	{[]string{"listenerPort", "addressPorts", "fleetSize"}, roomForPorts},
 	{[]string{"httpPorts", "connectPorts"}, somePort},
 	{[]string{"blockedCidrs"}, someDestination},
 	{nil, openedAndBlocked},
@@ -42,6 +43,28 @@ func wideClients(p *Params) Errors {
 		errs = append(errs, Error{fmt.Sprintf("clientCidrs[%d]", i),
 			fmt.Sprintf("%s %s; give the blocks your clients connect from, or set allowAnyClient=true if you mean it",
 				c, who)})
+	}
+	return errs
+}
+
+// mostPorts is how many addresses can have ports. A load balancer has 50 listeners, which no quota
+// raises, and one of them is the common one
+// (https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html).
+const mostPorts = 50 - 1
+
+// roomForPorts refuses more addresses than there are ports for.
+func roomForPorts(p *Params) (errs Errors) {
+	if !p.AddressPorts {
+		return nil
+	}
+	const instead = "or addressPorts=false"
+	if p.FleetSize > mostPorts {
+		errs = append(errs, Error{"fleetSize", fmt.Sprintf("%d addresses cannot each have a port, because a load "+
+			"balancer has 50 listeners; give at most %d, %s", p.FleetSize, mostPorts, instead)})
+	}
+	if most := 65535 - p.FleetSize; p.ListenerPort > most {
+		errs = append(errs, Error{"listenerPort", fmt.Sprintf("after %d there are no %d ports for the addresses; give "+
+			"at most %d, %s", p.ListenerPort, p.FleetSize, most, instead)})
 	}
 	return errs
 }

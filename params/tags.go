@@ -18,7 +18,7 @@ const (
 )
 
 const tagLimits = "key=value: letters, digits, single spaces and _ . : / + - @ (in the value also =), at most 128 " +
-	"and 256 characters, no key that begins with aws:"
+	"and 256 characters, no key that begins with aws: or squidfleet:"
 
 var (
 	tagKeyForm   = regexp.MustCompile(`^[\p{L}\p{N}_.:/+\-@]+(?: [\p{L}\p{N}_.:/+\-@]+)*$`)
@@ -32,6 +32,8 @@ func checkTag(s string) error {
 		return errors.New(show(s) + " has no =; give key=value, such as team=crawlers")
 	case strings.HasPrefix(strings.ToLower(key), "aws:"):
 		return errors.New(show(s) + " begins with aws:, which AWS keeps for itself; give another key")
+	case strings.HasPrefix(key, ownTags):
+		return errors.New(show(s) + " begins with " + ownTags + ", which the fleet's own tags do; give another key")
 	case key == "Name", strings.HasPrefix(key, "aws-cdk:"):
 		return errors.New(show(s) + " has a key that the CDK sets itself; give another key")
 	case utf8.RuneCountInString(key) > longestKey:

@@ -1,0 +1,97 @@
+package params
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ActiveHours is when the addresses run. The zero value means always.
+type ActiveHours struct {
+	Days  []time.Weekday // on which they start, Monday first; none: always
+	Start time.Duration  // after midnight, in whole minutes
+	Stop  time.Duration  // likewise; before Start it is on the next day
+}
+
+// always stands for no hours at all in activeHours.
+const always = "always"
+
+// leastHours is how long addresses run, and rest, at least. A start or a stop that is tried again
+// does not meet the next one.
+const leastHours = time.Hour
+
+const hoursExample = "mon-fri 07:00-19:00"
+
+var (
+	hoursForm = regexp.MustCompile(`^([a-z,-]+) (\d\d):(\d\d)-(\d\d):(\d\d)$`)
+	weekdays  = []string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
+)
+
+// activeHours is a text such as hoursExample, or always.
+func activeHours() kind[ActiveHours] {
+	const days = "days are mon to sun: one, a range, or several with commas between them"
+	limits := fmt.Sprintf("`%s`, or days and hours such as `%s`; %s", always, hoursExample, days)
+	return scalar("string", limits, func(value any) (h ActiveHours, err error) {
+		word, _ := value.(string)
+		if word == always {
+			return h, nil
+		}
+		parts := hoursForm.FindStringSubmatch(word)
+		if parts == nil {
+			return h, fmt.Errorf("%s names no hours; give %s, or days and hours such as %s", show(value), always,
+				hoursExample)
+		}
+		if h.Days = parseDays(parts[1]); h.Days == nil {
+			return h, fmt.Errorf("%s names no days; %s", show(parts[1]), days)
+		}
+		var numbers [4]int
+		for i := range numbers {
+			numbers[i], _ = strconv.Atoi(parts[i+2]) // two digits
+			if most := []int{23, 59}[i%2]; numbers[i] > most {
+				return h, fmt.Errorf("%s is no time of day; give 00:00 to 23:59", show(parts[i/2*2+2]+":"+parts[i/2*2+3]))
+			}
+		}
+		clock := func(hour, minute int) time.Duration {
+			return time.Duration(hour)*time.Hour + time.Duration(minute)*time.Minute
+		}
+		h.Start, h.Stop = clock(numbers[0], numbers[1]), clock(numbers[2], numbers[3])
+		if length := (h.Stop - h.Start + 24*time.Hour) % (24 * time.Hour); length < leastHours ||
+			length > 24*time.Hour-leastHours {
+			return h, fmt.Errorf("%s is too short, or leaves too little of a day; give %s at least of both", show(word),
+				format(leastHours))
+		}
+		return h, nil
+	})
+}
+
+// parseDays returns the days of a list such as mon-wed,fri, in the order of the week. It returns
+// none if the list is wrong or names a day twice.
+func parseDays(list string) []time.Weekday {
+	named := [7]bool{}
+	for part := range strings.SplitSeq(list, ",") {
+		first, last, ranged := strings.Cut(part, "-")
+		if !ranged {
+			last = first
+		}
+		from, to := slices.Index(weekdays, first), slices.Index(weekdays, last)
+		if from < 0 || to < from {
+			return nil
+		}
+		for day := from; day <= to; day++ {
+			if named[day] {
+				return nil
+			}
+			named[day] = true
+		}
+	}
+	var days []time.Weekday
+	for day, is := range named {
+		if is {
+			days = append(days, time.Weekday((day+1)%7)) // Go's week begins on Sunday
+		}
+	}
+	return days
+}
