@@ -30,3 +30,11 @@ func NextRotation(number int, every time.Duration, now time.Time) time.Time {
 	// Truncate counts from 1 January of the year 1, which was a Monday.
 	return now.UTC().Add(-offset).Truncate(every).Add(every + offset)
 }
+
+// AddressPort returns the port that leads to an address, or 0 if addresses have no ports.
+func (p *Params) AddressPort(number int) int {
+	if !p.AddressPorts {
+		return 0
+	}
+	return p.ListenerPort + number
+}

@@ -19,9 +19,12 @@ type ActiveHours struct {
 // always stands for no hours at all in activeHours.
 const always = "always"
 
-// leastHours is how long addresses run, and rest, at least. A start or a stop that is tried again
-// does not meet the next one.
-const leastHours = time.Hour
+// HoursRetry is how long a start or a stop that fails is tried again.
+const HoursRetry = 30 * time.Minute
+
+// leastHours is how long addresses run, and rest, at least. A start that is tried again is over
+// before the stop, and the other way round.
+const leastHours = 2 * HoursRetry
 
 const hoursExample = "mon-fri 07:00-19:00"
 

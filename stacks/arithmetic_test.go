@@ -1,7 +1,6 @@
 package stacks
 
 import (
-	"maps"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -36,42 +35,57 @@ func TestEgressPortsAreJoinedAndFitIntoASecurityGroup(t *testing.T) {
 	}
 }
 
-func TestSpotShareIsHonouredToTheTask(t *testing.T) {
-	type weights = map[string]float64
-	for _, c := range []struct {
-		size, share int
-		want        weights
-	}{
-		{2, 0, weights{"FARGATE": 1}},
-		{7, 100, weights{"FARGATE_SPOT": 1}},
-		{2, 50, weights{"FARGATE": 1, "FARGATE_SPOT": 1}},
-		{10, 35, weights{"FARGATE": 7, "FARGATE_SPOT": 3}},
-		{10, 40, weights{"FARGATE": 3, "FARGATE_SPOT": 2}},
-		{100, 99, weights{"FARGATE": 1, "FARGATE_SPOT": 99}},
-		{3, 33, weights{"FARGATE": 1}}, // no whole task
-		{3, 34, weights{"FARGATE": 2, "FARGATE_SPOT": 1}},
-		{1, 99, weights{"FARGATE": 1}},
+func TestTheLastAddressesAreOnSpot(t *testing.T) {
+	for _, c := range []struct{ size, share, spots int }{
+		{2, 0, 0}, {7, 100, 7}, {2, 50, 1}, {10, 35, 3}, {100, 99, 99}, {3, 33, 0}, {3, 34, 1}, {1, 99, 0},
 	} {
-		got := weights{}
-		for _, item := range *capacity(&params.Params{FleetSize: c.size, SpotShare: c.share}) {
-			got[*item.CapacityProvider] = *item.Weight
-		}
-		if !maps.Equal(got, c.want) {
-			t.Errorf("%d tasks, %d%%: %v, want %v", c.size, c.share, got, c.want)
+		for number := 1; number <= c.size; number++ {
+			want := onDemand
+			if number > c.size-c.spots {
+				want = spot
+			}
+			if got := provider(&params.Params{FleetSize: c.size, SpotShare: c.share}, number); got != want {
+				t.Errorf("address %d of %d, %d%%: %s, want %s", number, c.size, c.share, got, want)
+			}
 		}
 	}
 }
 
-func TestPeriodsAreWrittenAsFixedTimes(t *testing.T) {
-	for every, want := range map[time.Duration]string{
-		10 * time.Minute:   "cron(0/10 * * * ? *)",
-		time.Hour:          "cron(0 0/1 * * ? *)",
-		12 * time.Hour:     "cron(0 0/12 * * ? *)",
-		24 * time.Hour:     "cron(0 0 * * ? *)",
-		7 * 24 * time.Hour: "cron(0 0 ? * MON *)",
+func TestRotationsAreFixedTimes(t *testing.T) {
+	for _, c := range []struct {
+		number int
+		every  time.Duration
+		want   string
+	}{
+		{1, 10 * time.Minute, "cron(0/10 * * * ? *)"},
+		{5, 12 * time.Minute, "cron(1/12 * * * ? *)"}, // 90 s, in whole minutes
+		{1, time.Hour, "cron(0 0/1 * * ? *)"},
+		{3, time.Hour, "cron(15 0/1 * * ? *)"},
+		{2, 3 * time.Hour, "cron(30 1/3 * * ? *)"},
+		{4, 12 * time.Hour, "cron(0 9/12 * * ? *)"},
+		{6, day, "cron(0 15 * * ? *)"},
+		{1, 7 * day, "cron(0 0 ? * MON *)"},
+		{2, 7 * day, "cron(0 12 ? * THU *)"},
+		{8, 7 * day, "cron(0 3 ? * SUN *)"},
 	} {
-		if got := cron(every); got != want {
-			t.Errorf("%v: %s, want %s", every, got, want)
+		if got := cron(c.number, c.every); got != c.want {
+			t.Errorf("address %d every %v: %s, want %s", c.number, c.every, got, c.want)
+		}
+	}
+}
+
+func TestActiveHoursAreFixedTimes(t *testing.T) {
+	for _, c := range []struct {
+		hours       params.ActiveHours
+		start, stop string
+	}{
+		{params.ActiveHours{Days: []time.Weekday{1, 2}, Start: 7 * time.Hour, Stop: 19*time.Hour + 30*time.Minute},
+			"cron(0 7 ? * MON,TUE *)", "cron(30 19 ? * MON,TUE *)"},
+		{params.ActiveHours{Days: []time.Weekday{6, 0}, Start: 22 * time.Hour, Stop: 6 * time.Hour},
+			"cron(0 22 ? * SAT,SUN *)", "cron(0 6 ? * SUN,MON *)"},
+	} {
+		if start, stop := startAndStop(c.hours); start != c.start || stop != c.stop {
+			t.Errorf("%+v: %s and %s", c.hours, start, stop)
 		}
 	}
 }

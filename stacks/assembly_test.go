@@ -47,6 +47,25 @@ func TestTheSmallestNetworkHasRoomForItsSubnets(t *testing.T) {
 	}
 }
 
+// TestTheLargestFleetsFitIntoATemplate: CloudFormation takes 500 resources and 1 MB
+// (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html).
+func TestTheLargestFleetsFitIntoATemplate(t *testing.T) {
+	hours := only("activeHours", "mon-fri 07:00-19:00")
+	for _, c := range []map[string]any{
+		with(hours, "fleetSize", "49"), with(with(hours, "fleetSize", "100"), "addressPorts", "false"),
+	} {
+		fleet := synth(t, c)
+		info, err := os.Stat(filepath.Join(fleet.dir, "Squidfleet-Proxy.template.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resources := len(fleet.templates["Proxy"].Resources)
+		if t.Logf("%v: %d resources, %d bytes", c, resources, info.Size()); resources > 500 || info.Size() > 1_000_000 {
+			t.Error("the template is too large")
+		}
+	}
+}
+
 // The CDK gives constructs of these names a meaning.
 func TestUsersMayHaveTheNamesOfConstructs(t *testing.T) {
 	passwords := map[any]bool{}

@@ -31,6 +31,7 @@ var variants = []variant{
 	{"digest", "`fleet` to `squid`", only("fleetSize", "1"), map[string]any{"fleetSize": "1", "digest": "squid"}},
 	{"credentials", "`secretsmanager` to `image`", nil, only("credentials", "image")},
 	{"listenerPort", "another", nil, only("listenerPort", "35202")},
+	{"addressPorts", "`true` to `false`", nil, only("addressPorts", "false")},
 	{"idleTimeout", "`350s` to `10m`", nil, only("idleTimeout", "10m")},
 	{"httpPorts", "one more", nil, only("httpPorts", "80,8080")},
 	{"connectPorts", "one more", nil, only("connectPorts", "443,8443")},
@@ -44,6 +45,7 @@ var variants = []variant{
 	{"rotateEvery", "`1h` to `2h`", nil, only("rotateEvery", "2h")},
 	{"rotateEvery", "`1h` to `off`", nil, only("rotateEvery", "off")},
 	{"drainTimeout", "`2m` to `1m`", nil, only("drainTimeout", "1m")},
+	{"activeHours", "`always` to hours", nil, only("activeHours", "mon-fri 07:00-19:00")},
 	{"vpcCidr", "another block", nil, only("vpcCidr", "10.1.0.0/16")},
 	{"zones", "none to two", nil, only("zones", "eu-west-1b,eu-west-1c")},
 	{"vpcId", "none to one", nil, imported(nil)},
@@ -65,7 +67,8 @@ const (
 		"and connections may be cut"
 	clients    effect = "who may connect, at once"
 	redeployed effect = "every task is replaced as in a rotation: new egress addresses, old connections drain"
-	scaling    effect = "tasks are added or taken away; the others stay"
+	scaling    effect = "addresses are added, or taken away as in a rotation; the others stay"
+	ports      effect = "ports of addresses open, or close"
 	newSecret  effect = "a secret is generated"
 	lostSecret effect = "a secret is deleted at once, without a recovery window"
 	oldLog     effect = "CloudWatch Logs deletes, or keeps, older events"
@@ -73,7 +76,7 @@ const (
 
 // effects are in the order of a row, the gravest first.
 var effects = []effect{
-	otherFleet, newNetwork, endpoint, newPort, clients, redeployed, scaling, newSecret, lostSecret, oldLog, nothing,
+	otherFleet, newNetwork, endpoint, newPort, clients, redeployed, scaling, ports, newSecret, lostSecret, oldLog, nothing,
 }
 
 // rule says what is noticed when a resource is changed in place. Whether a change replaces the
@@ -83,7 +86,7 @@ type rule struct {
 	effect         effect
 }
 
-// ECS starts new tasks when it updates one of these, except for the number of tasks:
+// ECS starts new tasks when it updates one of these:
 //
 //	https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html
 //
@@ -101,13 +104,11 @@ var rules = []rule{
 	{"AWS::ECS::Service", "NetworkConfiguration", redeployed},
 	{"AWS::ECS::Service", "LoadBalancers", redeployed},
 	{"AWS::ECS::Service", "CapacityProviderStrategy", redeployed},
-	{"AWS::ECS::Service", "DesiredCount", scaling},
 	{"AWS::EC2::SecurityGroup", "SecurityGroupIngress", clients},
 	{"AWS::EC2::SecurityGroup", "SecurityGroupEgress", nothing},
 	{"AWS::ElasticLoadBalancingV2::LoadBalancer", "IpAddressType", nothing},
 	{"AWS::ElasticLoadBalancingV2::LoadBalancer", "SecurityGroups", nothing},
 	{"AWS::ElasticLoadBalancingV2::LoadBalancer", "Subnets", newNetwork},
-	{"AWS::ElasticLoadBalancingV2::Listener", "Port", newPort},
 	{"AWS::ElasticLoadBalancingV2::Listener", "ListenerAttributes", nothing},
 	// The listener gets its new, still empty target group before the service's new tasks are in it.
 	{"AWS::ElasticLoadBalancingV2::Listener", "DefaultActions", newPort},
@@ -122,7 +123,9 @@ var rules = []rule{
 
 // comings are what is noticed when a resource is added, removed or replaced.
 var comings = map[string]struct{ added, removed, replaced effect }{
-	"AWS::EC2::VPC": {newNetwork, newNetwork, newNetwork},
+	"AWS::EC2::VPC":                             {newNetwork, newNetwork, newNetwork},
+	"AWS::ECS::Service":                         {added: scaling, removed: scaling},
+	"AWS::ElasticLoadBalancingV2::Listener":     {ports, ports, newPort},
 	"AWS::ElasticLoadBalancingV2::LoadBalancer": {replaced: endpoint},
 	"AWS::SecretsManager::Secret":               {newSecret, lostSecret, lostSecret},
 }
@@ -272,8 +275,11 @@ func compare(t *testing.T, spec cfnspec.Spec, before, after *assembly) compariso
 			coming(r, func(_, removed, _ effect) effect { return removed })
 		}
 	}
+	if noticed[newPort] || noticed[ports] {
+		delete(noticed, clients) // the same clients, at other ports
+	}
 	if noticed[newPort] {
-		delete(noticed, clients) // the same clients, at the new port
+		delete(noticed, ports)
 	}
 	for _, e := range effects {
 		if noticed[e] && (e != nothing || len(c.effects) == 0) {
@@ -338,6 +344,35 @@ func (a *assembly) references(stack string, value any) []string {
 		return all
 	}
 	return nil
+}
+
+// TestAnotherFleetSizeLeavesTheOtherAddressesAlone: only the load balancer's firewall, which opens
+// and closes their ports, changes besides.
+func TestAnotherFleetSizeLeavesTheOtherAddressesAlone(t *testing.T) {
+	spec, err := cfnspec.Load("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hours := only("activeHours", "sat 07:00-19:00")
+	three, five := with(hours, "fleetSize", "3"), with(hours, "fleetSize", "5")
+	fewer, more := compare(t, spec, synth(t, five), synth(t, three)), compare(t, spec, synth(t, three), synth(t, five))
+	for _, c := range []comparison{fewer, more} {
+		if len(c.replaced) > 0 || types(c.inPlace) != "SecurityGroup" {
+			t.Errorf("replaced %v, changed %v", types(c.replaced), types(c.inPlace))
+		}
+	}
+	// Of each address a service, a target group, a listener and three schedules.
+	if len(fewer.removed) != 12 || len(fewer.added) > 0 || len(more.added) != 12 || len(more.removed) > 0 {
+		t.Errorf("5 to 3 removes %d and adds %d, 3 to 5 adds %d and removes %d", len(fewer.removed),
+			len(fewer.added), len(more.added), len(more.removed))
+	}
+	for _, r := range fewer.removed {
+		if tags, is := r.Properties["Tags"].([]any); r.Type == "AWS::ECS::Service" {
+			if text := fmt.Sprint(tags); !is || !strings.Contains(text, ":4]") && !strings.Contains(text, ":5]") {
+				t.Errorf("removed: %s", text)
+			}
+		}
+	}
 }
 
 func TestReplacementSpreadsToWhatRefersToTheReplaced(t *testing.T) {

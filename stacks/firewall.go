@@ -71,12 +71,13 @@ func newFirewall(n network, p *params.Params) firewall {
 func clientIngress(p *params.Params) *[]*awsec2.CfnSecurityGroup_IngressProperty {
 	var rules []*awsec2.CfnSecurityGroup_IngressProperty
 	ipv6 := false
+	last := max(p.ListenerPort, p.AddressPort(p.FleetSize))
 	for _, cidr := range p.ClientCidrs {
 		rule := &awsec2.CfnSecurityGroup_IngressProperty{
 			Description: jsii.String("clientCidrs"),
 			IpProtocol:  jsii.String("tcp"),
 			FromPort:    jsii.Number(p.ListenerPort),
-			ToPort:      jsii.Number(p.ListenerPort),
+			ToPort:      jsii.Number(last),
 		}
 		if cidr.Addr().Is4() {
 			rule.CidrIp = jsii.String(cidr.String())

@@ -12,8 +12,13 @@ import (
 // endpoint is where clients come in.
 type endpoint struct {
 	loadBalancer elb.NetworkLoadBalancer
-	listener     elb.NetworkListener
-	targets      elb.NetworkTargetGroup
+	common       entry // leads to any address
+}
+
+// entry is a port of the load balancer and the tasks that it leads to.
+type entry struct {
+	listener elb.NetworkListener
+	targets  elb.NetworkTargetGroup
 }
 
 func newLoadBalancer(n network, p *params.Params, f firewall, ipv6 bool) endpoint {
@@ -35,8 +40,18 @@ func newLoadBalancer(n network, p *params.Params, f firewall, ipv6 bool) endpoin
 		// Every client gets every egress address, whichever zone its connection enters by.
 		CrossZoneEnabled: jsii.Bool(true),
 	})
-	e.targets = elb.NewNetworkTargetGroup(n.stack, jsii.String("Targets"), &elb.NetworkTargetGroupProps{
-		Vpc:        n.vpc,
+	e.common = newEntry(n, p, e.loadBalancer, "Targets", p.ListenerPort)
+	return e
+}
+
+// newEntry makes an entry with an empty target group of the id.
+//
+// The listener's id holds the port. With the address's number instead, another listenerPort would
+// move listeners to ports that others still have, which the load balancer refuses.
+func newEntry(n network, p *params.Params, loadBalancer elb.NetworkLoadBalancer, id string, port int) (e entry) {
+	e.targets = elb.NewNetworkTargetGroup(n.stack, jsii.String(id), &elb.NetworkTargetGroupProps{
+		Vpc: n.vpc,
+		// Squid's.
 		Port:       jsii.Number(p.ListenerPort),
 		Protocol:   elb.Protocol_TCP,
 		TargetType: elb.TargetType_IP,
@@ -66,9 +81,9 @@ func newLoadBalancer(n network, p *params.Params, f firewall, ipv6 bool) endpoin
 		jsii.String("false"))
 	e.targets.SetAttribute(jsii.String("target_health_state.unhealthy.draining_interval_seconds"),
 		jsii.Sprintf("%.0f", p.DeregistrationDelay().Seconds()))
-	e.listener = elb.NewNetworkListener(n.stack, jsii.String("Listener"), &elb.NetworkListenerProps{
-		LoadBalancer:        e.loadBalancer,
-		Port:                jsii.Number(p.ListenerPort),
+	e.listener = elb.NewNetworkListener(n.stack, jsii.Sprintf("Listener%d", port), &elb.NetworkListenerProps{
+		LoadBalancer:        loadBalancer,
+		Port:                jsii.Number(port),
 		Protocol:            elb.Protocol_TCP,
 		TcpIdleTimeout:      awscdk.Duration_Seconds(jsii.Number(p.IdleTimeout.Seconds())),
 		DefaultTargetGroups: &[]elb.INetworkTargetGroup{e.targets},

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsecs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/jsii-runtime-go"
 
@@ -15,8 +16,8 @@ import (
 
 // addOutputs writes what a user of the fleet needs, where possible as commands to paste. The
 // outputs' ids are API, too.
-func addOutputs(stack awscdk.Stack, p *params.Params, e endpoint, s service, log awslogs.CfnLogGroup,
-	secrets []secret, r *rotation) {
+func addOutputs(stack awscdk.Stack, p *params.Params, e endpoint, cluster awsecs.CfnCluster,
+	log awslogs.CfnLogGroup, secrets []secret, s *schedules) {
 	output := func(id, description, format string, arguments ...any) {
 		awscdk.NewCfnOutput(stack, jsii.String(id), &awscdk.CfnOutputProps{
 			Description: jsii.String(description),
@@ -24,7 +25,7 @@ func addOutputs(stack awscdk.Stack, p *params.Params, e endpoint, s service, log
 		})
 	}
 	address := fmt.Sprintf("%s:%d", *e.loadBalancer.LoadBalancerDnsName(), p.ListenerPort)
-	output("Endpoint", "Host and port of the proxy", "%s", address)
+	output("Endpoint", "Host and port of the proxy; the port leads to any egress address", "%s", address)
 	if url := tryURL(p); url != "" {
 		output("TryIt", "Asks for the password and shows an egress address",
 			"%s", paste.Curl(paste.Asking(address, p.Users[0]), url))
@@ -43,11 +44,11 @@ func addOutputs(stack awscdk.Stack, p *params.Params, e endpoint, s service, log
 	output("LogGroup", "Log group of the tasks", "%s", *log.Ref())
 	output("FollowLog", "Shows the log as it is written",
 		"aws logs tail --region %s --follow %s", *stack.Region(), *log.Ref())
-	output("ClusterName", "ECS cluster of the fleet", "%s", *s.cluster.Ref())
-	output("ServiceName", "ECS service of the fleet", "%s", *s.service.AttrName())
-	if r != nil {
-		output("RotationFailures", "Queue of the rotations that could not be started; empty when all is well",
-			"%s", *r.failures.QueueUrl())
+	output("ClusterName", "ECS cluster of the fleet", "%s", *cluster.Ref())
+	output("RotateEvery", "How often each egress address is replaced", "%s", params.FormatPeriod(p.RotateEvery))
+	if s != nil {
+		output("RotationFailures", "Queue of the rotations, starts and stops that failed; empty when all is well",
+			"%s", *s.failures.QueueUrl())
 	}
 }
 

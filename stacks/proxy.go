@@ -11,7 +11,8 @@ func (in Input) proxy(n network, dir string) {
 	endpoint := newLoadBalancer(n, p, firewall, in.hasIPv6Clients())
 	role := newExecutionRole(stack, image, log, secrets)
 	task := newTask(stack, p, image, log, role, secrets)
-	service := newService(n, p, task, firewall, endpoint)
-	rotation := newRotation(stack, p, service)
-	addOutputs(stack, p, endpoint, service, log, secrets, rotation)
+	cluster := newCluster(stack)
+	addresses := newAddresses(n, p, cluster, task, firewall, endpoint)
+	schedules := newSchedules(stack, p, cluster, addresses)
+	addOutputs(stack, p, endpoint, cluster, log, secrets, schedules)
 }

@@ -15,13 +15,14 @@ var Cases = map[string]Case{
 		"connectPorts":        []any{443.0, 8443.0, 8444.0},
 		"blockedCidrs":        []any{"8.8.8.0/24"},
 		"allowedPrivateCidrs": []any{"172.20.0.0/16"},
-		"fleetSize":           10.0,
+		"fleetSize":           2.0,
 		"cpu":                 1024.0,
 		"memory":              4096.0,
 		"architecture":        "arm64",
-		"spotShare":           30.0,
+		"spotShare":           50.0,
 		"rotateEvery":         "1d",
 		"drainTimeout":        "5m",
+		"activeHours":         "mon-fri,sun 20:00-06:30",
 		"vpcCidr":             "10.99.0.0/20",
 		"logRetentionDays":    365.0,
 		"timezone":            "Asia/Tokyo",
@@ -32,18 +33,24 @@ var Cases = map[string]Case{
 	}},
 	"imported": {Changes: map[string]any{
 		"stackName": "Imported", "vpcId": VPC, "clientCidrs": []any{"198.51.100.0/24", "2001:db8:1::/48"},
+		"fleetSize": 1.0,
 	}},
-	"zones": {Changes: map[string]any{"stackName": "Zones", "vpcId": WideVPC, "clientCidrs": []any{"198.51.100.0/24"}}},
-	"image": {Changes: map[string]any{"credentials": "image", "users": []any{"alice", "bob"}, "rotateEvery": "off"}},
+	"zones": {Changes: map[string]any{
+		"stackName": "Zones", "vpcId": WideVPC, "clientCidrs": []any{"198.51.100.0/24"}, "fleetSize": 1.0,
+	}},
+	"image": {Changes: map[string]any{
+		"credentials": "image", "users": []any{"alice", "bob"}, "rotateEvery": "off", "fleetSize": 1.0,
+	}},
 	"spot": {Changes: map[string]any{
-		"spotShare": 100.0, "fleetSize": 3.0, "rotateEvery": "12h", "connectPorts": []any{}, "digest": "squid",
+		"spotShare": 100.0, "fleetSize": 2.0, "addressPorts": false, "rotateEvery": "12h", "connectPorts": []any{},
+		"digest": "squid",
 	}},
-	"ports": {Changes: map[string]any{"connectPorts": scattered()}},
+	"ports": {Changes: map[string]any{"connectPorts": scattered(), "fleetSize": 1.0}},
 	"govcloud": {Region: "us-gov-west-1", Changes: map[string]any{
-		"stackName": "GovCloud", "vpcId": WideVPC, "clientCidrs": []any{"198.51.100.0/24"},
+		"stackName": "GovCloud", "vpcId": WideVPC, "clientCidrs": []any{"198.51.100.0/24"}, "fleetSize": 1.0,
 	}},
 	"china": {Region: "cn-north-1", Changes: map[string]any{
-		"stackName": "China", "vpcId": WideVPC, "clientCidrs": []any{"198.51.100.0/24"},
+		"stackName": "China", "vpcId": WideVPC, "clientCidrs": []any{"198.51.100.0/24"}, "fleetSize": 1.0,
 	}},
 }
 
