@@ -255,7 +255,7 @@ func TestSynthWithTheCLI(t *testing.T) {
 		t.Errorf("synth prints %q", bad)
 	}
 	template := cdkcontext.Files(t, outdir)["Squidfleet-Proxy.template.json"]
-	for _, want := range []string{`"DesiredCount": 3`, `"alice,bob"`} {
+	for _, want := range []string{`"Service3": {`, `"alice,bob"`} {
 		if !strings.Contains(template, want) {
 			t.Errorf("the template does not show %s", want)
 		}

@@ -5,13 +5,17 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"squidfleet/params"
 )
 
 // groups returns the security groups at a path of the resources of a type.
 func (a *Assembly) groups(kind, path string) (groups []*resource) {
 	for _, r := range a.all(kind) {
 		for _, v := range r.list(path) {
-			groups = append(groups, a.referred(v))
+			if g := a.referred(v); !slices.Contains(groups, g) {
+				groups = append(groups, g)
+			}
 		}
 	}
 	return groups
@@ -69,7 +73,11 @@ func clientsOnly(a *Assembly) *Finding {
 	// Besides, from anybody: a packet is too large for the way to a client.
 	want := []string{flow("icmp", "3/4", "0.0.0.0/0")}
 	for _, block := range a.Params.ClientCidrs {
-		want = append(want, flow("tcp", a.Params.ListenerPort, block.Masked()))
+		for number := range a.Params.FleetSize + 1 {
+			if number == 0 || a.Params.AddressPorts {
+				want = append(want, flow("tcp", a.Params.ListenerPort+number, block.Masked()))
+			}
+		}
 		if block.Addr().Is6() {
 			want = append(want, flow("icmpv6", "2/0", "::/0"))
 		}
@@ -126,17 +134,39 @@ func egressPorts(a *Assembly) *Finding {
 		func(a *Assembly) *Finding { return a.only(a.taskGroups(), "Egress", want) })(a)
 }
 
-// forwards: a listener sends to the tasks of each service.
-func forwards(a *Assembly) *Finding {
-	return each(service, func(a *Assembly, r *resource) *Finding {
-		group := r.value("LoadBalancers.0.TargetGroupArn")
-		for _, l := range a.all(listener) {
-			if l.value("DefaultActions.0.TargetGroupArn") == group && a.referred(group).kind == targets {
-				return nil
+// number is an address's, which its service has as a tag.
+func (r *resource) number() int { return number(r.value("Tags." + params.AddressTag)) }
+
+// leads: the common port leads to every address by the first target group of its service, and the
+// port of each address to that one alone by the second.
+func leads(a *Assembly) *Finding {
+	tasks := map[any][]string{} // of a target group: address and place among the groups of its service
+	for _, s := range a.all(service) {
+		for i, entry := range s.list("LoadBalancers") {
+			if group := at(entry, "TargetGroupArn"); number(at(entry, "ContainerPort")) == a.Params.ListenerPort {
+				tasks[group] = append(tasks[group], fmt.Sprintf("%d (%d)", s.number(), i))
 			}
 		}
-		return r.wrong("LoadBalancers: no listener forwards to %s", show(group))
-	})(a)
+	}
+	lead := func(port any, tasks []string) string {
+		slices.Sort(tasks)
+		return fmt.Sprintf("port %v to the addresses %q", port, tasks)
+	}
+	var got, want, common []string
+	for _, l := range a.all(listener) {
+		group := l.value("DefaultActions.0.TargetGroupArn")
+		got = append(got, lead(l.text("Port"), tasks[group]))
+	}
+	for k := 1; k <= a.Params.FleetSize; k++ {
+		common = append(common, fmt.Sprintf("%d (0)", k))
+		if a.Params.AddressPorts {
+			want = append(want, lead(a.Params.ListenerPort+k, []string{fmt.Sprintf("%d (1)", k)}))
+		}
+	}
+	if d := unlike(got, append(want, lead(a.Params.ListenerPort, common))); d != "" {
+		return a.template("the load balancer %s", d)
+	}
+	return nil
 }
 
 // subnet is a subnet of the fleet's VPC.
@@ -145,9 +175,9 @@ type subnet struct {
 	block    netip.Prefix
 }
 
-// subnets are those at a path of the resources of a type. What is not known of one is empty.
-func (a *Assembly) subnets(kind, path string) (found []subnet) {
-	for _, r := range a.all(kind) {
+// subnets are those at a path of some resources. What is not known of one is empty.
+func (a *Assembly) subnets(of []*resource, path string) (found []subnet) {
+	for _, r := range of {
 		for _, v := range r.list(path) {
 			s := subnet{id: show(v)}
 			if r := a.referred(v); r.kind == "AWS::EC2::Subnet" {
@@ -159,14 +189,16 @@ func (a *Assembly) subnets(kind, path string) (found []subnet) {
 					s = public
 				}
 			}
-			found = append(found, s)
+			if !slices.Contains(found, s) {
+				found = append(found, s)
+			}
 		}
 	}
 	return found
 }
 
-func (a *Assembly) entrySubnets() []subnet { return a.subnets(balancer, "Subnets") }
-func (a *Assembly) taskSubnets() []subnet  { return a.subnets(service, awsvpc+"Subnets") }
+func (a *Assembly) entrySubnets() []subnet { return a.subnets(a.all(balancer), "Subnets") }
+func (a *Assembly) taskSubnets() []subnet  { return a.subnets(a.all(service), awsvpc+"Subnets") }
 
 // lookedUp returns the public subnets of an imported VPC, as the CDK CLI has found them.
 func (a *Assembly) lookedUp() (public []subnet) {
@@ -186,6 +218,7 @@ func (a *Assembly) lookedUp() (public []subnet) {
 	return public
 }
 
+// sameZones: each address may be in every zone of the load balancer's.
 func sameZones(a *Assembly) *Finding {
 	zones := func(subnets []subnet) (all []string) {
 		for _, s := range subnets {
@@ -194,11 +227,14 @@ func sameZones(a *Assembly) *Finding {
 		slices.Sort(all)
 		return all
 	}
-	entry, tasks := zones(a.entrySubnets()), zones(a.taskSubnets())
-	if !slices.Equal(tasks, entry) || len(slices.Compact(tasks)) != len(entry) || len(entry) < 2 {
-		return a.template("tasks have subnets in zones %v, the load balancer in %v: want one in each", tasks, entry)
-	}
-	return nil
+	entry := zones(a.entrySubnets())
+	return each(service, func(a *Assembly, r *resource) *Finding {
+		tasks := zones(a.subnets([]*resource{r}, awsvpc+"Subnets"))
+		if !slices.Equal(tasks, entry) || len(slices.Compact(tasks)) != len(entry) || len(entry) < 2 {
+			return r.wrong("has subnets in zones %v, the load balancer in %v: want one in each", tasks, entry)
+		}
+		return nil
+	})(a)
 }
 
 func addresses(subnets []subnet) (blocks []netip.Prefix) {

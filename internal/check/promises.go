@@ -43,9 +43,9 @@ var Promises = []Promise{
 	{"clients", "docs/security.md", "security group admits `clientCidrs` to one port", clientsOnly},
 	{"tasks", "docs/security.md", "Tasks accept connections from the load balancer's security group only", tasksOnly},
 	{"egress", "docs/security.md", "all ports but 80, 443 and the parameters' (and 53 with `vpcId`)", egressPorts},
-	{"port", "docs/parameters.md", "TCP port of the load balancer and of Squid", all(is(listener, "Port", port),
-		is(listener, "Protocol", "TCP"), is(targets, "Port", port), is(service, "LoadBalancers.0.ContainerPort", port),
-		is(task, box+"PortMappings.0.ContainerPort", port), forwards)},
+	{"port", "docs/parameters.md", "TCP port of the load balancer and of Squid", all(is(listener, "Protocol", "TCP"),
+		is(targets, "Port", port), is(task, box+"PortMappings.0.ContainerPort", port))},
+	{"addresses", "docs/parameters.md", "`listenerPort` + 1 always leads to address 1, and so on", leads},
 	{"proxy-header", "docs/security.md", "puts a PROXY v2 header with the client's address before them",
 		all(is(targets, attr+"proxy_protocol_v2.enabled", "true"),
 			is(targets, attr+"preserve_client_ip.enabled", "false"))},
@@ -74,13 +74,16 @@ var Promises = []Promise{
 	{"types", "README.md", "There is no NAT gateway, no Lambda, no disk cache and no custom resource", knownTypes},
 	{"names", "docs/parameters.md", "an account can hold several fleets", noNames},
 	{"removal", "README.md", "`cdk destroy` removes all of it", goesWithTheStack},
-	{"capacity", "docs/design/rotation.md", "never fewer than `fleetSize` tasks in service", all(rightNumber,
+	{"stopped", "docs/deploy.md", "A deployment leaves a stopped address stopped", is(service, "DesiredCount", nil)},
+	{"capacity", "docs/design/rotation.md", "never fewer than `fleetSize` tasks in service", all(
 		is(service, deploy+"MinimumHealthyPercent", "100"), is(service, deploy+"MaximumPercent", "200"),
 		is(service, deploy+"DeploymentCircuitBreaker", map[string]string{"Enable": "true", "Rollback": "true"}))},
 	{"drain", "docs/design/rotation.md", "`drainTimeout` for the last connection that it brings", all(
 		is(targets, attr+"deregistration_delay.timeout_seconds", delay),
 		is(targets, attr+"deregistration_delay.connection_termination.enabled", "true"))},
-	{"rotation", "docs/parameters.md", "how often every task is replaced by one with a new address", rotates},
+	{"rotation", "docs/parameters.md", "each address is replaced by a new one, the addresses one after the other",
+		all(scheduled(false, rotations), onTime)},
+	{"hours", "docs/parameters.md", "when the addresses run, in `timezone`", scheduled(true, hours)},
 	{"architecture", "docs/parameters.md", "processor of the tasks", oneArchitecture},
 	{"image", "docs/deploy.md", "The engine builds the image", imagePublished},
 	{"stop", "docs/design/rotation.md", "the most that Fargate gives", is(task, box+"StopTimeout", "120")},
@@ -278,13 +281,13 @@ func goesWithTheStack(a *Assembly) *Finding {
 
 // outputsTell: people and the operator's command find what they need.
 func outputsTell(a *Assembly) *Finding {
-	want := map[string]string{}
+	want := map[string]string{"RotateEvery": params.FormatPeriod(a.Params.RotateEvery)}
 	for _, r := range a.resources {
 		switch r.kind {
 		case balancer:
 			want["Endpoint"] = fmt.Sprintf("%s:%d", r.att("DNSName"), a.Params.ListenerPort)
 		case service:
-			want["ClusterName"], want["ServiceName"] = r.text("Cluster"), r.att("Name")
+			want["ClusterName"] = r.text("Cluster")
 		case task:
 			want["LogGroup"] = r.text(logs + "Options.awslogs-group")
 		case schedule:
@@ -305,7 +308,11 @@ func waits(a *Assembly) *Finding {
 		return &Finding{File: "manifest.json", Message: a.Name + ": dependencies: lack the network's stack"}
 	}
 	return each(service, func(a *Assembly, r *resource) *Finding {
+		ports := []string{fmt.Sprint(a.Params.ListenerPort), fmt.Sprint(a.Params.ListenerPort + r.number())}
 		for _, other := range slices.Concat(a.all(listener), a.all("AWS::EC2::SecurityGroupIngress")) {
+			if other.kind == listener && !slices.Contains(ports, other.text("Port")) {
+				continue
+			}
 			if !slices.Contains(texts(at(r.whole, "DependsOn")), other.id) {
 				return r.wrong("DependsOn: lacks %s, without which the load balancer does not reach a task", other.id)
 			}
@@ -314,7 +321,8 @@ func waits(a *Assembly) *Finding {
 	})(a)
 }
 
-// tagged: what takes tags has those of the parameters, and no others but the CDK's own.
+// tagged: what takes tags has those of the parameters, and no others but the CDK's and a service's
+// number.
 func tagged(a *Assembly) *Finding {
 	without := strings.Fields(`AWS::EC2::Route AWS::EC2::SecurityGroupIngress AWS::EC2::SubnetRouteTableAssociation
 		AWS::EC2::VPCCidrBlock AWS::EC2::VPCGatewayAttachment AWS::SQS::QueuePolicy AWS::Scheduler::Schedule`)
@@ -324,7 +332,8 @@ func tagged(a *Assembly) *Finding {
 		}
 		var got []string
 		for key, value := range pairs(r.value("Tags")) {
-			if key != "Name" && !strings.HasPrefix(key, "aws-cdk:") {
+			own := key == "Name" || strings.HasPrefix(key, "aws-cdk:") || r.kind == service && key == params.AddressTag
+			if !own {
 				got = append(got, key+"="+text(value))
 			}
 		}

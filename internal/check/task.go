@@ -4,8 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
+
+	"squidfleet/params"
 )
 
 // rolesReach compares what each role permits, and whom it trusts, with what its user needs.
@@ -28,13 +31,15 @@ func rolesReach(a *Assembly) *Finding {
 		needs[a.referred(t.value("ExecutionRoleArn")).id] = need{trust, grants}
 	}
 	for _, s := range a.all(schedule) {
+		account, region := cmp.Or(a.account, "⟨AWS::AccountId⟩"), cmp.Or(a.region, "⟨AWS::Region⟩")
 		grants := []string{"sqs:SendMessage " + s.text("Target.DeadLetterConfig.Arn")}
-		for _, r := range a.all(service) {
-			grants = append(grants, "ecs:UpdateService "+r.ref())
+		for _, cluster := range a.all("AWS::ECS::Cluster") {
+			services := fmt.Sprintf("arn:%s:ecs:%s:%s:service/%s/*", a.partition(), region, account, cluster.ref())
+			grants = append(grants, "ecs:UpdateService "+services)
 		}
 		const trust = `{"Action":"sts:AssumeRole","Condition":{"StringEquals":{"aws:SourceAccount":"%s",` +
 			`"aws:SourceArn":"%s"}},"Effect":"Allow","Principal":{"Service":"scheduler.amazonaws.com"}}`
-		account, group := cmp.Or(a.account, "⟨AWS::AccountId⟩"), a.referred(s.value("GroupName")).att("Arn")
+		group := a.referred(s.value("GroupName")).att("Arn")
 		needs[a.referred(s.value("Target.RoleArn")).id] = need{fmt.Sprintf(trust, account, group), grants}
 	}
 	roles := each("AWS::IAM::Role", func(a *Assembly, r *resource) *Finding {
@@ -116,59 +121,109 @@ func ownSecrets(a *Assembly) *Finding {
 	})(a)
 }
 
-func rightNumber(a *Assembly) *Finding {
-	tasks := 0
-	for _, r := range a.all(service) {
-		tasks += number(r.value("DesiredCount"))
-	}
-	if tasks != a.Params.FleetSize {
-		return a.template("DesiredCount: there are %d tasks in all, want %d", tasks, a.Params.FleetSize)
-	}
-	return nil
+// update is what a schedule does to an address.
+type update struct {
+	times, zone, setting string
+	latest               time.Duration // after which it would meet the next update
 }
 
-// rotates: every rotateEvery the schedule has ECS deploy each service anew, and is done with
-// that before the next time.
-func rotates(a *Assembly) *Finding {
-	every, schedules := a.Params.RotateEvery, len(a.all(schedule))
-	if (every == 0) != (schedules == 0) {
-		return a.template("there are %d schedules, and rotateEvery is %s", schedules, every)
-	}
-	return all(is(schedule, "Target.Arn", "arn:"+a.partition()+":scheduler:::aws-sdk:ecs:updateService"),
-		is(schedule, "State", nil), is(schedule, "ScheduleExpression", times(every)),
-		is(schedule, "ScheduleExpressionTimezone", "UTC"),
-		is(schedule, "FlexibleTimeWindow.Mode", "OFF"),
-		each(schedule, func(a *Assembly, r *resource) *Finding {
+// scheduled: the schedules that set the number of tasks, or all others, are those that the
+// parameters want of each address.
+func scheduled(number bool, of func(p *params.Params, address int) []update) judge {
+	return func(a *Assembly) *Finding {
+		const form = "%s in %s: %s"
+		latest := map[string]time.Duration{}
+		var got, want []string
+		for _, s := range a.all(service) {
+			for _, u := range of(a.Params, s.number()) {
+				input := fmt.Sprintf(`{"Cluster":"%s",%s,"Service":"%s"}`, s.text("Cluster"), u.setting, s.ref())
+				want = append(want, fmt.Sprintf(form, u.times, u.zone, input))
+				latest[want[len(want)-1]] = u.latest
+			}
+		}
+		for _, r := range a.all(schedule) {
+			input := r.text("Target.Input")
+			if number != (strings.Contains(input, `"DesiredCount"`) && !strings.Contains(input, `"ForceNewDeployment"`)) {
+				continue
+			}
+			does := fmt.Sprintf(form, r.text("ScheduleExpression"), r.text("ScheduleExpressionTimezone"), input)
+			got = append(got, does)
 			if queue := r.value("Target.DeadLetterConfig.Arn"); a.referred(queue).kind != "AWS::SQS::Queue" {
 				return r.wrong("Target.DeadLetterConfig: is %s, want a queue of the fleet's", show(queue))
 			}
-			for _, s := range a.all(service) {
-				const input = `{"Cluster":"%s","ForceNewDeployment":true,"Service":"%s"}`
-				want := fmt.Sprintf(input, s.text("Cluster"), s.ref())
-				if got := r.text("Target.Input"); got != want {
-					return r.wrong("Target.Input: is %s, want %s", got, want)
-				}
+			age := r.value("Target.RetryPolicy.MaximumEventAgeInSeconds")
+			seconds, _ := strconv.Atoi(text(age))
+			if most, known := latest[does]; known && (seconds < 1 || time.Duration(seconds)*time.Second > most) {
+				return r.wrong("Target.RetryPolicy: tries for %d s, which meets the next update after %s", seconds, most)
 			}
-			// Tasks take five minutes to start and two to stop, and the load balancer two to notice.
-			age := time.Duration(number(r.value("Target.RetryPolicy.MaximumEventAgeInSeconds"))) * time.Second
-			if age <= 0 || age+a.Params.DrainTimeout+9*time.Minute > every {
-				return r.wrong("Target.RetryPolicy: a rotation that is begun %s late is not over before the next", age)
-			}
-			return nil
-		}))(a)
+		}
+		if d := unlike(got, want); d != "" || len(got) != len(want) {
+			return a.template("%d schedules, want %d: %s", len(got), len(want), d)
+		}
+		return nil
+	}
 }
 
-// times are the fixed times of a period, as EventBridge Scheduler writes them.
-func times(every time.Duration) string {
-	switch {
-	case every < time.Hour:
-		return fmt.Sprintf("cron(0/%.0f * * * ? *)", every.Minutes())
-	case every < 24*time.Hour:
-		return fmt.Sprintf("cron(0 0/%.0f * * ? *)", every.Hours())
-	case every < 7*24*time.Hour:
-		return "cron(0 0 * * ? *)"
+// onTime: every schedule calls ECS at its time.
+func onTime(a *Assembly) *Finding {
+	return all(is(schedule, "Target.Arn", "arn:"+a.partition()+":scheduler:::aws-sdk:ecs:updateService"),
+		is(schedule, "State", nil), is(schedule, "FlexibleTimeWindow.Mode", "OFF"))(a)
+}
+
+// rotations: an address is deployed anew each rotateEvery, at an offset of its own: half a period,
+// a quarter, an eighth and so on, one for each bit of its number. It is over before the next time:
+// tasks take five minutes to start and two to stop, and the load balancer two to notice.
+func rotations(p *params.Params, address int) []update {
+	offset, part := time.Duration(0), p.RotateEvery
+	for bits := address - 1; bits > 0; bits /= 2 {
+		if part /= 2; bits%2 == 1 {
+			offset += part
+		}
 	}
-	return "cron(0 0 ? * MON *)"
+	minute, hour, day := int(offset.Minutes())%60, int(offset.Hours())%24, int(offset.Hours())/24
+	var times string
+	switch every := p.RotateEvery; {
+	case every == 0:
+		return nil
+	case every < time.Hour:
+		times = fmt.Sprintf("%d/%.0f * * * ?", minute, every.Minutes())
+	case every < 24*time.Hour:
+		times = fmt.Sprintf("%d %d/%.0f * * ?", minute, hour, every.Hours())
+	case every == 24*time.Hour:
+		times = fmt.Sprintf("%d %d * * ?", minute, hour)
+	default:
+		times = fmt.Sprintf("%d %d ? * %s", minute, hour, weekdays[day])
+	}
+	latest := p.RotateEvery - p.DrainTimeout - 9*time.Minute
+	return []update{{"cron(" + times + " *)", "UTC", `"ForceNewDeployment":true`, latest}}
+}
+
+var weekdays = []string{"MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"}
+
+// hours: an address starts when activeHours begin and stops when they end, on the next day if that
+// is earlier.
+func hours(p *params.Params, _ int) []update {
+	h, length := p.ActiveHours, p.ActiveHours.Stop-p.ActiveHours.Start
+	var start, stop []string
+	for _, day := range h.Days {
+		begins := int(day) + 6 // counted from Monday
+		start = append(start, weekdays[begins%7])
+		if length < 0 {
+			begins++
+		}
+		stop = append(stop, weekdays[begins%7])
+	}
+	if start == nil {
+		return nil
+	}
+	if length < 0 {
+		length += 24 * time.Hour
+	}
+	at := func(clock time.Duration, days []string, tasks int) update {
+		times := fmt.Sprintf("cron(%d %d ? * %s *)", int(clock.Minutes())%60, int(clock.Hours()), strings.Join(days, ","))
+		return update{times, p.Timezone, fmt.Sprintf(`"DesiredCount":%d`, tasks), min(length, 24*time.Hour-length)}
+	}
+	return []update{at(h.Start, start, 1), at(h.Stop, stop, 0)}
 }
 
 // partition is the second word of every ARN where the fleet goes.

@@ -196,9 +196,8 @@ func altered(t *testing.T, set string, staged func(dir string) error) fstest.Map
 // TestParametersThatDoNotFit: what an assembly records is judged with the rest of it.
 func TestParametersThatDoNotFit(t *testing.T) {
 	for _, c := range []struct{ old, new, want string }{
-		{`"FleetSize": 2`, `"FleetSize": 3`, "DesiredCount: is 2, want 3"},
+		{`"FleetSize": 2`, `"FleetSize": 3`, "lacks tcp 35204 "},
 		{`"FleetSize": 2`, `"FleetSize": "two"`, "cannot unmarshal"},
-		{`"FleetSize": 2`, `"FleetSize": 0`, "CapacityProviderStrategy[0]: is "},
 		{`"Realm": "squidfleet"`, `"Realm": "squid\nfleet"`, "cannot be synthesised again"},
 		{`"Timezone": "UTC"`, `"Timezone": "Nowhere/City"`, "cannot be synthesised again"},
 		{`"VpcID": ""`, `"VpcID": "vpc-00000000000000000"`, "cannot be synthesised again"},
@@ -252,7 +251,7 @@ func TestMakeCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	output := command(2, "make", "check", "ASSEMBLY="+dir) // make's own status
-	for _, want := range []string{"synth: Resources.Service.", "public-address: Service: ", "W3030: Service: "} {
+	for _, want := range []string{"synth: Resources.Service1.", "public-address: Service1: ", "W3030: Service1: "} {
 		if !strings.Contains(output, "\n"+name+": "+want) {
 			t.Errorf("%q is not found: %s", want, output)
 		}

@@ -40,12 +40,13 @@ var variants = map[string][]any{
 	"clientCidrs": {"203.0.113.0/24", "192.0.2.1/32,2001:db8::/32", "10.0.0.0/8"},
 	"users":       {"proxy", "alice,bob", "alice,b.o-b,c+d@e.f", "a1"}, "realm": {"squidfleet", "Two Words (x)"},
 	"digest": {"fleet", "squid"}, "credentials": {"secretsmanager", "image"}, "cpu": {"256", "1024"},
-	"listenerPort": {"35201", "1024", "65535"}, "httpPorts": {"80", "", "80,81,8080"},
+	"listenerPort": {"35201", "1024", "65535"}, "addressPorts": {"true", "false"}, "httpPorts": {"80", "", "80,81,8080"},
 	"connectPorts": {"443", "", "443,444,563,80"},
-	"blockedCidrs": {"", "8.8.8.0/24,2600::/16"}, "fleetSize": {"1", "2", "7", "50"},
+	"blockedCidrs": {"", "8.8.8.0/24,2600::/16"}, "fleetSize": {"1", "2", "7", "49", "50"},
 	"allowedPrivateCidrs": {"", "172.20.0.0/16", "192.168.7.0/24,fd00::/48"}, "memory": {"512", "2048", "8192"},
 	"architecture": {"x86_64", "arm64"}, "spotShare": {"0", "33", "50", "100"},
 	"rotateEvery": {"off", "1h", "30m", "1d", "7d"}, "drainTimeout": {"0s", "2m", "14m", "95s"},
+	"activeHours": {"always", "mon-fri 07:00-19:30", "sun,fri 22:15-06:00"},
 	"idleTimeout": {"350s", "60s", "6000s"}, "zones": {"", "eu-west-1c,eu-west-1a"},
 	"tags":    {"", "team=crawlers,cost centre=a=b"},
 	"vpcCidr": {"10.0.0.0/16", "172.31.0.0/20", "192.168.0.0/22"},
@@ -273,13 +274,15 @@ func ref(id string) any               { return map[string]any{"Ref": id} }
 func getAtt(id, attribute string) any { return map[string]any{"Fn::GetAtt": []any{id, attribute}} }
 
 const (
-	service   = "Proxy/Resources/Service/Properties/"
+	service   = "Proxy/Resources/Service1/Properties/"
+	second    = "Proxy/Resources/Service2/Properties/"
+	rotation  = "Proxy/Resources/Rotation1/Properties/"
 	task      = "Proxy/Resources/Task/Properties/"
 	container = task + "ContainerDefinitions/0/"
-	targets   = "Proxy/Resources/Targets/Properties/TargetGroupAttributes/"
+	targets   = "Proxy/Resources/Targets7ED976EF/Properties/TargetGroupAttributes/"
 	network   = service + "NetworkConfiguration/AwsvpcConfiguration/"
 	balancer  = "Proxy/Resources/LoadBalancerBE9EEC3A/Properties/"
-	listener  = "Proxy/Resources/Listener/Properties/"
+	listener  = "Proxy/Resources/Listener35201/Properties/"
 )
 
 type mistake struct {
@@ -304,7 +307,21 @@ var mistakes = []mistake{
 	{"tasks that send mail", "egress",
 		set("Proxy/Resources/TaskFirewall/Properties/SecurityGroupEgress", add(map[string]any{
 			"CidrIp": "0.0.0.0/0", "IpProtocol": "tcp", "FromPort": 25, "ToPort": 25}))},
-	{"a listener beside Squid's port", "port", set(listener+"Port", 35200)},
+	{"tasks asked at another port", "port", set("Proxy/Resources/Targets7ED976EF/Properties/Port", 35200)},
+	{"a listener beside Squid's port", "addresses", func(e edited) {
+		e.set(listener+"Port", 35200)
+		for _, s := range []string{"1", "2"} {
+			e.set("Proxy/Resources/Service"+s+"/DependsOn", func(was any) any { return append(was.([]any), "Task") })
+		}
+	}},
+	{"ports that lead to each other's address", "addresses", func(e edited) {
+		var first any
+		e.set(service+"LoadBalancers/1", func(was any) any { first = was; return was })
+		e.set(second+"LoadBalancers/1", func(was any) any { e.set(service+"LoadBalancers/1", was); return first })
+	}},
+	{"an address that the common port does not lead to", "addresses", set(second+"LoadBalancers", func(was any) any {
+		return was.([]any)[1:]
+	})},
 	{"no PROXY header", "proxy-header", set(targets+"2/Value", "false")},
 	{"addresses preserved", "proxy-header", set(targets+"3/Value", "true")},
 	{"zones apart", "zones", set(targets+"1/Value", "false")},
@@ -352,17 +369,26 @@ var mistakes = []mistake{
 	{"a name", "names", set(service+"ServiceName", "proxy")},
 	{"a log that stays", "removal", set("Proxy/Resources/Log/DeletionPolicy", "Retain")},
 	{"fewer tasks while deploying", "capacity", set(service+"DeploymentConfiguration/MinimumHealthyPercent", 50)},
-	{"one task", "capacity", set(service+"DesiredCount", 1)},
+	{"a deployment that starts what is stopped", "stopped", set(service+"DesiredCount", 1)},
 	{"no time for the last connection", "drain", set(targets+"0/Value", "120")},
 	{"half as many rotations", "rotation",
-		set("Proxy/Resources/Rotation/Properties/ScheduleExpression", "cron(0 0/2 * * ? *)")},
+		set(rotation+"ScheduleExpression", "cron(0 0/2 * * ? *)")},
+	{"two addresses at a time", "rotation",
+		set("Proxy/Resources/Rotation2/Properties/ScheduleExpression", "cron(0 0/1 * * ? *)")},
+	{"a rotation of another address", "rotation",
+		set("Proxy/Resources/Rotation2/Properties/Target/Input/Fn::Join/1/3/Ref", "Service1")},
+	{"a rotation that starts what is stopped", "rotation", set(rotation+"Target/Input/Fn::Join/1/2",
+		`","DesiredCount":1,"ForceNewDeployment":true,"Service":"`)},
+	{"nights as in winter", "hours", set("Proxy/Resources/Stop1/Properties/ScheduleExpressionTimezone", "UTC")},
+	{"no end of the week", "hours",
+		set("Proxy/Resources/Stop1/Properties/ScheduleExpression", "cron(30 6 ? * MON-FRI *)")},
 	{"rotations that overtake", "rotation",
-		set("Proxy/Resources/Rotation/Properties/Target/RetryPolicy/MaximumEventAgeInSeconds", 3600)},
+		set(rotation+"Target/RetryPolicy/MaximumEventAgeInSeconds", 3600)},
 	{"two architectures", "architecture", set(task+"RuntimePlatform/CpuArchitecture", "ARM64")},
 	{"somebody else's image", "image", set(container+"Image", "docker.io/ubuntu/squid:latest")},
 	{"half a minute to stop", "stop", set(container+"StopTimeout", 30)},
 	{"always healthy", "health", set(container+"HealthCheck/Command", []any{"CMD-SHELL", "exit 0"})},
-	{"no endpoint", "outputs", set("Proxy/Outputs/ServiceName", nil)},
+	{"no endpoint", "outputs", set("Proxy/Outputs/ClusterName", nil)},
 	{"connections cut after two missed checks", "unhealthy", set(targets+"6/Value", "0")},
 	{"connections that Squid believes in for longer", "idle", set(listener+"ListenerAttributes/0/Value", "300")},
 	{"a third zone", "own-zones", func(e edited) {
@@ -370,9 +396,9 @@ var mistakes = []mistake{
 			e.set("Network/Resources/Vpc"+subnet+"Subnet2Subnet/Properties/AvailabilityZone/Fn::Select/0", 2)
 		}
 	}},
-	{"somebody else's tag", "tags", set(service+"Tags", []any{map[string]any{"Key": "team", "Value": "mail"}})},
+	{"somebody else's tag", "tags", set(service+"Tags", add(map[string]any{"Key": "team", "Value": "mail"}))},
 	{"a partition of its own", "rotation",
-		set("Proxy/Resources/Rotation/Properties/Target/Arn", "arn:aws:scheduler:::aws-sdk:ecs:updateService")},
+		set(rotation+"Target/Arn", "arn:aws:scheduler:::aws-sdk:ecs:updateService")},
 	{"pings from anybody", "clients",
 		set("Proxy/Resources/LoadBalancerFirewall/Properties/SecurityGroupIngress", add(map[string]any{
 			"CidrIpv6": "::/0", "IpProtocol": "icmpv6", "FromPort": 128, "ToPort": 0}))},
@@ -380,13 +406,17 @@ var mistakes = []mistake{
 		e.set("Proxy/Resources/TaskFirewall/Properties/SecurityGroupEgress/0/CidrIpv6", "::/0")
 		e.set("Proxy/Resources/TaskFirewall/Properties/SecurityGroupEgress/0/CidrIp", nil)
 	}},
-	{"tasks before the listener", "order", set("Proxy/Resources/Service/DependsOn", []any{"FromLoadBalancer"})},
+	{"tasks before the listener", "order", set("Proxy/Resources/Service1/DependsOn/2", "Task")},
 }
 
 // findsAlone makes a mistake, which only its promise finds, and returns the templates that it
 // changes.
 func findsAlone(t *testing.T, m mistake) (changed [][]byte) {
-	right := assembly(t, "default")
+	fleet := "default"
+	if m.promise == "hours" {
+		fleet = "everything"
+	}
+	right := assembly(t, fleet)
 	e := edited{t, maps.Clone(right)}
 	m.make(e)
 	if findings := load(t, e.files).Broken(); len(findings) != 1 || findings[0].Rule != m.promise {
