@@ -166,6 +166,6 @@ func roomForFleet(p *Params) Errors {
 	for largestFleet(netip.PrefixFrom(p.VpcCidr.Addr(), bits)) < p.FleetSize {
 		bits--
 	}
-	return Errors{{"vpcCidr", fmt.Sprintf("%s has room for a fleet of %d, because a rotation runs old and new tasks "+
+	return Errors{{"vpcCidr", fmt.Sprintf("%s has room for a fleet of %d, because a deployment runs old and new tasks "+
 		"side by side; give a /%d for fleetSize %d", p.VpcCidr, room, bits, p.FleetSize)}}
 }

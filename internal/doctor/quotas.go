@@ -41,7 +41,8 @@ var quotas = []quota{
 // spotTasks divides the fleet as package stacks does.
 func spotTasks(p *params.Params) int { return p.FleetSize * p.SpotShare / 100 }
 
-// vCPUs is what tasks take at the height of a rotation, when old and new ones run side by side.
+// vCPUs is what tasks take while all are replaced, by a deployment or by hand: old and new ones run
+// side by side. Scheduled rotations are spread, and take less.
 func vCPUs(p *params.Params, tasks int) float64 { return 2 * float64(tasks) * float64(p.CPU) / 1024 }
 
 func oneWithOwnVPC(p *params.Params) float64 {
@@ -84,7 +85,7 @@ func (v *visit) quota(ctx context.Context, q quota) (Finding, error) {
 	need := q.need(v.params)
 	detail := fmt.Sprintf("%g allowed, the fleet takes %g", limit, need)
 	if q.service == "fargate" {
-		detail += " at the height of a rotation"
+		detail += " while all are replaced"
 	}
 	if q.used != nil {
 		used, err := q.used(v, ctx)

@@ -145,9 +145,9 @@ func (v *visit) freeAddresses(_ context.Context, public []subnet) (Finding, erro
 	}
 	if free < need {
 		return problem("give a VPC with larger public subnets, or a smaller fleetSize",
-			"%d, and a rotation needs %d", free, need)
+			"%d, and a deployment needs %d", free, need)
 	}
-	return ok("%d, and a rotation needs %d", free, need)
+	return ok("%d, and a deployment needs %d", free, need)
 }
 
 func (v *visit) subnetsIPv6(_ context.Context, public []subnet) (Finding, error) {
