@@ -8,8 +8,8 @@ import (
 	"squidfleet/params"
 )
 
-// TestRotationsAreSpread: in a fleet of any size no two addresses are much nearer to each other than
-// an even spread would have them.
+// TestRotationsAreSpread: in a fleet of any size no two addresses are much nearer to each other
+// than an even spread would have them.
 func TestRotationsAreSpread(t *testing.T) {
 	for size := 1; size <= 100; size++ {
 		var offsets []time.Duration

@@ -101,7 +101,9 @@ func newService(n network, p *params.Params, number int, cluster awsecs.CfnClust
 		// The tags reach the task, so that a bill can show its cost.
 		EnableEcsManagedTags: jsii.Bool(true),
 		PropagateTags:        jsii.String("SERVICE"),
-		Tags:                 &[]*awscdk.CfnTag{{Key: jsii.String(params.AddressTag), Value: jsii.Sprintf("%d", number)}},
+		Tags: &[]*awscdk.CfnTag{{
+			Key: jsii.String(params.AddressTag), Value: jsii.Sprintf("%d", number),
+		}},
 	})
 	// ECS refuses a target group that no load balancer uses. A task that starts before the
 	// firewall admits the health check counts as unhealthy. Nothing in the service refers to

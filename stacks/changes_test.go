@@ -76,7 +76,8 @@ const (
 
 // effects are in the order of a row, the gravest first.
 var effects = []effect{
-	otherFleet, newNetwork, endpoint, newPort, clients, redeployed, scaling, ports, newSecret, lostSecret, oldLog, nothing,
+	otherFleet, newNetwork, endpoint, newPort, clients, redeployed, scaling, ports, newSecret, lostSecret, oldLog,
+	nothing,
 }
 
 // rule says what is noticed when a resource is changed in place. Whether a change replaces the

@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -72,6 +73,26 @@ func one(t *testing.T, kind string) Resource {
 		t.Fatalf("%d resources of type %s, want 1: %v", len(found), kind, found)
 	}
 	return found[0]
+}
+
+// checkServices holds the services to the number of addresses, each with a group of its own besides
+// the common one.
+func checkServices(t *testing.T, addresses int) {
+	t.Helper()
+	services := aws.Resources(serviceType)
+	groups := map[any]int{}
+	for _, s := range services {
+		for _, entry := range s.Properties["LoadBalancers"].([]any) {
+			groups[entry.(map[string]any)["TargetGroupArn"]]++
+		}
+		if got, want := s.Properties["TaskDefinition"], one(t, "AWS::ECS::TaskDefinition").ID; got != want {
+			t.Errorf("%s runs %v, want %v", s.LogicalID, got, want)
+		}
+	}
+	shared := slices.Max(slices.Collect(maps.Values(groups)))
+	if len(services) != addresses || len(groups) != addresses+1 || shared != addresses {
+		t.Errorf("%d services with groups of %v, want %d, each in two groups", len(services), groups, addresses)
+	}
 }
 
 // ids returns the id of each of the fleet's resources by stack and logical id.
@@ -145,9 +166,7 @@ func TestLifeCycle(t *testing.T) {
 		if builds, pushes := built(t, "build"), built(t, "push"); builds != 1 || pushes != 1 {
 			t.Errorf("the image was built %d times and pushed %d times, want once", builds, pushes)
 		}
-		if one(t, serviceType).Properties["DesiredCount"] != 2.0 {
-			t.Errorf("%v tasks", one(t, serviceType).Properties["DesiredCount"])
-		}
+		checkServices(t, 2)
 		checkImage(t)
 		checkNetwork(t)
 	})
@@ -163,26 +182,24 @@ func TestLifeCycle(t *testing.T) {
 	chapter("diff shows a changed parameter and changes nothing", func(t *testing.T) {
 		before := ids()
 		changed := cdk(t, arguments("diff", "--fail", "-c", "fleetSize=3")...)
-		changed.expect(t, 1, "AWS::ECS::Service", "DesiredCount", "[-] 2", "[+] 3",
-			"Number of stacks with differences: 1")
+		changed.expect(t, 1, "[+] AWS::ECS::Service Service3 ", "Number of stacks with differences: 1")
 		if strings.Contains(changed.output, "replacement)") || strings.Contains(changed.output, "be replaced") {
 			t.Errorf("says that something is replaced:\n%s", changed.output)
 		}
 		expectStatus(t, "CREATE_COMPLETE", "CREATE_COMPLETE")
-		if one(t, serviceType).Properties["DesiredCount"] != 2.0 || len(changedIDs(before, ids())) > 0 {
+		if len(changedIDs(before, ids())) > 0 {
 			t.Error("diff has changed the fleet")
 		}
 	})
 
-	chapter("deploy changes the service in place", func(t *testing.T) {
+	chapter("deploy adds an address and leaves the others alone", func(t *testing.T) {
 		before := ids()
 		deployAgain(t).expect(t, 0, networkStack+" (no changes)", "✅  "+proxyStack)
 		expectStatus(t, "CREATE_COMPLETE", "UPDATE_COMPLETE")
-		if got := one(t, serviceType).Properties["DesiredCount"]; got != 3.0 {
-			t.Errorf("%v tasks, want 3", got)
-		}
-		if changed := changedIDs(before, ids()); len(changed) > 0 {
-			t.Errorf("replaced: %v", changed)
+		checkServices(t, 3)
+		changed := changedIDs(before, ids()) // a service, a target group, a listener and a schedule
+		if len(changed) != 4 || slices.ContainsFunc(changed, func(name string) bool { return before[name] != "" }) {
+			t.Errorf("changed: %v", changed)
 		}
 		if n := built(t, "build"); n != 1 {
 			t.Errorf("the image was built %d times", n)
@@ -198,14 +215,25 @@ func TestLifeCycle(t *testing.T) {
 		if changed, want := changedIDs(before, ids()), []string{proxyStack + "/Task"}; !slices.Equal(changed, want) {
 			t.Errorf("replaced: %v, want %v", changed, want)
 		}
-		got, want := one(t, serviceType).Properties["TaskDefinition"], one(t, "AWS::ECS::TaskDefinition").ID
-		if got != want {
-			t.Errorf("the service runs %v, not the new %v", got, want)
-		}
+		checkServices(t, 3)
 		if n := built(t, "push"); n != 2 {
 			t.Errorf("%d images pushed, want 2", n)
 		}
 		checkImage(t)
+	})
+
+	chapter("as many addresses as there are ports come and go", func(t *testing.T) {
+		before := ids()
+		deploy := func(addresses int) {
+			changes := []string{"-c", fmt.Sprintf("fleetSize=%d", addresses), "-c", "connectPorts=443,8443"}
+			cdk(t, arguments("deploy", slices.Concat(unasked, changes)...)...).expect(t, 0, "✅  "+proxyStack)
+			checkServices(t, addresses)
+		}
+		deploy(49)
+		deploy(3)
+		if changed := changedIDs(before, ids()); len(changed) > 0 {
+			t.Errorf("changed: %v", changed)
+		}
 	})
 
 	chapter("destroy leaves what bootstrap made", func(t *testing.T) {
@@ -274,14 +302,16 @@ func checkNetwork(t *testing.T) {
 		}
 	}
 	subnets := aws.Resources("AWS::EC2::Subnet")
-	configuration := one(t, serviceType).Properties["NetworkConfiguration"].(map[string]any)
-	used := configuration["AwsvpcConfiguration"].(map[string]any)["Subnets"].([]any)
-	if len(used) == 0 {
-		t.Error("the service has no subnet")
-	}
-	for _, subnet := range used {
-		if !slices.ContainsFunc(subnets, func(r Resource) bool { return r.ID == subnet }) {
-			t.Errorf("the service is in %v, which is none of %v", subnet, subnets)
+	for _, service := range aws.Resources(serviceType) {
+		configuration := service.Properties["NetworkConfiguration"].(map[string]any)
+		used := configuration["AwsvpcConfiguration"].(map[string]any)["Subnets"].([]any)
+		if len(used) != 2 {
+			t.Errorf("%s has subnets %v, want two", service.LogicalID, used)
+		}
+		for _, subnet := range used {
+			if !slices.ContainsFunc(subnets, func(r Resource) bool { return r.ID == subnet }) {
+				t.Errorf("%s is in %v, which is none of %v", service.LogicalID, subnet, subnets)
+			}
 		}
 	}
 }
