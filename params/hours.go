@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -29,7 +28,7 @@ const leastHours = 2 * HoursRetry
 const hoursExample = "mon-fri 07:00-19:00"
 
 var (
-	hoursForm = regexp.MustCompile(`^([a-z,-]+) (\d\d):(\d\d)-(\d\d):(\d\d)$`)
+	hoursForm = regexp.MustCompile(`^([a-z,-]+) (\d\d:\d\d)-(\d\d:\d\d)$`)
 	weekdays  = []string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
 )
 
@@ -50,17 +49,13 @@ func activeHours() kind[ActiveHours] {
 		if h.Days = parseDays(parts[1]); h.Days == nil {
 			return h, fmt.Errorf("%s names no days; %s", show(parts[1]), days)
 		}
-		var numbers [4]int
-		for i := range numbers {
-			numbers[i], _ = strconv.Atoi(parts[i+2]) // two digits
-			if most := []int{23, 59}[i%2]; numbers[i] > most {
-				return h, fmt.Errorf("%s is no time of day; give 00:00 to 23:59", show(parts[i/2*2+2]+":"+parts[i/2*2+3]))
+		for i, clock := range []*time.Duration{&h.Start, &h.Stop} {
+			at, err := time.Parse("15:04", parts[i+2])
+			if err != nil {
+				return h, fmt.Errorf("%s is no time of day; give 00:00 to 23:59", show(parts[i+2]))
 			}
+			*clock = time.Duration(at.Hour())*time.Hour + time.Duration(at.Minute())*time.Minute
 		}
-		clock := func(hour, minute int) time.Duration {
-			return time.Duration(hour)*time.Hour + time.Duration(minute)*time.Minute
-		}
-		h.Start, h.Stop = clock(numbers[0], numbers[1]), clock(numbers[2], numbers[3])
 		if length := (h.Stop - h.Start + 24*time.Hour) % (24 * time.Hour); length < leastHours ||
 			length > 24*time.Hour-leastHours {
 			return h, fmt.Errorf("%s is too short, or leaves too little of a day; give %s at least of both", show(word),

@@ -109,7 +109,8 @@ var parameters = []parameter{
 			format(LoadBalancerLag)),
 		func(p *Params) *time.Duration { return &p.DrainTimeout }),
 	declare("activeHours", activeHours(), always,
-		"when the addresses run, in `timezone`; hours may end on the next day. A rotation starts nothing that is stopped",
+		"when the addresses run, in `timezone`; hours may end on the next day. A rotation starts nothing that is "+
+			"stopped",
 		func(p *Params) *ActiveHours { return &p.ActiveHours }),
 	declare("vpcCidr", cidr(
 		fmt.Sprintf("a private IPv4 block of /%d to /%d, large enough for twice `fleetSize`; not with `vpcId`",

@@ -220,7 +220,8 @@ func hours(p *params.Params, _ int) []update {
 		length += 24 * time.Hour
 	}
 	at := func(clock time.Duration, days []string, tasks int) update {
-		times := fmt.Sprintf("cron(%d %d ? * %s *)", int(clock.Minutes())%60, int(clock.Hours()), strings.Join(days, ","))
+		minute, hour := int(clock.Minutes())%60, int(clock.Hours())
+		times := fmt.Sprintf("cron(%d %d ? * %s *)", minute, hour, strings.Join(days, ","))
 		return update{times, p.Timezone, fmt.Sprintf(`"DesiredCount":%d`, tasks), min(length, 24*time.Hour-length)}
 	}
 	return []update{at(h.Start, start, 1), at(h.Stop, stop, 0)}
