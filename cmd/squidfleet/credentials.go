@@ -21,15 +21,16 @@ func newCredentials(s *streams) *cobra.Command {
 		Use:   "credentials",
 		Short: "Show how to use the proxy",
 		Long: `Show how to use the proxy: its endpoint, its users, and for each of them a curl
-command, which asks for the password, and the environment variables that programs take
-a proxy from.
+command, which asks for the password, the environment variables that programs take a
+proxy from, and the proxy's URLs: the one that leads to any address, and those that
+always lead to the same one.
 
 Passwords are read, and written out, with --show-password only. The proxy asks for Digest
 authentication: a program that takes the address from the environment must know that.
 With credentials=image AWS knows neither passwords nor users.`,
 		Example: `  squidfleet credentials
   squidfleet credentials --user alice --show-password
-  squidfleet credentials --user alice --show-password --json | jq -r '.users[0].password'`,
+  squidfleet credentials --user alice --show-password --json | jq -r '.users[0].addresses[].proxy'`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if cmd.Flags().Changed("user") {
@@ -53,7 +54,7 @@ With credentials=image AWS knows neither passwords nor users.`,
 	flags.add(cmd)
 	cmd.Flags().StringVar(&user, "user", "", "show this user only")
 	cmd.Flags().BoolVar(&show, "show-password", false, "write the passwords out")
-	needs(cmd, "ecs:DescribeServices", "ecs:DescribeTaskDefinition",
+	needs(cmd, "ecs:ListServices", "ecs:DescribeServices", "ecs:DescribeTaskDefinition",
 		"secretsmanager:GetSecretValue (with --show-password)")
 	return cmd
 }
@@ -63,6 +64,9 @@ func (s *streams) credentials(c *operator.Credentials) {
 	fmt.Fprintf(s.out, "# endpoint: %s\n", c.Endpoint)
 	if c.Source == container.CredentialsImage {
 		fmt.Fprintln(s.out, "# users and passwords: those the image was built with")
+	}
+	if len(c.Users) == 0 {
+		s.addressProxies(c.Addresses)
 	}
 	for _, u := range c.Users {
 		fmt.Fprintf(s.out, "\n# user: %s\n", u.Name)
@@ -82,5 +86,13 @@ func (s *streams) credentials(c *operator.Credentials) {
 		for _, name := range slices.Sorted(maps.Keys(u.Environment)) {
 			fmt.Fprintln(s.out, paste.Export(name, u.Environment[name]))
 		}
+		fmt.Fprintf(s.out, "# any address: %s\n", u.Proxy)
+		s.addressProxies(u.Addresses)
+	}
+}
+
+func (s *streams) addressProxies(all []operator.AddressProxy) {
+	for _, a := range all {
+		fmt.Fprintf(s.out, "# always address %d: %s\n", a.Number, a.Proxy)
 	}
 }

@@ -51,10 +51,12 @@ func needs(cmd *cobra.Command, actions ...string) {
 	cmd.Long += "\n\nPermissions it needs:\n  " + strings.Join(actions, "\n  ")
 }
 
-// lookAtTasks are the actions behind a list of tasks.
-var lookAtTasks = []string{
-	"ecs:DescribeServices", "ecs:ListTasks", "ecs:DescribeTasks", "elasticloadbalancing:DescribeTargetHealth",
-	"ec2:DescribeNetworkInterfaces",
+// lookAtAddresses returns the actions behind a list of addresses, and further ones.
+func lookAtAddresses(further ...string) []string {
+	return append([]string{
+		"ecs:ListServices", "ecs:DescribeServices", "ecs:ListTasks", "ecs:DescribeTasks",
+		"elasticloadbalancing:DescribeTargetHealth", "ec2:DescribeNetworkInterfaces",
+	}, further...)
 }
 
 // with finds the fleet and does something with it.

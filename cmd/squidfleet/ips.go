@@ -2,7 +2,7 @@ package main
 
 import (
 	"fmt"
-	"strings"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,37 +15,40 @@ func newIPs(s *streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ips",
 		Short: "List the egress addresses",
-		Long: `List the egress addresses: one row a task, the oldest first.
+		Long: `List the egress addresses by their numbers: one row each, and two while one is rotated.
+
+PORT always leads to that address, and ROTATES is when the schedule changes it, in UTC.
 
 HEALTH is
   healthy    the load balancer sends connections to it
   starting   it has not passed the first checks yet
   unhealthy  one of the checks fails
   draining   it ends, and still serves its open connections
+  stopped    it has no task, because of activeHours or squidfleet stop
 
-It warns, on stderr or as "warnings" in the JSON, if rotations could not be started, or
-if ECS gave up the newest deployment: then the addresses do not change as they should.`,
+It warns, on stderr or as "warnings" in the JSON, of rotations that could not be started,
+and of up to ten addresses that ECS did not rotate.`,
 		Example: `  squidfleet ips
   squidfleet ips --stack-name Crawlers --region eu-west-1
-  squidfleet ips --json | jq -r '.tasks[] | select(.health == "healthy").address'`,
+  squidfleet ips --json | jq -r '.addresses[].tasks[] | select(.health == "healthy").address'`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return flags.with(cmd, func(f *operator.Connection) error {
-				tasks, err := f.Tasks(cmd.Context())
+				all, err := f.Addresses(cmd.Context())
 				if err != nil {
 					return err
 				}
-				warnings, err := f.Trouble(cmd.Context())
+				warnings, err := f.Trouble(cmd.Context(), all)
 				if err != nil {
 					return err
 				}
 				if flags.json {
 					return s.json(struct {
-						Tasks    []operator.Task `json:"tasks"`
-						Warnings []string        `json:"warnings"`
-					}{tasks, warnings})
+						Addresses []operator.Address `json:"addresses"`
+						Warnings  []string           `json:"warnings"`
+					}{all, warnings})
 				}
-				s.table(taskRows(tasks))
+				s.table(addressRows(all))
 				for _, w := range warnings {
 					fmt.Fprintf(s.err, "warning: %s\n", printable(w))
 				}
@@ -54,47 +57,52 @@ if ECS gave up the newest deployment: then the addresses do not change as they s
 		},
 	}
 	flags.add(cmd)
-	needs(
-		cmd,
-		append(lookAtTasks[:len(lookAtTasks):len(lookAtTasks)], "sqs:GetQueueAttributes",
-			"ecs:ListServiceDeployments")...)
+	needs(cmd, lookAtAddresses("sqs:GetQueueAttributes", "ecs:ListServiceDeployments")...)
 	return cmd
 }
 
-func taskRows(tasks []operator.Task) [][]cell {
-	rows := [][]cell{
-		{plain("ADDRESS"), plain("ZONE"), plain("AGE"), plain("HEALTH"), plain("CAPACITY"), plain("TASK")},
-	}
-	colours := map[operator.Health]colour{
-		operator.Healthy: green, operator.Unhealthy: red, operator.Starting: yellow, operator.Draining: yellow,
-	}
-	for _, t := range tasks {
-		address, since, capacity := "", "", "on-demand"
-		if t.Address.IsValid() {
-			address = t.Address.String()
-		}
-		if !t.StartedAt.IsZero() {
-			since = age(time.Duration(t.AgeSeconds) * time.Second)
-		}
-		if t.Spot {
-			capacity = "spot"
-		}
-		rows = append(
-			rows,
-			[]cell{
-				plain(address), plain(t.Zone), plain(since), {string(t.Health), colours[t.Health]}, plain(capacity),
-				plain(t.ID),
-			},
-		)
-	}
-	return rows
+var healthColours = map[operator.Health]colour{
+	operator.Healthy: green, operator.Unhealthy: red, operator.Starting: yellow, operator.Draining: yellow,
 }
 
-// list writes addresses in a row.
-func list[T interface{ String() string }](addresses []T) string {
-	texts := make([]string, len(addresses))
-	for i, a := range addresses {
-		texts[i] = a.String()
+func addressRows(all []operator.Address) [][]cell {
+	rows := [][]cell{{
+		plain("NUMBER"), plain("PORT"), plain("ADDRESS"), plain("ZONE"), plain("AGE"), plain("HEALTH"), plain("CAPACITY"),
+		plain("ROTATES"),
+	}}
+	for _, a := range all {
+		port, rotates := "", ""
+		if a.Port > 0 {
+			port = strconv.Itoa(a.Port)
+		}
+		if !a.NextRotation.IsZero() {
+			rotates = a.NextRotation.Format("2006-01-02T15:04Z")
+		}
+		row := func(address, zone, age, health string, tint colour, capacity string) {
+			rows = append(rows, []cell{
+				plain(strconv.Itoa(a.Number)), plain(port), plain(address), plain(zone), plain(age), {health, tint},
+				plain(capacity), plain(rotates),
+			})
+		}
+		for _, t := range a.Tasks {
+			address, since, capacity := "", "", "on-demand"
+			if t.Address.IsValid() {
+				address = t.Address.String()
+			}
+			if !t.StartedAt.IsZero() {
+				since = age(time.Duration(t.AgeSeconds) * time.Second)
+			}
+			if t.Spot {
+				capacity = "spot"
+			}
+			row(address, t.Zone, since, string(t.Health), healthColours[t.Health], capacity)
+		}
+		switch {
+		case a.Stopped && len(a.Tasks) == 0:
+			row("", "", "", "stopped", noColour, "")
+		case len(a.Tasks) == 0:
+			row("", "", "", string(operator.Starting), yellow, "")
+		}
 	}
-	return strings.Join(texts, " ")
+	return rows
 }

@@ -23,7 +23,7 @@ Exit codes:
   0    done
   1    failed; the reason is on stderr
   2    wrong usage
-  3    refused: the fleet is in no state for it, and stays as it was;
+  3    refused: the fleet is in no state for it, and nothing was changed;
        of doctor: there is something to do
   130  interrupted
   141  nobody reads the output any more
@@ -56,6 +56,8 @@ With --json, a failure is also an object with the member "error" on stdout.`,
 		newLogs(s),
 		newRetire(s),
 		newRotate(s),
+		newStart(s),
+		newStop(s),
 	)
 	root.InitDefaultHelpCmd()
 	if help, _, err := root.Find([]string{"help"}); err == nil {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,8 +28,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"squidfleet": main})
 }
 
-// Each script has AWS to itself, with a fleet of two tasks: 198.51.100.1, started 3 h 12 min ago,
-// and 198.51.100.2, 1 h 12 min. Besides testscript's own commands it has
+// Each script has AWS to itself, with a fleet of two addresses: 198.51.100.1, started 3 h 12 min
+// ago, and 198.51.100.2, 1 h 12 min. Besides testscript's own commands it has
 //
 //	aws CHANGE [ARGUMENT]      change the fleet, see standin.AWS.Set
 //	fail ACTION CODE TIMES     make an action answer with an error
@@ -36,10 +37,10 @@ func TestMain(m *testing.M) {
 //	log ADDRESS AGO TEXT       make the task with that address write a line
 //	exits CODE COMMAND…        run a command that must end with that code
 //	await ACTION TIMES         wait until an action was called so often
-//	[!] called ACTION          check that an action was called
-//	needs COMMAND              check that the command's help names the actions called
-//	desired N                  check the service's desired count
-//	protected [ADDRESS…]       check which tasks have scale-in protection
+//	await-health ADDRESS HEALTH  look until ips shows the address so
+//	[!] called ACTION [TIMES]  check that an action was called, or how often
+//	needs COMMAND [-ACTION]    check that the command's help names the actions called, and that one
+//	desired N…                 check the addresses' desired counts
 func TestScripts(t *testing.T) {
 	// A test run under nohup ignores SIGHUP, and the scripts' programs would inherit that.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
@@ -90,20 +91,26 @@ func TestScripts(t *testing.T) {
 				}
 				ts.Fatalf("%s was not called %d times", args[0], times)
 			},
+			"await-health": func(ts *testscript.TestScript, _ bool, args []string) {
+				for range 20 {
+					ts.Check(ts.Exec("squidfleet", "ips"))
+					if regexp.MustCompile(args[0] + " .* " + args[1]).MatchString(ts.ReadFile("stdout")) {
+						return
+					}
+				}
+				ts.Fatalf("%s is not %s", args[0], args[1])
+			},
 			"called": func(ts *testscript.TestScript, neg bool, args []string) {
-				if calls := standIn(ts).Calls(); slices.Contains(calls, args[0]) == neg {
+				calls := standIn(ts).Calls()
+				times := countOf(calls, args[0])
+				if times > 0 == neg || len(args) > 1 && times != number(ts, args[1]) {
 					ts.Fatalf("called were %s", strings.Join(calls, " "))
 				}
 			},
 			"needs": needsExactly,
 			"desired": func(ts *testscript.TestScript, _ bool, args []string) {
-				if got := standIn(ts).Desired(); got != number(ts, args[0]) {
-					ts.Fatalf("the desired count is %d", got)
-				}
-			},
-			"protected": func(ts *testscript.TestScript, _ bool, args []string) {
-				if got := list(standIn(ts).Protected()); got != strings.Join(args, " ") {
-					ts.Fatalf("protected are %q", got)
+				if got := fmt.Sprint(standIn(ts).Desired()); got != fmt.Sprint(args) {
+					ts.Fatalf("the desired counts are %s", got)
 				}
 			},
 		},
@@ -156,7 +163,7 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 
 func needsExactly(ts *testscript.TestScript, _ bool, args []string) {
 	root := newRoot(newStreams(os.Stdout, os.Stderr))
-	cmd, _, err := root.Find(args)
+	cmd, _, err := root.Find(args[:1])
 	ts.Check(err)
 	var want []string
 	for _, action := range strings.Fields(cmd.Annotations[permissionsKey]) {
@@ -166,6 +173,9 @@ func needsExactly(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	slices.Sort(want)
 	got := standIn(ts).Calls()
+	for _, uncalled := range args[1:] {
+		got = append(got, strings.TrimPrefix(uncalled, "-"))
+	}
 	slices.Sort(got)
 	if got = slices.Compact(got); !slices.Equal(got, want) {
 		ts.Fatalf("called were %s\nhelp says   %s", strings.Join(got, " "), strings.Join(want, " "))

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// catchSignals makes a signal interrupt the commands instead of ending the program, because some
-// have to put something back or take something away.
+// catchSignals makes a signal interrupt the commands instead of ending the program: local has to
+// take away what it started, and the others say what goes on.
 func catchSignals(interrupt context.CancelFunc) {
 	caught := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	// The terminal is gone, or the connection to it; under nohup that does not matter.
@@ -20,8 +20,8 @@ func catchSignals(interrupt context.CancelFunc) {
 	go func() {
 		<-signals
 		interrupt()
-		// A second signal ends the program at once, even while it puts something back. A second
-		// SIGHUP does not: shell and kernel both send one when a connection drops.
+		// A second signal ends the program at once, even while it cleans up. A second SIGHUP does
+		// not: shell and kernel both send one when a connection drops.
 		signal.Reset(os.Interrupt, syscall.SIGTERM)
 	}()
 	// Writing to a closed pipe is then an error (see guard), and not the end. The signal itself

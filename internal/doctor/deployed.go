@@ -19,16 +19,16 @@ import (
 )
 
 func rotations(
-	which, action string, ask func(*operator.Connection, context.Context) (string, error),
+	which string, ask func(*operator.Connection, context.Context) (string, error), actions ...string,
 ) check {
-	return check{"rotations " + which, []string{action}, deployed,
+	return check{"rotations " + which, actions, deployed,
 		func(v *visit, ctx context.Context) (Finding, error) {
 			return trouble(ask(v.fleet, ctx))
 		}}
 }
 
 func (v *visit) hanging(ctx context.Context) (Finding, error) {
-	return trouble(v.fleet.HangingDeployment(ctx, v.params.RotationTime()))
+	return trouble(v.fleet.HangingDeployments(ctx, v.params.RotationTime()))
 }
 
 // trouble makes a finding of a line, whose last part says what to do.

@@ -1,8 +1,9 @@
-// Package operator asks AWS about a running fleet and changes it: its egress addresses, new ones
-// for all or one of its tasks, how to use it, and what it logged.
+// Package operator asks AWS about a running fleet and changes it: its egress addresses, how to use
+// it, and what it logged.
 //
 // It knows a fleet by its stack name alone. The outputs of the stack <stackName>-Proxy name the
-// rest: Endpoint, TryIt, LogGroup, ClusterName, ServiceName and RotationFailures.
+// rest: Endpoint, TryIt, LogGroup, ClusterName, RotateEvery and RotationFailures. Each egress
+// address is an ECS service of that cluster, whose tag params.AddressTag holds its number.
 //
 // Errors wrap what the AWS SDK returned. [Explain] makes one line of them that an operator can act
 // upon.
@@ -41,10 +42,12 @@ type Connection struct {
 	// Name is the stack name, Region where the fleet runs.
 	Name, Region string
 
-	options          Options
-	renewProtection  time.Duration
-	outputs          map[string]string
-	cluster, service string
+	options     Options
+	outputs     map[string]string
+	cluster     string
+	rotateEvery time.Duration // 0 for never
+	port        int           // the clients' common one
+	services    []string      // of the cluster; nil until they are listed
 
 	ecs           *ecs.Client
 	loadBalancing *elasticloadbalancingv2.Client
@@ -105,7 +108,7 @@ func Connect(ctx context.Context, o Options) (*Connection, error) {
 // no such stack.
 func ConnectWith(ctx context.Context, cfg aws.Config, o Options) (*Connection, error) {
 	f := &Connection{
-		Name: o.StackName, Region: cfg.Region, options: o, renewProtection: renewProtection,
+		Name: o.StackName, Region: cfg.Region, options: o,
 		ecs: ecs.NewFromConfig(cfg), ec2: ec2.NewFromConfig(cfg),
 		loadBalancing: elasticloadbalancingv2.NewFromConfig(cfg), logs: cloudwatchlogs.NewFromConfig(cfg),
 		secrets: secretsmanager.NewFromConfig(cfg), queues: sqs.NewFromConfig(cfg),
@@ -123,8 +126,7 @@ func (f *Connection) sleep(ctx context.Context) error {
 	}
 }
 
-// Refusal is an error: the fleet is in no state for the request. Nothing was changed, or all of it
-// is back as it was.
+// Refusal is an error: the fleet is in no state for the request, and nothing was changed.
 type Refusal struct{ Reason string }
 
 func (r *Refusal) Error() string { return r.Reason }

@@ -3,7 +3,10 @@ package operator
 import (
 	"context"
 	"fmt"
+	"net"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -19,6 +22,8 @@ import (
 type Credentials struct {
 	// Endpoint is host and port of the proxy.
 	Endpoint string `json:"endpoint"`
+	// Addresses are where each egress address has a port of its own, if it has one.
+	Addresses []AddressProxy `json:"addresses,omitempty"`
 	// Try is a page that shows its caller's address, or "" when the fleet's ports allow none.
 	Try string `json:"try"`
 	// Source is where the passwords are. With "image" AWS knows neither them nor the users.
@@ -27,11 +32,21 @@ type Credentials struct {
 	Users []User `json:"users"`
 }
 
+// AddressProxy is the proxy of one egress address: host and port, or a URL with a user.
+type AddressProxy struct {
+	Number int    `json:"number"`
+	Proxy  string `json:"proxy"`
+}
+
 // User is one of the proxy's Digest users.
 type User struct {
 	Name string `json:"user"`
 	// Password is set only when it was asked for.
 	Password string `json:"password,omitempty"`
+	// Proxy is the URL of the proxy, without a password unless that was asked for.
+	Proxy string `json:"proxy"`
+	// Addresses are the URLs that always lead to one egress address.
+	Addresses []AddressProxy `json:"addresses,omitempty"`
 	// Curl is a command that uses the proxy, asking for a password without one; "" if Try is.
 	Curl string `json:"curl"`
 	// Environment holds the variables that programs take a proxy from, if there is a password.
@@ -41,7 +56,11 @@ type User struct {
 // Credentials returns how to use the fleet: as one user, or with an empty user as all. It reads
 // passwords only with showPassword.
 func (f *Connection) Credentials(ctx context.Context, user string, showPassword bool) (*Credentials, error) {
-	environment, secrets, err := f.container(ctx)
+	all, err := f.bare(ctx)
+	if err != nil {
+		return nil, err
+	}
+	environment, secrets, err := f.container(ctx, all[0])
 	if err != nil {
 		return nil, err
 	}
@@ -51,6 +70,12 @@ func (f *Connection) Credentials(ctx context.Context, user string, showPassword 
 		Users:    []User{},
 	}
 	c.Try = tryURL(f.outputs[outputTryIt])
+	host, _, _ := net.SplitHostPort(c.Endpoint)
+	for _, a := range all {
+		if a.Port > 0 {
+			c.Addresses = append(c.Addresses, AddressProxy{a.Number, net.JoinHostPort(host, strconv.Itoa(a.Port))})
+		}
+	}
 	if c.Source == container.CredentialsImage {
 		if user == "" && !showPassword {
 			return c, nil
@@ -84,18 +109,19 @@ func (f *Connection) Credentials(ctx context.Context, user string, showPassword 
 // Secrets returns the ARNs of the secrets that ECS hands to the tasks, by their environment
 // variables.
 func (f *Connection) Secrets(ctx context.Context) (map[string]string, error) {
-	_, secrets, err := f.container(ctx)
+	all, err := f.bare(ctx)
+	if err != nil {
+		return nil, err
+	}
+	_, secrets, err := f.container(ctx, all[0])
 	return secrets, err
 }
 
 // container returns the tasks' environment variables, and the ARNs of the secrets behind others.
-func (f *Connection) container(ctx context.Context) (environment, secrets map[string]string, err error) {
-	service, err := f.describeService(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
+// All addresses have the same task definition.
+func (f *Connection) container(ctx context.Context, a Address) (environment, secrets map[string]string, err error) {
 	answer, err := f.ecs.DescribeTaskDefinition(ctx,
-		&ecs.DescribeTaskDefinitionInput{TaskDefinition: service.TaskDefinition})
+		&ecs.DescribeTaskDefinitionInput{TaskDefinition: a.service.TaskDefinition})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -128,12 +154,20 @@ func (f *Connection) password(ctx context.Context, user string, secrets map[stri
 
 // Login returns how one user uses the proxy.
 func (c *Credentials) Login(name, password string) User {
-	u := User{Name: name, Password: password}
+	proxy := func(endpoint string) string {
+		if password == "" {
+			return (&url.URL{Scheme: "http", User: url.User(name), Host: endpoint}).String()
+		}
+		return paste.Proxy(endpoint, name, password)
+	}
+	u := User{Name: name, Password: password, Proxy: proxy(c.Endpoint)}
+	for _, a := range c.Addresses {
+		u.Addresses = append(u.Addresses, AddressProxy{a.Number, proxy(a.Proxy)})
+	}
 	via := paste.Asking(c.Endpoint, name)
 	if password != "" {
 		via = paste.WithPassword(c.Endpoint, name, password)
-		proxy := paste.Proxy(c.Endpoint, name, password)
-		u.Environment = map[string]string{"http_proxy": proxy, "https_proxy": proxy}
+		u.Environment = map[string]string{"http_proxy": u.Proxy, "https_proxy": u.Proxy}
 	}
 	if c.Try != "" {
 		u.Curl = paste.Curl(via, c.Try)

@@ -21,7 +21,6 @@ func Explain(err error, o Options) string {
 }
 
 func explain(err error, o Options) string {
-	var left *leftover
 	var noProfile config.SharedConfigProfileNotExistError
 	var operation *smithy.OperationError
 	var answer smithy.APIError
@@ -32,8 +31,6 @@ func explain(err error, o Options) string {
 		action = permission(operation)
 	}
 	switch {
-	case errors.As(err, &left):
-		return fmt.Sprintf("%s; and %s: %s", explain(left.first, o), left.what, explain(left.undo, o))
 	case errors.Is(err, context.Canceled):
 		return "interrupted"
 	case errors.As(err, &noProfile):

@@ -26,8 +26,6 @@ func TestExplainIsOneLineThatSaysWhatToDo(t *testing.T) {
 		{call("InternalFailure", "two\nlines"), "logs:FilterLogEvents: InternalFailure: two lines"},
 		{&smithy.OperationError{ServiceID: "ECS", OperationName: "ListTasks", Err: context.DeadlineExceeded},
 			"ecs:ListTasks: AWS did not answer in time"},
-		{&leftover{context.Canceled, call("ThrottlingException", ""), "too many"},
-			"interrupted; and too many: AWS limits"},
 		{errors.Join(context.Canceled, errors.New("broken pipe")), "interrupted"},
 		{refuse("not %s", "now"), "not now"},
 	} {

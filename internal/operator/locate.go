@@ -1,16 +1,23 @@
 package operator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/aws/smithy-go"
+
+	"squidfleet/params"
 )
 
 // Outputs of the stack, by the ids that its templates give them.
@@ -19,7 +26,7 @@ const (
 	outputTryIt            = "TryIt"
 	outputLogGroup         = "LogGroup"
 	outputClusterName      = "ClusterName"
-	outputServiceName      = "ServiceName"
+	outputRotateEvery      = "RotateEvery"
 	outputRotationFailures = "RotationFailures"
 )
 
@@ -54,26 +61,107 @@ func (f *Connection) locate(ctx context.Context, client *cloudformation.Client) 
 	}
 	// A fleet whose ports allow neither http nor https has no TryIt, one that is never rotated no
 	// RotationFailures.
-	for _, id := range []string{outputEndpoint, outputLogGroup, outputClusterName, outputServiceName} {
+	for _, id := range []string{outputEndpoint, outputLogGroup, outputClusterName, outputRotateEvery} {
 		if f.outputs[id] == "" {
 			return fmt.Errorf("stack %s in %s, which is %s, has no output %s: it is not deployed completely, or not "+
 				"by this version of squidfleet", f.stack(), f.Region, answer.Stacks[0].StackStatus, id)
 		}
 	}
-	f.cluster, f.service = f.outputs[outputClusterName], f.outputs[outputServiceName]
-	return nil
+	f.cluster = f.outputs[outputClusterName]
+	return f.readOutputs()
 }
 
-// describeService asks ECS for the service as it is now.
-func (f *Connection) describeService(ctx context.Context) (types.Service, error) {
-	answer, err := f.ecs.DescribeServices(ctx,
-		&ecs.DescribeServicesInput{Cluster: aws.String(f.cluster), Services: []string{f.service}})
+// How many services ECS lists on a page, and describes in one call.
+const listServicesMax, describeServicesMax = 100, 10
+
+// listServices returns the ARNs of the cluster's services. It asks once.
+func (f *Connection) listServices(ctx context.Context) ([]string, error) {
+	if f.services != nil {
+		return f.services, nil
+	}
+	pages := ecs.NewListServicesPaginator(f.ecs, &ecs.ListServicesInput{
+		Cluster: aws.String(f.cluster), MaxResults: aws.Int32(listServicesMax),
+	})
+	var arns []string
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		arns = append(arns, page.ServiceArns...)
+	}
+	f.services = arns
+	return arns, nil
+}
+
+// bare lists the addresses without their tasks, by their numbers.
+func (f *Connection) bare(ctx context.Context) ([]Address, error) {
+	arns, err := f.listServices(ctx)
 	if err != nil {
-		return types.Service{}, err
+		return nil, err
 	}
-	if len(answer.Services) != 1 || aws.ToString(answer.Services[0].Status) != "ACTIVE" {
-		return types.Service{}, fmt.Errorf("ECS service %s of stack %s is gone: deploy the fleet again", f.service,
-			f.stack())
+	var all []Address
+	for chunk := range slices.Chunk(arns, describeServicesMax) {
+		answer, err := f.ecs.DescribeServices(ctx, &ecs.DescribeServicesInput{
+			Cluster: aws.String(f.cluster), Services: chunk, Include: []types.ServiceField{types.ServiceFieldTags},
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range answer.Services {
+			if number := addressNumber(s); number > 0 && aws.ToString(s.Status) == "ACTIVE" {
+				all = append(all, f.address(number, s))
+			}
+		}
 	}
-	return answer.Services[0], nil
+	if len(all) == 0 {
+		return nil, fmt.Errorf("cluster %s of stack %s has no service with a tag %s: deploy the fleet again", f.cluster,
+			f.stack(), params.AddressTag)
+	}
+	slices.SortFunc(all, func(a, b Address) int { return cmp.Compare(a.Number, b.Number) })
+	return all, nil
+}
+
+// addressNumber is the number in a service's tag, or 0: somebody may run another service there.
+func addressNumber(s types.Service) int {
+	for _, tag := range s.Tags {
+		if aws.ToString(tag.Key) == params.AddressTag {
+			n, _ := strconv.Atoi(aws.ToString(tag.Value))
+			return n
+		}
+	}
+	return 0
+}
+
+func (f *Connection) address(number int, s types.Service) Address {
+	a := Address{Number: number, Stopped: s.DesiredCount == 0, Tasks: []Task{}, service: s}
+	if len(s.LoadBalancers) > 1 { // The first group is everybody's.
+		a.Port = f.port + number
+	}
+	if f.rotateEvery > 0 && !a.Stopped {
+		a.NextRotation = params.NextRotation(number, f.rotateEvery, time.Now())
+	}
+	return a
+}
+
+// readOutputs reads what is in the outputs besides names.
+func (f *Connection) readOutputs() (err error) {
+	_, port, _ := net.SplitHostPort(f.outputs[outputEndpoint])
+	if f.port, err = strconv.Atoi(port); err != nil {
+		return fmt.Errorf("output %s of stack %s: %w", outputEndpoint, f.stack(), err)
+	}
+	every := f.outputs[outputRotateEvery]
+	if every == "off" {
+		return nil
+	}
+	if days, given := strings.CutSuffix(every, "d"); given {
+		n, _ := strconv.Atoi(days)
+		f.rotateEvery = time.Duration(n) * 24 * time.Hour
+	} else {
+		f.rotateEvery, _ = time.ParseDuration(every)
+	}
+	if f.rotateEvery <= 0 {
+		return fmt.Errorf("output %s of stack %s: %q is no period", outputRotateEvery, f.stack(), every)
+	}
+	return nil
 }

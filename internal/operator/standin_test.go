@@ -1,7 +1,6 @@
 package operator
 
 import (
-	"net/netip"
 	"testing"
 	"time"
 
@@ -38,25 +37,6 @@ func environment(t *testing.T, endpoint string) {
 		"AWS_EC2_METADATA_DISABLED": "true",
 	} {
 		t.Setenv(name, value)
-	}
-}
-
-// More tasks than ECS describes in one call, and than EC2 takes in one filter.
-func TestTasksOfALargeFleet(t *testing.T) {
-	f, aws := connect(t)
-	if err := aws.Set("desired", "230"); err != nil {
-		t.Fatal(err)
-	}
-	tasks, err := f.Tasks(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	seen := map[netip.Addr]bool{}
-	for _, task := range tasks {
-		seen[task.Address] = true
-	}
-	if len(tasks) != 230 || len(seen) != 230 || seen[netip.Addr{}] {
-		t.Errorf("%d tasks with %d addresses, want 230 of each", len(tasks), len(seen))
 	}
 }
 

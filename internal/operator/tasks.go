@@ -38,7 +38,7 @@ type Task struct {
 	// AgeSeconds counts from StartedAt.
 	AgeSeconds int64 `json:"ageSeconds"`
 
-	arn, deployment string // a service starts a task in the name of its deployment
+	arn string
 }
 
 // Health puts together what the load balancer and the container's own health check say.
@@ -61,22 +61,35 @@ const (
 	filterValues     = 200
 )
 
-// Tasks lists the tasks whose addresses are in use, oldest first. Tasks that are being replaced
-// and still serve connections are among them.
-func (f *Connection) Tasks(ctx context.Context) ([]Task, error) {
-	service, err := f.describeService(ctx)
+// Address is one of the fleet's egress addresses: an ECS service of one task. The names of its JSON
+// are stable.
+type Address struct {
+	// Number tells it from the others. It stays the same when the address behind it changes.
+	Number int `json:"number"`
+	// Port always leads to this address; 0 (absent) with addressPorts=false.
+	Port int `json:"port,omitempty"`
+	// Stopped is whether it is to have no task. Rotations leave it alone.
+	Stopped bool `json:"stopped"`
+	// NextRotation is when the schedule rotates it; absent if it does not.
+	NextRotation time.Time `json:"nextRotation,omitzero"`
+	// Tasks are those that have not ended, oldest first: two during a rotation.
+	Tasks []Task `json:"tasks"`
+
+	service types.Service
+}
+
+// Addresses lists the egress addresses by their numbers.
+func (f *Connection) Addresses(ctx context.Context) ([]Address, error) {
+	all, err := f.bare(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return f.tasksOf(ctx, service)
-}
-
-func (f *Connection) tasksOf(ctx context.Context, service types.Service) ([]Task, error) {
 	described, err := f.describeTasks(ctx)
 	if err != nil {
 		return nil, err
 	}
-	targets, err := f.targets(ctx, service)
+	// Each task is a target of the common group, on the same port as in its own one.
+	targets, err := f.targets(ctx, all[0].service)
 	if err != nil {
 		return nil, err
 	}
@@ -84,40 +97,49 @@ func (f *Connection) tasksOf(ctx context.Context, service types.Service) ([]Task
 	if err != nil {
 		return nil, err
 	}
-	tasks := make([]Task, 0, len(described))
+	byService := map[string][]Task{}
 	for _, t := range described {
-		arn := aws.ToString(t.TaskArn)
-		task := Task{
-			Address: public[attachment(t, "networkInterfaceId")], Zone: aws.ToString(t.AvailabilityZone),
-			ID: arn[strings.LastIndexByte(arn, '/')+1:], State: aws.ToString(t.LastStatus),
-			Spot: aws.ToString(t.CapacityProviderName) == "FARGATE_SPOT",
-			arn:  arn, deployment: aws.ToString(t.StartedBy),
-		}
+		group := aws.ToString(t.Group)
 		private := attachment(t, "privateIPv4Address")
-		task.PrivateAddress, _ = netip.ParseAddr(private)
-		task.Health = health(t, targets[private])
-		if t.StartedAt != nil {
-			task.StartedAt = t.StartedAt.UTC().Truncate(time.Second)
-			task.AgeSeconds = int64(max(0, time.Since(*t.StartedAt)).Seconds())
-		}
-		tasks = append(tasks, task)
+		byService[group] = append(byService[group],
+			newTask(t, public[attachment(t, "networkInterfaceId")], private, targets[private]))
 	}
-	slices.SortFunc(tasks, func(a, b Task) int {
-		if a.StartedAt.IsZero() != b.StartedAt.IsZero() { // Those not started yet come last.
-			return b.StartedAt.Compare(a.StartedAt)
-		}
-		return cmp.Or(a.StartedAt.Compare(b.StartedAt), cmp.Compare(a.ID, b.ID))
-	})
-	return tasks, nil
+	for i := range all {
+		tasks := byService["service:"+aws.ToString(all[i].service.ServiceName)]
+		slices.SortFunc(tasks, func(a, b Task) int {
+			if a.StartedAt.IsZero() != b.StartedAt.IsZero() { // Those not started yet come last.
+				return b.StartedAt.Compare(a.StartedAt)
+			}
+			return cmp.Or(a.StartedAt.Compare(b.StartedAt), cmp.Compare(a.ID, b.ID))
+		})
+		all[i].Tasks = append(all[i].Tasks, tasks...)
+	}
+	return all, nil
 }
 
-// describeTasks returns the service's tasks that have not ended. ECS lists a task that it is going
+func newTask(t types.Task, public netip.Addr, private string, target elbtypes.TargetHealthStateEnum) Task {
+	arn := aws.ToString(t.TaskArn)
+	task := Task{
+		Address: public, Zone: aws.ToString(t.AvailabilityZone), ID: arn[strings.LastIndexByte(arn, '/')+1:],
+		State: aws.ToString(t.LastStatus), Health: health(t, target),
+		Spot: aws.ToString(t.CapacityProviderName) == "FARGATE_SPOT",
+		arn:  arn,
+	}
+	task.PrivateAddress, _ = netip.ParseAddr(private)
+	if t.StartedAt != nil {
+		task.StartedAt = t.StartedAt.UTC().Truncate(time.Second)
+		task.AgeSeconds = int64(max(0, time.Since(*t.StartedAt)).Seconds())
+	}
+	return task
+}
+
+// describeTasks returns the cluster's tasks that have not ended. ECS lists a task that it is going
 // to stop among the stopped ones from the beginning, although it serves on while it drains.
 func (f *Connection) describeTasks(ctx context.Context) ([]types.Task, error) {
 	var arns []string
 	for _, status := range []types.DesiredStatus{types.DesiredStatusRunning, types.DesiredStatusStopped} {
 		pages := ecs.NewListTasksPaginator(f.ecs, &ecs.ListTasksInput{
-			Cluster: aws.String(f.cluster), ServiceName: aws.String(f.service), DesiredStatus: status,
+			Cluster: aws.String(f.cluster), DesiredStatus: status,
 		})
 		for pages.HasMorePages() {
 			page, err := pages.NextPage(ctx)
@@ -180,19 +202,21 @@ func (f *Connection) publicAddresses(ctx context.Context, tasks []types.Task) (m
 
 type targetStates map[string]elbtypes.TargetHealthStateEnum
 
-// targets returns the state of the load balancer's targets by their private addresses.
+// targets returns the states of the targets of a service's first group, by their private addresses.
 func (f *Connection) targets(ctx context.Context, service types.Service) (targetStates, error) {
 	states := targetStates{}
-	for _, group := range service.LoadBalancers {
-		answer, err := f.loadBalancing.DescribeTargetHealth(ctx,
-			&elasticloadbalancingv2.DescribeTargetHealthInput{TargetGroupArn: group.TargetGroupArn})
-		if err != nil {
-			return nil, err
-		}
-		for _, d := range answer.TargetHealthDescriptions {
-			if d.Target != nil && d.TargetHealth != nil {
-				states[aws.ToString(d.Target.Id)] = d.TargetHealth.State
-			}
+	if len(service.LoadBalancers) == 0 {
+		return states, nil
+	}
+	answer, err := f.loadBalancing.DescribeTargetHealth(ctx, &elasticloadbalancingv2.DescribeTargetHealthInput{
+		TargetGroupArn: service.LoadBalancers[0].TargetGroupArn,
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range answer.TargetHealthDescriptions {
+		if d.Target != nil && d.TargetHealth != nil {
+			states[aws.ToString(d.Target.Id)] = d.TargetHealth.State
 		}
 	}
 	return states, nil
@@ -225,25 +249,4 @@ func health(t types.Task, target elbtypes.TargetHealthStateEnum) Health {
 		return Healthy
 	}
 	return Starting
-}
-
-// count counts the tasks of a health.
-func count(tasks []Task, h Health) (n int) {
-	for _, t := range tasks {
-		if t.Health == h {
-			n++
-		}
-	}
-	return n
-}
-
-// addresses returns those of the tasks that are not on their way out.
-func addresses(tasks []Task) []netip.Addr {
-	list := []netip.Addr{}
-	for _, t := range tasks {
-		if t.Address.IsValid() && t.Health != Draining {
-			list = append(list, t.Address)
-		}
-	}
-	return list
 }

@@ -3,7 +3,9 @@ package operator
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -11,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
+
+	"squidfleet/params"
 )
 
 // troubleTime is how far back Trouble looks: as long as the queue keeps a rotation that could not
@@ -18,24 +22,42 @@ import (
 const troubleTime = 14 * 24 * time.Hour
 
 // Trouble returns a line for each thing that kept addresses from changing: rotations that could
-// not be started, and the newest deployment if ECS gave it up. A question that AWS refuses is a
-// line as well, so that the other one is still answered. It returns an error only when ctx has
-// ended.
-func (f *Connection) Trouble(ctx context.Context) ([]string, error) {
+// not be started, and deployments that ECS gave up. A question that AWS refuses is a line as well.
+// It returns an error only when ctx has ended.
+//
+// ECS tells of deployments one service at a time, so only the first ten addresses that are older
+// than they should be are asked for.
+func (f *Connection) Trouble(ctx context.Context, all []Address) ([]string, error) {
 	lines := []string{}
-	for _, ask := range []func(context.Context) (string, error){f.FailedRotations, f.AbandonedDeployment} {
-		line, err := ask(ctx)
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
+	tell := func(err error, found ...string) {
 		if err != nil {
-			line = "whether rotations failed is not known: " + Explain(err, f.options)
+			found = append(found, "whether rotations failed is not known: "+Explain(err, f.options))
 		}
-		if line != "" {
-			lines = append(lines, line)
-		}
+		lines = append(lines, found...)
 	}
-	return lines, nil
+	failed, err := f.FailedRotations(ctx)
+	tell(err, failed)
+	late := slices.DeleteFunc(slices.Clone(all), func(a Address) bool { return !f.overdue(a, time.Now()) })
+	abandoned, err := f.abandoned(ctx, late[:min(len(late), askedForMax)])
+	tell(err, abandoned...)
+	return slices.DeleteFunc(lines, func(line string) bool { return line == "" }), ctx.Err()
+}
+
+const (
+	askedForMax = 10
+	// rotationGrace is how late a rotation may be: Scheduler tries again for up to an hour.
+	rotationGrace = time.Hour
+)
+
+// overdue reports whether the address has a task from before a rotation that should be over.
+func (f *Connection) overdue(a Address, now time.Time) bool {
+	if f.rotateEvery == 0 || a.Stopped {
+		return false
+	}
+	due := params.NextRotation(a.Number, f.rotateEvery, now.Add(-rotationGrace)).Add(-f.rotateEvery)
+	return slices.ContainsFunc(a.Tasks, func(t Task) bool {
+		return t.Health != Draining && !t.StartedAt.IsZero() && t.StartedAt.Before(due)
+	})
 }
 
 // FailedRotations says how many rotations the schedule could not start. It returns "" for none.
@@ -62,49 +84,70 @@ func (f *Connection) FailedRotations(ctx context.Context) (string, error) {
 		"--message-attribute-names All --queue-url %s", int(troubleTime.Hours()/24), n, queue), nil
 }
 
-// AbandonedDeployment names the newest deployment that ECS gave up. It returns "" if there is none,
-// or if a later one succeeded.
-func (f *Connection) AbandonedDeployment(ctx context.Context) (string, error) {
-	abandoned, err := f.newestDeployment(ctx, time.Now().Add(-troubleTime),
-		types.ServiceDeploymentStatusRollbackRequested, types.ServiceDeploymentStatusRollbackInProgress,
-		types.ServiceDeploymentStatusRollbackSuccessful, types.ServiceDeploymentStatusRollbackFailed)
-	if abandoned == nil || err != nil {
-		return "", err
-	}
-	created := aws.ToTime(abandoned.CreatedAt)
-	if success, err := f.newestDeployment(ctx, created, types.ServiceDeploymentStatusSuccessful); success != nil ||
-		err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("ECS gave up the deployment of %s (%s), so the addresses are those from before: %s; "+
-		"see squidfleet logs", created.UTC().Format(time.RFC3339), abandoned.Status,
-		aws.ToString(abandoned.StatusReason)), nil
-}
-
-// HangingDeployment names the deployment that is under way for longer than a limit. It returns ""
-// if there is none.
-func (f *Connection) HangingDeployment(ctx context.Context, limit time.Duration) (string, error) {
-	service, err := f.describeService(ctx)
+// AbandonedDeployments names the addresses whose newest deployment ECS gave up, unless a later one
+// succeeded. It returns "" for none.
+func (f *Connection) AbandonedDeployments(ctx context.Context) (string, error) {
+	all, err := f.bare(ctx)
 	if err != nil {
 		return "", err
 	}
-	for _, d := range service.Deployments {
-		if aws.ToString(d.Status) == "PRIMARY" && d.RolloutState == types.DeploymentRolloutStateInProgress &&
-			time.Since(aws.ToTime(d.CreatedAt)) > limit {
-			return fmt.Sprintf("the deployment of %s has not ended, and a rotation takes %s at most; see "+
-				"squidfleet ips and squidfleet logs", aws.ToTime(d.CreatedAt).UTC().Format(time.RFC3339), limit), nil
-		}
-	}
-	return "", nil
+	lines, err := f.abandoned(ctx, all)
+	return strings.Join(lines, "; "), err
 }
 
-// newestDeployment returns the newest deployment with one of the statuses that was created after a
-// time, or nil.
+func (f *Connection) abandoned(ctx context.Context, some []Address) (lines []string, err error) {
+	for _, a := range some {
+		given, err := f.newestDeployment(ctx, a, time.Now().Add(-troubleTime),
+			types.ServiceDeploymentStatusRollbackRequested, types.ServiceDeploymentStatusRollbackInProgress,
+			types.ServiceDeploymentStatusRollbackSuccessful, types.ServiceDeploymentStatusRollbackFailed)
+		if err != nil {
+			return lines, err
+		}
+		if given == nil {
+			continue
+		}
+		created := aws.ToTime(given.CreatedAt)
+		success, err := f.newestDeployment(ctx, a, created, types.ServiceDeploymentStatusSuccessful)
+		if err != nil {
+			return lines, err
+		}
+		if success == nil {
+			lines = append(lines, fmt.Sprintf("ECS gave up the deployment of %s of address %d (%s), so it is the one "+
+				"from before: %s; see squidfleet logs", created.UTC().Format(time.RFC3339), a.Number, given.Status,
+				aws.ToString(given.StatusReason)))
+		}
+	}
+	return lines, nil
+}
+
+// HangingDeployments names the addresses whose deployment is under way for longer than a limit. It
+// returns "" if there are none.
+func (f *Connection) HangingDeployments(ctx context.Context, limit time.Duration) (string, error) {
+	all, err := f.bare(ctx)
+	if err != nil {
+		return "", err
+	}
+	var hanging []string
+	for _, a := range all {
+		if d := a.underWay(); d != nil && time.Since(aws.ToTime(d.CreatedAt)) > limit {
+			hanging = append(hanging, fmt.Sprintf("%d (since %s)", a.Number,
+				aws.ToTime(d.CreatedAt).UTC().Format(time.RFC3339)))
+		}
+	}
+	if len(hanging) == 0 {
+		return "", nil
+	}
+	return fmt.Sprintf("the deployment has not ended of address %s, and a rotation takes %s at most; see squidfleet ips "+
+		"and squidfleet logs", strings.Join(hanging, ", "), limit), nil
+}
+
+// newestDeployment returns an address's newest deployment after a time with one of the statuses, or
+// nil.
 func (f *Connection) newestDeployment(
-	ctx context.Context, after time.Time, statuses ...types.ServiceDeploymentStatus,
+	ctx context.Context, a Address, after time.Time, statuses ...types.ServiceDeploymentStatus,
 ) (*types.ServiceDeploymentBrief, error) {
 	input := &ecs.ListServiceDeploymentsInput{
-		Cluster: aws.String(f.cluster), Service: aws.String(f.service), Status: statuses,
+		Cluster: aws.String(f.cluster), Service: a.service.ServiceName, Status: statuses,
 		CreatedAt: &types.CreatedAt{After: aws.Time(after)}, MaxResults: aws.Int32(100),
 	}
 	var newest *types.ServiceDeploymentBrief

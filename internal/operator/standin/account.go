@@ -116,10 +116,10 @@ func group(name string, children ...node) node {
 }
 
 // paged is an answer with a page of a list.
-func paged[T any](r *request, token, next, list, member string, all []T, each func(T) []node) (any, error) {
-	page, rest, err := pageOf(all, r.Text(token))
+func paged[T any](a *AWS, r *request, token, next, list, member string, all []T, each func(T) []node) (any, error) {
+	page, rest, err := a.pageOf(len(all), r.Text(token))
 	var members []node
-	for _, one := range page {
+	for _, one := range all[page.from:page.to] {
 		members = append(members, group(member, each(one)...))
 	}
 	answer := group("", group(list, members...))
@@ -130,19 +130,19 @@ func paged[T any](r *request, token, next, list, member string, all []T, each fu
 }
 
 // ofEC2 is an answer of EC2's with a page of a list.
-func ofEC2[T any](r *request, list string, all []T, each func(T) []node) (any, error) {
-	return paged(r, "NextToken", "nextToken", list, "item", all, each)
+func ofEC2[T any](a *AWS, r *request, list string, all []T, each func(T) []node) (any, error) {
+	return paged(a, r, "NextToken", "nextToken", list, "item", all, each)
 }
 
 // inVPC is ofEC2 for what is in the VPC.
-func inVPC(r *request, list string, all []properties, each func(properties) []node) (any, error) {
+func (a *AWS) inVPC(r *request, list string, all []properties, each func(properties) []node) (any, error) {
 	if r.Text("Filter.1.Name") != "vpc-id" {
 		return nil, refuse("InvalidParameterValue", "The filter '%s' is invalid", r.Text("Filter.1.Name"))
 	}
 	if r.Text("Filter.1.Value.1") != VPC {
 		all = nil
 	}
-	return ofEC2(r, list, all, each)
+	return ofEC2(a, r, list, all, each)
 }
 
 func (a *AWS) getCallerIdentity(*request) (any, error) {
@@ -204,23 +204,23 @@ func (a *AWS) describeAvailabilityZones(r *request) (any, error) {
 }
 
 func (a *AWS) describeVpcs(r *request) (any, error) {
-	return ofEC2(r, "vpcSet", make([]int, a.around.used["vpcs"]), func(int) []node { return nil })
+	return ofEC2(a, r, "vpcSet", make([]int, a.around.used["vpcs"]), func(int) []node { return nil })
 }
 
 func (a *AWS) describeInternetGateways(r *request) (any, error) {
-	return ofEC2(r, "internetGatewaySet", make([]int, a.around.used["internet-gateways"]),
+	return ofEC2(a, r, "internetGatewaySet", make([]int, a.around.used["internet-gateways"]),
 		func(int) []node { return nil })
 }
 
 // describeLoadBalancers answers with an Application Load Balancer and all the network ones.
 func (a *AWS) describeLoadBalancers(r *request) (any, error) {
 	types := append([]string{"application"}, slices.Repeat([]string{"network"}, a.around.used["load-balancers"])...)
-	return paged(r, "Marker", "NextMarker", "LoadBalancers", "member", types,
+	return paged(a, r, "Marker", "NextMarker", "LoadBalancers", "member", types,
 		func(t string) []node { return []node{text("Type", t)} })
 }
 
 func (a *AWS) describeSubnets(r *request) (any, error) {
-	return inVPC(r, "subnetSet", a.around.subnets, func(s properties) []node {
+	return a.inVPC(r, "subnetSet", a.around.subnets, func(s properties) []node {
 		return []node{
 			text("subnetId", s["id"]), text("availabilityZone", s["zone"]), text("availabilityZoneId", s["zone-id"]),
 			text("cidrBlock", s["cidr"]), text("availableIpAddressCount", s["free"]),
@@ -231,7 +231,7 @@ func (a *AWS) describeSubnets(r *request) (any, error) {
 }
 
 func (a *AWS) describeRouteTables(r *request) (any, error) {
-	return inVPC(r, "routeTableSet", a.around.subnets, func(s properties) []node {
+	return a.inVPC(r, "routeTableSet", a.around.subnets, func(s properties) []node {
 		association := text("subnetId", s["id"])
 		if s["id"] == "subnet-b" {
 			association = text("main", "true")
@@ -253,7 +253,7 @@ func (a *AWS) describeRouteTables(r *request) (any, error) {
 // through.
 func (a *AWS) describeNetworkAcls(r *request) (any, error) {
 	acls := []properties{{"id": "acl-1"}, {"id": "acl-2"}}
-	return inVPC(r, "networkAclSet", acls, func(acl properties) []node {
+	return a.inVPC(r, "networkAclSet", acls, func(acl properties) []node {
 		if acl["id"] == "acl-2" {
 			return []node{
 				text("networkAclId", "acl-2"),

@@ -23,9 +23,10 @@ const (
 const (
 	account  = "111122223333"
 	cluster  = "Squidfleet-Proxy-Cluster-5Xq1oY2bQk3S"
-	service  = "Squidfleet-Proxy-Service-8sQk3SbY2oX1"
 	logGroup = "Squidfleet-Proxy-Log-0Zr7LmQpVt9W"
 )
+
+var taskDefinition = arn("ecs", "task-definition/SquidfleetProxyTask1A2B:7")
 
 // AWS is the stand-in. Its methods may be called at any time.
 type AWS struct {
@@ -40,6 +41,7 @@ type AWS struct {
 	calls    []string
 	inputs   map[string][]map[string]any
 	problems []string
+	pageSize int // small, so that no test meets a list that fits into one page
 }
 
 // fault makes an action fail.
@@ -48,11 +50,11 @@ type fault struct {
 	times int
 }
 
-// New starts one with a fleet of two tasks.
+// New starts one with a fleet of two addresses.
 func New() *AWS {
 	a := &AWS{
 		fleet: newFleet(), around: newSurroundings(), faults: map[string]*fault{},
-		inputs: map[string][]map[string]any{},
+		inputs: map[string][]map[string]any{}, pageSize: 2,
 	}
 	a.server = httptest.NewServer(a)
 	a.URL = a.server.URL

@@ -1,10 +1,13 @@
 package standin
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"squidfleet/params"
 )
 
 type object = map[string]any
@@ -23,13 +26,12 @@ var operations = map[string]func(*AWS, *request) (any, error){
 	"ecs:DescribeServices":                       (*AWS).describeServices,
 	"ecs:DescribeTaskDefinition":                 (*AWS).describeTaskDefinition,
 	"ecs:DescribeTasks":                          (*AWS).describeTasks,
-	"ecs:GetTaskProtection":                      (*AWS).getTaskProtection,
 	"ecs:ListAccountSettings":                    (*AWS).listAccountSettings,
 	"ecs:ListServiceDeployments":                 (*AWS).listServiceDeployments,
+	"ecs:ListServices":                           (*AWS).listServices,
 	"ecs:ListTasks":                              (*AWS).listTasks,
 	"ecs:StopTask":                               (*AWS).stopTask,
 	"ecs:UpdateService":                          (*AWS).updateService,
-	"ecs:UpdateTaskProtection":                   (*AWS).updateTaskProtection,
 	"elasticloadbalancing:DescribeLoadBalancers": (*AWS).describeLoadBalancers,
 	"elasticloadbalancing:DescribeTargetHealth":  (*AWS).describeTargetHealth,
 	"iam:GetRole":                                (*AWS).getRole,
@@ -43,138 +45,162 @@ var operations = map[string]func(*AWS, *request) (any, error){
 	"sts:GetCallerIdentity":                      (*AWS).getCallerIdentity,
 }
 
-// inFleet refuses a question about another cluster or service.
-func (a *AWS) inFleet(r *request, member string, want any) error {
+// inCluster refuses a question about another cluster.
+func inCluster(r *request) error {
 	if r.Input["cluster"] != cluster {
 		return refuse("ClusterNotFoundException", "Cluster not found.")
 	}
-	if got, list := r.Input[member].([]any); list && len(got) == 1 && got[0] == want || r.Input[member] == want {
-		return nil
+	return nil
+}
+
+// named returns the service with an ARN or a name.
+func (a *AWS) named(r *request, name any) (*service, error) {
+	if err := inCluster(r); err != nil {
+		return nil, err
 	}
-	return refuse("ServiceNotFoundException", "Service not found.")
+	for _, s := range a.fleet.services {
+		if name == s.name() || name == s.arn() {
+			return s, nil
+		}
+	}
+	return nil, refuse("ServiceNotFoundException", "Service not found.")
 }
 
 func epoch(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 
-func (a *AWS) describeServices(r *request) (any, error) {
-	if err := a.inFleet(r, "services", service); err != nil {
-		return nil, err
+// stranger is a service of somebody else's in the cluster.
+var stranger = arn("ecs", "service/"+cluster+"/Other")
+
+func (a *AWS) listServices(r *request) (any, error) {
+	arns := []string{stranger}
+	for _, s := range slices.Backward(a.fleet.services) {
+		arns = append(arns, s.arn())
 	}
-	a.fleet.step()
-	return object{"services": []any{a.service()}, "failures": []any{}}, nil
+	return a.listed(r, "serviceArns", arns)
 }
 
-func (a *AWS) service() object {
-	f := &a.fleet
-	running, pending := 0, 0
-	var deployments []any
-	for i, d := range slices.Backward(f.deployments) {
-		deploymentRunning, deploymentPending := 0, 0
-		for _, t := range f.tasks {
-			if t.deployment == d.id && t.status == "RUNNING" {
-				deploymentRunning++
-			}
-			if t.deployment == d.id && t.status == "PROVISIONING" {
-				deploymentPending++
-			}
-		}
-		// A deployment exists until its tasks have ended. Those being drained do not count as
-		// running.
-		running, pending = running+deploymentRunning, pending+deploymentPending
-		status := "ACTIVE"
-		if i == len(f.deployments)-1 {
-			status = "PRIMARY"
-		}
-		answer := object{
-			"id": d.id, "status": status, "rolloutState": d.state, "createdAt": epoch(d.created),
-			"desiredCount": f.desired, "runningCount": deploymentRunning, "pendingCount": deploymentPending,
-			"taskDefinition": arn("ecs", "task-definition/SquidfleetProxyTask1A2B:7"),
-		}
-		if d.reason != "" {
-			answer["rolloutStateReason"] = "ECS deployment circuit breaker: " + d.reason
-		}
-		deployments = append(deployments, answer)
-	}
-	return object{
-		"serviceArn": arn("ecs", "service/"+cluster+"/"+service), "serviceName": service,
-		"clusterArn": arn("ecs", "cluster/"+cluster), "status": "ACTIVE",
-		"desiredCount": f.desired, "runningCount": running, "pendingCount": pending, "deployments": deployments,
-		"taskDefinition": arn("ecs", "task-definition/SquidfleetProxyTask1A2B:7"),
-		"loadBalancers": []any{
-			object{"targetGroupArn": targetGroup, "containerName": "proxy", "containerPort": 35201},
-		},
-	}
-}
-
-func (a *AWS) listTasks(r *request) (any, error) {
-	if err := a.inFleet(r, "serviceName", service); err != nil {
+// listed is an answer with a page of a list of the cluster.
+func (a *AWS) listed(r *request, member string, arns []string) (any, error) {
+	if err := inCluster(r); err != nil {
 		return nil, err
 	}
-	var arns []any
-	for _, t := range a.fleet.tasks {
-		if t.stopping == (r.Input["desiredStatus"] == "STOPPED") {
-			arns = append(arns, t.arn())
-		}
-	}
-	token, _ := r.Input["nextToken"].(string)
-	page, next, err := pageOf(arns, token)
-	answer := object{"taskArns": page}
+	page, next, err := a.pageOf(len(arns), r.Text("nextToken"))
+	answer := object{member: arns[page.from:page.to]}
 	if next != "" {
 		answer["nextToken"] = next
 	}
 	return answer, err
 }
 
-// pageSize is small, so that no test meets a list that fits into one page. AWS may answer with
-// fewer than were asked for, too.
-const pageSize = 2
-
-func pageOf[T any](list []T, token string) (page []T, next string, err error) {
-	start := 0
-	if token != "" {
-		if start, err = strconv.Atoi(token); err != nil || start > len(list) {
-			return nil, "", refuse("InvalidParameterException", "Invalid token.")
-		}
+func (a *AWS) describeServices(r *request) (any, error) {
+	names, _ := r.Input["services"].([]any)
+	if len(names) == 0 || len(names) > 10 {
+		return nil, refuse("InvalidParameterException", "services must have between 1 and 10 members.")
 	}
-	end := min(start+pageSize, len(list))
-	if end < len(list) {
-		next = strconv.Itoa(end)
-	}
-	return append([]T{}, list[start:end]...), next, nil
-}
-
-// named returns the tasks that a request names, and failures for the unknown ones.
-func (a *AWS) named(r *request, limit int) ([]*task, []any, error) {
-	if r.Input["cluster"] != cluster {
-		return nil, nil, refuse("ClusterNotFoundException", "Cluster not found.")
-	}
-	list, _ := r.Input["tasks"].([]any)
-	if len(list) == 0 || len(list) > limit {
-		return nil, nil, refuse("InvalidParameterException", "tasks must have between 1 and %d members.", limit)
-	}
-	var tasks []*task
-	failures := []any{}
-	for _, name := range list {
-		i := slices.IndexFunc(a.fleet.tasks, func(t *task) bool { return t.arn() == name })
-		if i < 0 {
-			failures = append(failures, object{"arn": name, "reason": "MISSING"})
+	include, _ := r.Input["include"].([]any)
+	var found []any
+	for _, name := range names {
+		if name == stranger {
+			found = append(found, object{"serviceName": "Other", "serviceArn": stranger, "status": "ACTIVE"})
 			continue
 		}
-		tasks = append(tasks, a.fleet.tasks[i])
+		s, err := a.named(r, name)
+		if err != nil {
+			return nil, err
+		}
+		a.fleet.step(s)
+		described := a.service(s)
+		if slices.Contains(include, any("TAGS")) {
+			described["tags"] = []any{
+				object{"key": "team", "value": "crawlers"},
+				object{"key": params.AddressTag, "value": strconv.Itoa(s.number)},
+			}
+		}
+		found = append(found, described)
 	}
-	return tasks, failures, nil
+	return object{"services": found, "failures": []any{}}, nil
+}
+
+func (a *AWS) service(s *service) object {
+	var deployments []any
+	for i, d := range slices.Backward(s.deployments) {
+		// One that drains does not count as running.
+		count := func(status string) (n int) {
+			for _, t := range s.tasks {
+				if t.deployment == d.id && t.status == status {
+					n++
+				}
+			}
+			return n
+		}
+		status := "ACTIVE"
+		if i == len(s.deployments)-1 {
+			status = "PRIMARY"
+		}
+		answer := object{
+			"id": d.id, "status": status, "rolloutState": d.state, "createdAt": epoch(d.created),
+			"desiredCount": s.desired, "runningCount": count("RUNNING"), "pendingCount": count("PROVISIONING"),
+			"taskDefinition": taskDefinition,
+		}
+		if d.reason != "" {
+			answer["rolloutStateReason"] = "ECS deployment circuit breaker: " + d.reason
+		}
+		deployments = append(deployments, answer)
+	}
+	group := func(arn string) object {
+		return object{"targetGroupArn": arn, "containerName": "proxy", "containerPort": 35201}
+	}
+	groups := []any{group(targetGroup)}
+	if a.fleet.addressPorts {
+		groups = append(groups, group(fmt.Sprintf("%s%d", targetGroup, s.number)))
+	}
+	return object{
+		"serviceArn": s.arn(), "serviceName": s.name(), "clusterArn": arn("ecs", "cluster/"+cluster),
+		"status": "ACTIVE", "desiredCount": s.desired, "deployments": deployments, "taskDefinition": taskDefinition,
+		"loadBalancers": groups,
+	}
+}
+
+func (a *AWS) listTasks(r *request) (any, error) {
+	var arns []string
+	for _, t := range a.fleet.tasks() {
+		if t.stopping == (r.Input["desiredStatus"] == "STOPPED") {
+			arns = append(arns, t.arn())
+		}
+	}
+	return a.listed(r, "taskArns", arns)
+}
+
+type page struct{ from, to int }
+
+// pageOf returns which part of a list a page holds. AWS may answer with fewer than were asked for.
+func (a *AWS) pageOf(length int, token string) (p page, next string, err error) {
+	if token != "" {
+		if p.from, err = strconv.Atoi(token); err != nil || p.from > length {
+			return page{}, "", refuse("InvalidParameterException", "Invalid token.")
+		}
+	}
+	p.to = min(p.from+a.pageSize, length)
+	if p.to < length {
+		next = strconv.Itoa(p.to)
+	}
+	return p, next, nil
 }
 
 func (a *AWS) describeTasks(r *request) (any, error) {
-	tasks, failures, err := a.named(r, 100)
-	if err != nil {
-		return nil, err
+	names, _ := r.Input["tasks"].([]any)
+	if len(names) == 0 || len(names) > 100 {
+		return nil, refuse("InvalidParameterException", "tasks must have between 1 and 100 members.")
 	}
-	answers := []any{}
-	for _, t := range tasks {
-		answers = append(answers, t.describe())
+	answers, failures := []any{}, []any{}
+	for _, name := range names {
+		if t := a.fleet.find(func(t *task) bool { return t.arn() == name }); t != nil {
+			answers = append(answers, t.describe())
+		} else {
+			failures = append(failures, object{"arn": name, "reason": "MISSING"})
+		}
 	}
-	return object{"tasks": answers, "failures": failures}, nil
+	return object{"tasks": answers, "failures": failures}, inCluster(r)
 }
 
 func (t *task) describe() object {
@@ -186,7 +212,8 @@ func (t *task) describe() object {
 		provider = "FARGATE_SPOT"
 	}
 	answer := object{
-		"taskArn": t.arn(), "startedBy": t.deployment, "lastStatus": t.status, "desiredStatus": desired,
+		"taskArn": t.arn(), "startedBy": t.deployment, "group": "service:" + t.service.name(),
+		"lastStatus": t.status, "desiredStatus": desired,
 		"healthStatus": "HEALTHY", "availabilityZone": t.zone(), "capacityProviderName": provider,
 		"createdAt": epoch(t.startedAt.Add(-20 * time.Second)),
 	}
@@ -210,20 +237,17 @@ func (t *task) describe() object {
 }
 
 func (a *AWS) stopTask(r *request) (any, error) {
-	if r.Input["cluster"] != cluster {
-		return nil, refuse("ClusterNotFoundException", "Cluster not found.")
+	t := a.fleet.find(func(t *task) bool { return t.arn() == r.Input["task"] })
+	if t == nil {
+		return nil, refuse("InvalidParameterException", "The referenced task was not found.")
 	}
-	for _, t := range a.fleet.tasks {
-		if t.arn() == r.Input["task"] {
-			t.stop()
-			return object{"task": t.describe()}, nil
-		}
-	}
-	return nil, refuse("InvalidParameterException", "The referenced task was not found.")
+	t.stop()
+	return object{"task": t.describe()}, inCluster(r)
 }
 
 func (a *AWS) updateService(r *request) (any, error) {
-	if err := a.inFleet(r, "service", service); err != nil {
+	s, err := a.named(r, r.Input["service"])
+	if err != nil {
 		return nil, err
 	}
 	for name := range r.Input {
@@ -232,64 +256,19 @@ func (a *AWS) updateService(r *request) (any, error) {
 		}
 	}
 	if n, ok := r.Input["desiredCount"].(float64); ok {
-		a.fleet.desired = int(n)
+		if n > 1 || r.Input["forceNewDeployment"] == true {
+			a.problem("ecs:UpdateService with %v", r.Input)
+		}
+		s.desired = int(n)
 	}
 	if r.Input["forceNewDeployment"] == true {
-		a.fleet.deploy(time.Now())
+		s.deploy(time.Now())
 	}
-	return object{"service": a.service()}, nil
-}
-
-func (a *AWS) updateTaskProtection(r *request) (any, error) {
-	tasks, failures, err := a.named(r, 10)
-	if err != nil {
-		return nil, err
-	}
-	on := r.Input["protectionEnabled"] == true
-	if minutes, ok := r.Input["expiresInMinutes"].(float64); on && !ok || ok && (minutes < 1 || minutes > 2880) {
-		return nil, refuse("InvalidParameterException", "expiresInMinutes must be between 1 and 2880.")
-	}
-	answers := []any{}
-	for _, t := range tasks {
-		if t.status != "RUNNING" {
-			failures = append(failures, object{"arn": t.arn(), "reason": "TASK_NOT_VALID"})
-			continue
-		}
-		if t.blocked {
-			failures = append(failures, object{"arn": t.arn(), "reason": "DEPLOYMENT_BLOCKED"})
-			continue
-		}
-		t.protected = on
-		answers = append(answers, t.protection())
-	}
-	return object{"protectedTasks": answers, "failures": failures}, nil
-}
-
-// protectionEnds is when all protection does.
-var protectionEnds = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
-
-func (t *task) protection() object {
-	answer := object{"taskArn": t.arn(), "protectionEnabled": t.protected}
-	if t.protected {
-		answer["expirationDate"] = epoch(protectionEnds)
-	}
-	return answer
-}
-
-func (a *AWS) getTaskProtection(r *request) (any, error) {
-	tasks, failures, err := a.named(r, 100)
-	if err != nil {
-		return nil, err
-	}
-	answers := []any{}
-	for _, t := range tasks {
-		answers = append(answers, t.protection())
-	}
-	return object{"protectedTasks": answers, "failures": failures}, nil
+	return object{"service": a.service(s)}, nil
 }
 
 func (a *AWS) describeTaskDefinition(r *request) (any, error) {
-	if r.Input["taskDefinition"] != arn("ecs", "task-definition/SquidfleetProxyTask1A2B:7") {
+	if r.Input["taskDefinition"] != taskDefinition {
 		return nil, refuse("ClientException", "Unable to describe task definition.")
 	}
 	environment := []any{object{"name": "SQUIDFLEET_CREDENTIALS", "value": a.fleet.credentials}}

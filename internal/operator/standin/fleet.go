@@ -2,8 +2,8 @@ package standin
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -15,31 +15,34 @@ type fleet struct {
 	credentials     string
 	users           []string
 	password        string // everybody's; "" for each one's own
-	desired         int
-	tasks           []*task
-	deployments     []*deployment // the primary one last
-	started         int           // tasks ever
-	neverHealthy    bool          // new tasks stay in the load balancer's first check
-	rotationFails   bool          // the circuit breaker ends the next deployment
-	rotateMeanwhile bool          // a deployment begins at the next look
-	scaleInStalls   bool          // too many tasks are left running
-	unprotected     bool          // scaling in does not care for protection
-	startsNothing   bool          // missing tasks stay missing
+	rotateEvery     string
+	addressPorts    bool
+	services        []*service
+	started         int  // tasks ever
+	neverHealthy    bool // new tasks stay in the load balancer's first check
 	events          []event
 	failedRotations int // messages in the queue
+}
+
+// service is an egress address.
+type service struct {
+	number, desired int
+	deployed        int // deployments ever
+	tasks           []*task
+	deployments     []*deployment // the primary one last
+	fails           bool          // the circuit breaker ends its next deployment
 	history         []history
 }
 
 type task struct {
 	n          int
+	service    *service
 	deployment string
 	spot       bool
 	status     string // lastStatus
 	stopping   bool   // desiredStatus STOPPED
 	target     string // the load balancer's state of it; "" while it is no target
-	protected  bool
-	blocked    bool // its protection cannot be changed
-	stepsLeft  int  // until a stopping one has ended
+	stepsLeft  int    // until a stopping one has ended
 	startedAt  time.Time
 }
 
@@ -58,34 +61,82 @@ const drainSteps = 4
 
 func newFleet() fleet {
 	f := fleet{
-		stackStatus: "UPDATE_COMPLETE", credentials: "secretsmanager", users: []string{"alice", "bob"}, desired: 2,
+		stackStatus: "UPDATE_COMPLETE", credentials: "secretsmanager", users: []string{"alice", "bob"},
+		rotateEvery: "6h", addressPorts: true,
 	}
-	f.deploy(time.Now().Add(-3 * time.Hour))
-	f.deployments[0].state = "COMPLETED"
-	for i := range 2 {
-		t := f.start()
-		t.status, t.target = "RUNNING", "healthy"
-		t.startedAt = time.Now().Add(-time.Duration(3-2*i)*time.Hour - 12*time.Minute - 30*time.Second)
+	f.resize(2)
+	for i, s := range f.services {
+		s.tasks[0].startedAt = time.Now().Add(-time.Duration(3-2*i)*time.Hour - 12*time.Minute - 30*time.Second)
 	}
 	return f
 }
 
-func (f *fleet) deploy(at time.Time) *deployment {
+// resize gives the fleet n addresses. A new one is healthy for twelve minutes.
+func (f *fleet) resize(n int) {
+	f.services = f.services[:min(n, len(f.services))]
+	for len(f.services) < n {
+		s := &service{number: len(f.services) + 1, desired: 1}
+		s.deploy(time.Now().Add(-3 * time.Hour)).state = "COMPLETED"
+		t := f.start(s)
+		t.status, t.target = "RUNNING", "healthy"
+		t.startedAt = time.Now().Add(-12*time.Minute - 30*time.Second)
+		f.services = append(f.services, s)
+	}
+}
+
+func (s *service) name() string {
+	return fmt.Sprintf("Squidfleet-Proxy-Address%d-8sQk3SbY2oX1", s.number)
+}
+func (s *service) arn() string { return arn("ecs", "service/"+cluster+"/"+s.name()) }
+
+func (s *service) deploy(at time.Time) *deployment {
+	s.deployed++
 	d := &deployment{
-		id: fmt.Sprintf("ecs-svc/%019d", 4200000000000000000+len(f.deployments)+f.started), state: "IN_PROGRESS",
+		id: fmt.Sprintf("ecs-svc/%019d", 4200000000000000000+1000*s.number+s.deployed), state: "IN_PROGRESS",
 		created: at,
 	}
-	f.deployments = append(f.deployments, d)
+	s.deployments = append(s.deployments, d)
 	return d
 }
 
-func (f *fleet) primary() *deployment { return f.deployments[len(f.deployments)-1] }
+func (s *service) primary() *deployment { return s.deployments[len(s.deployments)-1] }
 
-func (f *fleet) start() *task {
+// current returns the tasks of the primary deployment that are to run.
+func (s *service) current() []*task {
+	id := s.primary().id
+	return slices.DeleteFunc(slices.Clone(s.tasks), func(t *task) bool { return t.deployment != id || t.stopping })
+}
+
+func (f *fleet) start(s *service) *task {
 	f.started++
-	t := &task{n: f.started, deployment: f.primary().id, status: "PROVISIONING"}
-	f.tasks = append(f.tasks, t)
+	t := &task{n: f.started, service: s, deployment: s.primary().id, status: "PROVISIONING"}
+	s.tasks = append(s.tasks, t)
 	return t
+}
+
+func (f *fleet) tasks() (all []*task) {
+	for _, s := range f.services {
+		all = append(all, s.tasks...)
+	}
+	return all
+}
+
+// find returns the first task that is the one, or nil.
+func (f *fleet) find(is func(*task) bool) *task {
+	for _, t := range f.tasks() {
+		if is(t) {
+			return t
+		}
+	}
+	return nil
+}
+
+func (f *fleet) at(address string) (*task, error) {
+	t := f.find(func(t *task) bool { return t.public() == address })
+	if t == nil {
+		return nil, fmt.Errorf("no task has the address %s", address)
+	}
+	return t, nil
 }
 
 func (t *task) id() string      { return fmt.Sprintf("%032x", 0xf1ee7000+t.n) }
@@ -108,14 +159,10 @@ func arn(service, resource string) string {
 	return fmt.Sprintf("arn:aws:%s:%s:%s:%s", service, Region, account, resource)
 }
 
-// of returns the tasks of a deployment that are to run.
-func (f *fleet) of(d *deployment) []*task {
-	return slices.DeleteFunc(slices.Clone(f.tasks), func(t *task) bool { return t.deployment != d.id || t.stopping })
-}
-
-// step is what happens between two looks.
-func (f *fleet) step() {
-	for _, t := range f.tasks {
+// step is what happens between two looks at a service. ECS starts a missing task, ends one too many,
+// and ends those of before when the new one is healthy.
+func (f *fleet) step(s *service) {
+	for _, t := range s.tasks {
 		switch {
 		case t.stopping:
 			if t.stepsLeft--; t.stepsLeft <= 0 {
@@ -127,74 +174,44 @@ func (f *fleet) step() {
 			t.target = "healthy"
 		}
 	}
-	if f.rotateMeanwhile {
-		f.rotateMeanwhile = false
-		f.deploy(time.Now())
+	primary, current := s.primary(), s.current()
+	if primary.state == "IN_PROGRESS" && s.fails {
+		primary.state, primary.reason = "FAILED", "tasks failed to start."
 	}
-	f.schedule()
-}
-
-// schedule is ECS's: it starts missing tasks and ends surplus ones, the oldest first, except those
-// with scale-in protection.
-func (f *fleet) schedule() {
-	primary := f.primary()
-	current := f.of(primary)
-	if !f.startsNothing {
-		for range f.desired - len(current) {
-			f.start()
-		}
+	if len(current) < s.desired && primary.state != "FAILED" {
+		f.start(s)
 	}
-	for _, t := range current {
-		if len(f.of(primary)) > f.desired && (!t.protected || f.unprotected) && !f.scaleInStalls {
+	healthy := s.desired == 0
+	for i, t := range current {
+		healthy = healthy || t.target == "healthy"
+		if i >= s.desired {
 			t.stop()
 		}
 	}
-	if primary.state == "IN_PROGRESS" && f.rotationFails {
-		primary.state, primary.reason = "FAILED", "tasks failed to start."
-	}
-	healthy := 0
-	for _, t := range current {
-		if t.target == "healthy" {
-			healthy++
-		}
-	}
-	if primary.state != "IN_PROGRESS" || healthy < f.desired {
+	if primary.state != "IN_PROGRESS" || !healthy {
 		return
 	}
 	// A deployment may be done while old tasks drain: they do not count as running.
 	old := 0
-	for _, t := range f.tasks {
+	for _, t := range s.tasks {
 		if t.deployment != primary.id && t.status == "RUNNING" {
 			old++
-			if !t.protected {
-				t.stop()
-			}
+			t.stop()
 		}
 	}
 	if old == 0 {
-		primary.state = "COMPLETED"
-		f.deployments = []*deployment{primary}
+		primary.state, s.deployments = "COMPLETED", []*deployment{primary}
 	}
-}
-
-func (f *fleet) find(address string) (*task, error) {
-	i := slices.IndexFunc(f.tasks, func(t *task) bool { return t.public() == address })
-	if i < 0 {
-		return nil, fmt.Errorf("no task has the address %s", address)
-	}
-	return f.tasks[i], nil
 }
 
 // Set changes the fleet. Its changes are words, so that test scripts can name them:
 //
-//	desired N, users NAME,NAME…, password TEXT, credentials-in-image, stack-status STATUS,
-//	without-output ID, unhealthy ADDRESS, spot ADDRESS, stopping ADDRESS, activating ADDRESS,
-//	blocked ADDRESS (its protection cannot be changed), never-healthy, healthy-again,
-//	rotation-fails, rotating, rotation-begins, failed-rotations N, deployed STATUS AGO,
-//	desired-only N (without its tasks), starts-nothing, scale-in-stalls, scale-in-goes-on,
-//	ignores-protection
+//	addresses N, stopped N, rotate-every PERIOD, no-address-ports, full-pages,
+//	users NAME,NAME…, password TEXT, credentials-in-image, stack-status STATUS, without-output ID,
+//	unhealthy ADDRESS, spot ADDRESS, stopping ADDRESS, never-healthy, healthy-again,
+//	rotation-fails N, rotating N [now], failed-rotations MESSAGES, deployed N STATUS AGO
 //
-// and those of what is around the fleet.
+// and those of what is around the fleet. N is a number of addresses, or that of one.
 func (a *AWS) Set(change string, arguments ...string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -211,39 +228,16 @@ func (a *AWS) Set(change string, arguments ...string) error {
 		f.stackStatus = argument
 	case "without-output":
 		f.without = append(f.without, argument)
+	case "rotate-every":
+		f.rotateEvery = argument
+	case "no-address-ports":
+		f.addressPorts = false
+	case "full-pages":
+		a.pageSize = 100
 	case "never-healthy", "healthy-again":
 		f.neverHealthy = change == "never-healthy"
-	case "scale-in-stalls", "scale-in-goes-on":
-		f.scaleInStalls = change == "scale-in-stalls"
-	case "failed-rotations":
-		_, err := fmt.Sscan(argument, &f.failedRotations)
-		return err
-	case "deployed":
-		ago, err := time.ParseDuration(arguments[1])
-		f.history = append(f.history, history{arguments[0], time.Now().Add(-ago)})
-		return err
-	case "starts-nothing":
-		f.startsNothing = true
-	case "ignores-protection":
-		f.unprotected = true
-	case "rotation-fails":
-		f.rotationFails = true
-	case "rotation-begins":
-		f.rotateMeanwhile = true
-	case "rotating":
-		f.deploy(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC))
-		f.schedule()
-	case "desired", "desired-only":
-		if _, err := fmt.Sscan(argument, &f.desired); err != nil {
-			return err
-		}
-		for change == "desired" && len(f.of(f.primary())) < f.desired {
-			t := f.start()
-			t.status, t.target, t.startedAt = "RUNNING", "healthy", time.Now().
-				Add(-12*time.Minute-time.Duration(t.n)*time.Second)
-		}
-	case "unhealthy", "spot", "stopping", "activating", "blocked":
-		t, err := f.find(argument)
+	case "unhealthy", "spot", "stopping":
+		t, err := f.at(argument)
 		if err != nil {
 			return err
 		}
@@ -252,44 +246,65 @@ func (a *AWS) Set(change string, arguments ...string) error {
 			t.target = "unhealthy"
 		case "spot":
 			t.spot = true
-		case "activating":
-			t.status, t.target = "ACTIVATING", "initial"
-		case "blocked":
-			t.blocked = true
 		case "stopping":
 			t.stop()
 		}
+	case "addresses", "failed-rotations", "stopped", "rotation-fails", "rotating", "deployed":
+		n, err := strconv.Atoi(arguments[0])
+		if err != nil {
+			return err
+		}
+		return f.setNumber(change, n, arguments[1:])
 	default:
 		return a.around.set(change, arguments)
 	}
 	return nil
 }
 
-// Desired returns the service's desired count.
-func (a *AWS) Desired() int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.fleet.desired
+func (f *fleet) setNumber(change string, n int, more []string) error {
+	switch change {
+	case "addresses":
+		f.resize(n)
+		return nil
+	case "failed-rotations":
+		f.failedRotations = n
+		return nil
+	}
+	s := f.services[n-1]
+	switch change {
+	case "stopped":
+		s.desired, s.tasks = 0, nil
+	case "rotation-fails":
+		s.fails = true
+	case "rotating":
+		at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+		if len(more) > 0 {
+			at = time.Now()
+		}
+		s.deploy(at)
+	case "deployed":
+		ago, err := time.ParseDuration(more[1])
+		s.history = append(s.history, history{more[0], time.Now().Add(-ago)})
+		return err
+	}
+	return nil
 }
 
-// Protected returns the addresses of the tasks with scale-in protection that are not ending.
-func (a *AWS) Protected() []netip.Addr {
+// Desired returns the services' desired counts.
+func (a *AWS) Desired() (counts []int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var list []netip.Addr
-	for _, t := range a.fleet.tasks {
-		if t.protected && !t.stopping {
-			list = append(list, netip.MustParseAddr(t.public()))
-		}
+	for _, s := range a.fleet.services {
+		counts = append(counts, s.desired)
 	}
-	return list
+	return counts
 }
 
 // Log has the task with that address write a line, some time ago.
 func (a *AWS) Log(address, message string, ago time.Duration) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	t, err := a.fleet.find(address)
+	t, err := a.fleet.at(address)
 	if err != nil {
 		return err
 	}

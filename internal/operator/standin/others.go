@@ -24,7 +24,7 @@ func (a *AWS) describeStacks(r *request) (any, error) {
 		"LogGroup":         logGroup,
 		"FollowLog":        "aws logs tail --region " + Region + " --follow " + logGroup,
 		"ClusterName":      cluster,
-		"ServiceName":      service,
+		"RotateEvery":      a.fleet.rotateEvery,
 		"RotationFailures": failureQueue,
 	}
 	type output struct{ OutputKey, OutputValue string }
@@ -58,7 +58,7 @@ func (a *AWS) describeTargetHealth(r *request) (any, error) {
 		Reason string `xml:"TargetHealth>Reason,omitempty"`
 	}
 	var found []health
-	for _, t := range a.fleet.tasks {
+	for _, t := range a.fleet.tasks() {
 		if t.target != "" {
 			found = append(found, health{t.private(), 35201, t.target, reasons[t.target]})
 		}
@@ -81,12 +81,12 @@ func (a *AWS) describeNetworkInterfaces(r *request) (any, error) {
 			"The maximum number of filter values specified on a single call is 200")
 	}
 	var existing []*task
-	for _, t := range a.fleet.tasks {
+	for _, t := range a.fleet.tasks() {
 		if slices.Contains(asked, t.eni()) && t.status != "STOPPED" {
 			existing = append(existing, t)
 		}
 	}
-	page, next, err := pageOf(existing, r.Text("NextToken"))
+	page, next, err := a.pageOf(len(existing), r.Text("NextToken"))
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +95,7 @@ func (a *AWS) describeNetworkInterfaces(r *request) (any, error) {
 		PublicIP string `xml:"association>publicIp"`
 	}
 	var found []networkInterface
-	for _, t := range page {
+	for _, t := range existing[page.from:page.to] {
 		found = append(found, networkInterface{t.eni(), t.public()})
 	}
 	return struct {
@@ -128,9 +128,8 @@ func (a *AWS) filterLogEvents(r *request) (any, error) {
 			})
 		}
 	}
-	token, _ := r.Input["nextToken"].(string)
-	page, next, err := pageOf(found, token)
-	answer := object{"events": page, "searchedLogStreams": []any{}}
+	page, next, err := a.pageOf(len(found), r.Text("nextToken"))
+	answer := object{"events": found[page.from:page.to], "searchedLogStreams": []any{}}
 	if next != "" {
 		answer["nextToken"] = next
 	}

@@ -26,26 +26,26 @@ func (a *AWS) getQueueAttributes(r *request) (any, error) {
 }
 
 func (a *AWS) listServiceDeployments(r *request) (any, error) {
-	if err := a.inFleet(r, "service", service); err != nil {
+	s, err := a.named(r, r.Input["service"])
+	if err != nil {
 		return nil, err
 	}
 	created, _ := r.Input["createdAt"].(object)
 	after, _ := created["after"].(float64)
 	statuses, _ := r.Input["status"].([]any)
 	var found []any
-	for i, d := range a.fleet.history {
+	for i, d := range s.history {
 		if epoch(d.created) <= after || !slices.Contains(statuses, any(d.status)) {
 			continue
 		}
 		found = append(found, object{
-			"serviceDeploymentArn": arn("ecs", "service-deployment/"+cluster+"/"+service+"/"+strconv.Itoa(i)),
+			"serviceDeploymentArn": arn("ecs", "service-deployment/"+cluster+"/"+s.name()+"/"+strconv.Itoa(i)),
 			"createdAt":            epoch(d.created), "status": d.status,
 			"statusReason": "Service deployment rolled back because the circuit breaker threshold was exceeded.",
 		})
 	}
-	token, _ := r.Input["nextToken"].(string)
-	page, next, err := pageOf(found, token)
-	answer := object{"serviceDeployments": page}
+	page, next, err := a.pageOf(len(found), r.Text("nextToken"))
+	answer := object{"serviceDeployments": found[page.from:page.to]}
 	if next != "" {
 		answer["nextToken"] = next
 	}

@@ -1,0 +1,212 @@
+package operator
+
+import (
+	"fmt"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"squidfleet/internal/operator/standin"
+)
+
+// reads are the calls that change nothing.
+func reads(call string) bool {
+	_, action, _ := strings.Cut(call, ":")
+	return strings.HasPrefix(action, "Describe") || strings.HasPrefix(action, "List")
+}
+
+// Each change of an address is one request for it, which asks for nothing else.
+func TestAChangeIsOneRequest(t *testing.T) {
+	two := Selector{Address: netip.MustParseAddr("198.51.100.2")}
+	for _, c := range []struct {
+		action Action
+		call   string
+		want   map[string]any
+	}{
+		{Rotate, "ecs:UpdateService", map[string]any{"forceNewDeployment": true}},
+		{Stop, "ecs:UpdateService", map[string]any{"desiredCount": 0.0}},
+		{Start, "ecs:UpdateService", map[string]any{"desiredCount": 1.0}},
+		{Retire, "ecs:StopTask", map[string]any{"reason": "squidfleet retire 198.51.100.2"}},
+	} {
+		for _, selected := range []Selector{two, {Number: 2}} {
+			f, aws := connect(t)
+			if c.action == Start {
+				if selected == two { // It has no address.
+					continue
+				}
+				if err := aws.Set("stopped", "2"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			all, err := f.Addresses(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := map[string]any{"cluster": f.cluster, "service": *all[1].service.ServiceArn}
+			if c.action == Retire {
+				want = map[string]any{"cluster": f.cluster, "task": all[1].Tasks[0].arn}
+			}
+			for name, value := range c.want {
+				want[name] = value
+			}
+			o := ChangeOptions{Wait: true, Timeout: time.Minute}
+			changes, err := f.Change(t.Context(), c.action, []Selector{selected}, o, nil)
+			if err != nil || len(changes) != 1 || changes[0].Number != 2 || changes[0].State != Done {
+				t.Fatalf("%s: %+v, %v", c.action, changes, err)
+			}
+			if got := slices.DeleteFunc(aws.Calls(), reads); !slices.Equal(got, []string{c.call}) {
+				t.Errorf("%s called %q", c.action, got)
+			}
+			if got := aws.Inputs(c.call); len(got) != 1 || !reflect.DeepEqual(got[0], want) {
+				t.Errorf("%s asked for %v, want %v", c.action, got, want)
+			}
+		}
+	}
+}
+
+// Spread, at most one address has two tasks that take new connections.
+func TestARotationOfAllIsSpread(t *testing.T) {
+	for _, atOnce := range []bool{false, true} {
+		f, aws := connect(t)
+		if err := aws.Set("addresses", "5"); err != nil {
+			t.Fatal(err)
+		}
+		most := 0
+		changes, err := f.Change(t.Context(), Rotate, nil, ChangeOptions{AtOnce: atOnce, Wait: true, Timeout: time.Minute},
+			func(line string) {
+				_, begun, _ := strings.Cut(line, "begun: ")
+				begun, _, _ = strings.Cut(begun, ";")
+				most = max(most, len(strings.Split(begun, ", ")))
+			})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, c := range changes {
+			if c.State != Done || c.Before != netip.MustParseAddr(fmt.Sprintf("198.51.100.%d", i+1)) ||
+				!c.After.IsValid() || c.After == c.Before {
+				t.Errorf("at once %v: %+v", atOnce, c)
+			}
+		}
+		if want := map[bool]int{false: 1, true: 5}[atOnce]; most != want || len(changes) != 5 {
+			t.Errorf("at once %v: %d of %d addresses started at a time, want %d", atOnce, most, len(changes), want)
+		}
+	}
+}
+
+// What ips asks for a large fleet. The time per call is AWS's.
+func TestCallsOfALargeFleet(t *testing.T) {
+	for size, want := range map[int]map[string]int{
+		49: {"ecs:ListServices": 1, "ecs:DescribeServices": 5, "ecs:ListTasks": 2, "ecs:DescribeTasks": 1},
+		// 101 services with somebody else's.
+		100: {"ecs:ListServices": 2, "ecs:DescribeServices": 11, "ecs:ListTasks": 2, "ecs:DescribeTasks": 1},
+	} {
+		f, aws := connect(t)
+		for _, change := range [][]string{{"addresses", fmt.Sprint(size)}, {"full-pages"}} {
+			if err := aws.Set(change[0], change[1:]...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		begun := time.Now()
+		all, err := f.Addresses(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Trouble(t.Context(), all); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%d addresses: %v", size, time.Since(begun))
+		seen := map[netip.Addr]bool{}
+		for i, a := range all {
+			if a.Number != i+1 || a.Port != 35202+i || len(a.Tasks) != 1 || seen[a.Tasks[0].Address] {
+				t.Errorf("%+v", a)
+			}
+			seen[a.Tasks[0].Address] = true
+		}
+		for _, once := range []string{
+			"cloudformation:DescribeStacks", "elasticloadbalancing:DescribeTargetHealth",
+			"ec2:DescribeNetworkInterfaces", "sqs:GetQueueAttributes",
+		} {
+			want[once] = 1
+		}
+		got := map[string]int{}
+		for _, call := range aws.Calls() {
+			got[call]++
+		}
+		if len(all) != size || !reflect.DeepEqual(got, want) {
+			t.Errorf("%d addresses: %v, want %v", len(all), got, want)
+		}
+	}
+}
+
+// An address is asked for the reason only if it is older than it should be, and not each of many.
+func TestTroubleAsksForTheOverdue(t *testing.T) {
+	for _, c := range []struct {
+		every        string
+		stopped, old int
+		want         int
+	}{{"off", 0, 1, 0}, {"10m", 0, 1, 2}, {"10m", 2, 1, 1}, {"10m", 0, 20, askedForMax}} {
+		aws := standin.New()
+		defer aws.Close()
+		environment(t, aws.URL)
+		if c.stopped > 0 {
+			if err := aws.Set("stopped", fmt.Sprint(c.stopped)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := aws.Set("rotate-every", c.every); err != nil {
+			t.Fatal(err)
+		}
+		f, err := Connect(t.Context(), Options{StackName: standin.StackName, Poll: time.Millisecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := f.Addresses(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Trouble(t.Context(), slices.Repeat(all, c.old)); err != nil {
+			t.Fatal(err)
+		}
+		if got := len(aws.Inputs("ecs:ListServiceDeployments")); got != c.want {
+			t.Errorf("%+v: asked %d times", c, got)
+		}
+	}
+}
+
+// An hour after a rotation was due, the task from before it is late.
+func TestOverdue(t *testing.T) {
+	monday := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
+	f := &Connection{rotateEvery: 7 * 24 * time.Hour}
+	for _, c := range []struct {
+		now, started time.Duration
+		health       Health
+		want         bool
+	}{
+		{time.Hour, -time.Minute, Healthy, true}, {time.Hour, time.Minute, Healthy, false},
+		{time.Hour, -time.Minute, Draining, false}, {time.Hour - 1, -time.Minute, Healthy, false},
+		{time.Hour - 1, -7*24*time.Hour - time.Minute, Unhealthy, true},
+	} {
+		a := Address{Number: 1, Tasks: []Task{{Health: c.health, StartedAt: monday.Add(c.started)}}}
+		if got := f.overdue(a, monday.Add(c.now)); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
+
+func TestParseSelector(t *testing.T) {
+	for text, want := range map[string]Selector{
+		"3": {Number: 3}, "::ffff:198.51.100.7": {Address: netip.MustParseAddr("198.51.100.7")},
+	} {
+		if got, err := ParseSelector(text); err != nil || got != want {
+			t.Errorf("%q: %+v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "0", "-1", "three", "1.2.3", "198.51.100.7:1"} {
+		if got, err := ParseSelector(text); err == nil {
+			t.Errorf("%q: %+v", text, got)
+		}
+	}
+}
