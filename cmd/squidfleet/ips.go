@@ -67,8 +67,8 @@ var healthColours = map[operator.Health]colour{
 
 func addressRows(all []operator.Address) [][]cell {
 	rows := [][]cell{{
-		plain("NUMBER"), plain("PORT"), plain("ADDRESS"), plain("ZONE"), plain("AGE"), plain("HEALTH"), plain("CAPACITY"),
-		plain("ROTATES"),
+		plain("NUMBER"), plain("PORT"), plain("ADDRESS"), plain("ZONE"), plain("AGE"), plain("HEALTH"),
+		plain("CAPACITY"), plain("ROTATES"),
 	}}
 	for _, a := range all {
 		port, rotates := "", ""

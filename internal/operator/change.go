@@ -151,8 +151,8 @@ func has(tasks []Task, one Task) bool {
 // changes nothing else: what was begun goes on by itself, whatever becomes of this program. One
 // that fails does not hold up the others. With an error it returns what was begun, or nil.
 //
-// It refuses, before it begins, what is stopped already or is being rotated already if that is
-// selected. Of all addresses it leaves out those that are stopped, and waits for those that are
+// It refuses to rotate or retire what is stopped, and to rotate what is being rotated, before it
+// begins with anything. Without a selection it leaves out what is stopped, and waits for what is
 // being rotated.
 func (f *Connection) Change(
 	ctx context.Context, action Action, selected []Selector, o ChangeOptions, report Report,
@@ -178,7 +178,7 @@ func (f *Connection) Change(
 		return changes, errors.New(strings.Join(failed, "; "))
 	}
 	begun := numbers(changes, func(c *Change) bool { return c.State == Begun || c.State == Serving })
-	if ctx.Err() != nil && begun != "" {
+	if begun != "" {
 		report.say("what was begun goes on: address %s", begun)
 	}
 	if begun == "" && !slices.ContainsFunc(changes, (*Change).over) {
@@ -216,7 +216,8 @@ func (f *Connection) choose(all []Address, action Action, selected []Selector, r
 		case slices.ContainsFunc(changes, func(c *Change) bool { return c.Number == a.Number }):
 			continue
 		case action == Stop && a.Stopped, action == Start && !a.Stopped:
-			report.say("address %d is %s already", a.Number, map[Action]string{Stop: "stopped", Start: "started"}[action])
+			report.say("address %d has been %s already", a.Number,
+				map[Action]string{Stop: "stopped", Start: "started"}[action])
 			continue
 		case action == Stop, action == Start:
 		case a.Stopped:
@@ -227,7 +228,7 @@ func (f *Connection) choose(all []Address, action Action, selected []Selector, r
 			c.State = Begun
 			c.takes([]Task{*task})
 		case action == Rotate && d != nil:
-			return nil, refuse("address %d is being replaced since %s: wait until that is done", a.Number,
+			return nil, refuse("address %d is being rotated since %s: wait until that is done", a.Number,
 				aws.ToTime(d.CreatedAt).UTC().Format(time.RFC3339))
 		case action == Retire && task != nil:
 			c.takes([]Task{*task})
@@ -290,8 +291,8 @@ func (f *Connection) carryOut(
 			moved = time.Now()
 		}
 		if time.Since(moved) > o.Timeout {
-			return fmt.Errorf("nothing has changed for %v, and not done is address %s; what was begun goes on: see "+
-				"squidfleet ips", o.Timeout, numbers(changes, open))
+			return fmt.Errorf("nothing has changed for %v, and not done is address %s: see squidfleet ips", o.Timeout,
+				numbers(changes, open))
 		}
 		if err := f.sleep(ctx); err != nil {
 			return err
@@ -408,7 +409,8 @@ func follow(c *Change, all []Address, action Action) {
 		i := slices.IndexFunc(a.service.Deployments,
 			func(d types.Deployment) bool { return aws.ToString(d.Id) == c.Deployment })
 		if i < 0 {
-			c.fail("rotation %s was replaced by another deployment before it was done: see squidfleet ips", c.Deployment)
+			c.fail("rotation %s was replaced by another deployment before it was done: see squidfleet ips",
+				c.Deployment)
 			return
 		}
 		d := a.service.Deployments[i]

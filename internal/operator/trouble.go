@@ -137,8 +137,8 @@ func (f *Connection) HangingDeployments(ctx context.Context, limit time.Duration
 	if len(hanging) == 0 {
 		return "", nil
 	}
-	return fmt.Sprintf("the deployment has not ended of address %s, and a rotation takes %s at most; see squidfleet ips "+
-		"and squidfleet logs", strings.Join(hanging, ", "), limit), nil
+	return fmt.Sprintf("deployments have not ended of address %s, and a rotation takes %s at most; see squidfleet "+
+		"ips and squidfleet logs", strings.Join(hanging, ", "), limit), nil
 }
 
 // newestDeployment returns an address's newest deployment after a time with one of the statuses, or

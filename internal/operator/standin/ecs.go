@@ -68,11 +68,17 @@ func (a *AWS) named(r *request, name any) (*service, error) {
 
 func epoch(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 
-// stranger is a service of somebody else's in the cluster.
-var stranger = arn("ecs", "service/"+cluster+"/Other")
+// Services of the cluster that are not the fleet's: somebody else's, and one that is being deleted.
+var (
+	stranger = arn("ecs", "service/"+cluster+"/Other")
+	deleted  = arn("ecs", "service/"+cluster+"/Deleted")
+)
 
 func (a *AWS) listServices(r *request) (any, error) {
-	arns := []string{stranger}
+	if r.Text("maxResults") != "100" {
+		a.problem("ecs:ListServices answers with 10 services a page")
+	}
+	arns := []string{stranger, deleted}
 	for _, s := range slices.Backward(a.fleet.services) {
 		arns = append(arns, s.arn())
 	}
@@ -100,8 +106,12 @@ func (a *AWS) describeServices(r *request) (any, error) {
 	include, _ := r.Input["include"].([]any)
 	var found []any
 	for _, name := range names {
-		if name == stranger {
-			found = append(found, object{"serviceName": "Other", "serviceArn": stranger, "status": "ACTIVE"})
+		switch name {
+		case stranger:
+			found = append(found, object{"serviceName": "Other", "status": "ACTIVE"})
+			continue
+		case deleted:
+			found = append(found, object{"serviceName": "Deleted", "status": "DRAINING", "tags": tags(3)})
 			continue
 		}
 		s, err := a.named(r, name)
@@ -111,14 +121,18 @@ func (a *AWS) describeServices(r *request) (any, error) {
 		a.fleet.step(s)
 		described := a.service(s)
 		if slices.Contains(include, any("TAGS")) {
-			described["tags"] = []any{
-				object{"key": "team", "value": "crawlers"},
-				object{"key": params.AddressTag, "value": strconv.Itoa(s.number)},
-			}
+			described["tags"] = tags(s.number)
 		}
 		found = append(found, described)
 	}
 	return object{"services": found, "failures": []any{}}, nil
+}
+
+func tags(number int) []any {
+	return []any{
+		object{"key": "team", "value": "crawlers"},
+		object{"key": params.AddressTag, "value": strconv.Itoa(number)},
+	}
 }
 
 func (a *AWS) service(s *service) object {

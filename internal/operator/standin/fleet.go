@@ -159,8 +159,8 @@ func arn(service, resource string) string {
 	return fmt.Sprintf("arn:aws:%s:%s:%s:%s", service, Region, account, resource)
 }
 
-// step is what happens between two looks at a service. ECS starts a missing task, ends one too many,
-// and ends those of before when the new one is healthy.
+// step is what happens between two looks at a service. ECS starts a missing task, ends one too
+// many, and ends those of before when the new one is healthy.
 func (f *fleet) step(s *service) {
 	for _, t := range s.tasks {
 		switch {
