@@ -264,7 +264,7 @@ func (f *Connection) carryOut(
 		return nil
 	}
 	atOnce := o.AtOnce || action != Rotate
-	moved := time.Now()
+	moved := f.now()
 	for {
 		before := states(changes)
 		moving := false
@@ -288,9 +288,9 @@ func (f *Connection) carryOut(
 			return nil
 		}
 		if !slices.Equal(before, now) {
-			moved = time.Now()
+			moved = f.now()
 		}
-		if time.Since(moved) > o.Timeout {
+		if f.now().Sub(moved) > o.Timeout {
 			return fmt.Errorf("nothing has changed for %v, and not done is address %s: see squidfleet ips", o.Timeout,
 				numbers(changes, open))
 		}
@@ -404,7 +404,6 @@ func follow(c *Change, all []Address, action Action) {
 		return
 	}
 	a := all[i]
-	settled := true
 	if c.Deployment != "" {
 		i := slices.IndexFunc(a.service.Deployments,
 			func(d types.Deployment) bool { return aws.ToString(d.Id) == c.Deployment })
@@ -419,8 +418,6 @@ func follow(c *Change, all []Address, action Action) {
 				aws.ToString(d.RolloutStateReason))
 			return
 		}
-		// ECS does not count tasks that drain, and may call the deployment completed meanwhile.
-		settled = d.RolloutState == types.DeploymentRolloutStateCompleted
 	}
 	if action == Stop {
 		if len(a.Tasks) == 0 {
@@ -428,14 +425,15 @@ func follow(c *Change, all []Address, action Action) {
 		}
 		return
 	}
+	// ECS does not count tasks that drain, and may call the deployment completed meanwhile.
 	left := slices.ContainsFunc(a.Tasks, func(t Task) bool { return has(c.old, t) })
 	c.After = a.serving(c.old)
 	switch {
 	case !c.After.IsValid():
 		c.State = Begun
-	case settled && !left:
-		c.State = Done
-	default:
+	case left:
 		c.State = Serving
+	default:
+		c.State = Done
 	}
 }

@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"reflect"
@@ -90,16 +91,75 @@ func TestARotationOfAllIsSpread(t *testing.T) {
 				t.Errorf("at once %v: %+v", atOnce, c)
 			}
 		}
+		if got := len(aws.Inputs("ecs:ListServices")); got != 4 { // 7 services, 2 a page
+			t.Errorf("the services were listed again: %d pages", got)
+		}
 		if want := map[bool]int{false: 1, true: 5}[atOnce]; most != want || len(changes) != 5 {
 			t.Errorf("at once %v: %d of %d addresses started at a time, want %d", atOnce, most, len(changes), want)
 		}
 	}
 }
 
+// A long rotation of many addresses is no reason to give up, but one that stands still is.
+func TestTheTimeoutCountsFromTheLastChange(t *testing.T) {
+	for _, stands := range []bool{false, true} {
+		f, aws := connect(t)
+		if err := aws.Set("addresses", "20"); err != nil {
+			t.Fatal(err)
+		}
+		looks := 0
+		f.now = func() time.Time {
+			looks++
+			return time.Unix(int64(looks), 0)
+		}
+		if stands {
+			if err := aws.Set("never-healthy"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, err := f.Change(t.Context(), Rotate, nil, ChangeOptions{Wait: true, Timeout: 20 * time.Second}, nil)
+		if given := err != nil; given != stands || looks < 20 {
+			t.Errorf("stands still %v: %v after %d s", stands, err, looks)
+		}
+	}
+}
+
+// A deployment of a smaller fleet may delete what is being rotated, or is to be.
+func TestAnAddressIsRemovedMeanwhile(t *testing.T) {
+	f, aws := connect(t)
+	if err := errors.Join(aws.Set("addresses", "3"), aws.Set("never-healthy")); err != nil {
+		t.Fatal(err)
+	}
+	changes, err := f.Change(t.Context(), Rotate, []Selector{{Number: 3}, {Number: 2}},
+		ChangeOptions{Timeout: time.Minute}, func(line string) {
+			if err := aws.Set("addresses", "1"); err != nil {
+				t.Error(err)
+			}
+		})
+	want := "address 3: it was removed meanwhile; address 2: it was removed meanwhile"
+	if err == nil || err.Error() != want || len(changes) != 2 {
+		t.Errorf("%v, %+v", err, changes)
+	}
+}
+
+func TestProgressIsShort(t *testing.T) {
+	changes := make([]*Change, 12)
+	for i := range changes {
+		changes[i] = &Change{Number: i + 1, State: Begun}
+	}
+	if got := progress(changes); got != "done: 0 of 12; begun: 12 addresses" {
+		t.Error(got)
+	}
+	changes[3].State, changes[7].State = Failed, Done
+	if got := progress(changes); got != "done: 2 of 12; begun: 1, 2, 3, 5, 6, 7, 9, 10, 11, 12; failed: 4" {
+		t.Error(got)
+	}
+}
+
 // What ips asks for a large fleet, with two services in the cluster that are not the fleet's.
 func TestCallsOfALargeFleet(t *testing.T) {
 	for size, want := range map[int]map[string]int{
-		49: {"ecs:ListServices": 1, "ecs:DescribeServices": 6, "ecs:ListTasks": 2, "ecs:DescribeTasks": 1},
+		49:  {"ecs:ListServices": 1, "ecs:DescribeServices": 6, "ecs:ListTasks": 2, "ecs:DescribeTasks": 1},
 		100: {"ecs:ListServices": 2, "ecs:DescribeServices": 11, "ecs:ListTasks": 2, "ecs:DescribeTasks": 1},
 	} {
 		f, aws := connect(t)

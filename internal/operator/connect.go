@@ -43,6 +43,7 @@ type Connection struct {
 	Name, Region string
 
 	options     Options
+	now         func() time.Time
 	outputs     map[string]string
 	cluster     string
 	rotateEvery time.Duration // 0 for never
@@ -108,7 +109,7 @@ func Connect(ctx context.Context, o Options) (*Connection, error) {
 // no such stack.
 func ConnectWith(ctx context.Context, cfg aws.Config, o Options) (*Connection, error) {
 	f := &Connection{
-		Name: o.StackName, Region: cfg.Region, options: o,
+		Name: o.StackName, Region: cfg.Region, options: o, now: time.Now,
 		ecs: ecs.NewFromConfig(cfg), ec2: ec2.NewFromConfig(cfg),
 		loadBalancing: elasticloadbalancingv2.NewFromConfig(cfg), logs: cloudwatchlogs.NewFromConfig(cfg),
 		secrets: secretsmanager.NewFromConfig(cfg), queues: sqs.NewFromConfig(cfg),

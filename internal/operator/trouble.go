@@ -37,7 +37,7 @@ func (f *Connection) Trouble(ctx context.Context, all []Address) ([]string, erro
 	}
 	failed, err := f.FailedRotations(ctx)
 	tell(err, failed)
-	late := slices.DeleteFunc(slices.Clone(all), func(a Address) bool { return !f.overdue(a, time.Now()) })
+	late := slices.DeleteFunc(slices.Clone(all), func(a Address) bool { return !f.overdue(a, f.now()) })
 	abandoned, err := f.abandoned(ctx, late[:min(len(late), askedForMax)])
 	tell(err, abandoned...)
 	return slices.DeleteFunc(lines, func(line string) bool { return line == "" }), ctx.Err()
@@ -51,7 +51,7 @@ const (
 
 // overdue reports whether the address has a task from before a rotation that should be over.
 func (f *Connection) overdue(a Address, now time.Time) bool {
-	if f.rotateEvery == 0 || a.Stopped {
+	if f.rotateEvery == 0 {
 		return false
 	}
 	due := params.NextRotation(a.Number, f.rotateEvery, now.Add(-rotationGrace)).Add(-f.rotateEvery)

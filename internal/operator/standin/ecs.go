@@ -105,6 +105,7 @@ func (a *AWS) describeServices(r *request) (any, error) {
 	}
 	include, _ := r.Input["include"].([]any)
 	var found []any
+	failures := []any{}
 	for _, name := range names {
 		switch name {
 		case stranger:
@@ -116,7 +117,8 @@ func (a *AWS) describeServices(r *request) (any, error) {
 		}
 		s, err := a.named(r, name)
 		if err != nil {
-			return nil, err
+			failures = append(failures, object{"arn": name, "reason": "MISSING"})
+			continue
 		}
 		a.fleet.step(s)
 		described := a.service(s)
@@ -125,7 +127,7 @@ func (a *AWS) describeServices(r *request) (any, error) {
 		}
 		found = append(found, described)
 	}
-	return object{"services": found, "failures": []any{}}, nil
+	return object{"services": found, "failures": failures}, inCluster(r)
 }
 
 func tags(number int) []any {
@@ -276,6 +278,9 @@ func (a *AWS) updateService(r *request) (any, error) {
 		s.desired = int(n)
 	}
 	if r.Input["forceNewDeployment"] == true {
+		if s.primary().state == "IN_PROGRESS" {
+			a.problem("ecs:UpdateService gives up the deployment under way of address %d", s.number)
+		}
 		s.deploy(time.Now())
 	}
 	return object{"service": a.service(s)}, nil
