@@ -118,14 +118,10 @@ func (f *Connection) find(all []Address, s Selector) (a Address, t *Task, err er
 	return a, nil, fmt.Errorf("%s has no address %d: its last one is %d", f.Name, s.Number, all[len(all)-1].Number)
 }
 
-// underWay returns the address's newest deployment if that is not over.
-func (a Address) underWay() *types.Deployment {
-	for i, d := range a.service.Deployments {
-		if aws.ToString(d.Status) == "PRIMARY" && d.RolloutState == types.DeploymentRolloutStateInProgress {
-			return &a.service.Deployments[i]
-		}
-	}
-	return nil
+// underWay reports whether the address's newest deployment is not over, and when it began.
+func (a Address) underWay() (since time.Time, is bool) {
+	d := primary(a.service)
+	return aws.ToTime(d.CreatedAt).UTC(), d.RolloutState == types.DeploymentRolloutStateInProgress
 }
 
 // staying returns the tasks that are not on their way out.
@@ -211,7 +207,7 @@ func (f *Connection) choose(all []Address, action Action, selected []Selector, r
 			return nil, err
 		}
 		c := newChange(a)
-		d := a.underWay()
+		since, rotating := a.underWay()
 		switch {
 		case slices.ContainsFunc(changes, func(c *Change) bool { return c.Number == a.Number }):
 			continue
@@ -227,9 +223,9 @@ func (f *Connection) choose(all []Address, action Action, selected []Selector, r
 			// There is nothing to begin, only an end to wait for.
 			c.State = Begun
 			c.takes([]Task{*task})
-		case action == Rotate && d != nil:
+		case action == Rotate && rotating:
 			return nil, refuse("address %d is being rotated since %s: wait until that is done", a.Number,
-				aws.ToTime(d.CreatedAt).UTC().Format(time.RFC3339))
+				since.Format(time.RFC3339))
 		case action == Retire && task != nil:
 			c.takes([]Task{*task})
 		case action == Retire && len(c.old) == 0:
@@ -347,6 +343,7 @@ func progress(changes []*Change) string {
 // begin makes the request of a change, unless the address is being rotated by somebody else.
 func (f *Connection) begin(ctx context.Context, all []Address, action Action, c *Change) error {
 	a, _, err := f.find(all, Selector{Number: c.Number})
+	_, rotating := a.underWay()
 	switch {
 	case err != nil:
 		c.fail("it was removed meanwhile")
@@ -354,7 +351,7 @@ func (f *Connection) begin(ctx context.Context, all []Address, action Action, c 
 	case action == Rotate && a.Stopped:
 		c.fail("it was stopped meanwhile")
 		return nil
-	case action == Rotate && a.underWay() != nil:
+	case action == Rotate && rotating:
 		return nil
 	case action == Retire:
 		_, err = f.ecs.StopTask(ctx, &ecs.StopTaskInput{
@@ -374,7 +371,7 @@ func (f *Connection) begin(ctx context.Context, all []Address, action Action, c 
 		}
 		var answer *ecs.UpdateServiceOutput
 		if answer, err = f.ecs.UpdateService(ctx, input); err == nil && action == Rotate {
-			c.Deployment = primary(*answer.Service)
+			c.Deployment = aws.ToString(primary(*answer.Service).Id)
 		}
 	}
 	if err == nil {
@@ -383,14 +380,14 @@ func (f *Connection) begin(ctx context.Context, all []Address, action Action, c 
 	return err
 }
 
-// primary is the id of the deployment whose tasks are the service's newest.
-func primary(service types.Service) string {
+// primary is the deployment whose tasks are the service's newest.
+func primary(service types.Service) types.Deployment {
 	for _, d := range service.Deployments {
 		if aws.ToString(d.Status) == "PRIMARY" {
-			return aws.ToString(d.Id)
+			return d
 		}
 	}
-	return ""
+	return types.Deployment{}
 }
 
 // follow brings a change that has begun up to date.
@@ -407,15 +404,14 @@ func follow(c *Change, all []Address, action Action) {
 	if c.Deployment != "" {
 		i := slices.IndexFunc(a.service.Deployments,
 			func(d types.Deployment) bool { return aws.ToString(d.Id) == c.Deployment })
-		if i < 0 {
-			c.fail("rotation %s was replaced by another deployment before it was done: see squidfleet ips",
-				c.Deployment)
+		switch {
+		case i < 0 && c.State == Begun:
+			c.fail("rotation %s was given up or replaced before its task served: see squidfleet logs", c.Deployment)
 			return
-		}
-		d := a.service.Deployments[i]
-		if d.RolloutState == types.DeploymentRolloutStateFailed {
+		case i < 0: // The new task has served, and the old one has still to end.
+		case a.service.Deployments[i].RolloutState == types.DeploymentRolloutStateFailed:
 			c.fail("rotation %s failed, and ECS goes back to the old task: %s; see squidfleet logs", c.Deployment,
-				aws.ToString(d.RolloutStateReason))
+				aws.ToString(a.service.Deployments[i].RolloutStateReason))
 			return
 		}
 	}

@@ -142,6 +142,24 @@ func TestAnAddressIsRemovedMeanwhile(t *testing.T) {
 	}
 }
 
+// The schedule may rotate an address once more while its old task drains. That is no failure.
+func TestTheNextRotationBeginsMeanwhile(t *testing.T) {
+	f, aws := connect(t)
+	begun := false
+	o := ChangeOptions{Wait: true, Timeout: time.Minute}
+	changes, err := f.Change(t.Context(), Rotate, []Selector{{Number: 1}}, o, func(line string) {
+		if !begun && strings.Contains(line, "serving") {
+			begun = true
+			if err := aws.Set("rotating", "1", "now"); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if err != nil || changes[0].State != Done || !begun {
+		t.Errorf("%+v, %v", changes, err)
+	}
+}
+
 func TestProgressIsShort(t *testing.T) {
 	changes := make([]*Change, 12)
 	for i := range changes {

@@ -129,9 +129,8 @@ func (f *Connection) HangingDeployments(ctx context.Context, limit time.Duration
 	}
 	var hanging []string
 	for _, a := range all {
-		if d := a.underWay(); d != nil && time.Since(aws.ToTime(d.CreatedAt)) > limit {
-			hanging = append(hanging, fmt.Sprintf("%d (since %s)", a.Number,
-				aws.ToTime(d.CreatedAt).UTC().Format(time.RFC3339)))
+		if since, is := a.underWay(); is && time.Since(since) > limit {
+			hanging = append(hanging, fmt.Sprintf("%d (since %s)", a.Number, since.Format(time.RFC3339)))
 		}
 	}
 	if len(hanging) == 0 {

@@ -31,6 +31,7 @@ type service struct {
 	tasks           []*task
 	deployments     []*deployment // the primary one last
 	fails           bool          // the circuit breaker ends its next deployment
+	forgets         bool          // that is not described any more
 	history         []history
 }
 
@@ -57,7 +58,7 @@ type event struct {
 }
 
 // drainSteps is how many looks a task survives that is to end.
-const drainSteps = 4
+const drainSteps = 6
 
 func newFleet() fleet {
 	f := fleet{
@@ -177,6 +178,9 @@ func (f *fleet) step(s *service) {
 	primary, current := s.primary(), s.current()
 	if primary.state == "IN_PROGRESS" && s.fails {
 		primary.state, primary.reason = "FAILED", "tasks failed to start."
+		if s.forgets {
+			s.deployments = s.deployments[:1]
+		}
 	}
 	if len(current) < s.desired && primary.state != "FAILED" {
 		f.start(s)
@@ -209,7 +213,7 @@ func (f *fleet) step(s *service) {
 //	addresses N, stopped N, rotate-every PERIOD, no-address-ports, full-pages,
 //	users NAME,NAME…, password TEXT, credentials-in-image, stack-status STATUS, without-output ID,
 //	unhealthy ADDRESS, spot ADDRESS, stopping ADDRESS, never-healthy, healthy-again,
-//	rotation-fails N, rotating N [now], failed-rotations MESSAGES, deployed N STATUS AGO
+//	rotation-fails N [forgotten], rotating N [now], failed-rotations MESSAGES, deployed N STATUS AGO
 //
 // and those of what is around the fleet. N is a number of addresses, or that of one.
 func (a *AWS) Set(change string, arguments ...string) error {
@@ -275,7 +279,7 @@ func (f *fleet) setNumber(change string, n int, more []string) error {
 	case "stopped":
 		s.desired, s.tasks = 0, nil
 	case "rotation-fails":
-		s.fails = true
+		s.fails, s.forgets = true, len(more) > 0
 	case "rotating":
 		at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 		if len(more) > 0 {
