@@ -179,6 +179,9 @@ func TestCallsOfALargeFleet(t *testing.T) {
 	for size, want := range map[int]map[string]int{
 		49:  {"ecs:ListServices": 1, "ecs:DescribeServices": 6, "ecs:ListTasks": 2, "ecs:DescribeTasks": 1},
 		100: {"ecs:ListServices": 2, "ecs:DescribeServices": 11, "ecs:ListTasks": 2, "ecs:DescribeTasks": 1},
+		// As many tasks as never are: more than ECS describes in a call, and than EC2 takes in a filter.
+		230: {"ecs:ListServices": 3, "ecs:DescribeServices": 24, "ecs:ListTasks": 4, "ecs:DescribeTasks": 3,
+			"ec2:DescribeNetworkInterfaces": 3},
 	} {
 		f, aws := connect(t)
 		for _, change := range [][]string{{"addresses", fmt.Sprint(size)}, {"full-pages"}} {
@@ -206,7 +209,7 @@ func TestCallsOfALargeFleet(t *testing.T) {
 			"cloudformation:DescribeStacks", "elasticloadbalancing:DescribeTargetHealth",
 			"ec2:DescribeNetworkInterfaces", "sqs:GetQueueAttributes",
 		} {
-			want[once] = 1
+			want[once] = max(want[once], 1)
 		}
 		got := map[string]int{}
 		for _, call := range aws.Calls() {
