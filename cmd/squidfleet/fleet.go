@@ -47,6 +47,11 @@ func needs(cmd *cobra.Command, actions ...string) {
 	if !slices.Contains(actions, "cloudformation:DescribeStacks") {
 		actions = append([]string{"cloudformation:DescribeStacks"}, actions...)
 	}
+	needsAlone(cmd, actions...)
+}
+
+// needsAlone is needs for a command that finds no fleet.
+func needsAlone(cmd *cobra.Command, actions ...string) {
 	cmd.Annotations = map[string]string{permissionsKey: strings.Join(actions, " ")}
 	cmd.Long += "\n\nPermissions it needs:\n  " + strings.Join(actions, "\n  ")
 }

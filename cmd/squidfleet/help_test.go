@@ -26,10 +26,14 @@ func TestEachCommandHasExamplesAndRefusesStrayArguments(t *testing.T) {
 // checkFlags checks that a command that talks to AWS explains its flags.
 func checkFlags(t *testing.T, command *cobra.Command) {
 	t.Helper()
-	if command.Annotations[permissionsKey] == "" {
+	names := []string{"region", "profile", "json"}
+	switch permissions := command.Annotations[permissionsKey]; {
+	case permissions == "":
 		return
+	case strings.Contains(permissions, "cloudformation:DescribeStacks"):
+		names = append(names, "stack-name")
 	}
-	for _, name := range []string{"stack-name", "region", "profile", "json"} {
+	for _, name := range names {
 		if f := command.Flags().Lookup(name); f == nil || f.Usage == "" {
 			t.Errorf("%s has no --%s", command.Name(), name)
 		}

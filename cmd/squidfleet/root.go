@@ -49,6 +49,7 @@ With --json, a failure is also an object with the member "error" on stdout.`,
 		return usage("%v: see %s --help", err, cmd.CommandPath())
 	})
 	root.AddCommand(
+		newCost(s),
 		newCredentials(s),
 		newDoctor(s),
 		newIPs(s),

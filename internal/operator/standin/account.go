@@ -29,6 +29,7 @@ type surroundings struct {
 	entries    []properties // of the VPC's only network ACL
 	secrets    map[string]string
 	template   string
+	unpriced   []string // usage types that the price list does not have
 }
 
 type properties map[string]string
@@ -68,7 +69,8 @@ func (s *surroundings) entry(direction, number, action, protocol, ports, cidr st
 //
 //	region REGION, not-deployed, bootstrap VERSION, no-role NAME, zones NAME=ID[/STATE]…,
 //	quota CODE VALUE, used THINGS N, dual-stack VALUE, subnet ID KEY VALUE, template TEXT,
-//	acl in|out NUMBER allow|deny PROTOCOL FIRST-LAST CIDR, secret ID gone|deleted|empty
+//	acl in|out NUMBER allow|deny PROTOCOL FIRST-LAST CIDR, secret ID gone|deleted|empty,
+//	no-price USAGE-TYPE
 func (s *surroundings) set(change string, arguments []string) (err error) {
 	switch change {
 	case "region":
@@ -94,6 +96,8 @@ func (s *surroundings) set(change string, arguments []string) (err error) {
 		s.entry(arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5])
 	case "secret":
 		s.secrets[arguments[0]] = arguments[1]
+	case "no-price":
+		s.unpriced = append(s.unpriced, arguments[0])
 	case "template":
 		s.template = arguments[0]
 	default:

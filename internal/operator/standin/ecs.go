@@ -36,6 +36,7 @@ var operations = map[string]func(*AWS, *request) (any, error){
 	"elasticloadbalancing:DescribeTargetHealth":  (*AWS).describeTargetHealth,
 	"iam:GetRole":                                (*AWS).getRole,
 	"logs:FilterLogEvents":                       (*AWS).filterLogEvents,
+	"pricing:GetProducts":                        (*AWS).getProducts,
 	"secretsmanager:DescribeSecret":              (*AWS).describeSecret,
 	"secretsmanager:GetSecretValue":              (*AWS).getSecretValue,
 	"servicequotas:GetAWSDefaultServiceQuota":    (*AWS).getDefaultServiceQuota,

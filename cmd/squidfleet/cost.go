@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/spf13/cobra"
+
+	"squidfleet/internal/cost"
+	"squidfleet/internal/operator"
+	"squidfleet/params"
+)
+
+// costFlags are the flags of squidfleet cost.
+type costFlags struct {
+	fleetFlags
+	context  []string
+	traffic  cost.Traffic
+	recorded bool
+}
+
+func newCost(s *streams) *cobra.Command {
+	var flags costFlags
+	cmd := &cobra.Command{
+		Use:   "cost",
+		Short: "Compute what a fleet costs a month",
+		Long: `Compute what a fleet with the parameters in cdk.json costs a month of 730 hours, item by
+item, and what other ways to as many egress addresses cost.
+
+Prices are AWS's list prices, without free tiers, discounts and taxes. They come from
+AWS's price list if the credentials allow that, otherwise from a table in this program,
+which has few regions. Fargate Spot is taken as 70 percent off, the most that AWS
+promises.
+
+Traffic is an assumption: name your own. Each request is taken for a connection of its
+own, and for a line of 500 bytes in the log.`,
+		Example: `  squidfleet cost --region us-east-1
+  squidfleet cost -c fleetSize=20 -c spotShare=100 -c architecture=arm64 --traffic 2000
+  squidfleet cost -c 'activeHours=mon-fri 07:00-19:00' --json | jq .total`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !cmd.Flags().Changed("internet") {
+				flags.traffic.InternetGB = flags.traffic.GB
+			}
+			for _, name := range []string{"traffic", "internet", "requests"} {
+				if n, _ := cmd.Flags().GetFloat64(name); !(n >= 0) || math.IsInf(n, 0) {
+					return usage("--%s %v: must be a number from 0 on", name, n)
+				}
+			}
+			if t := flags.traffic; t.InternetGB > t.GB {
+				return usage("--internet %v: is more than --traffic %v, of which it is a part", t.InternetGB, t.GB)
+			}
+			p, err := parameters(flags.context)
+			if err != nil {
+				return err
+			}
+			return flags.explained(cmd, func() error {
+				prices, err := flags.prices(cmd.Context(), s)
+				if err != nil {
+					return err
+				}
+				estimate := prices.OfFleet(p, flags.traffic)
+				if flags.json {
+					return s.json(estimate)
+				}
+				s.cost(p, estimate)
+				return nil
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&flags.Region, "region", "", "AWS region (default: as for the AWS CLI)")
+	f.StringVar(&flags.Profile, "profile", "", "AWS profile (default: as for the AWS CLI)")
+	f.BoolVar(&flags.json, "json", false, "write JSON")
+	f.BoolVar(&flags.recorded, "recorded", false, "take the prices in this program, and do not ask AWS")
+	f.Float64Var(&flags.traffic.GB, "traffic", cost.ExampleTraffic.GB, "GB a month through the load balancer, both directions together")
+	f.Float64Var(&flags.traffic.InternetGB, "internet", 0, "GB of the traffic that AWS sends to the internet: answers to "+
+		"clients outside AWS, and uploads (default: all)")
+	f.Float64Var(&flags.traffic.Requests, "requests", cost.ExampleTraffic.Requests, "requests a month")
+	addContext(cmd, &flags.context)
+	needsAlone(cmd, "pricing:GetProducts (if it is allowed)")
+	return cmd
+}
+
+// prices asks AWS, and falls back on the recorded ones.
+func (f *costFlags) prices(ctx context.Context, s *streams) (cost.Prices, error) {
+	cfg, err := operator.Config(ctx, f.Options)
+	if cfg.Region == "" {
+		return cost.Prices{}, err
+	}
+	if f.recorded {
+		return cost.InTable(cfg.Region)
+	}
+	if err == nil {
+		var prices cost.Prices
+		if prices, err = cost.FromAWS(ctx, cfg, cfg.Region); err == nil {
+			return prices, nil
+		}
+	}
+	if ctx.Err() != nil {
+		return cost.Prices{}, err
+	}
+	why := operator.Explain(err, f.Options)
+	prices, err := cost.InTable(cfg.Region)
+	if err != nil {
+		return prices, fmt.Errorf("%w (%s)", err, why)
+	}
+	s.report("not AWS's own prices of today: " + why)
+	return prices, nil
+}
+
+// cost writes an estimate for people.
+func (s *streams) cost(p *params.Params, e cost.Estimate) {
+	fmt.Fprintf(s.out, "%s: %s.\n", e.Region, e.Source)
+	fmt.Fprintf(s.out, "%d addresses; %.0f GB, of which %.0f to the internet, and %.0f requests a month.\n\n",
+		p.FleetSize, e.Traffic.GB, e.Traffic.InternetGB, e.Traffic.Requests)
+	rows := [][]cell{{plain("ITEM"), plain("QUANTITY"), plain("PRICE"), plain("A MONTH")}}
+	for _, item := range e.Items {
+		rows = append(rows, []cell{
+			plain(item.Name), plain(item.Amount()), plain(item.UnitPrice()), plain(dollars(item.Cost)),
+		})
+	}
+	rows = append(rows, []cell{plain("total"), {}, {}, plain(dollars(e.Total))},
+		[]cell{plain("for each address"), {}, {}, plain(dollars(e.PerAddress))})
+	s.table(rows)
+
+	fmt.Fprintln(s.out, "\nThe addresses alone, without load balancer, log and traffic, and other ways to as many:")
+	fmt.Fprintln(s.out)
+	rows = [][]cell{{
+		plain("ADDRESSES"), plain("A MONTH"), plain("AN ADDRESS"), plain("DISTINCT A DAY"), plain("EACH OF THOSE"),
+	}}
+	for _, way := range e.Comparison {
+		rows = append(rows, []cell{
+			plain(way.Name), plain(dollars(way.Month)), plain(dollars(way.PerAddress)),
+			plain(fmt.Sprintf("%.4g", way.DistinctADay)), plain(fmt.Sprintf("%.2f¢", 100*way.PerDistinct)),
+		})
+	}
+	s.table(rows)
+	if lost := e.Lost(); len(lost) > 0 {
+		fmt.Fprintln(s.out)
+		for _, line := range lost {
+			fmt.Fprintln(s.out, line)
+		}
+	}
+}
+
+func dollars(usd float64) string { return fmt.Sprintf("$%.2f", usd) }
