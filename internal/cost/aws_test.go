@@ -59,3 +59,17 @@ func TestPricesThatDiffer(t *testing.T) {
 		t.Error("2 and 3 are one price")
 	}
 }
+
+// The first units may be free. Tiers come in any order.
+func TestPriceOfTheFirstTierThatCosts(t *testing.T) {
+	var p product
+	p.Terms.OnDemand = map[string]term{"term": {map[string]tier{
+		"a": {"0", map[string]string{"USD": "0.0"}}, "b": {"5", map[string]string{"USD": "0.3"}},
+		"c": {"9", map[string]string{"USD": "0.2"}},
+	}}}
+	for range 50 {
+		if usd := p.price(); usd != 0.3 {
+			t.Fatalf("%v", usd)
+		}
+	}
+}
