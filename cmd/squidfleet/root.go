@@ -59,6 +59,7 @@ With --json, a failure is also an object with the member "error" on stdout.`,
 		newRotate(s),
 		newStart(s),
 		newStop(s),
+		newWho(s),
 	)
 	root.InitDefaultHelpCmd()
 	if help, _, err := root.Find([]string{"help"}); err == nil {

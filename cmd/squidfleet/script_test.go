@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 // Each script has AWS to itself, with a fleet of two addresses: 198.51.100.1, started 3 h 12 min
 // ago, and 198.51.100.2, 1 h 12 min. Besides testscript's own commands it has
 //
+//	$NOW                       when the script began, as --at takes it
 //	aws CHANGE [ARGUMENT]      change the fleet, see standin.AWS.Set
 //	fail ACTION CODE TIMES     make an action answer with an error
 //	synth TEXT                 write a cdk.out with that template, made from cdk.json
@@ -59,6 +60,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("AWS_SHARED_CREDENTIALS_FILE", env.WorkDir+"/credentials")
 			env.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 			env.Setenv("TERM", "xterm")
+			env.Setenv("NOW", time.Now().UTC().Format(time.RFC3339))
 			env.Defer(func() {
 				aws.Close()
 				for _, problem := range aws.Problems() {

@@ -48,7 +48,7 @@ type Estimate struct {
 
 // A capacity unit of a load balancer is each of these
 // (https://aws.amazon.com/elasticloadbalancing/pricing/), whichever gives most. The third, 100,000
-// connections at a time, gives less than the rest for any traffic that a fleet of this size carries.
+// connections at a time, is left out: few fleets have as many.
 const (
 	unitConnections = 800 // new ones a second
 	unitGB          = 1   // an hour

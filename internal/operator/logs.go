@@ -18,8 +18,8 @@ import (
 
 // LogQuery selects lines. Every condition that is set must hold. Any of them selects requests only.
 type LogQuery struct {
-	// From is the time of the first one.
-	From time.Time
+	// From is the time of the first one, To that of the last one. Zero: there is no last one.
+	From, To time.Time
 	// Follow goes on with new ones until ctx ends.
 	Follow bool
 	// Egress is the address that the request left from.
@@ -140,6 +140,9 @@ func (f *Connection) look(
 ) (newest time.Time, err error) {
 	input := &cloudwatchlogs.FilterLogEventsInput{
 		LogGroupName: aws.String(f.outputs[outputLogGroup]), StartTime: aws.Int64(from.UnixMilli()),
+	}
+	if !q.To.IsZero() {
+		input.EndTime = aws.Int64(q.To.UnixMilli())
 	}
 	if pattern := q.pattern(); pattern != "" {
 		input.FilterPattern = &pattern

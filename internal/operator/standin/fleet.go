@@ -21,7 +21,8 @@ type fleet struct {
 	started         int  // tasks ever
 	neverHealthy    bool // new tasks stay in the load balancer's first check
 	events          []event
-	failedRotations int // messages in the queue
+	flood           *flood // instead of events
+	failedRotations int    // messages in the queue
 }
 
 // service is an egress address.

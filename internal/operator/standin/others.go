@@ -112,10 +112,14 @@ func (a *AWS) filterLogEvents(r *request) (any, error) {
 	if !ok {
 		a.problem("logs:FilterLogEvents would read the whole log")
 	}
+	to, ends := r.Input["endTime"].(float64)
 	pattern, _ := r.Input["filterPattern"].(string)
+	if a.fleet.flood != nil {
+		return a.fleet.flood.events(from, to, pattern, r.Text("nextToken"))
+	}
 	var found []any
 	for _, e := range a.fleet.events {
-		if float64(e.at.UnixMilli()) < from {
+		if at := float64(e.at.UnixMilli()); at < from || ends && at > to {
 			continue
 		}
 		matches, err := match(pattern, e.message)

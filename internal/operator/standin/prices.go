@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 )
 
 // listed is a product in the price list. Its attributes are those that the questions filter by.
@@ -84,8 +85,12 @@ func (a *AWS) getProducts(r *request) (any, error) {
 			found = append(found, p.text(fmt.Sprintf("SKU%d", i), attributes))
 		}
 	}
-	page, next, err := pageOf(found, r.Text("NextToken"))
-	return object{"FormatVersion": "aws_v1", "PriceList": page, "NextToken": next}, err
+	first, _ := strconv.Atoi(r.Text("NextToken"))
+	last, next := min(first+pageSize, len(found)), ""
+	if last < len(found) {
+		next = strconv.Itoa(last)
+	}
+	return object{"FormatVersion": "aws_v1", "PriceList": found[first:last], "NextToken": next}, nil
 }
 
 func matches(filters []any, attributes properties) (bool, error) {
