@@ -74,9 +74,10 @@ own, and for a line of 500 bytes in the log.`,
 	f.StringVar(&flags.Profile, "profile", "", "AWS profile (default: as for the AWS CLI)")
 	f.BoolVar(&flags.json, "json", false, "write JSON")
 	f.BoolVar(&flags.recorded, "recorded", false, "take the prices in this program, and do not ask AWS")
-	f.Float64Var(&flags.traffic.GB, "traffic", cost.ExampleTraffic.GB, "GB a month through the load balancer, both directions together")
-	f.Float64Var(&flags.traffic.InternetGB, "internet", 0, "GB of the traffic that AWS sends to the internet: answers to "+
-		"clients outside AWS, and uploads (default: all)")
+	f.Float64Var(&flags.traffic.GB, "traffic", cost.ExampleTraffic.GB,
+		"GB a month through the load balancer, both directions together")
+	f.Float64Var(&flags.traffic.InternetGB, "internet", 0,
+		"GB of it that AWS sends to the internet: answers to clients outside AWS, and uploads (default: all)")
 	f.Float64Var(&flags.traffic.Requests, "requests", cost.ExampleTraffic.Requests, "requests a month")
 	addContext(cmd, &flags.context)
 	needsAlone(cmd, "pricing:GetProducts (if it is allowed)")

@@ -46,7 +46,8 @@ look for tunnels that were open then. Times in the answer are UTC.`,
   squidfleet who 198.51.100.7 --at 2026-03-04T05:06:07Z --json | jq -r '.uses[].user' | sort -u`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return usage("%s takes one address, and got %d: the one that the notice names", cmd.CommandPath(), len(args))
+				return usage("%s takes one address, and got %d: give the one that the notice names", cmd.CommandPath(),
+					len(args))
 			}
 			return nil
 		},
@@ -145,8 +146,8 @@ func parseTime(text string) (time.Time, error) {
 	}
 	parts := zoneForm.FindStringSubmatch(text)
 	if parts == nil {
-		return time.Time{}, fmt.Errorf("%q has no zone, or one with several meanings: add Z, an offset such as +0100, or a "+
-			"name such as Europe/Berlin", text)
+		return time.Time{}, fmt.Errorf("%q has no zone, or one with several meanings: add Z, an offset such as "+
+			"+0100, or a name such as Europe/Berlin", text)
 	}
 	zone, err := parseZone(parts[2])
 	if err != nil {

@@ -27,8 +27,8 @@ const (
 
 var protocols = map[string]protocol{
 	"cloudformation": query, "elasticloadbalancing": query, "iam": query, "sts": query, "ec2": ec2, "ecr": jsonRPC,
-	"ecs": jsonRPC, "logs": jsonRPC, "pricing": jsonRPC, "secretsmanager": jsonRPC, "servicequotas": jsonRPC, "sqs": jsonRPC,
-	"ssm": jsonRPC, "s3": rest,
+	"ecs": jsonRPC, "logs": jsonRPC, "pricing": jsonRPC, "secretsmanager": jsonRPC, "servicequotas": jsonRPC,
+	"sqs": jsonRPC, "ssm": jsonRPC, "s3": rest,
 }
 
 // Request is a call.

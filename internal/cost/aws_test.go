@@ -51,8 +51,10 @@ func TestPricesThatDiffer(t *testing.T) {
 		return p
 	}
 	w := want{usage: "LCUUsage"}
-	if usd, err := w.find([]product{listed("LCUUsage", "0.0"), listed("EUC1-LCUUsage", "2.5"), listed("LCUUsage", "2.5"),
-		listed("ReservedLCUUsage", "1"), listed("EU-TS-LCUUsage", "1")}); err != nil || usd != 2.5 {
+	if usd, err := w.find([]product{
+		listed("LCUUsage", "0.0"), listed("EUC1-LCUUsage", "2.5"), listed("LCUUsage", "2.5"),
+		listed("ReservedLCUUsage", "1"), listed("EU-TS-LCUUsage", "1"),
+	}); err != nil || usd != 2.5 {
 		t.Errorf("%v, %v", usd, err)
 	}
 	if _, err := w.find([]product{listed("LCUUsage", "2"), listed("LCUUsage", "3")}); err == nil {

@@ -68,8 +68,8 @@ func (e Estimate) Lost() (lines []string) {
 	for _, way := range e.Comparison[1:] {
 		switch {
 		case way.PerDistinct < fleet.PerDistinct:
-			lines = append(lines, fmt.Sprintf("%s: Fargate loses, $%.2f an address instead of $%.2f, and also for each "+
-				"distinct address of a day", way.Name, way.PerAddress, fleet.PerAddress))
+			lines = append(lines, fmt.Sprintf("%s: Fargate loses, $%.2f an address instead of $%.2f, and also for "+
+				"each distinct address of a day", way.Name, way.PerAddress, fleet.PerAddress))
 		case way.PerAddress < fleet.PerAddress:
 			lines = append(lines, fmt.Sprintf("%s: Fargate loses, $%.2f an address instead of $%.2f, where addresses "+
 				"may stay the same", way.Name, way.PerAddress, fleet.PerAddress))

@@ -26,7 +26,8 @@ func parse(t *testing.T, values map[string]any) *params.Params {
 // What an address costs, and one of its values.
 func TestTheDocumentHoldsTheTables(t *testing.T) {
 	var b strings.Builder
-	fmt.Fprintln(&b, "| | never rotated | `rotateEvery` 1h | 1h, `activeHours` mon-fri 07:00-19:00 |\n|---|---|---|---|")
+	fmt.Fprintln(&b, "| | never rotated | `rotateEvery` 1h | 1h, `activeHours` mon-fri 07:00-19:00 |")
+	fmt.Fprintln(&b, "|---|---|---|---|")
 	for _, architecture := range []params.Architecture{params.X8664, params.ARM64} {
 		for _, spot := range []bool{false, true} {
 			values := map[string]any{"architecture": string(architecture), "rotateEvery": "off"}
@@ -46,7 +47,8 @@ func TestTheDocumentHoldsTheTables(t *testing.T) {
 	doctest.Section(t, "../..", "address costs", b.String())
 
 	b.Reset()
-	fmt.Fprintln(&b, "| `rotateEvery` | distinct addresses a day | each, x86_64 | each, arm64 on Spot |\n|---|---|---|---|")
+	fmt.Fprintln(&b, "| `rotateEvery` | distinct addresses a day | each, x86_64 | each, arm64 on Spot |")
+	fmt.Fprintln(&b, "|---|---|---|---|")
 	for _, every := range []string{"12m", "15m", "30m", "1h", "4h", "12h", "1d", "7d"} {
 		x86 := parse(t, map[string]any{"rotateEvery": every})
 		arm := parse(t, map[string]any{"rotateEvery": every, "architecture": "arm64"})

@@ -46,8 +46,8 @@ const logLate = time.Minute
 // Who returns the uses of an address, the busiest first. Requests that the proxy refused are left
 // out: nothing left the address for them.
 //
-// It uses FilterLogEvents. CloudWatch Logs Insights is billed for what it scans, and cuts its
-// answers at 10,000 rows.
+// It uses FilterLogEvents. CloudWatch Logs Insights is billed for what it scans, and cuts an answer
+// that has too many rows.
 func (f *Connection) Who(ctx context.Context, q WhoQuery) ([]Use, error) {
 	type key struct{ user, client, host, destination string }
 	uses := map[key]*Use{}
@@ -65,11 +65,13 @@ func (f *Connection) Who(ctx context.Context, q WhoQuery) ([]Use, error) {
 		use := uses[k]
 		if use == nil {
 			if len(uses) == mostUses {
-				return fmt.Errorf("more than %d combinations of user, client and destination: ask for a shorter time, or "+
-					"for one destination", mostUses)
+				return fmt.Errorf("more than %d combinations of user, client and destination: ask for a shorter time, "+
+					"or for one destination", mostUses)
 			}
 			k.host = strings.Clone(host) // the URL behind it may be long
-			use = &Use{User: e.User, Client: e.Client, Host: k.host, Destination: e.Destination, First: begin, Last: end}
+			use = &Use{
+				User: k.user, Client: k.client, Host: k.host, Destination: k.destination, First: begin, Last: end,
+			}
 			uses[k] = use
 		}
 		use.Requests++

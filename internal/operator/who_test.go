@@ -40,6 +40,7 @@ func TestWhoCountsWhatWasUnderWay(t *testing.T) {
 	berlin := time.FixedZone("", 3600)
 	whoIn(aws,
 		line(from.Add(-time.Second), time.Minute, "too-early"),
+		line(from.Add(-time.Millisecond), time.Minute, "logged-late"),
 		line(from.Add(time.Second).In(berlin), time.Hour, "began-before"),
 		logged(from.Add(time.Minute), 0, "198.51.100.1", "203.0.113.7", "elsewhere", "a.example:443", "198.51.100.80"),
 		logged(from.Add(time.Minute), 0, gone, "203.0.113.7", "refused", "a.example:443", "-"),
@@ -64,8 +65,8 @@ func TestWhoAddsUpAndFilters(t *testing.T) {
 	f, aws := connect(t)
 	at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 	line := func(second int, url, destination string) string {
-		return logged(at.Add(time.Duration(second)*time.Second), 500*time.Millisecond, gone, "203.0.113.7", "alice", url,
-			destination)
+		end := at.Add(time.Duration(second) * time.Second)
+		return logged(end, 500*time.Millisecond, gone, "203.0.113.7", "alice", url, destination)
 	}
 	whoIn(aws,
 		line(0, "http://www.Shop.example/a", "198.51.100.80"),
