@@ -30,6 +30,7 @@ type surroundings struct {
 	secrets    map[string]string
 	template   string
 	unpriced   []string // usage types that the price list does not have
+	flood      *flood   // a log instead of the fleet's
 }
 
 type properties map[string]string

@@ -21,8 +21,7 @@ type fleet struct {
 	started         int  // tasks ever
 	neverHealthy    bool // new tasks stay in the load balancer's first check
 	events          []event
-	flood           *flood // instead of events
-	failedRotations int    // messages in the queue
+	failedRotations int // messages in the queue
 }
 
 // service is an egress address.

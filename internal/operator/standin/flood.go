@@ -15,7 +15,7 @@ type flood struct {
 func (a *AWS) Flood(lines int, line func(i int) (message string, at time.Time)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.fleet.flood = &flood{lines, line}
+	a.around.flood = &flood{lines, line}
 }
 
 // CloudWatch Logs returns at most 10,000 events or 1 MB, and less when it has searched for long

@@ -114,8 +114,8 @@ func (a *AWS) filterLogEvents(r *request) (any, error) {
 	}
 	to, ends := r.Input["endTime"].(float64)
 	pattern, _ := r.Input["filterPattern"].(string)
-	if a.fleet.flood != nil {
-		return a.fleet.flood.events(from, to, pattern, r.Text("nextToken"))
+	if a.around.flood != nil {
+		return a.around.flood.events(from, to, pattern, r.Text("nextToken"))
 	}
 	var found []any
 	for _, e := range a.fleet.events {
