@@ -59,6 +59,9 @@ func nano(system string) properties {
 	}
 }
 
+// productsPage is how many products an answer has.
+const productsPage = 2
+
 // getProducts answers with Ireland's prices alone. PriceList is a list of texts that hold JSON
 // (https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_pricing_GetProducts.html).
 func (a *AWS) getProducts(r *request) (any, error) {
@@ -86,7 +89,7 @@ func (a *AWS) getProducts(r *request) (any, error) {
 		}
 	}
 	first, _ := strconv.Atoi(r.Text("NextToken"))
-	last, next := min(first+pageSize, len(found)), ""
+	last, next := min(first+productsPage, len(found)), ""
 	if last < len(found) {
 		next = strconv.Itoa(last)
 	}
