@@ -3,8 +3,8 @@ package params
 import "strings"
 
 // nearest returns the known name that was most likely meant, or "" if none is close. It prefers a
-// name that differs in case only, then one that contains the other, then the one the fewest edits
-// away. A name of three letters or fewer is close to too many words.
+// name that differs in case only, then the one the fewest edits away. A name that contains the
+// other is at most two away. A name of three letters or fewer is close to too many words.
 func nearest(name string, known []string) string {
 	const (
 		longest = 64 // of names worth comparing
@@ -25,7 +25,7 @@ func nearest(name string, known []string) string {
 		}
 		edits := distance(lower, candidate)
 		if len(candidate) > short && (strings.Contains(candidate, lower) || strings.Contains(lower, candidate)) {
-			edits = 1
+			edits = min(edits, 2)
 		}
 		if edits < fewest {
 			best, fewest = k, edits

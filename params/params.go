@@ -19,34 +19,40 @@ import (
 
 // Params are the parameters of one fleet. [Parse] makes and checks them.
 type Params struct {
-	StackName           string                // prefix of the stacks' names
-	ClientCidrs         []netip.Prefix        // who may connect; at least one, none inside another
-	AllowAnyClient      bool                  // permits blocks in ClientCidrs that are wider than an organisation's
-	Users               []string              // Digest user names; at least one
-	Realm               string                // Digest realm
-	Digest              squid.Digest          // who checks Digest
-	Credentials         container.Credentials // how passwords reach the container
-	ListenerPort        int                   // TCP port of the load balancer and of Squid
-	AddressPorts        bool                  // whether address k has the port ListenerPort + k
-	IdleTimeout         time.Duration         // of the load balancer's connections; whole seconds
-	HTTPPorts           []int                 // destination ports for plain HTTP; empty: no plain HTTP
-	ConnectPorts        []int                 // destination ports for CONNECT; empty: no CONNECT
-	BlockedCidrs        []netip.Prefix        // destinations refused in addition
-	AllowedPrivateCidrs []netip.Prefix        // private destinations that are wanted
-	FleetSize           int                   // egress addresses, each a service of one task
-	CPU                 int                   // Fargate CPU units, 1024 to a vCPU
-	Memory              int                   // MiB, a size Fargate offers with CPU
-	Architecture        Architecture          // of the task and of the image
-	SpotShare           int                   // percent of the fleet on Fargate Spot
-	RotateEvery         time.Duration         // one of a few whole minutes; 0: never
-	DrainTimeout        time.Duration         // whole seconds
-	ActiveHours         ActiveHours           // when the addresses run, in Timezone
-	VpcCidr             netip.Prefix          // of the fleet's own VPC; zero with VpcID
-	Zones               []string              // two names of zones of the fleet's own VPC, or none
-	VpcID               string                // an existing VPC; empty: the fleet gets its own
-	LogRetentionDays    int                   // a value CloudWatch Logs offers
-	Timezone            string                // IANA name
-	Tags                []string              // key=value, each key once
+	StackName             string                // prefix of the stacks' names
+	ClientCidrs           []netip.Prefix        // who may connect; at least one, none inside another
+	AllowAnyClient        bool                  // permits blocks in ClientCidrs that are wider than an organisation's
+	ClientSecurityGroups  []string              // ids of groups whose members may connect
+	Endpoint              Endpoint              // from where the load balancer can be reached
+	PrivateLinkPrincipals []string              // ARNs of who may make endpoints; none: no endpoint service
+	CertificateARN        string                // of the listeners; empty: none, or one for DomainName
+	DomainName            string                // of the load balancer; empty: its own
+	HostedZoneID          string                // where DomainName gets its records; empty: nowhere
+	Users                 []string              // Digest user names; at least one
+	Realm                 string                // Digest realm
+	Digest                squid.Digest          // who checks Digest
+	Credentials           container.Credentials // how passwords reach the container
+	ListenerPort          int                   // TCP port of the load balancer and of Squid
+	AddressPorts          bool                  // whether address k has the port ListenerPort + k
+	IdleTimeout           time.Duration         // of the load balancer's connections; whole seconds
+	HTTPPorts             []int                 // destination ports for plain HTTP; empty: no plain HTTP
+	ConnectPorts          []int                 // destination ports for CONNECT; empty: no CONNECT
+	BlockedCidrs          []netip.Prefix        // destinations refused in addition
+	AllowedPrivateCidrs   []netip.Prefix        // private destinations that are wanted
+	FleetSize             int                   // egress addresses, each a service of one task
+	CPU                   int                   // Fargate CPU units, 1024 to a vCPU
+	Memory                int                   // MiB, a size Fargate offers with CPU
+	Architecture          Architecture          // of the task and of the image
+	SpotShare             int                   // percent of the fleet on Fargate Spot
+	RotateEvery           time.Duration         // one of a few whole minutes; 0: never
+	DrainTimeout          time.Duration         // whole seconds
+	ActiveHours           ActiveHours           // when the addresses run, in Timezone
+	VpcCidr               netip.Prefix          // of the fleet's own VPC; zero with VpcID
+	Zones                 []string              // two names of zones of the fleet's own VPC, or none
+	VpcID                 string                // an existing VPC; empty: the fleet gets its own
+	LogRetentionDays      int                   // a value CloudWatch Logs offers
+	Timezone              string                // IANA name
+	Tags                  []string              // key=value, each key once
 }
 
 // Architecture is a processor architecture, as Fargate spells it in lower case.

@@ -39,7 +39,8 @@ func prefixes(list ...string) []netip.Prefix {
 
 func defaults() Params {
 	return Params{
-		StackName: "Squidfleet", ClientCidrs: prefixes("203.0.113.0/24"), Users: []string{"proxy"}, Realm: "squidfleet",
+		StackName: "Squidfleet", ClientCidrs: prefixes("203.0.113.0/24"), ClientSecurityGroups: []string{},
+		Endpoint: EndpointPublic, PrivateLinkPrincipals: []string{}, Users: []string{"proxy"}, Realm: "squidfleet",
 		Digest: squid.DigestFleet, Credentials: container.CredentialsSecretsManager, ListenerPort: 35201,
 		AddressPorts: true,
 		IdleTimeout:  350 * time.Second, HTTPPorts: []int{80}, ConnectPorts: []int{443},
@@ -49,6 +50,8 @@ func defaults() Params {
 		Zones: []string{}, LogRetentionDays: 30, Timezone: "UTC", Tags: []string{},
 	}
 }
+
+const certificate = "arn:aws-cn:acm:cn-north-1:111122223333:certificate/01234567-89ab-cdef-0123-456789abcdef"
 
 func TestNothingGivenMeansTheDefaults(t *testing.T) {
 	want := defaults()
@@ -118,6 +121,8 @@ func TestAccepted(t *testing.T) {
 			func(p *Params) { p.VpcCidr = netip.MustParsePrefix("100.64.0.0/26") }},
 		{"vpcCidr", `"172.31.0.0/16"`, "172.31.0.0/16",
 			func(p *Params) { p.VpcCidr = netip.MustParsePrefix("172.31.0.0/16") }},
+		{"endpoint", `"internal"`, "internal", func(p *Params) { p.Endpoint = EndpointInternal }},
+		{"certificateArn", `"` + certificate + `"`, certificate, func(p *Params) { p.CertificateARN = certificate }},
 		{"zones", `["us-gov-west-1b","us-gov-west-1c"]`, "us-gov-west-1b,us-gov-west-1c",
 			func(p *Params) { p.Zones = []string{"us-gov-west-1b", "us-gov-west-1c"} }},
 		{"vpcId", `"vpc-0a1b2c3d"`, "vpc-0a1b2c3d",
@@ -453,6 +458,30 @@ func TestWarnings(t *testing.T) {
 		context := map[string]any{"clientCidrs": cidrs, "allowAnyClient": true}
 		if got := mustParse(t, context).Warnings(); !slices.Equal(got, want) {
 			t.Errorf("%s: %q, want %q", cidrs, got, want)
+		}
+	}
+	for _, c := range []struct {
+		context map[string]any
+		want    string // how the only warning begins
+	}{
+		{map[string]any{"endpoint": "internal", "clientCidrs": "10.1.0.0/16"},
+			"endpoint: an internal one in the fleet's own VPC, where nothing else runs, can be reached from peered"},
+		{map[string]any{"endpoint": "internal", "vpcId": "vpc-0a1b2c3d", "clientCidrs": "10.1.0.0/16,8.8.8.8/32"},
+			"clientCidrs: 8.8.8.8/32 is public, and an internal endpoint sees private addresses"},
+		{map[string]any{"certificateArn": certificate, "clientCidrs": "8.8.8.8/32"},
+			"certificateArn: clients have to use a name of the certificate"},
+	} {
+		if got := mustParse(t, c.context).Warnings(); len(got) != 1 || !strings.HasPrefix(got[0], c.want) {
+			t.Errorf("%v: %q, want one that begins with %q", c.context, got, c.want)
+		}
+	}
+	for _, quiet := range []map[string]any{
+		{"endpoint": "internal", "clientCidrs": "100.64.0.0/16", "privateLinkPrincipals": "arn:aws:iam::111122223333:root"},
+		{"endpoint": "internal", "vpcId": "vpc-0a1b2c3d", "clientSecurityGroups": "sg-0a1b2c3d"},
+		{"domainName": "a.b", "certificateArn": certificate, "clientCidrs": "8.8.8.8/32"},
+	} {
+		if got := mustParse(t, quiet).Warnings(); got != nil {
+			t.Errorf("%v: %q", quiet, got)
 		}
 	}
 	for size, want := range map[int]string{

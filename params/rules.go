@@ -24,6 +24,9 @@ var rules = []rule{
 	{[]string{"vpcCidr", "vpcId"}, oneVPC},
 	{[]string{"vpcCidr", "vpcId", "fleetSize"}, roomForFleet},
 	{[]string{"zones", "vpcId"}, twoZones},
+	{[]string{"domainName", "hostedZoneId", "certificateArn"}, certified},
+	{[]string{"idleTimeout", "domainName", "certificateArn"}, idleOfTLS},
+	{[]string{"clientCidrs", "clientSecurityGroups", "privateLinkPrincipals", "endpoint", "vpcId"}, inside},
 }
 
 func wideClients(p *Params) Errors {

@@ -17,7 +17,8 @@ func (p *Params) Warnings() []string {
 	warn := func(format string, arguments ...any) {
 		warnings = append(warnings, fmt.Sprintf(format, arguments...))
 	}
-	if !slices.ContainsFunc(p.ClientCidrs, func(c netip.Prefix) bool { return !documentation(c) }) {
+	if len(p.ClientSecurityGroups) == 0 &&
+		!slices.ContainsFunc(p.ClientCidrs, func(c netip.Prefix) bool { return !documentation(c) }) {
 		warn("clientCidrs: nobody can connect, because there are documentation ranges only (%s); "+
 			"give the blocks your clients connect from", join(p.ClientCidrs))
 	}
@@ -35,7 +36,7 @@ func (p *Params) Warnings() []string {
 		warn("digest: with squid, a client is challenged anew on each of the %d tasks, and one that closes "+
 			"its connection after a challenge may never get in; use fleet, or fleetSize=1", p.FleetSize)
 	}
-	return warnings
+	return append(warnings, p.wayWarnings()...)
 }
 
 // documentation reports whether a block lies in a documentation range (RFC 5737, RFC 3849, RFC

@@ -27,7 +27,7 @@ func Config(p *params.Params, n Network) squid.Config {
 		ListenPort:          p.ListenerPort,
 		HealthPort:          healthPort(p.ListenerPort),
 		LoadBalancerCidrs:   n.LoadBalancerCidrs,
-		ClientCidrs:         p.ClientCidrs,
+		ClientCidrs:         p.Clients(n.VpcCidrs),
 		Digest:              p.Digest,
 		Realm:               p.Realm,
 		PasswordFile:        passwords,

@@ -45,7 +45,7 @@ func newAddresses(n network, p *params.Params, cluster awsecs.CfnCluster, task a
 	for number := 1; number <= p.FleetSize; number++ {
 		entries := []entry{e.common}
 		if port := p.AddressPort(number); port > 0 {
-			entries = append(entries, newEntry(n, p, e.loadBalancer, fmt.Sprintf("Targets%d", number), port))
+			entries = append(entries, e.newEntry(n, p, fmt.Sprintf("Targets%d", number), port))
 		}
 		all = append(all, address{number, newService(n, p, number, cluster, task, f, entries)})
 	}

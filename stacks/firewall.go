@@ -87,6 +87,15 @@ func clientIngress(p *params.Params) *[]*awsec2.CfnSecurityGroup_IngressProperty
 		rules = append(rules, rule)
 		ipv6 = ipv6 || cidr.Addr().Is6()
 	}
+	for _, group := range p.ClientSecurityGroups {
+		rules = append(rules, &awsec2.CfnSecurityGroup_IngressProperty{
+			Description:           jsii.String("clientSecurityGroups"),
+			IpProtocol:            jsii.String("tcp"),
+			FromPort:              jsii.Number(p.ListenerPort),
+			ToPort:                jsii.Number(last),
+			SourceSecurityGroupId: jsii.String(group),
+		})
+	}
 	rules = append(rules, &awsec2.CfnSecurityGroup_IngressProperty{
 		Description: jsii.String("path MTU discovery"),
 		IpProtocol:  jsii.String("icmp"),

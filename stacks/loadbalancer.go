@@ -13,6 +13,10 @@ import (
 type endpoint struct {
 	loadBalancer elb.NetworkLoadBalancer
 	common       entry // leads to any address
+	// certificate is the ARN of the listeners' certificate, nil without TLS.
+	certificate *string
+	// service is what PrivateLink endpoints lead to, nil if there is none.
+	service awsec2.CfnVPCEndpointService
 }
 
 // entry is a port of the load balancer and the tasks that it leads to.
@@ -32,24 +36,32 @@ func newLoadBalancer(n network, p *params.Params, f firewall, ipv6 bool) endpoin
 	e.loadBalancer = elb.NewNetworkLoadBalancer(n.stack, jsii.String("LoadBalancer"), &elb.NetworkLoadBalancerProps{
 		Vpc:            n.vpc,
 		VpcSubnets:     n.loadBalancerSubnets,
-		InternetFacing: jsii.Bool(true),
+		InternetFacing: jsii.Bool(p.Endpoint == params.EndpointPublic),
 		IpAddressType:  addressType,
 		// A load balancer that is made without a security group can never have one.
 		SecurityGroups: &[]awsec2.ISecurityGroup{awsec2.SecurityGroup_FromSecurityGroupId(
 			n.stack, jsii.String("EntryFirewall"), f.loadBalancer.AttrGroupId(), nil)},
 		// Every client gets every egress address, whichever zone its connection enters by.
 		CrossZoneEnabled: jsii.Bool(true),
+		// Traffic through PrivateLink too passes the security group, by the addresses of its clients.
+		EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic: privateLink(p),
 	})
-	e.common = newEntry(n, p, e.loadBalancer, "Targets", p.ListenerPort)
+	e.certificate = newName(n.stack, p, e.loadBalancer, ipv6)
+	e.service = newEndpointService(n.stack, p, e.loadBalancer)
+	e.common = e.newEntry(n, p, "Targets", p.ListenerPort)
 	return e
 }
+
+// tlsPolicy allows TLS 1.3 and 1.2, forward secrecy and authenticated ciphers only. AWS recommends it:
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/network/describe-ssl-policies.html
+const tlsPolicy = elb.SslPolicy_TLS13_12_RES_PQ
 
 // newEntry makes an entry with an empty target group of the id.
 //
 // The listener's id holds the port. With the address's number instead, another listenerPort would
 // move listeners to ports that others still have, which the load balancer refuses.
-func newEntry(n network, p *params.Params, loadBalancer elb.NetworkLoadBalancer, id string, port int) (e entry) {
-	e.targets = elb.NewNetworkTargetGroup(n.stack, jsii.String(id), &elb.NetworkTargetGroupProps{
+func (e endpoint) newEntry(n network, p *params.Params, id string, port int) (made entry) {
+	made.targets = elb.NewNetworkTargetGroup(n.stack, jsii.String(id), &elb.NetworkTargetGroupProps{
 		Vpc: n.vpc,
 		// Squid's.
 		Port:       jsii.Number(p.ListenerPort),
@@ -77,16 +89,23 @@ func newEntry(n network, p *params.Params, loadBalancer elb.NetworkLoadBalancer,
 	// go on instead, for as long as those of a task that leaves, and ECS replaces a task that stays
 	// unhealthy:
 	// https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health.html
-	e.targets.SetAttribute(jsii.String("target_health_state.unhealthy.connection_termination.enabled"),
+	made.targets.SetAttribute(jsii.String("target_health_state.unhealthy.connection_termination.enabled"),
 		jsii.String("false"))
-	e.targets.SetAttribute(jsii.String("target_health_state.unhealthy.draining_interval_seconds"),
+	made.targets.SetAttribute(jsii.String("target_health_state.unhealthy.draining_interval_seconds"),
 		jsii.Sprintf("%.0f", p.DeregistrationDelay().Seconds()))
-	e.listener = elb.NewNetworkListener(n.stack, jsii.Sprintf("Listener%d", port), &elb.NetworkListenerProps{
-		LoadBalancer:        loadBalancer,
+	props := &elb.NetworkListenerProps{
+		LoadBalancer:        e.loadBalancer,
 		Port:                jsii.Number(port),
 		Protocol:            elb.Protocol_TCP,
-		TcpIdleTimeout:      awscdk.Duration_Seconds(jsii.Number(p.IdleTimeout.Seconds())),
-		DefaultTargetGroups: &[]elb.INetworkTargetGroup{e.targets},
-	})
-	return e
+		DefaultTargetGroups: &[]elb.INetworkTargetGroup{made.targets},
+	}
+	if e.certificate != nil {
+		// The load balancer ends TLS. Tasks get the same bytes as without it.
+		props.Protocol, props.SslPolicy = elb.Protocol_TLS, tlsPolicy
+		props.Certificates = &[]elb.IListenerCertificate{elb.ListenerCertificate_FromArn(e.certificate)}
+	} else {
+		props.TcpIdleTimeout = awscdk.Duration_Seconds(jsii.Number(p.IdleTimeout.Seconds()))
+	}
+	made.listener = elb.NewNetworkListener(n.stack, jsii.Sprintf("Listener%d", port), props)
+	return made
 }

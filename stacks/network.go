@@ -30,6 +30,9 @@ type network struct {
 }
 
 func (in Input) network(app awscdk.App) (network, error) {
+	if err := in.checkCertificate(); err != nil {
+		return network{}, err
+	}
 	if in.Params.VpcID != "" {
 		return in.importedNetwork(app)
 	}
@@ -50,6 +53,16 @@ func (in Input) checkZones() error {
 			"or another region to the CDK, for instance with AWS_REGION", region, in.Region)
 	}
 	return nil
+}
+
+// checkCertificate refuses a certificate of another region, which no load balancer takes.
+func (in Input) checkCertificate() error {
+	region := in.Params.CertificateRegion()
+	if region == "" || in.Account == "" || region == in.Region {
+		return nil
+	}
+	return fmt.Errorf("certificateArn: is in %s, and the fleet would go to %s; give a certificate of that region, "+
+		"or another region to the CDK, for instance with AWS_REGION", region, in.Region)
 }
 
 // zones is how many availability zones our own VPC spans: the fewest with which the proxy

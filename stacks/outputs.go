@@ -24,8 +24,13 @@ func addOutputs(stack awscdk.Stack, p *params.Params, e endpoint, cluster awsecs
 			Value:       jsii.Sprintf(format, arguments...),
 		})
 	}
-	address := fmt.Sprintf("%s:%d", *e.loadBalancer.LoadBalancerDnsName(), p.ListenerPort)
+	address := fmt.Sprintf("%s:%d", p.Host(*e.loadBalancer.LoadBalancerDnsName()), p.ListenerPort)
 	output("Endpoint", "Host and port of the proxy; the port leads to any egress address", "%s", address)
+	output("Scheme", "Scheme of the proxy's URL: https where clients speak TLS to it", "%s", p.Scheme())
+	if e.service != nil {
+		output("PrivateLinkService", "Name of the service that PrivateLink endpoints lead to",
+			"com.amazonaws.vpce.%s.%s", *stack.Region(), *e.service.Ref())
+	}
 	if url := tryURL(p); url != "" {
 		output("TryIt", "Asks for the password and shows an egress address",
 			"%s", paste.Curl(paste.Asking(address, p.Users[0]), url))

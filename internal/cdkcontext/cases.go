@@ -45,6 +45,17 @@ var Cases = map[string]Case{
 		"spotShare": 100.0, "fleetSize": 2.0, "addressPorts": false, "rotateEvery": "12h", "connectPorts": []any{},
 		"digest": "squid",
 	}},
+	"tls": {Changes: map[string]any{
+		"domainName": "proxy.example.com", "hostedZoneId": "Z0123456789ABCDEFGHIJ", "fleetSize": 1.0,
+		"clientCidrs": []any{"198.51.100.0/24", "2001:db8:1::/48"},
+	}},
+	"internal": {Changes: map[string]any{
+		"stackName": "Internal", "vpcId": WideVPC, "endpoint": "internal", "fleetSize": 1.0,
+		"clientCidrs": []any{"10.30.0.0/16"}, "clientSecurityGroups": []any{"sg-0123456789abcdef0"},
+		"privateLinkPrincipals": []any{"arn:aws:iam::111122223333:root"},
+		"certificateArn":        "arn:aws:acm:eu-west-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef",
+		"domainName":            "proxy.example.com",
+	}},
 	"ports": {Changes: map[string]any{"connectPorts": scattered(), "fleetSize": 1.0}},
 	"govcloud": {Region: "us-gov-west-1", Changes: map[string]any{
 		"stackName": "GovCloud", "vpcId": WideVPC, "clientCidrs": []any{"198.51.100.0/24"}, "fleetSize": 1.0,
