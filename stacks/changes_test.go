@@ -19,12 +19,24 @@ type variant struct {
 	before, after map[string]any
 }
 
+const certificate = "arn:aws:acm:eu-west-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef"
+
+var inside = only("endpoint", "internal")
+
 // variants has at least one change of every parameter.
 var variants = []variant{
 	{"stackName", "`Squidfleet` to `Second`", nil, only("stackName", "Second")},
 	{"clientCidrs", "another block", nil, only("clientCidrs", "198.51.100.7/32")},
 	{"clientCidrs", "the first IPv6 block", nil, only("clientCidrs", "203.0.113.0/24,2001:db8::/32")},
 	{"allowAnyClient", "`false` to `true`", nil, only("allowAnyClient", "true")},
+	{"clientSecurityGroups", "a group", imported(inside), imported(with(inside, "clientSecurityGroups", "sg-0a1b2c3d"))},
+	{"endpoint", "`public` to `internal`", nil, only("endpoint", "internal")},
+	{"privateLinkPrincipals", "the first", inside, with(inside, "privateLinkPrincipals", "arn:aws:iam::111122223333:root")},
+	{"certificateArn", "a certificate", nil, only("certificateArn", certificate)},
+	{"domainName", "a name in `hostedZoneId`", nil,
+		map[string]any{"domainName": "proxy.example.com", "hostedZoneId": "Z0123456789ABCDEFGHIJ"}},
+	{"hostedZoneId", "for `domainName`", map[string]any{"domainName": "a.b", "certificateArn": certificate},
+		map[string]any{"domainName": "a.b", "certificateArn": certificate, "hostedZoneId": "Z0123456789ABCDEFGHIJ"}},
 	{"users", "one more", nil, only("users", "proxy,alice")},
 	{"users", "one less", only("users", "proxy,alice"), nil},
 	{"realm", "another", nil, only("realm", "other")},
@@ -62,13 +74,16 @@ const (
 	otherFleet effect = "another fleet beside the first, which stays until it is destroyed under its own name"
 	newNetwork effect = "**do not change it in place**: the tasks would move to a new network while the old one " +
 		"cannot be deleted. Deploy a second fleet under another `stackName`, then destroy the first"
-	endpoint effect = "a new endpoint"
+	endpoint effect = "a new endpoint, to which nobody can connect until the new tasks are healthy"
 	newPort  effect = "clients must use the new port; nobody can connect until the new tasks are healthy, " +
 		"and connections may be cut"
 	clients    effect = "who may connect, at once"
 	redeployed effect = "every task is replaced as in a rotation: new egress addresses, old connections drain"
 	scaling    effect = "addresses are added, or taken away as in a rotation; the others stay"
 	ports      effect = "ports of addresses open, or close"
+	encrypted  effect = "clients must connect with TLS, or without it, at once"
+	name       effect = "the name leads to the proxy, or no longer does"
+	linked     effect = "PrivateLink endpoints can be made, or those that there are lead nowhere"
 	newSecret  effect = "a secret is generated"
 	lostSecret effect = "a secret is deleted at once, without a recovery window"
 	oldLog     effect = "CloudWatch Logs deletes, or keeps, older events"
@@ -76,8 +91,8 @@ const (
 
 // effects are in the order of a row, the gravest first.
 var effects = []effect{
-	otherFleet, newNetwork, endpoint, newPort, clients, redeployed, scaling, ports, newSecret, lostSecret, oldLog,
-	nothing,
+	otherFleet, newNetwork, endpoint, newPort, encrypted, name, linked, clients, redeployed, scaling, ports, newSecret,
+	lostSecret, oldLog, nothing,
 }
 
 // rule says what is noticed when a resource is changed in place. Whether a change replaces the
@@ -108,9 +123,13 @@ var rules = []rule{
 	{"AWS::EC2::SecurityGroup", "SecurityGroupIngress", clients},
 	{"AWS::EC2::SecurityGroup", "SecurityGroupEgress", nothing},
 	{"AWS::ElasticLoadBalancingV2::LoadBalancer", "IpAddressType", nothing},
+	{"AWS::ElasticLoadBalancingV2::LoadBalancer", "EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic", nothing},
 	{"AWS::ElasticLoadBalancingV2::LoadBalancer", "SecurityGroups", nothing},
 	{"AWS::ElasticLoadBalancingV2::LoadBalancer", "Subnets", newNetwork},
 	{"AWS::ElasticLoadBalancingV2::Listener", "ListenerAttributes", nothing},
+	{"AWS::ElasticLoadBalancingV2::Listener", "Protocol", encrypted},
+	{"AWS::ElasticLoadBalancingV2::Listener", "Certificates", nothing},
+	{"AWS::ElasticLoadBalancingV2::Listener", "SslPolicy", nothing},
 	// The listener gets its new, still empty target group before the service's new tasks are in it.
 	{"AWS::ElasticLoadBalancingV2::Listener", "DefaultActions", newPort},
 	{"AWS::ElasticLoadBalancingV2::TargetGroup", "TargetGroupAttributes", nothing},
@@ -128,12 +147,15 @@ var comings = map[string]struct{ added, removed, replaced effect }{
 	"AWS::ECS::Service":                         {added: scaling, removed: scaling},
 	"AWS::ElasticLoadBalancingV2::Listener":     {ports, ports, newPort},
 	"AWS::ElasticLoadBalancingV2::LoadBalancer": {replaced: endpoint},
+	"AWS::EC2::VPCEndpointService":              {linked, linked, linked},
+	"AWS::Route53::RecordSet":                   {name, name, name},
 	"AWS::SecretsManager::Secret":               {newSecret, lostSecret, lostSecret},
 }
 
 // quiet are the types of which only what refers to them is noticed when they are added, removed
 // or replaced.
 var quiet = []string{
+	"AWS::CertificateManager::Certificate", "AWS::EC2::VPCEndpointServicePermissions",
 	"AWS::EC2::InternetGateway", "AWS::EC2::Route", "AWS::EC2::RouteTable", "AWS::EC2::SecurityGroup",
 	"AWS::EC2::SecurityGroupIngress", "AWS::EC2::Subnet", "AWS::EC2::SubnetRouteTableAssociation",
 	"AWS::EC2::VPCCidrBlock", "AWS::EC2::VPCGatewayAttachment", "AWS::ECS::TaskDefinition",
@@ -275,6 +297,10 @@ func compare(t *testing.T, spec cfnspec.Spec, before, after *assembly) compariso
 			c.removed = append(c.removed, r)
 			coming(r, func(_, removed, _ effect) effect { return removed })
 		}
+	}
+	if noticed[endpoint] {
+		delete(noticed, newPort)
+		delete(noticed, clients)
 	}
 	if noticed[newPort] || noticed[ports] {
 		delete(noticed, clients) // the same clients, at other ports

@@ -58,9 +58,15 @@ const tlsPolicy = elb.SslPolicy_TLS13_12_RES_PQ
 
 // newEntry makes an entry with an empty target group of the id.
 //
+// A target group belongs to one load balancer. Another endpoint is another load balancer, made while
+// the old one is still there, so it has groups with other ids.
+//
 // The listener's id holds the port. With the address's number instead, another listenerPort would
 // move listeners to ports that others still have, which the load balancer refuses.
 func (e endpoint) newEntry(n network, p *params.Params, id string, port int) (made entry) {
+	if p.Endpoint == params.EndpointInternal {
+		id = "Internal" + id
+	}
 	made.targets = elb.NewNetworkTargetGroup(n.stack, jsii.String(id), &elb.NetworkTargetGroupProps{
 		Vpc: n.vpc,
 		// Squid's.
