@@ -87,9 +87,13 @@ func squidEntry(a *Assembly) *Finding {
 // must not let through is refused before it, and all else after it.
 func squidAccess(a *Assembly) *Finding {
 	p := a.Params
-	got, want := merged(blocks(a.acl("clients", "src")...)), merged(p.ClientCidrs)
+	clients := p.ClientCidrs
+	if len(p.ClientSecurityGroups) > 0 { // whose members have addresses of the VPC
+		clients = slices.Concat(clients, a.vpcBlocks())
+	}
+	got, want := merged(blocks(a.acl("clients", "src")...)), merged(clients)
 	if !slices.Equal(got, want) {
-		return a.inImage("squid.conf", "acl clients: is %v, want clientCidrs, %v", got, want)
+		return a.inImage("squid.conf", "acl clients: is %v, want %v", got, want)
 	}
 	if got := a.acl("authenticated", "ext_user", "proxy_auth"); !slices.Equal(got, []string{"REQUIRED"}) {
 		return a.inImage("squid.conf", "acl authenticated: is %v, want any user with a password", got)

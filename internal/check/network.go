@@ -72,14 +72,18 @@ func clientsOnly(a *Assembly) *Finding {
 	}
 	// Besides, from anybody: a packet is too large for the way to a client.
 	want := []string{flow("icmp", "3/4", "0.0.0.0/0")}
+	clients := slices.Clone(a.Params.ClientSecurityGroups)
 	for _, block := range a.Params.ClientCidrs {
-		for number := range a.Params.FleetSize + 1 {
-			if number == 0 || a.Params.AddressPorts {
-				want = append(want, flow("tcp", a.Params.ListenerPort+number, block.Masked()))
-			}
-		}
+		clients = append(clients, block.Masked().String())
 		if block.Addr().Is6() {
 			want = append(want, flow("icmpv6", "2/0", "::/0"))
+		}
+	}
+	for _, client := range clients {
+		for number := range a.Params.FleetSize + 1 {
+			if number == 0 || a.Params.AddressPorts {
+				want = append(want, flow("tcp", a.Params.ListenerPort+number, client))
+			}
 		}
 	}
 	return a.only(a.entryGroups(), "Ingress", want)

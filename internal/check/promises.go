@@ -43,8 +43,12 @@ var Promises = []Promise{
 	{"clients", "docs/security.md", "security group admits `clientCidrs` to one port", clientsOnly},
 	{"tasks", "docs/security.md", "Tasks accept connections from the load balancer's security group only", tasksOnly},
 	{"egress", "docs/security.md", "all ports but 80, 443 and the parameters' (and 53 with `vpcId`)", egressPorts},
-	{"port", "docs/parameters.md", "TCP port of the load balancer and of Squid", all(is(listener, "Protocol", "TCP"),
+	{"port", "docs/parameters.md", "TCP port of the load balancer and of Squid", all(
 		is(targets, "Port", port), is(task, box+"PortMappings.0.ContainerPort", port))},
+	{"endpoint", "docs/parameters.md", "`internal`, with private addresses only", is(balancer, "Scheme", scheme)},
+	{"tls", "docs/parameters.md", "with which the load balancer speaks TLS to clients, on all ports", encrypts},
+	{"name", "docs/parameters.md", "name of the proxy; it gets an alias record", alias},
+	{"private-link", "docs/parameters.md", "who may make PrivateLink endpoints that lead to the proxy", linked},
 	{"addresses", "docs/parameters.md", "`listenerPort` + 1 always leads to address 1, and so on", leads},
 	{"proxy-header", "docs/security.md", "puts a PROXY v2 header with the client's address before them",
 		all(is(targets, attr+"proxy_protocol_v2.enabled", "true"),
@@ -227,7 +231,8 @@ var types = append([]string{balancer, targets, listener, service, task, secret, 
 	AWS::EC2::InternetGateway AWS::EC2::Route AWS::EC2::RouteTable AWS::EC2::SecurityGroup
 	AWS::EC2::SecurityGroupIngress AWS::EC2::Subnet AWS::EC2::SubnetRouteTableAssociation AWS::EC2::VPC
 	AWS::EC2::VPCCidrBlock AWS::EC2::VPCGatewayAttachment AWS::ECS::Cluster AWS::IAM::Role AWS::Logs::LogGroup
-	AWS::SQS::Queue AWS::SQS::QueuePolicy AWS::Scheduler::ScheduleGroup`)...)
+	AWS::SQS::Queue AWS::SQS::QueuePolicy AWS::Scheduler::ScheduleGroup AWS::CertificateManager::Certificate
+	AWS::Route53::RecordSet AWS::EC2::VPCEndpointService AWS::EC2::VPCEndpointServicePermissions`)...)
 
 // knownTypes: a fleet has the first five of the types, and none beside them all.
 func knownTypes(a *Assembly) *Finding {
@@ -255,6 +260,9 @@ func noNames(a *Assembly) *Finding {
 	return each("", func(a *Assembly, r *resource) *Finding {
 		properties, _ := r.properties.(map[string]any)
 		for key, value := range properties {
+			if value == a.Params.DomainName && (r.kind == record || r.kind == certificate) {
+				continue
+			}
 			name := key == "Family" || strings.HasSuffix(key, "Name")
 			if s, literal := value.(string); name && literal && a.referred(s).kind == "" {
 				return r.wrong("%s: is %q, want it left out", key, s)
@@ -282,10 +290,17 @@ func goesWithTheStack(a *Assembly) *Finding {
 // outputsTell: people and the operator's command find what they need.
 func outputsTell(a *Assembly) *Finding {
 	want := map[string]string{"RotateEvery": params.FormatPeriod(a.Params.RotateEvery)}
+	if want["Scheme"] = "http"; encrypted(a.Params) {
+		want["Scheme"] = "https"
+	}
 	for _, r := range a.resources {
 		switch r.kind {
 		case balancer:
-			want["Endpoint"] = fmt.Sprintf("%s:%d", r.att("DNSName"), a.Params.ListenerPort)
+			host := a.Params.DomainName
+			if host == "" {
+				host = r.att("DNSName")
+			}
+			want["Endpoint"] = fmt.Sprintf("%s:%d", host, a.Params.ListenerPort)
 		case service:
 			want["ClusterName"] = r.text("Cluster")
 		case task:
@@ -325,7 +340,8 @@ func waits(a *Assembly) *Finding {
 // number.
 func tagged(a *Assembly) *Finding {
 	without := strings.Fields(`AWS::EC2::Route AWS::EC2::SecurityGroupIngress AWS::EC2::SubnetRouteTableAssociation
-		AWS::EC2::VPCCidrBlock AWS::EC2::VPCGatewayAttachment AWS::SQS::QueuePolicy AWS::Scheduler::Schedule`)
+		AWS::EC2::VPCCidrBlock AWS::EC2::VPCGatewayAttachment AWS::SQS::QueuePolicy AWS::Scheduler::Schedule
+		AWS::Route53::RecordSet AWS::EC2::VPCEndpointServicePermissions`)
 	return each("", func(a *Assembly, r *resource) *Finding {
 		if slices.Contains(without, r.kind) {
 			return nil

@@ -251,5 +251,8 @@ func idles(a *Assembly) *Finding {
 			}
 		}
 	}
+	if encrypted(a.Params) { // A TLS listener has a timeout of its own.
+		return nil
+	}
 	return is(listener, "ListenerAttributes.tcp.idle_timeout.seconds", fmt.Sprint(seconds))(a)
 }

@@ -34,6 +34,8 @@ func TestPromisesStandInTheDocuments(t *testing.T) {
 	}
 }
 
+const aCertificate = "arn:aws:acm:eu-west-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef"
+
 // variants are values of each parameter.
 var variants = map[string][]any{
 	"stackName": {"Squidfleet", "x", "A-Long-Name-2"}, "allowAnyClient": {"false", "true"},
@@ -51,6 +53,9 @@ var variants = map[string][]any{
 	"tags":    {"", "team=crawlers,cost centre=a=b"},
 	"vpcCidr": {"10.0.0.0/16", "172.31.0.0/20", "192.168.0.0/22"},
 	"vpcId":   {"", "", cdkcontext.VPC, cdkcontext.WideVPC}, "logRetentionDays": {"1", "30", "3653"},
+	"endpoint": {"public", "public", "internal"}, "clientSecurityGroups": {"", "", "sg-0a1b2c3d,sg-4e5f6a7b"},
+	"privateLinkPrincipals": {"", "", "arn:aws:iam::111122223333:root"}, "certificateArn": {"", "", aCertificate},
+	"domainName": {"", "proxy.example.com"}, "hostedZoneId": {"", "Z0123456789ABCDEFGHIJ"},
 	"timezone": {"UTC", "America/New_York", "Asia/Kolkata"},
 }
 
@@ -307,6 +312,18 @@ var mistakes = []mistake{
 	{"tasks that send mail", "egress",
 		set("Proxy/Resources/TaskFirewall/Properties/SecurityGroupEgress", add(map[string]any{
 			"CidrIp": "0.0.0.0/0", "IpProtocol": "tcp", "FromPort": 25, "ToPort": 25}))},
+	{"a load balancer without public addresses", "endpoint", set(balancer+"Scheme", "internal")},
+	{"TLS of old", "tls", set(listener+"SslPolicy", "ELBSecurityPolicy-2016-08")},
+	{"a port without TLS", "tls", func(e edited) {
+		e.set(listener+"Protocol", "TCP")
+		e.set(listener+"Certificates", nil)
+		e.set(listener+"SslPolicy", nil)
+	}},
+	{"somebody else's zone", "name", set("Proxy/Resources/NameA/Properties/HostedZoneId", "Z00000000000000000000")},
+	{"a service for everybody", "private-link",
+		set("Proxy/Resources/EndpointServicePermissions/Properties/AllowedPrincipals/0", "*")},
+	{"PrivateLink past the firewall", "private-link",
+		set(balancer+"EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic", "off")},
 	{"tasks asked at another port", "port", set("Proxy/Resources/Targets7ED976EF/Properties/Port", 35200)},
 	{"a listener beside Squid's port", "addresses", func(e edited) {
 		e.set(listener+"Port", 35200)
@@ -409,12 +426,15 @@ var mistakes = []mistake{
 	{"tasks before the listener", "order", set("Proxy/Resources/Service1/DependsOn/2", "Task")},
 }
 
+// fleets are the cases of promises about what the default fleet does not have.
+var fleets = map[string]string{"hours": "everything", "tls": "tls", "name": "tls", "private-link": "internal"}
+
 // findsAlone makes a mistake, which only its promise finds, and returns the templates that it
 // changes.
 func findsAlone(t *testing.T, m mistake) (changed [][]byte) {
 	fleet := "default"
-	if m.promise == "hours" {
-		fleet = "everything"
+	if f, other := fleets[m.promise]; other {
+		fleet = f
 	}
 	right := assembly(t, fleet)
 	e := edited{t, maps.Clone(right)}
