@@ -24,7 +24,7 @@ const (
 func (p *Params) TLS() bool { return p.CertificateARN != "" || p.DomainName != "" }
 
 // tlsIdleTimeout is the one that the load balancer's TLS listeners have
-// (https://docs.aws.amazon.com/elasticloadbalancing/latest/network/network-load-balancers.html#connection-idle-timeout).
+// (https://docs.aws.amazon.com/elasticloadbalancing/latest/network/update-idle-timeout.html).
 const tlsIdleTimeout = 350 * time.Second
 
 var (
@@ -86,10 +86,11 @@ func checkDomainName(s string) error {
 func certified(p *Params) Errors {
 	switch {
 	case p.DomainName == "" && p.HostedZoneID != "":
-		return Errors{{"hostedZoneId", "has no meaning without domainName; give the name that the proxy gets in the zone"}}
+		return Errors{{"hostedZoneId", "has no meaning without domainName; " +
+			"give the name that the proxy gets in the zone"}}
 	case p.DomainName != "" && p.HostedZoneID == "" && p.CertificateARN == "":
-		return Errors{{"domainName", fmt.Sprintf("%s needs a certificate; give hostedZoneId, the Route 53 zone in which "+
-			"one can be validated, or the certificateArn of one that you have", p.DomainName)}}
+		return Errors{{"domainName", fmt.Sprintf("%s needs a certificate; give hostedZoneId, the Route 53 zone in "+
+			"which one can be validated, or the certificateArn of one that you have", p.DomainName)}}
 	}
 	return nil
 }
@@ -99,8 +100,8 @@ func idleOfTLS(p *Params) Errors {
 	if !p.TLS() || p.IdleTimeout == tlsIdleTimeout {
 		return nil
 	}
-	return Errors{{"idleTimeout", fmt.Sprintf("%s cannot be set where clients speak TLS: the load balancer then always "+
-		"waits %s; leave idleTimeout out, or certificateArn and domainName", format(p.IdleTimeout),
+	return Errors{{"idleTimeout", fmt.Sprintf("%s cannot be set where clients speak TLS: the load balancer then "+
+		"always waits %s; leave idleTimeout out, or certificateArn and domainName", format(p.IdleTimeout),
 		format(tlsIdleTimeout))}}
 }
 
@@ -136,8 +137,8 @@ func (p *Params) wayWarnings() (warnings []string) {
 		return warnings
 	}
 	if p.VpcID == "" && len(p.PrivateLinkPrincipals) == 0 {
-		warnings = append(warnings, "endpoint: an internal one in the fleet's own VPC, where nothing else runs, can be "+
-			"reached from peered networks only; give the vpcId of the clients' VPC, or privateLinkPrincipals")
+		warnings = append(warnings, "endpoint: an internal one in the fleet's own VPC, where nothing else runs, can "+
+			"be reached from peered networks only; give the vpcId of the clients' VPC, or privateLinkPrincipals")
 	}
 	for _, c := range p.ClientCidrs {
 		if !c.Addr().IsPrivate() && !documentation(c) && !carrierGrade.Overlaps(c) {
@@ -183,5 +184,6 @@ func otherPartition(earlier, later, path string, i int) string {
 	if of(earlier) == of(later) {
 		return ""
 	}
-	return fmt.Sprintf("%s is not in the partition %s as %s[%d] is; give principals of one", later, of(earlier), path, i)
+	return fmt.Sprintf("%s is not in the partition %s as %s[%d] is; give principals of one", later, of(earlier), path,
+		i)
 }

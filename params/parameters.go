@@ -39,8 +39,8 @@ var parameters = []parameter{
 		"groups of the VPC whose members may connect besides `clientCidrs`",
 		func(p *Params) *[]string { return &p.ClientSecurityGroups }),
 	declare("endpoint", choice(EndpointPublic, EndpointInternal), string(EndpointPublic),
-		"where the load balancer is: `public`, on the internet; `internal`, with private addresses only, for clients in "+
-			"the VPC (`vpcId`), in peered networks or behind PrivateLink",
+		"where the load balancer is: `public`, on the internet; `internal`, with private addresses only, for clients "+
+			"in the VPC (`vpcId`), in peered networks or behind PrivateLink",
 		func(p *Params) *Endpoint { return &p.Endpoint }),
 	declare("privateLinkPrincipals", list(text("an account, user or role as ARN", checkPrincipal),
 		"at most 50 ARNs of accounts (`arn:aws:iam::111122223333:root`), users or roles; with `endpoint=internal` only",
@@ -52,9 +52,11 @@ var parameters = []parameter{
 		"certificate with which the load balancer speaks TLS to clients, on all ports",
 		func(p *Params) *string { return &p.CertificateARN }),
 	declare("domainName", text("a host's name; with `hostedZoneId` or `certificateArn`", orNone(checkDomainName)), "",
-		"name of the proxy; it gets an alias record and, without `certificateArn`, a certificate, both in `hostedZoneId`",
+		"name of the proxy; it gets an alias record and, without `certificateArn`, a certificate, both in "+
+			"`hostedZoneId`",
 		func(p *Params) *string { return &p.DomainName }),
-	declare("hostedZoneId", text("the id of a public hosted zone of Route 53; with `domainName` only", orNone(checkHostedZone)), "",
+	declare("hostedZoneId", text("the id of a public hosted zone of Route 53; with `domainName` only",
+		orNone(checkHostedZone)), "",
 		"zone in which `domainName` lies",
 		func(p *Params) *string { return &p.HostedZoneID }),
 	declare("users", list(text(names, squid.CheckUser), "1 to 20 names of "+names,

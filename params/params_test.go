@@ -476,7 +476,8 @@ func TestWarnings(t *testing.T) {
 		}
 	}
 	for _, quiet := range []map[string]any{
-		{"endpoint": "internal", "clientCidrs": "100.64.0.0/16", "privateLinkPrincipals": "arn:aws:iam::111122223333:root"},
+		{"endpoint": "internal", "clientCidrs": "100.64.0.0/16",
+			"privateLinkPrincipals": "arn:aws:iam::111122223333:root"},
 		{"endpoint": "internal", "vpcId": "vpc-0a1b2c3d", "clientSecurityGroups": "sg-0a1b2c3d"},
 		{"domainName": "a.b", "certificateArn": certificate, "clientCidrs": "8.8.8.8/32"},
 	} {

@@ -52,14 +52,15 @@ func newLoadBalancer(n network, p *params.Params, f firewall, ipv6 bool) endpoin
 	return e
 }
 
-// tlsPolicy allows TLS 1.3 and 1.2, forward secrecy and authenticated ciphers only. AWS recommends it:
+// tlsPolicy allows TLS 1.3 and 1.2, forward secrecy and authenticated ciphers only. AWS recommends
+// it:
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/network/describe-ssl-policies.html
 const tlsPolicy = elb.SslPolicy_TLS13_12_RES_PQ
 
 // newEntry makes an entry with an empty target group of the id.
 //
-// A target group belongs to one load balancer. Another endpoint is another load balancer, made while
-// the old one is still there, so it has groups with other ids.
+// A target group belongs to one load balancer. Another endpoint is another load balancer, made
+// while the old one is still there, so it has groups with other ids.
 //
 // The listener's id holds the port. With the address's number instead, another listenerPort would
 // move listeners to ports that others still have, which the load balancer refuses.

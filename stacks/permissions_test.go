@@ -15,7 +15,8 @@ import (
 	"squidfleet/params"
 )
 
-// endpointPolicy is what it needs besides for a name, TLS and PrivateLink. One policy would be too long.
+// endpointPolicy is what it needs besides for a name, TLS and PrivateLink. One policy would be too
+// long.
 const endpointPolicy = "../docs/execution-policy-endpoint.json"
 
 // ofEndpoint are the types of resources that only endpointPolicy allows.

@@ -41,7 +41,8 @@ func encrypts(a *Assembly) *Finding {
 		}
 		arn = own[0].ref()
 	}
-	return all(is(listener, "Protocol", "TLS"), is(listener, "Certificates", []any{map[string]any{"CertificateArn": arn}}),
+	one := []any{map[string]any{"CertificateArn": arn}}
+	return all(is(listener, "Protocol", "TLS"), is(listener, "Certificates", one),
 		matches(listener, "SslPolicy", `^ELBSecurityPolicy-TLS13-1-[23]-(?:Res-)?PQ-`))(a)
 }
 
@@ -68,7 +69,8 @@ func alias(a *Assembly) *Finding {
 	return nil
 }
 
-// linked: endpoints of the principals alone lead to the load balancer, which looks at their clients.
+// linked: endpoints of the principals alone lead to the load balancer, which looks at their
+// clients.
 func linked(a *Assembly) *Finding {
 	p := a.Params
 	var got []string
