@@ -3,7 +3,9 @@ package check
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -127,47 +129,52 @@ type update struct {
 	latest               time.Duration // after which it would meet the next update
 }
 
-// scheduled: the schedules that set the number of tasks, or all others, are those that the
+// scheduled: the schedules that only set the number of tasks, or all others, are those that the
 // parameters want of each address.
 func scheduled(number bool, of func(p *params.Params, address int) []update) judge {
 	return func(a *Assembly) *Finding {
-		const form = "%s in %s: %s"
-		latest := map[string]time.Duration{}
-		var got, want []string
+		does := func(times, zone, input string) string { return times + " in " + zone + ": " + input }
+		want := map[string]time.Duration{}
 		for _, s := range a.all(service) {
 			for _, u := range of(a.Params, s.number()) {
 				input := fmt.Sprintf(`{"Cluster":"%s",%s,"Service":"%s"}`, s.text("Cluster"), u.setting, s.ref())
-				want = append(want, fmt.Sprintf(form, u.times, u.zone, input))
-				latest[want[len(want)-1]] = u.latest
+				want[does(u.times, u.zone, input)] = u.latest
 			}
 		}
 		for _, r := range a.all(schedule) {
 			input := r.text("Target.Input")
-			if number != (strings.Contains(input, `"DesiredCount"`) && !strings.Contains(input, `"ForceNewDeployment"`)) {
+			sets := func(name string) bool { return strings.Contains(input, `"`+name+`"`) }
+			if number != (sets("DesiredCount") && !sets("ForceNewDeployment")) {
 				continue
 			}
-			does := fmt.Sprintf(form, r.text("ScheduleExpression"), r.text("ScheduleExpressionTimezone"), input)
-			got = append(got, does)
-			if queue := r.value("Target.DeadLetterConfig.Arn"); a.referred(queue).kind != "AWS::SQS::Queue" {
-				return r.wrong("Target.DeadLetterConfig: is %s, want a queue of the fleet's", show(queue))
+			got := does(r.text("ScheduleExpression"), r.text("ScheduleExpressionTimezone"), input)
+			latest, wanted := want[got]
+			if !wanted {
+				return r.wrong("does what no parameter says: %s", got)
 			}
-			age := r.value("Target.RetryPolicy.MaximumEventAgeInSeconds")
-			seconds, _ := strconv.Atoi(text(age))
-			if most, known := latest[does]; known && (seconds < 1 || time.Duration(seconds)*time.Second > most) {
-				return r.wrong("Target.RetryPolicy: tries for %d s, which meets the next update after %s", seconds, most)
+			delete(want, got) // another one is too much
+			age, _ := strconv.Atoi(r.text("Target.RetryPolicy.MaximumEventAgeInSeconds"))
+			if age < 1 || time.Duration(age)*time.Second > latest {
+				return r.wrong("Target.RetryPolicy: tries for %d s, and the next update comes after %s", age, latest)
 			}
 		}
-		if d := unlike(got, want); d != "" || len(got) != len(want) {
-			return a.template("%d schedules, want %d: %s", len(got), len(want), d)
+		for _, missing := range slices.Sorted(maps.Keys(want)) {
+			return a.template("no schedule does %s", missing)
 		}
 		return nil
 	}
 }
 
-// onTime: every schedule calls ECS at its time.
+// onTime: every schedule calls ECS at its time, and says where it failed.
 func onTime(a *Assembly) *Finding {
 	return all(is(schedule, "Target.Arn", "arn:"+a.partition()+":scheduler:::aws-sdk:ecs:updateService"),
-		is(schedule, "State", nil), is(schedule, "FlexibleTimeWindow.Mode", "OFF"))(a)
+		is(schedule, "State", nil), is(schedule, "FlexibleTimeWindow.Mode", "OFF"),
+		each(schedule, func(a *Assembly, r *resource) *Finding {
+			if queue := r.value("Target.DeadLetterConfig.Arn"); a.referred(queue).kind != "AWS::SQS::Queue" {
+				return r.wrong("Target.DeadLetterConfig: is %s, want a queue of the fleet's", show(queue))
+			}
+			return nil
+		}))(a)
 }
 
 // rotations: an address is deployed anew each rotateEvery, at an offset of its own: half a period,
