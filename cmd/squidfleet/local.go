@@ -49,8 +49,14 @@ func newLocal(s *streams) *cobra.Command {
 		Long: `Run a fleet on this machine, without AWS: real Squids, made from the parameters in
 cdk.json as the image would be, each with an address of its own (127.77.1.1 and on),
 behind a stand-in for the Network Load Balancer on 127.0.0.1, with a web server that
-answers with the address that asked it. It says what to paste, and shows the tasks until
-Ctrl-C ends everything.
+answers with the address that asked it. The load balancer's port leads to any address,
+and the k-th port after it always to address k. It says what to paste, and shows the
+addresses until Ctrl-C ends everything.
+
+Type a line to change addresses, at the terminal or into standard input:
+  rotate 3 5   replace the tasks of addresses 3 and 5; rotate alone: of all at once
+  stop 3       stop address 3: its port refuses connections
+  start 3      start it again
 
 It refuses all destinations that a fleet on AWS refuses, except that one server. Public
 destinations are asked from this machine's own address.
@@ -64,7 +70,7 @@ It needs Linux, Go and Squid, and no privileges.`,
   squidfleet local --rotate-every 20s
   squidfleet local --tasks 5 -c users=alice,bob -c blockedCidrs=151.101.0.0/16
   squidfleet local --speed 1 --rotate-every off
-  squidfleet local --json | jq -r 'select(.event == "serving").task.address'`,
+  squidfleet local --json | jq -r 'select(.event == "serving") | .port, .task.address'`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			flags.tasksGiven, flags.portGiven = cmd.Flags().Changed("tasks"), cmd.Flags().Changed("port")
@@ -77,14 +83,15 @@ It needs Linux, Go and Squid, and no privileges.`,
 		&flags.tasks,
 		"tasks",
 		0,
-		fmt.Sprintf("how many tasks, 1 to %d (default: fleetSize if -c gives one, 1 with digest=squid, otherwise %d)",
-			local.MaxTasks, defaultTasks),
+		fmt.Sprintf("how many addresses, each with a task, 1 to %d (default: fleetSize if -c gives one, "+
+			"1 with digest=squid, otherwise %d)", local.MaxAddresses, defaultTasks),
 	)
 	f.IntVar(&flags.zones, "zones", 2,
 		fmt.Sprintf("how many zones the load balancer has a node in, 1 to %d", local.MaxZones))
-	f.IntVar(&flags.port, "port", 0, "the load balancer's port on 127.0.0.1 (default: the parameter listenerPort)")
+	f.IntVar(&flags.port, "port", 0, "the common port on 127.0.0.1; those of the addresses follow it (default: the parameter listenerPort)")
 	f.StringVar(&flags.rotateEvery, "rotate-every", "",
-		"how often to replace every task, or off (default: the parameter rotateEvery divided by --speed)")
+		"how often to rotate each address, one after the other, or off (default: the parameter rotateEvery "+
+			"divided by --speed)")
 	f.Float64Var(&flags.speed, "speed", 30,
 		fmt.Sprintf("how many times faster than on AWS, %d to %d", speedMin, speedMax))
 	f.BoolVar(&flags.json, "json", false, "write what happens as JSON, one object a line")
@@ -117,14 +124,11 @@ type localPlan struct {
 
 func (flags localFlags) plan() (localPlan, error) {
 	var plan localPlan
-	if flags.tasksGiven && (flags.tasks < 1 || flags.tasks > local.MaxTasks) {
-		return plan, usage("--tasks %d: must be from 1 to %d", flags.tasks, local.MaxTasks)
+	if flags.tasksGiven && (flags.tasks < 1 || flags.tasks > local.MaxAddresses) {
+		return plan, usage("--tasks %d: must be from 1 to %d", flags.tasks, local.MaxAddresses)
 	}
 	if flags.zones < 1 || flags.zones > local.MaxZones {
 		return plan, usage("--zones %d: must be from 1 to %d", flags.zones, local.MaxZones)
-	}
-	if flags.portGiven && (flags.port < 1 || flags.port > 65535) {
-		return plan, usage("--port %d: must be from 1 to 65535", flags.port)
 	}
 	if !(flags.speed >= speedMin && flags.speed <= speedMax) { // NaN is neither
 		return plan, usage("--speed %v: must be from %d to %d", flags.speed, speedMin, speedMax)
@@ -161,9 +165,12 @@ func (flags localFlags) plan() (localPlan, error) {
 	if flags.portGiven {
 		port = flags.port
 	}
+	if most := 65535 - p.FleetSize; port < 1 || port > most {
+		return plan, usage("--port %d: must be from 1 to %d: the ports of %d addresses follow it", port, most, p.FleetSize)
+	}
 	return localPlan{
 		options: local.Options{
-			Params: p, Passwords: passwords, Tasks: p.FleetSize, Zones: flags.zones, Port: port, Timing: timing,
+			Params: p, Passwords: passwords, Addresses: p.FleetSize, Zones: flags.zones, Port: port, Timing: timing,
 		},
 		users: localUsers(p, passwords, os.LookupEnv),
 		every: every,
@@ -175,15 +182,15 @@ func (flags localFlags) plan() (localPlan, error) {
 	}, nil
 }
 
-// fleetSize is how many tasks there are to be. That of cdk.json is no wish for this machine.
+// fleetSize is how many addresses there are to be. That of cdk.json is no wish for this machine.
 func (flags localFlags) fleetSize(p *params.Params) (int, error) {
 	given := slices.ContainsFunc(flags.context, func(c string) bool { return strings.HasPrefix(c, "fleetSize=") })
 	switch {
 	case flags.tasksGiven:
 		return flags.tasks, nil
-	case given && p.FleetSize > local.MaxTasks:
-		return 0, usage("-c fleetSize=%d: this machine runs at most %d tasks; give fewer, or --tasks", p.FleetSize,
-			local.MaxTasks)
+	case given && p.FleetSize > local.MaxAddresses:
+		return 0, usage("-c fleetSize=%d: this machine runs at most %d addresses; give fewer, or --tasks", p.FleetSize,
+			local.MaxAddresses)
 	case given:
 		return p.FleetSize, nil
 	case p.Digest == squid.DigestSquid: // It is for a fleet of one.
@@ -225,7 +232,8 @@ func (s *streams) local(ctx context.Context, flags localFlags) (err error) {
 	for _, warning := range plan.warnings {
 		screen.note("warning: %s", warning)
 	}
-	screen.note("compiling the entrypoint (the first time takes a while) and starting %d tasks", plan.options.Tasks)
+	screen.note("compiling the entrypoint (the first time takes a while) and starting %d tasks",
+		plan.options.Addresses)
 	fleet, err := local.Start(ctx, plan.options)
 	if errors.Is(err, context.Canceled) {
 		return nil // It is how it is meant to end, before it has begun as well.
@@ -241,7 +249,10 @@ func (s *streams) local(ctx context.Context, flags localFlags) (err error) {
 	if err := screen.ready(welcome(fleet, origin, plan)); err != nil {
 		return err
 	}
-	return screen.watch(ctx, fleet, plan.every)
+	if plan.every > 0 {
+		fleet.Schedule(plan.every)
+	}
+	return screen.watch(ctx, fleet, os.Stdin)
 }
 
 // localUser is a user and where the password is: the image's is a real one and is not written out.
@@ -286,11 +297,20 @@ type localWelcome struct {
 	Passwords map[string]string `json:"passwords"`
 	// PasswordVariables are there instead of Passwords with credentials=image.
 	PasswordVariables map[string]string `json:"passwordVariables,omitempty"`
-	Curl              string            `json:"curl"`
-	Speed             float64           `json:"speed"`
-	RotateEvery       string            `json:"rotateEvery"`
+	// Curl asks at the common port, CurlAddress at that of the first address.
+	Curl        string         `json:"curl"`
+	CurlAddress string         `json:"curlAddress"`
+	Addresses   []localAddress `json:"addresses"`
+	Speed       float64        `json:"speed"`
+	RotateEvery string         `json:"rotateEvery"`
 
 	users []localUser
+}
+
+// localAddress is where clients get an address.
+type localAddress struct {
+	Number int `json:"number"`
+	Port   int `json:"port"`
 }
 
 func welcome(fleet *local.Fleet, origin *local.Origin, plan localPlan) localWelcome {
@@ -314,7 +334,13 @@ func welcome(fleet *local.Fleet, origin *local.Origin, plan localPlan) localWelc
 			w.Passwords[u.name] = u.password
 		}
 	}
-	// Without --noproxy, a NO_PROXY that names 127.0.0.0/8 would have curl go around the proxy.
-	w.Curl = paste.Curl(w.users[0].via(w.Endpoint), w.Origin, "-sS", "--noproxy", "''")
+	for number := 1; number <= plan.options.Addresses; number++ {
+		w.Addresses = append(w.Addresses, localAddress{number, int(fleet.EndpointOf(number).Port())})
+	}
+	curl := func(endpoint string) string {
+		// Without --noproxy, a NO_PROXY that names 127.0.0.0/8 would have curl go around the proxy.
+		return paste.Curl(w.users[0].via(endpoint), w.Origin, "-sS", "--noproxy", "''")
+	}
+	w.Curl, w.CurlAddress = curl(w.Endpoint), curl(fleet.EndpointOf(1).String())
 	return w
 }

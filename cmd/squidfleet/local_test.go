@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestLocalRunsAsManyTasksAsAreAskedFor(t *testing.T) {
+func TestLocalHasAsManyAddressesAsAreAskedFor(t *testing.T) {
 	t.Chdir("../..") // where cdk.json is
 	for _, c := range []struct {
 		flags   localFlags
@@ -24,8 +24,8 @@ func TestLocalRunsAsManyTasksAsAreAskedFor(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if plan.options.Tasks != c.want {
-			t.Errorf("%+v: %d tasks, want %d", c.flags, plan.options.Tasks, c.want)
+		if plan.options.Addresses != c.want {
+			t.Errorf("%+v: %d addresses, want %d", c.flags, plan.options.Addresses, c.want)
 		}
 		if got := strings.Join(plan.warnings, "\n"); strings.HasPrefix(got, "digest: with squid,") != c.warning ||
 			!c.warning && got != "" {

@@ -25,6 +25,7 @@ type localScreen struct {
 	mu     sync.Mutex
 	drawn  int    // lines of the table that stand on the screen
 	latest string // what happened last
+	typed  string // so far
 	begun  bool   // the table is being drawn: events are written below it
 	ended  bool   // nothing is drawn any more
 }
@@ -73,10 +74,15 @@ func (l *localScreen) ready(w localWelcome) error {
 		return l.s.jsonLine(w)
 	}
 	out := l.s.out
-	fmt.Fprintf(out, "\nThe fleet listens on %s; rotation every %s; AWS's times, %v times as fast.\n", w.Endpoint,
-		w.RotateEvery, w.Speed)
-	fmt.Fprintf(out, "Paste into another terminal, to see the addresses change from connection to connection:\n\n")
+	first, last := w.Addresses[0], w.Addresses[len(w.Addresses)-1]
+	fmt.Fprintf(out, "\n%s leads to any address, the ports %d to %d to one address each: %d to %d.\n", w.Endpoint,
+		first.Port, last.Port, first.Number, last.Number)
+	fmt.Fprintf(out, "Each is rotated every %s, one after the other; AWS's times, %v times as fast.\n", w.RotateEvery,
+		w.Speed)
+	fmt.Fprintf(out, "Paste into another terminal. The address changes from connection to connection:\n\n")
 	fmt.Fprintf(out, "  for i in 1 2 3 4 5 6; do %s; done\n\n", w.Curl)
+	fmt.Fprintf(out, "It stays until address %d is rotated:\n\n", first.Number)
+	fmt.Fprintf(out, "  for i in 1 2 3 4 5 6; do %s; done\n\n", w.CurlAddress)
 	if w.users[0].variable != "" {
 		fmt.Fprintf(out, "The passwords are the image's: the other terminal needs the same variables.\n")
 	}
@@ -87,72 +93,103 @@ func (l *localScreen) ready(w localWelcome) error {
 			fmt.Fprintf(out, "User %s has the password %s\n", u.name, u.password)
 		}
 	}
-	_, err := fmt.Fprintf(out, "Ctrl-C ends everything.\n\n")
+	_, err := fmt.Fprintf(out, "Type rotate %d (or rotate, for all), stop %[1]d or start %[1]d. Ctrl-C ends everything.\n\n",
+		first.Number)
 	l.begun = true
 	return err
 }
 
-// localFleet is what is shown.
+// localFleet is what is shown and changed.
 type localFleet interface {
-	Tasks() []local.TaskStatus
+	Addresses() []local.AddressStatus
 	Broken() <-chan error
-	Rotate(context.Context) (local.Rotation, error)
+	Rotate(ctx context.Context, numbers ...int) ([]local.Rotation, error)
+	Stop(number int) error
+	Start(ctx context.Context, number int) error
 	Close() error
 }
 
-// watch shows the fleet, and rotates it, until ctx ends or the fleet is broken.
-func (l *localScreen) watch(ctx context.Context, fleet localFleet, every time.Duration) error {
+// watch shows the fleet, and does what is typed, until ctx ends or the fleet is broken.
+func (l *localScreen) watch(ctx context.Context, fleet localFleet, stdin *os.File) error {
+	restore, readable := attach(stdin, l.live)
+	keys := make(chan key)
+	if readable {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		go readKeys(ctx, stdin, keys)
+	}
 	ticker := time.NewTicker(redraw)
 	defer ticker.Stop()
-	var next time.Time
-	var due <-chan time.Time
-	plan := func() {
-		if every > 0 {
-			next = time.Now().Add(every)
-			due = time.After(every)
-		}
-	}
-	plan()
-	rotated := make(chan error, 1)
-	rotating := false
+	var group sync.WaitGroup
 	defer func() {
 		l.end()
-		if rotating {
-			fleet.Close() // It ends the rotation. Its errors come again when its owner closes it.
-			<-rotated
-		}
+		restore()
+		fleet.Close() // It ends what is under way. Its errors come again when its owner closes it.
+		group.Wait()
 	}()
 	for {
-		l.draw(fleet, next)
+		l.draw(fleet)
 		select {
 		case <-ctx.Done():
 			return nil
 		case err := <-fleet.Broken():
 			return err
 		case <-ticker.C:
-		case <-due:
-			if plan(); rotating {
-				l.event(
-					local.Event{Time: time.Now(), Kind: local.RotationLeftOut, Detail: "the last one is not over"})
-				break
+		case k := <-keys:
+			l.typed = k.line
+			if k.enter {
+				l.typed = ""
+				group.Go(func() { l.obey(ctx, fleet, k.line) })
 			}
-			rotating = true
-			go func() {
-				_, err := fleet.Rotate(ctx)
-				rotated <- err
-			}()
-		case <-rotated: // If it failed, the event has said why. The old tasks go on.
-			rotating = false
 		}
 	}
 }
 
-// draw draws the table in place of the one before.
-func (l *localScreen) draw(fleet interface{ Tasks() []local.TaskStatus }, next time.Time) {
+// obey does what a typed line says. A rotation's events say how it went.
+func (l *localScreen) obey(ctx context.Context, fleet localFleet, line string) {
+	verb, numbers, err := parseCommand(line, len(fleet.Addresses()))
+	switch {
+	case err != nil:
+		l.remark(err)
+	case verb == "rotate":
+		_, _ = fleet.Rotate(ctx, numbers...)
+	default:
+		var group sync.WaitGroup
+		for _, number := range numbers {
+			group.Go(func() {
+				change := fleet.Stop
+				if verb == "start" {
+					change = func(number int) error { return fleet.Start(ctx, number) }
+				}
+				if err := change(number); err != nil && ctx.Err() == nil {
+					l.remark(err)
+				}
+			})
+		}
+		group.Wait()
+	}
+}
+
+// remark says why a typed line had no effect.
+func (l *localScreen) remark(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.live && !l.ended {
+		l.latest = err.Error()
+		return
+	}
+	l.note("%v", err)
+}
+
+// prompt stands before what is typed.
+const prompt = "rotate, stop, start: "
+
+// draw draws the table in place of the one before, with the cursor behind what is typed.
+func (l *localScreen) draw(fleet interface{ Addresses() []local.AddressStatus }) {
 	if !l.live {
 		return
 	}
-	tasks := fleet.Tasks()
+	addresses := fleet.Addresses()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ended {
@@ -162,12 +199,12 @@ func (l *localScreen) draw(fleet interface{ Tasks() []local.TaskStatus }, next t
 	var b bytes.Buffer
 	table := *l.s
 	table.out = &b
-	rows, hidden := localRows(tasks, max(height-6, 1))
+	rows, hidden := localRows(addresses, max(height-6, 1))
 	table.table(rows)
 	if hidden > 0 {
 		fmt.Fprintf(&b, "and %d more\n", hidden)
 	}
-	b.WriteString("\n" + localSummary(tasks, next) + "\n" + printable(l.latest) + "\n")
+	b.WriteString("\n" + localSummary(addresses) + "\n" + printable(l.latest) + "\n")
 
 	var text string
 	for line := range strings.Lines(b.String()) {
@@ -177,7 +214,7 @@ func (l *localScreen) draw(fleet interface{ Tasks() []local.TaskStatus }, next t
 	if l.drawn > 0 {
 		fmt.Fprintf(&frame, "\x1b[%dA", l.drawn)
 	}
-	frame.WriteString("\r" + strings.ReplaceAll(text, "\n", "\x1b[K\n") + "\x1b[J")
+	frame.WriteString("\r" + strings.ReplaceAll(text, "\n", "\x1b[K\n") + cut(prompt+printable(l.typed), width-1) + "\x1b[J")
 	l.drawn = strings.Count(text, "\n")
 	fmt.Fprint(l.s.out, frame.String())
 }
@@ -187,49 +224,57 @@ func (l *localScreen) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ended = true
+	if l.drawn > 0 {
+		fmt.Fprint(l.s.out, "\r\x1b[K") // the prompt
+	}
 }
 
-// localRows are the table's, at most as many as there is room for.
-func localRows(tasks []local.TaskStatus, room int) (rows [][]cell, hidden int) {
-	rows = [][]cell{
-		{
-			plain("TASK"), plain("ADDRESS"), plain("ZONE"), plain("AGE"), plain("STATE"), plain("OPEN"),
-			plain("REQUESTS"),
-		},
-	}
+// localRows are the table's, at most as many as there is room for. A row is a task, or an address
+// without one.
+func localRows(addresses []local.AddressStatus, room int) (rows [][]cell, hidden int) {
 	colours := map[local.Phase]colour{
 		local.PhaseStarting: yellow, local.PhaseServing: green, local.PhaseDraining: yellow,
 		local.PhaseStopping: red,
 	}
-	for i, t := range tasks {
-		if i == room {
-			return rows, len(tasks) - room
+	for _, a := range addresses {
+		row := []cell{plain(fmt.Sprint(a.Number)), plain(fmt.Sprint(a.Port))}
+		next := ""
+		if !a.Next.IsZero() && !a.Stopped {
+			next = max(time.Until(a.Next), 0).Round(time.Second).String()
 		}
-		since := ""
-		if !t.Started.IsZero() {
-			since = age(time.Since(t.Started))
+		if a.Stopped && len(a.Tasks) == 0 {
+			rows = append(rows, append(row, cell{}, cell{}, cell{}, cell{"stopped", red}, cell{}, cell{}, cell{}))
 		}
-		rows = append(rows, []cell{
-			plain(t.ID), plain(t.Address.String()), plain(t.Zone), plain(since), {string(t.Phase), colours[t.Phase]},
-			plain(fmt.Sprint(t.Open)), plain(fmt.Sprint(t.Requests)),
-		})
+		for _, t := range a.Tasks {
+			since := ""
+			if !t.Started.IsZero() {
+				since = age(time.Since(t.Started))
+			}
+			rows = append(rows, append(row[:2:2],
+				plain(t.Address.String()), plain(t.Zone), plain(since), cell{string(t.Phase), colours[t.Phase]},
+				plain(fmt.Sprint(t.Open)), plain(fmt.Sprint(t.Requests)), plain(next)))
+			next = ""
+		}
 	}
-	return rows, 0
+	hidden = max(len(rows)-room, 0)
+	header := []cell{
+		plain("NO"), plain("PORT"), plain("ADDRESS"), plain("ZONE"), plain("AGE"), plain("STATE"), plain("OPEN"),
+		plain("REQUESTS"), plain("NEXT"),
+	}
+	return append([][]cell{header}, rows[:len(rows)-hidden]...), hidden
 }
 
-func localSummary(tasks []local.TaskStatus, next time.Time) string {
+func localSummary(addresses []local.AddressStatus) string {
 	var open, serving int
-	for _, t := range tasks {
-		open += t.Open
-		if t.Phase == local.PhaseServing {
-			serving++
+	for _, a := range addresses {
+		for _, t := range a.Tasks {
+			open += t.Open
+			if t.Phase == local.PhaseServing {
+				serving++
+			}
 		}
 	}
-	line := fmt.Sprintf("%d in service, %d connections", serving, open)
-	if !next.IsZero() {
-		line += ", rotation in " + max(time.Until(next), 0).Round(time.Second).String()
-	}
-	return line
+	return fmt.Sprintf("%d in service, %d connections", serving, open)
 }
 
 // cut shortens a line to a terminal's width: a longer one would take two lines and spoil the place

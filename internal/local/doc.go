@@ -8,6 +8,8 @@
 // Everything is in 127.77.0.0/16, which on Linux belongs to the loopback interface and needs no
 // privileges. Only clients connect to 127.0.0.1.
 //
+//	127.0.0.1:P          the common port, which leads to any task
+//	127.0.0.1:P+k        the port of address k, which leads to its task alone
 //	127.77.0.1 …         the load balancer's nodes, one a zone
 //	127.77.0.80 …:8080   the origin
 //	127.77.1.1 …         the tasks: each listens at a new address, at the parameters' own port,
@@ -22,16 +24,21 @@
 //
 // # What plays ECS
 //
-// A [Fleet] keeps its tasks in service. [Fleet.Rotate] replaces all of them as ECS does with
-// forceNewDeployment, at a minimum of 100 and a maximum of 200 percent. Once the load balancer and
-// the container's own check call all new ones healthy, the old ones are deregistered; after the
-// deregistration delay they get SIGTERM, and SIGKILL after the stop timeout. If a new one does not
-// come into service, the new ones are stopped and the old ones stay, as with ECS's circuit breaker.
-// A task that ends by itself or is interrupted is deregistered and replaced at once.
+// Each address is a service of one task, registered with the common target group and with its own.
+// [Fleet.Rotate] replaces a task as ECS does with forceNewDeployment, at a minimum of 100 and a
+// maximum of 200 percent. Once the checks of both groups and the container's own call the new one
+// healthy, the old one is deregistered from both; after the deregistration delay it gets SIGTERM,
+// and SIGKILL after the stop timeout. If the new one does not come into service, it is stopped and
+// the old one stays, as with ECS's circuit breaker. A task that ends by itself or is interrupted is
+// deregistered and replaced at once. [Fleet.Stop] and [Fleet.Start] are the desired counts 0 and 1.
+// Nothing that happens to an address touches another one.
 //
-// ECS may stop old tasks one by one as new ones become healthy, and notices a container's end
-// seconds later. A task that is gone takes its address along there: its connections get no answer,
-// while here the kernel resets them.
+// [Fleet.Schedule] spreads rotations as the stack's schedules do. Its periods begin with the fleet,
+// not at midnight.
+//
+// ECS notices a container's end seconds later, and tries for ever to replace a task. A task that is
+// gone takes its address along there: its connections get no answer, while here the kernel resets
+// them.
 //
 // [Timing] holds every time that AWS would impose. [Timing.Faster] divides all of them, so that
 // their ratios stay. Squid's own start (some 0.2 s) and stop (up to 2.2 s) cannot be divided.

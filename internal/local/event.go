@@ -24,12 +24,15 @@ const (
 	Ended Kind = "ended"
 	// Lost: a task in service ended unasked; a replacement starts.
 	Lost Kind = "lost"
-	// RotationBegan and RotationEnded enclose a rotation. RotationFailed: new tasks did not come
-	// into service. Detail says why, and the old ones stay.
+	// Stopped: the address has no task and gets none until it is started. Detail says why if nobody
+	// asked for it.
+	Stopped Kind = "stopped"
+	// RotationBegan and RotationEnded enclose an address's rotation. RotationFailed: the new task
+	// did not come into service. Detail says why, and the old one stays.
 	RotationBegan  Kind = "rotation began"
 	RotationEnded  Kind = "rotation ended"
 	RotationFailed Kind = "rotation failed"
-	// RotationLeftOut: one was due while the last was not over. Who plans rotations reports it.
+	// RotationLeftOut: one was due, but the last was not over or the address was stopped.
 	RotationLeftOut Kind = "rotation left out"
 )
 
@@ -38,7 +41,10 @@ type Event struct {
 	// Time is when it began: whatever follows from it comes later.
 	Time time.Time `json:"time"`
 	Kind Kind      `json:"event"`
-	// Task is the task that it happened to; nil for an event of the fleet.
+	// Number and Port are the address's.
+	Number int `json:"number"`
+	Port   int `json:"port"`
+	// Task is the task that it happened to; nil for an event of the address.
 	Task *TaskStatus `json:"task,omitempty"`
 	// Detail says more, or is empty.
 	Detail string `json:"detail,omitempty"`
@@ -46,10 +52,11 @@ type Event struct {
 
 // String is one line without the time.
 func (e Event) String() string {
-	line := string(e.Kind)
+	line := fmt.Sprintf("address %d, port %d: ", e.Number, e.Port)
 	if e.Task != nil {
-		line = fmt.Sprintf("%s %s %s", e.Task.ID, e.Task.Address, e.Kind)
+		line += e.Task.Address.String() + " "
 	}
+	line += string(e.Kind)
 	if e.Detail != "" {
 		line += ": " + e.Detail
 	}
@@ -57,13 +64,13 @@ func (e Event) String() string {
 }
 
 // report reports an event that begins now.
-func (f *Fleet) report(kind Kind, t *task, detail string) {
+func (f *Fleet) report(kind Kind, s *service, t *task, detail string) {
 	if f.o.Report == nil {
 		return
 	}
 	f.reporting.Lock()
 	defer f.reporting.Unlock()
-	e := Event{Time: time.Now(), Kind: kind, Detail: detail}
+	e := Event{Time: time.Now(), Kind: kind, Number: s.number, Port: s.port, Detail: detail}
 	if t != nil {
 		f.mu.Lock()
 		status := f.status(t)

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -21,7 +22,7 @@ import (
 
 // Fleet is a fleet on this machine. Its methods may be called from several goroutines at once.
 type Fleet struct {
-	// Endpoint is where clients connect.
+	// Endpoint is the common port, where clients get any address.
 	Endpoint netip.AddrPort
 
 	o         Options
@@ -32,22 +33,25 @@ type Fleet struct {
 	dir       string
 	lock      *os.File // on dir
 	digestKey string
-	balancer  *nlb.Balancer
+	common    *nlb.Balancer // of Endpoint
+	services  []*service    // in the order of their numbers
 	broken    chan error
 
 	ctx       context.Context // ends with Close
 	cancel    context.CancelFunc
 	group     sync.WaitGroup
-	deploying sync.Mutex // held while tasks are started
 	reporting sync.Mutex
 
 	mu          sync.Mutex
-	tasks       []*task // in the order of their numbers
-	number      int
+	tasks       []*task // in the order of their start
+	made        int     // tasks so far
 	nextAddress netip.Addr
+	every       time.Duration // of the schedule; 0 without one
+	scheduled   time.Time     // when its first period began
 }
 
-// Start stages the files once, starts the tasks and returns when all of them are in service. On an
+// Start stages the files once, starts a task for each address and returns when all are in service.
+// On an
 // error nothing is left running; otherwise Close must be called. If ctx ends meanwhile, Start gives
 // up and returns its error, unless something is left.
 func Start(ctx context.Context, o Options) (_ *Fleet, err error) {
@@ -78,30 +82,52 @@ func Start(ctx context.Context, o Options) (_ *Fleet, err error) {
 	if f.user, err = taskUser(os.Geteuid(), os.LookupEnv); err != nil {
 		return nil, err
 	}
-	listener, err := f.listen()
+	f.Endpoint = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(o.Port))
+	listeners, err := f.listen()
 	if err != nil {
 		return nil, err
 	}
 	if err := f.stage(ctx); err != nil {
-		listener.Close()
+		closeAll(listeners)
 		return nil, err
 	}
-	f.balance(listener)
-	f.deploying.Lock()
-	defer f.deploying.Unlock()
-	_, err = f.launchAll(ctx, o.Tasks)
-	return f, err
+	f.balance(listeners)
+	errs := make([]error, len(f.services))
+	var group sync.WaitGroup
+	for i, s := range f.services {
+		group.Go(func() {
+			s.deploying.Lock()
+			defer s.deploying.Unlock()
+			_, errs[i] = f.launch(ctx, s)
+		})
+	}
+	group.Wait()
+	return f, errors.Join(errs...)
 }
 
-// listen opens the clients' port first of all: it is what is in use most often.
-func (f *Fleet) listen() (net.Listener, error) {
-	address := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(f.o.Port))
-	l, err := net.Listen("tcp4", address.String())
-	if err != nil {
-		return nil, explainPort(err)
+// EndpointOf is the port of an address.
+func (f *Fleet) EndpointOf(number int) netip.AddrPort {
+	return netip.AddrPortFrom(f.Endpoint.Addr(), f.Endpoint.Port()+uint16(number))
+}
+
+// listen opens the clients' ports first of all: they are what is in use most often. The first one
+// is the common port, the others are those of the addresses.
+func (f *Fleet) listen() (all []net.Listener, err error) {
+	for number := range f.o.Addresses + 1 {
+		l, err := net.Listen("tcp4", f.EndpointOf(number).String())
+		if err != nil {
+			closeAll(all)
+			return nil, explainPort(err)
+		}
+		all = append(all, l)
 	}
-	f.Endpoint = l.Addr().(*net.TCPAddr).AddrPort()
-	return l, nil
+	return all, nil
+}
+
+func closeAll(listeners []net.Listener) {
+	for _, l := range listeners {
+		l.Close()
+	}
 }
 
 func (f *Fleet) staged() string { return filepath.Join(f.dir, "image") }
@@ -141,8 +167,9 @@ func (f *Fleet) stage(ctx context.Context) error {
 	return nil
 }
 
-// balance starts the load balancer as stacks/loadbalancer.go describes it.
-func (f *Fleet) balance(listener net.Listener) {
+// balance starts the load balancer as the stack describes it: every listener has a target group of
+// its own.
+func (f *Fleet) balance(listeners []net.Listener) {
 	c := nlb.Defaults()
 	c.Zones = nil
 	for zone := range f.o.Zones {
@@ -157,12 +184,21 @@ func (f *Fleet) balance(listener net.Listener) {
 	c.ClientAddr = func(conn net.Conn) netip.AddrPort {
 		return netip.AddrPortFrom(client, conn.RemoteAddr().(*net.TCPAddr).AddrPort().Port())
 	}
-	f.balancer = nlb.New(c)
-	f.group.Go(func() {
-		if err := f.balancer.Serve(listener); err != nil {
-			f.fail(err)
-		}
-	})
+	serve := func(l net.Listener) *nlb.Balancer {
+		b := nlb.New(c)
+		f.group.Go(func() {
+			if err := b.Serve(l); err != nil {
+				f.fail(err)
+			}
+		})
+		return b
+	}
+	f.common = serve(listeners[0])
+	for i, l := range listeners[1:] {
+		number := i + 1
+		f.services = append(f.services,
+			&service{number: number, port: int(f.EndpointOf(number).Port()), listener: serve(l)})
+	}
 }
 
 // clientAddress returns the address that all clients have: the first allowed host's.
@@ -188,22 +224,14 @@ func (f *Fleet) fail(err error) {
 	}
 }
 
-// Broken delivers an error when the fleet cannot be kept in service any longer.
+// Broken delivers an error when the load balancer accepts no connections any longer.
 func (f *Fleet) Broken() <-chan error { return f.broken }
 
-// Tasks returns the tasks that exist, in the order of their start.
-func (f *Fleet) Tasks() []TaskStatus {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	all := make([]TaskStatus, len(f.tasks))
-	for i, t := range f.tasks {
-		all[i] = f.status(t)
-	}
-	return all
+// Targets returns the view of the common target group and of an address's own. Tasks that are gone
+// are there as long as the group remembers them.
+func (f *Fleet) Targets(number int) (common, own []nlb.TargetHealth) {
+	return f.common.Targets(), f.services[number-1].listener.Targets()
 }
-
-// Targets returns the load balancer's view, with tasks that are gone as long as it remembers them.
-func (f *Fleet) Targets() []nlb.TargetHealth { return f.balancer.Targets() }
 
 // status is the task as others see it. Fleet.mu is held.
 func (f *Fleet) status(t *task) TaskStatus {
@@ -211,9 +239,15 @@ func (f *Fleet) status(t *task) TaskStatus {
 		ID: t.id, Address: t.address, Zone: t.zone, Phase: t.phase, Started: t.started, Health: nlb.Unused,
 		Requests: t.requests.lines.Load(),
 	}
-	for _, target := range f.balancer.Targets() {
+	common, own := f.Targets(t.service.number)
+	for _, target := range common {
 		if target.ID == t.id {
 			s.Health, s.Open = target.State, target.Open
+		}
+	}
+	for _, target := range own {
+		if target.ID == t.id {
+			s.Open += target.Open
 		}
 	}
 	return s
@@ -228,8 +262,11 @@ func (f *Fleet) Close() error {
 	f.cancel()
 	tasks := append([]*task(nil), f.tasks...)
 	f.mu.Unlock()
-	if f.balancer != nil {
-		f.balancer.Close()
+	if f.common != nil {
+		f.common.Close()
+	}
+	for _, s := range f.services {
+		s.listener.Close()
 	}
 	patience, cancel := context.WithTimeout(context.Background(), closeGrace)
 	defer cancel()
@@ -245,7 +282,7 @@ func (f *Fleet) Close() error {
 		select {
 		case <-t.exited:
 		case <-patience.Done():
-			f.report(Killed, t, "")
+			f.report(Killed, t.service, t, "")
 			killGroup(t.command.Process.Pid)
 			<-t.exited
 		}

@@ -138,23 +138,43 @@ func TestTheDirectoryThatTheTasksNeedIsDescribedForWhoeverRunsThem(t *testing.T)
 	}
 }
 
-// Otherwise nobody would replace it: replace counts the tasks in service, and watch looks at its
+// Otherwise nobody would replace it: replace looks for a task in service, and watch looks at its
 // phase once.
 func TestATaskThatHasEndedIsNotInService(t *testing.T) {
-	f := &Fleet{}
-	late := &task{phase: PhaseStarting, exited: make(chan struct{})}
-	dead := &task{phase: PhaseServing, exited: make(chan struct{})}
+	f, s := &Fleet{}, &service{}
+	late := &task{service: s, phase: PhaseStarting, exited: make(chan struct{})}
+	dead := &task{service: s, phase: PhaseServing, exited: make(chan struct{})}
 	f.tasks = []*task{late, dead}
 	close(late.exited)
 	if f.serve(late) || late.phase != PhaseStarting {
 		t.Error("a task that had ended was put into service")
 	}
-	if got := f.inService(); len(got) != 1 || got[0] != dead {
+	if got := f.current(s); got != dead {
 		t.Errorf("%v", got)
 	}
+	if got := f.current(&service{}); got != nil {
+		t.Errorf("another address's task: %v", got)
+	}
 	close(dead.exited)
-	if got := f.inService(); len(got) != 0 {
+	if got := f.current(s); got != nil {
 		t.Errorf("a task that had ended counts: %v", got)
+	}
+}
+
+// As with the stack's schedules, another fleetSize changes no other address's rotations. Here also
+// periods of seconds are spread.
+func TestRotationsOfAShortPeriodAreSpreadExactly(t *testing.T) {
+	begin := time.Now()
+	f := &Fleet{every: 20 * time.Second, scheduled: begin}
+	for number, want := range map[int][]time.Duration{ // seconds, after 0, 10 and 61
+		1: {20, 20, 80}, 2: {10, 30, 70}, 3: {5, 25, 65}, 4: {15, 15, 75},
+	} {
+		for i, now := range []time.Duration{0, 10, 61} {
+			got := f.next(&service{number: number}, begin.Add(now*time.Second))
+			if got != begin.Add(want[i]*time.Second) {
+				t.Errorf("address %d after %d s: %v, want %d s", number, now, got.Sub(begin), want[i])
+			}
+		}
 	}
 }
 
@@ -204,10 +224,11 @@ func TestOutputIsCountedAndItsEndKept(t *testing.T) {
 func TestEventsReadAsALine(t *testing.T) {
 	task := &TaskStatus{ID: "task-2", Address: netip.MustParseAddr("127.77.1.2")}
 	for want, e := range map[string]Event{
-		"task-2 127.77.1.2 serving":              {Kind: Serving, Task: task},
-		"task-2 127.77.1.2 ended: exit status 0": {Kind: Ended, Task: task, Detail: "exit status 0"},
-		"rotation began":                         {Kind: RotationBegan},
+		"address 3, port 35204: 127.77.1.2 serving":              {Kind: Serving, Task: task},
+		"address 3, port 35204: 127.77.1.2 ended: exit status 0": {Kind: Ended, Task: task, Detail: "exit status 0"},
+		"address 3, port 35204: rotation began":                  {Kind: RotationBegan},
 	} {
+		e.Number, e.Port = 3, 35204
 		if got := e.String(); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}

@@ -11,8 +11,9 @@ import (
 
 // Limits of Options.
 const (
-	// MaxTasks may be in service. Twice as many run during a rotation; a Squid takes some 25 MB.
-	MaxTasks = 50
+	// MaxAddresses is how many listeners a load balancer has besides the common one. Twice as many
+	// tasks run while all rotate; a Squid takes some 25 MB.
+	MaxAddresses = 49
 	// MaxZones is how many availability zones AWS's largest region has.
 	MaxZones = 6
 )
@@ -23,11 +24,11 @@ type Options struct {
 	Params *params.Params
 	// Passwords holds a password for each of the parameters' users, in their order.
 	Passwords []squid.Credential
-	// Tasks is how many are in service, 1 to MaxTasks.
-	Tasks int
+	// Addresses is how many there are, 1 to MaxAddresses.
+	Addresses int
 	// Zones is how many zones the load balancer has a node in, 1 to MaxZones.
 	Zones int
-	// Port is where the load balancer listens on 127.0.0.1; 0 lets the system choose.
+	// Port is the common port on 127.0.0.1. Address k has the port Port + k.
 	Port int
 	// Timing holds AWS's times.
 	Timing Timing
@@ -49,9 +50,9 @@ func (o Options) check() error {
 			problems = append(problems, fmt.Errorf("%s: %d is not from %d to %d", path, value, least, most))
 		}
 	}
-	within("tasks", o.Tasks, 1, MaxTasks)
+	within("addresses", o.Addresses, 1, MaxAddresses)
 	within("zones", o.Zones, 1, MaxZones)
-	within("port", o.Port, 0, 65535)
+	within("port", o.Port, 1, 65535-o.Addresses)
 	if len(o.Passwords) != len(o.Params.Users) {
 		problems = append(problems,
 			fmt.Errorf("passwords: %d given for %d users", len(o.Passwords), len(o.Params.Users)))

@@ -2,54 +2,80 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"sync"
 	"time"
 )
 
-// Rotation is a finished rotation.
+// Rotation is a finished rotation of one address.
 type Rotation struct {
-	// Began is when the new tasks were started, Serving when all of them were in service and the
-	// old ones began to be deregistered, Ended when the last old one was gone.
+	Number int
+	// Began is when the new task was started, Serving when it was in service and the old one began
+	// to be deregistered, Ended when the old one was gone.
 	Began, Serving, Ended time.Time
-	// Old and New are the addresses before and after.
-	Old, New []netip.Addr
+	// Old and New are the egress addresses before and after. Old is invalid if there was none.
+	Old, New netip.Addr
 }
 
-// Rotate replaces every task, as the package comment says, and returns when the old ones are gone.
-// The error says why the new ones did not come into service. If ctx ends while they start, Rotate
-// gives them up; later ctx has no effect.
-func (f *Fleet) Rotate(ctx context.Context) (Rotation, error) {
-	f.deploying.Lock()
-	r := Rotation{Began: time.Now()}
-	f.report(RotationBegan, nil, "")
-	fresh, err := f.launchAll(ctx, f.o.Tasks)
-	if err != nil {
-		f.deploying.Unlock()
-		f.report(RotationFailed, nil, err.Error())
-		return r, fmt.Errorf("rotate: %w", err)
-	}
-	isNew := map[*task]bool{}
-	for _, t := range fresh {
-		isNew[t] = true
-		r.New = append(r.New, t.address)
-	}
-	r.Serving = time.Now()
-	var group sync.WaitGroup
-	for _, t := range f.inService() {
-		if !isNew[t] {
-			r.Old = append(r.Old, t.address)
-			group.Go(func() { f.retire(t) })
+// Rotate replaces the tasks of some addresses at the same time, or of all if none is given. It
+// returns when the old tasks are gone. The error says of each address that kept its task why it
+// did. If ctx ends while new tasks start, Rotate gives them up; later ctx has no effect.
+func (f *Fleet) Rotate(ctx context.Context, numbers ...int) ([]Rotation, error) {
+	if len(numbers) == 0 {
+		for _, s := range f.services {
+			numbers = append(numbers, s.number)
 		}
 	}
-	f.deploying.Unlock()
+	done, errs := make([]Rotation, len(numbers)), make([]error, len(numbers))
+	var group sync.WaitGroup
+	for i, number := range numbers {
+		group.Go(func() { done[i], errs[i] = f.rotate(ctx, number) })
+	}
 	group.Wait()
+	return done, errors.Join(errs...)
+}
+
+func (f *Fleet) rotate(ctx context.Context, number int) (Rotation, error) {
+	r := Rotation{Number: number}
+	s, err := f.service(number)
+	if err != nil {
+		return r, err
+	}
+	leaveOut := func(why string) (Rotation, error) {
+		f.report(RotationLeftOut, s, nil, why)
+		return r, fmt.Errorf("rotate address %d: %s", number, why)
+	}
+	if !s.rotating.CompareAndSwap(false, true) {
+		return leaveOut("the last one is not over")
+	}
+	defer s.rotating.Store(false)
+	s.deploying.Lock()
+	if s.stopped.Load() {
+		s.deploying.Unlock()
+		return leaveOut("the address is stopped")
+	}
+	r.Began = time.Now()
+	f.report(RotationBegan, s, nil, "")
+	old := f.current(s)
+	fresh, err := f.launch(ctx, s)
+	if err != nil {
+		s.deploying.Unlock()
+		f.report(RotationFailed, s, nil, err.Error())
+		return r, fmt.Errorf("rotate address %d: %w", number, err)
+	}
+	r.New, r.Serving = fresh.address, time.Now()
+	draining := old != nil && f.beginDrain(old)
+	s.deploying.Unlock()
+	if draining {
+		r.Old = old.address
+		f.finishDrain(old)
+	}
 	if err := f.ctx.Err(); err != nil {
-		return r, fmt.Errorf("rotate: the fleet was closed: %w", err)
+		return r, fmt.Errorf("rotate address %d: the fleet was closed: %w", number, err)
 	}
 	r.Ended = time.Now()
-	f.report(RotationEnded, nil,
-		fmt.Sprintf("%d addresses in %v", len(r.New), r.Ended.Sub(r.Began).Round(10*time.Millisecond)))
+	f.report(RotationEnded, s, nil, fmt.Sprintf("after %v", r.Ended.Sub(r.Began).Round(10*time.Millisecond)))
 	return r, nil
 }

@@ -40,16 +40,17 @@ type TaskStatus struct {
 	Zone    string     `json:"zone"`
 	Phase   Phase      `json:"phase"`
 	Started time.Time  `json:"started"`
-	// Health is the load balancer's view of the task.
+	// Health is the common group's view of the task.
 	Health nlb.State `json:"health"`
-	// Open is how many connections it has, Requests how many lines it has logged: a request that
-	// was asked for a password first is two.
+	// Open is how many connections it has of both groups, Requests how many lines it has logged: a
+	// request that was asked for a password first is two.
 	Open     int    `json:"open"`
 	Requests uint64 `json:"requests"`
 }
 
 // task is one running entrypoint. Fleet.mu guards its phase.
 type task struct {
+	service *service
 	id      string
 	name    string // Squid's service name
 	address netip.Addr
@@ -75,7 +76,7 @@ func (t *task) ended() bool {
 }
 
 // newTask gives a task its address and its directory. What all tasks share is linked.
-func (f *Fleet) newTask() (*task, error) {
+func (f *Fleet) newTask(s *service) (*task, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.ctx.Err(); err != nil {
@@ -87,10 +88,11 @@ func (f *Fleet) newTask() (*task, error) {
 		return nil, err
 	}
 	f.nextAddress = address.Next()
-	f.number++
+	f.made++
 	t := &task{
-		id: fmt.Sprintf("task-%d", f.number), name: fmt.Sprint(squidPrefix(f.dir), f.number), address: address,
-		zone: zoneName((f.number - 1) % f.o.Zones), phase: PhaseStarting, exited: make(chan struct{}),
+		service: s, id: fmt.Sprintf("task-%d", f.made), name: fmt.Sprint(squidPrefix(f.dir), f.made),
+		address: address, zone: zoneName((f.made - 1) % f.o.Zones), phase: PhaseStarting,
+		exited: make(chan struct{}),
 	}
 	t.dir = filepath.Join(f.dir, t.id)
 	c.ListenAddress, c.OutgoingAddress, c.LocalOrigin = address, address, f.o.Origin
@@ -190,16 +192,16 @@ func (f *Fleet) watch(t *task) {
 	closing := f.ctx.Err() != nil
 	f.mu.Unlock()
 	if phase == PhaseServing && !closing {
-		f.report(Lost, t, t.command.ProcessState.String())
-		f.balancer.Deregister(t.id) // An error means that it is not registered.
-		f.replace()
+		f.report(Lost, t.service, t, t.command.ProcessState.String())
+		f.deregister(t)
+		f.replace(t.service)
 	}
 	detail := t.command.ProcessState.String()
 	if !t.command.ProcessState.Success() && t.messages.String() != "" {
 		lines := strings.Split(t.messages.String(), "\n")
 		detail += ": " + lines[len(lines)-1]
 	}
-	f.report(Ended, t, detail)
+	f.report(Ended, t.service, t, detail)
 	f.remove(t)
 }
 
