@@ -21,15 +21,20 @@ const exchangeTimeout = 10 * time.Second
 // client is one client of the fleet. It answers each connection's Digest challenge anew, as native
 // Digest needs: a task knows only its own nonces.
 type client struct {
+	number int // of the address whose port it uses; anyAddress at the common port
 	proxy  rig.Client
 	origin string // address and port
 	ledger *ledger
 }
 
+// anyAddress stands for the common port.
+const anyAddress = 0
+
 // connection is a client's connection to the load balancer. egress is the address behind it, known
 // from its first answer.
 type connection struct {
 	net.Conn
+	number    int // the client's
 	reader    *bufio.Reader
 	challenge *http.Response
 	egress    netip.Addr
@@ -44,7 +49,7 @@ func (c client) open() (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &connection{Conn: conn, reader: bufio.NewReader(conn), opened: opened}, nil
+	return &connection{Conn: conn, number: c.number, reader: bufio.NewReader(conn), opened: opened}, nil
 }
 
 // exchange sends a request, with credentials if they were asked for, and returns the answer with
@@ -139,12 +144,12 @@ type habit struct {
 
 var habits = []struct {
 	habit
-	clients int
+	common, own int // clients at the common port, and at that of each address
 }{
-	{habit{"keep-alive GET", getOf(pathAddress), getOf(pathAddress), 50 * time.Millisecond}, 8},
-	{habit{"new CONNECT", tunnelOnce, nil, 50 * time.Millisecond}, 6},
-	{habit{"long tunnel", client.tunnel, client.echo, 100 * time.Millisecond}, 12},
-	{habit{"large transfer", getOf(pathLarge), nil, 10 * time.Millisecond}, 4},
+	{habit{"keep-alive GET", getOf(pathAddress), getOf(pathAddress), 50 * time.Millisecond}, 4, 1},
+	{habit{"new CONNECT", tunnelOnce, nil, 50 * time.Millisecond}, 4, 1},
+	{habit{"long tunnel", client.tunnel, client.echo, 100 * time.Millisecond}, 4, 2},
+	{habit{"large transfer", getOf(pathLarge), nil, 10 * time.Millisecond}, 3, 1},
 }
 
 func getOf(path string) func(client, *connection) error {
@@ -162,7 +167,7 @@ func (c client) live(ctx context.Context, h habit) {
 			err = c.use(ctx, h, conn)
 			conn.Close()
 		} else {
-			conn = &connection{opened: time.Now()}
+			conn = &connection{number: c.number, opened: time.Now()}
 		}
 		if err != nil {
 			c.ledger.lost(h.name, conn, err)

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -12,17 +14,23 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
-	"squidfleet/internal/local"
+	"golang.org/x/sys/unix"
+
+	"squidfleet/internal/ptytest"
+	"squidfleet/internal/rig"
 )
 
 // running is a `squidfleet local --json`.
 type running struct {
 	t       *testing.T
 	command *exec.Cmd
+	stdin   io.Writer
 	lines   chan line
 }
 
@@ -36,6 +44,11 @@ func start(t *testing.T, temporary string, arguments ...string) *running {
 	r.command.Dir = "../.." // where cdk.json is
 	r.command.Env = append(os.Environ(), "TMPDIR="+temporary)
 	r.command.Stderr = os.Stderr
+	stdin, err := r.command.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.stdin = stdin
 	stdout, err := r.command.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -140,8 +153,9 @@ func TestLocalThatEndsBeforeItHasBegun(t *testing.T) {
 	}
 }
 
-// All that a first user does: start it, paste the line, see addresses change, press Ctrl-C.
-func TestLocalShowsRotatingAddressesWithOnePastedLine(t *testing.T) {
+// All that a first user does: start it, paste the lines, see addresses change and one that stays,
+// rotate it, press Ctrl-C.
+func TestLocalAddressesHavePortsThatStay(t *testing.T) {
 	// Others listen at 8080 of all addresses; the origin needs no port of its own.
 	if everywhere, err := net.Listen("tcp4", "0.0.0.0:8080"); err != nil {
 		t.Fatal(err)
@@ -149,28 +163,125 @@ func TestLocalShowsRotatingAddressesWithOnePastedLine(t *testing.T) {
 		defer everywhere.Close()
 	}
 	temporary := temporaryDirectory(t)
-	run := start(t, temporary, "--tasks", "2", "--speed", "60", "--rotate-every", "15s", "-c", "users=alice,bob")
+	run := start(t, temporary, "--tasks", "5", "--speed", "60", "--rotate-every", "off", "-c", "users=alice,bob")
 	ready := run.await("ready")
-	seen := map[string]bool{}
-	paste := func(until int) {
+	ports := []int{anyPort(ready)}
+	for i, a := range ready.Addresses {
+		if a.Number != i+1 || a.Port != ports[0]+a.Number {
+			t.Errorf("%+v", ready.Addresses)
+		}
+		ports = append(ports, a.Port)
+	}
+	pasted := func(curl string) netip.Addr {
 		t.Helper()
-		for range 100 {
-			shell := exec.Command("sh", "-c", ready.Curl)
-			shell.Env = append(os.Environ(), "NO_PROXY=127.0.0.0/8")
-			out, err := shell.CombinedOutput()
-			address, wrong := netip.ParseAddr(strings.TrimSuffix(string(out), "\n"))
-			if err != nil || wrong != nil || !strings.HasPrefix(address.String(), "127.77.1.") {
-				t.Fatalf("%s\nanswers %q, %v", ready.Curl, out, err)
-			}
-			if seen[address.String()] = true; len(seen) == until {
-				return
+		shell := exec.Command("sh", "-c", curl)
+		shell.Env = append(os.Environ(), "NO_PROXY=127.0.0.0/8")
+		out, err := shell.CombinedOutput()
+		address, wrong := netip.ParseAddr(strings.TrimSuffix(string(out), "\n"))
+		if err != nil || wrong != nil || !strings.HasPrefix(address.String(), "127.77.1.") {
+			t.Fatalf("%s\nanswers %q, %v", curl, out, err)
+		}
+		return address
+	}
+	// egress asks through a port, in a connection of its own.
+	egress := func(port int) (string, error) {
+		c := rig.Client{Task: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(port)), User: "alice",
+			Password: ready.Passwords["alice"]}
+		response, err := c.Request("GET", ready.Origin)
+		if err == nil && response.StatusCode != 200 {
+			err = errors.New(response.Status)
+		}
+		if err != nil {
+			return "", err
+		}
+		return strings.TrimSuffix(response.Text, "\n"), nil
+	}
+	// seen is what 200 connections to each port show.
+	seen := func() []map[string]bool {
+		t.Helper()
+		all := make([]map[string]bool, len(ports))
+		for i, port := range ports {
+			all[i] = map[string]bool{}
+			for range 200 {
+				address, err := egress(port)
+				if err != nil {
+					t.Fatalf("port %d: %v", port, err)
+				}
+				all[i][address] = true
 			}
 		}
-		t.Fatalf("only the addresses %v were seen", seen)
+		return all
 	}
-	paste(2)
-	run.await("rotation ended")
-	paste(4)
+	// one is the only address that a port shows; together are the five that the common port does.
+	one := func(of map[string]bool) string {
+		t.Helper()
+		if len(of) != 1 {
+			t.Errorf("an address's port shows %v", of)
+		}
+		for address := range of {
+			return address
+		}
+		return ""
+	}
+	together := func(all []map[string]bool) {
+		t.Helper()
+		union := map[string]bool{}
+		for _, of := range all[1:] {
+			maps.Copy(union, of)
+		}
+		if len(all[0]) != 5 || !maps.Equal(all[0], union) {
+			t.Errorf("the common port shows %v, the others %v", all[0], union)
+		}
+	}
+	before := seen()
+	together(before)
+	if address := pasted(ready.Curl); !before[0][address.String()] {
+		t.Errorf("the pasted line shows %v", address)
+	}
+	for range 3 {
+		if address := pasted(ready.CurlAddress); address.String() != one(before[1]) {
+			t.Errorf("the pasted line of address 1 shows %v", address)
+		}
+	}
+
+	loaded, end := make(chan struct{}), make(chan struct{})
+	var group sync.WaitGroup
+	var connections atomic.Int64
+	for _, port := range ports {
+		group.Go(func() {
+			for {
+				if _, err := egress(port); err != nil {
+					t.Errorf("port %d while address 3 is rotated: %v", port, err)
+					return
+				}
+				if connections.Add(1) == 100 {
+					close(loaded)
+				}
+				select {
+				case <-end:
+					return
+				default:
+				}
+			}
+		})
+	}
+	<-loaded
+	if _, err := io.WriteString(run.stdin, "rotate 3\n"); err != nil {
+		t.Fatal(err)
+	}
+	if ended := run.await("rotation ended"); ended.Number != 3 || ended.Port != ports[3] {
+		t.Errorf("%+v", ended)
+	}
+	close(end)
+	group.Wait()
+	t.Logf("%d connections meanwhile", connections.Load())
+	after := seen()
+	together(after)
+	for number := 1; number <= 5; number++ {
+		if was, is := one(before[number]), one(after[number]); (was != is) != (number == 3) {
+			t.Errorf("address %d was %s and is %s", number, was, is)
+		}
+	}
 
 	if err := run.end(os.Interrupt); err != nil {
 		t.Errorf("after Ctrl-C: %v", err)
@@ -178,11 +289,82 @@ func TestLocalShowsRotatingAddressesWithOnePastedLine(t *testing.T) {
 	leavesNothing(t, temporary)
 }
 
+func anyPort(ready line) int { return int(netip.MustParseAddrPort(ready.Endpoint).Port()) }
+
+// On a terminal the keys that are typed appear in the table's last line and nowhere else, and the
+// terminal is as before when the program ends.
+func TestLocalObeysTheTerminal(t *testing.T) {
+	master, slave := ptytest.Open(t)
+	before, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	temporary := temporaryDirectory(t)
+	run := exec.Command(program, "local", "--tasks", "1", "--speed", "60", "--rotate-every", "off")
+	run.Dir = "../.."
+	run.Env = append(os.Environ(), "TMPDIR="+temporary, "TERM=xterm", "NO_COLOR=")
+	run.Stdin, run.Stdout, run.Stderr = slave, slave, slave
+	run.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := run.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- run.Wait() }()
+	shown := make(chan string)
+	go func() {
+		defer close(shown)
+		for buffer := make([]byte, 4096); ; {
+			n, err := master.Read(buffer)
+			if err != nil {
+				return
+			}
+			shown <- string(buffer[:n])
+		}
+	}()
+	var screen string
+	await := func(want string) {
+		t.Helper()
+		for deadline := time.After(time.Minute); !strings.Contains(screen, want); {
+			select {
+			case more := <-shown:
+				screen += more
+			case <-deadline:
+				run.Process.Kill()
+				t.Fatalf("no %q after a minute:\n%q", want, screen)
+			}
+		}
+		screen = ""
+	}
+	await("rotate, stop, start: ")
+	io.WriteString(master, "stop 1")
+	await("rotate, stop, start: stop 1\x1b[J")
+	io.WriteString(master, "\r")
+	await("stopped")
+	io.WriteString(master, "\x03") // Ctrl-C
+	for open := true; open; {
+		select {
+		case more := <-shown:
+			screen += more
+		case err := <-ended:
+			if open = false; err != nil {
+				t.Errorf("%v\n%q", err, screen)
+			}
+		}
+	}
+	after, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
+	if err != nil || *after != *before {
+		t.Errorf("the terminal was %+v and is %+v, %v", before, after, err)
+	}
+	leavesNothing(t, temporary)
+}
+
 // line is one of those that --json writes.
 type line struct {
-	Event string
-	Curl  string
-	Task  *local.TaskStatus
+	Event                               string
+	Number, Port                        int
+	Endpoint, Origin, Curl, CurlAddress string
+	Addresses                           []struct{ Number, Port int }
+	Passwords                           map[string]string
 }
 
 // processes lists those that were started for tasks below a directory.
@@ -211,6 +393,7 @@ func TestLocalTellsWhatIsInTheWay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	before := fmt.Sprint(taken.Addr().(*net.TCPAddr).Port - 1)
 	everywhere, err := net.Listen("tcp4", "0.0.0.0:0")
 	if err != nil {
 		t.Fatal(err)
@@ -229,6 +412,8 @@ func TestLocalTellsWhatIsInTheWay(t *testing.T) {
 			"the tasks' user 65534 to enter: choose another directory with TMPDIR"},
 		{os.TempDir(), port, "35201", "address already in use; end the program that listens there, or choose another " +
 			"with --port PORT"},
+		{os.TempDir(), before, "35201", "address already in use; end the program that listens there, or choose another " +
+			"with --port PORT"}, // the port of address 1
 		{os.TempDir(), "1999", fmt.Sprint(everywhere.Addr().(*net.TCPAddr).Port), "no free address: the ports"},
 	} {
 		run := exec.Command(program, "local", "--port", c.port, "-c", "listenerPort="+c.listener)

@@ -2,10 +2,12 @@ package rotation
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -13,10 +15,10 @@ import (
 	"squidfleet/squid"
 )
 
-// breakable has some tasks, and new ones that do not start while broken is set.
-func breakable(tasks int, broken *atomic.Bool) func(*local.Options) {
+// breakable has two addresses, and new tasks that do not start while broken is set.
+func breakable(broken *atomic.Bool) func(*local.Options) {
 	return func(o *local.Options) {
-		o.Tasks, o.Timing = tasks, local.AWS(parameters).Faster(4*speed)
+		o.Addresses, o.Timing = 2, local.AWS(parameters).Faster(4*speed)
 		o.Edit = func(conf string) string {
 			if broken.Load() {
 				conf += "no_such_directive on\n"
@@ -26,36 +28,33 @@ func breakable(tasks int, broken *atomic.Bool) func(*local.Options) {
 	}
 }
 
-// As with ECS's circuit breaker, a rotation whose tasks do not start leaves the fleet as it was,
+// expectEgress expects an answer by the task of an address.
+func expectEgress(t *testing.T, c client, want local.TaskStatus) {
+	t.Helper()
+	response, err := c.proxy.Request(http.MethodGet, "http://"+c.origin+"/")
+	if err != nil || response.StatusCode != http.StatusOK || response.Text != want.Address.String()+"\n" {
+		t.Errorf("%+v, %v, want %v", response, err, want.Address)
+	}
+}
+
+// As with ECS's circuit breaker, a rotation whose task does not start leaves the address as it was,
 // and the next one may succeed.
-func TestARotationThatFailsLeavesTheOldTasksInService(t *testing.T) {
+func TestARotationThatFailsLeavesTheOldTaskInService(t *testing.T) {
 	var broken atomic.Bool
-	f, l, newClient := fleet(t, breakable(2, &broken))
-	before := f.Tasks()
-	c := newClient()
+	f, _, newClient := fleet(t, breakable(&broken))
+	before := serving(t, f, 1)
 	broken.Store(true)
-	if _, err := f.Rotate(t.Context()); err == nil || !strings.Contains(err.Error(), "no_such_directive") {
-		t.Fatalf("a rotation to tasks that cannot start: %v", err)
+	if _, err := f.Rotate(t.Context(), 1); err == nil || !strings.Contains(err.Error(), "no_such_directive") {
+		t.Fatalf("a rotation to a task that cannot start: %v", err)
 	}
-	after := f.Tasks()
-	for i := range after {
-		if len(after) != len(before) || after[i].ID != before[i].ID || after[i].Phase != local.PhaseServing {
-			t.Fatalf("the tasks were %+v and are %+v", before, after)
-		}
+	if after := f.Addresses()[0].Tasks; len(after) != 1 || after[0].ID != before.ID {
+		t.Fatalf("the task was %+v and is %+v", before, after)
 	}
-	if response, err := c.proxy.Request(http.MethodGet, "http://"+c.origin+"/"); err != nil ||
-		response.StatusCode != http.StatusOK {
-		t.Errorf("%+v, %v", response, err)
-	}
+	expectEgress(t, newClient(1), before)
 	broken.Store(false)
-	r, err := f.Rotate(t.Context())
-	if err != nil || len(r.New) != 2 || len(r.Old) != 2 {
+	r, err := f.Rotate(t.Context(), 1)
+	if err != nil || len(r) != 1 || r[0].Old != before.Address || r[0].New != serving(t, f, 1).Address {
 		t.Errorf("%+v, %v", r, err)
-	}
-	for _, old := range r.Old {
-		if !l.inUse[old] {
-			t.Errorf("%v was never in use", old)
-		}
 	}
 	if err := f.Close(); err != nil {
 		t.Error(err)
@@ -63,30 +62,61 @@ func TestARotationThatFailsLeavesTheOldTasksInService(t *testing.T) {
 	if left, err := filepath.Glob("/dev/shm/*"); err != nil || len(left) > 0 { // It is the namespace's own.
 		t.Errorf("left in shared memory: %v, %v", left, err)
 	}
-	if tasks := f.Tasks(); len(tasks) > 0 {
-		t.Errorf("left of the tasks: %+v", tasks)
+	for _, a := range f.Addresses() {
+		if len(a.Tasks) > 0 {
+			t.Errorf("left of the tasks: %+v", a)
+		}
 	}
 	if _, err := f.Rotate(t.Context()); err == nil {
 		t.Error("a closed fleet rotates")
 	}
 }
 
-// A fleet that cannot be kept in service says so, after some attempts, and does not try for ever.
-func TestAFleetThatCannotReplaceATaskIsBroken(t *testing.T) {
+// After some attempts an address whose tasks do not start is stopped: its port refuses connections.
+// The other one serves on, also at the common port. Once the reason is gone, it can be started.
+func TestAnAddressThatCannotBeReplacedIsStoppedAlone(t *testing.T) {
 	var broken atomic.Bool
-	f, _, _ := fleet(t, breakable(1, &broken))
+	f, l, newClient := fleet(t, breakable(&broken))
 	broken.Store(true)
-	if err := f.Kill(f.Tasks()[0].ID); err != nil {
+	if err := f.Kill(1); err != nil {
 		t.Fatal(err)
 	}
-	select {
-	case err := <-f.Broken():
-		if !strings.HasPrefix(err.Error(), "replace a task: after 3 attempts: ") ||
-			!strings.Contains(err.Error(), "no_such_directive") {
-			t.Error(err)
+	for start := time.Now(); !f.Addresses()[0].Stopped; time.Sleep(20 * time.Millisecond) {
+		if time.Since(start) > time.Minute {
+			t.Fatal("not stopped after a minute")
 		}
-	case <-time.After(time.Minute):
-		t.Error("not broken after a minute")
+	}
+	l.mu.Lock()
+	why := l.details[local.Stopped]
+	l.mu.Unlock()
+	if !strings.HasPrefix(why, "after 3 attempts: ") || !strings.Contains(why, "no_such_directive") {
+		t.Error(why)
+	}
+	// The load balancer's lag is over by now.
+	for _, number := range []int{2, anyAddress, anyAddress, anyAddress} {
+		expectEgress(t, newClient(number), serving(t, f, 2))
+	}
+	// The client connects, and is reset.
+	if _, err := newClient(1).proxy.Request(http.MethodGet, "http://origin.example/"); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the port of a stopped address: %v", err)
+	}
+	if _, err := f.Rotate(t.Context(), 1); err == nil || !strings.Contains(err.Error(), "the address is stopped") {
+		t.Errorf("a stopped address rotates: %v", err)
+	}
+	if err := f.Start(t.Context(), 1); err == nil || !f.Addresses()[0].Stopped {
+		t.Errorf("it started with the reason still there: %v", err)
+	}
+	broken.Store(false)
+	if err := f.Start(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	expectEgress(t, newClient(1), serving(t, f, 1))
+	for what, err := range map[string]error{
+		"is not stopped": f.Start(t.Context(), 2), "no address 3": f.Stop(3), "no address 0": f.Kill(0),
+	} {
+		if err == nil || !strings.Contains(err.Error(), what) {
+			t.Errorf("%v, want %q", err, what)
+		}
 	}
 }
 
@@ -98,7 +128,7 @@ func TestAStartThatIsGivenUp(t *testing.T) {
 	defer cancel()
 	passwords := []squid.Credential{{User: "alice", Password: "open sesame"}}
 	f, err := local.Start(ctx,
-		local.Options{Params: parameters, Passwords: passwords, Tasks: 1, Zones: 1, Timing: timing})
+		local.Options{Params: parameters, Passwords: passwords, Addresses: 1, Zones: 1, Port: 35201, Timing: timing})
 	if f != nil || err != context.DeadlineExceeded {
 		t.Errorf("%v, %v", f, err)
 	}

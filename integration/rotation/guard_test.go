@@ -11,9 +11,9 @@ import (
 // A fleet on one machine opens its origin, at a forbidden address, and neither its own tasks nor
 // its load balancer. (The integration tests have more of such a task's destinations.)
 func TestTheOriginIsTheOnlyHoleInTheGuard(t *testing.T) {
-	f, _, newClient := fleet(t, func(o *local.Options) { o.Tasks = 1 })
-	c := newClient()
-	task := f.Tasks()[0].Address.String()
+	f, _, newClient := fleet(t, func(o *local.Options) { o.Addresses = 1 })
+	c := newClient(anyAddress)
+	task := serving(t, f, 1).Address.String()
 	_, port, err := net.SplitHostPort(c.origin)
 	if err != nil {
 		t.Fatal(err)
@@ -29,7 +29,7 @@ func TestTheOriginIsTheOnlyHoleInTheGuard(t *testing.T) {
 		tunnel.Close()
 	}
 	for _, refused := range []string{
-		task + ":35201", task + ":35202", f.Endpoint.String(), "127.0.0.1:" + port, "169.254.169.254:80",
+		task + ":35201", task + ":35202", f.Endpoint.String(), f.EndpointOf(1).String(), "127.0.0.1:" + port, "169.254.169.254:80",
 	} {
 		for method, target := range map[string]string{"GET": "http://" + refused + "/", "CONNECT": refused} {
 			response, err := c.proxy.Request(method, target)

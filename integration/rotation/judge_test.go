@@ -59,13 +59,40 @@ func TestTheLedgerForgivesNothingThatCouldBeSaved(t *testing.T) {
 func TestTheLedgerExcusesNoMoreThanTheDeadTaskCost(t *testing.T) {
 	begin := time.Now()
 	l := newLedger(local.Timing{}, 0)
-	l.excuse(excuse{begin, begin.Add(time.Second), byKill, 2})
+	l.excuse(excuse{begin, begin.Add(time.Second), anyAddress, byKill, 2})
+	l.excuse(excuse{begin, begin.Add(time.Second), 3, byStop, noLimit})
 	for _, span := range [][2]time.Duration{{-2, -1}, {100, 101}, {100, 102}, {100, 103}, {1001, 1002}} {
-		l.losses = append(l.losses,
-			loss{opened: begin.Add(span[0] * time.Millisecond), at: begin.Add(span[1] * time.Millisecond)})
+		for _, number := range []int{anyAddress, 2, 3} {
+			l.losses = append(l.losses, loss{
+				number: number, opened: begin.Add(span[0] * time.Millisecond), at: begin.Add(span[1] * time.Millisecond),
+			})
+		}
 	}
-	if v := l.judge(); v.excused[byKill] != 2 || len(v.failedNew) != 3 {
+	v := l.judge()
+	if v.excused[byKill] != 2 || len(v.failedNew) != 3 {
 		t.Errorf("%d excused, %d not; want the two of three within the span", v.excused[byKill], len(v.failedNew))
+	}
+	if v.excused[byStop] != 3 || len(v.failedOwn) != 7 {
+		t.Errorf("%d excused, %d not; want all of address 3 within the span, none of 2", v.excused[byStop],
+			len(v.failedOwn))
+	}
+}
+
+func TestTheLedgerNoticesWhenAPortLeadsToAnotherAddress(t *testing.T) {
+	l := newLedger(local.Timing{}, 0)
+	for number := 1; number <= 2; number++ {
+		l.report(local.Event{Kind: local.Started, Number: number, Task: &local.TaskStatus{Address: address(byte(number))}})
+	}
+	for _, c := range []struct {
+		port   int
+		egress byte
+		astray bool
+	}{{anyAddress, 1, false}, {anyAddress, 2, false}, {2, 2, false}, {2, 1, true}, {1, 3, true}} {
+		l.astray = nil
+		l.served("", &connection{number: c.port, egress: address(c.egress)})
+		if got := len(l.astray) == 1; got != c.astray {
+			t.Errorf("%+v: %v", c, l.astray)
+		}
 	}
 }
 

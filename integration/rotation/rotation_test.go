@@ -3,8 +3,8 @@ package rotation
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -37,13 +37,16 @@ func must[T any](value T, err error) T {
 }
 
 const (
-	tasks     = 3
+	addresses = 3
 	zones     = 2
 	rotations = 10
+	// period is how far the rotations of an address are apart, about: each takes so long.
+	period = 10 * time.Second
 )
 
-// fleet starts a fleet of its own for a test, whose events the ledger follows.
-func fleet(t *testing.T, change func(*local.Options)) (*local.Fleet, *ledger, func() client) {
+// fleet starts a fleet of its own for a test, whose events the ledger follows. It also returns how
+// to make a client of an address's port, or of the common one.
+func fleet(t *testing.T, change func(*local.Options)) (*local.Fleet, *ledger, func(number int) client) {
 	t.Helper()
 	origin, err := local.StartOrigin(origin(drainTimeout * 8 / 10))
 	if err != nil {
@@ -52,7 +55,7 @@ func fleet(t *testing.T, change func(*local.Options)) (*local.Fleet, *ledger, fu
 	password := rand.Text()
 	o := local.Options{
 		Params: parameters, Passwords: []squid.Credential{{User: "alice", Password: password}},
-		Tasks: tasks, Zones: zones, Timing: timing, Origin: origin.Address,
+		Addresses: addresses, Zones: zones, Port: parameters.ListenerPort, Timing: timing, Origin: origin.Address,
 	}
 	if change != nil {
 		change(&o)
@@ -75,21 +78,26 @@ func fleet(t *testing.T, change func(*local.Options)) (*local.Fleet, *ledger, fu
 			t.Error(err)
 		}
 	})
-	return f, l, func() client {
+	return f, l, func(number int) client {
 		return client{
-			proxy: rig.Client{Task: f.Endpoint, User: "alice", Password: password}, origin: origin.Address.String(),
-			ledger: l,
+			number: number, proxy: rig.Client{Task: f.EndpointOf(number), User: "alice", Password: password},
+			origin: origin.Address.String(), ledger: l,
 		}
 	}
 }
 
 // load starts all clients and returns how to stop them.
-func load(newClient func() client) (stop func()) {
+func load(newClient func(number int) client) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var group sync.WaitGroup
 	for _, h := range habits {
-		for range h.clients {
-			group.Go(func() { newClient().live(ctx, h.habit) })
+		for range h.common {
+			group.Go(func() { newClient(anyAddress).live(ctx, h.habit) })
+		}
+		for number := 1; number <= addresses; number++ {
+			for range h.own {
+				group.Go(func() { newClient(number).live(ctx, h.habit) })
+			}
 		}
 	}
 	return func() {
@@ -98,84 +106,125 @@ func load(newClient func() client) (stop func()) {
 	}
 }
 
-// serving is a task in service.
-func serving(t *testing.T, f *local.Fleet) local.TaskStatus {
+// serving is the task in service of an address.
+func serving(t *testing.T, f *local.Fleet, number int) local.TaskStatus {
 	t.Helper()
-	all := f.Tasks()
+	all := f.Addresses()[number-1].Tasks
 	at := slices.IndexFunc(all, isServing)
 	if at < 0 {
-		t.Fatal("no task is in service")
+		t.Fatalf("address %d has no task in service", number)
 	}
 	return all[at]
 }
 
 func isServing(task local.TaskStatus) bool { return task.Phase == local.PhaseServing }
 
-// rotate rotates a fleet again and again.
+// rotate rotates each address again and again, at its own offset as the stack's schedules do.
 func rotate(t *testing.T, f *local.Fleet, times int) (done []local.Rotation) {
 	t.Helper()
-	for range times {
-		r, err := f.Rotate(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		done = append(done, r)
+	of, errs := make([][]local.Rotation, addresses), make([]error, addresses)
+	var group sync.WaitGroup
+	for i := range addresses {
+		group.Go(func() {
+			time.Sleep(params.RotationOffset(i+1, period))
+			for range times {
+				rotated, err := f.Rotate(t.Context(), i+1)
+				if errs[i] = err; err != nil {
+					return
+				}
+				of[i] = append(of[i], rotated...)
+			}
+		})
 	}
-	return done
+	group.Wait()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	return slices.Concat(of...)
 }
 
 // The reasons for which a new connection may fail.
 const (
 	byInterruption = "interrupted"
 	byKill         = "killed"
+	byStop         = "stopped"
 )
 
 // interrupt does what a Spot interruption does: the load balancer and the task learn of it at the
 // same time. The load balancer's lag is longer than the 110 s that a task can serve on, of the 120
 // s that Fargate leaves it. What is sent to it in between is lost, whatever the task does.
-func interrupt(t *testing.T, f *local.Fleet, l *ledger) (victim local.TaskStatus, at time.Time) {
+func interrupt(t *testing.T, f *local.Fleet, l *ledger, number int) (victim local.TaskStatus, at time.Time) {
 	t.Helper()
-	victim, at = serving(t, f), time.Now()
-	if err := f.Interrupt(victim.ID); err != nil {
+	victim, at = serving(t, f, number), time.Now()
+	if err := f.Interrupt(number); err != nil {
 		t.Fatal(err)
 	}
 	end := at.Add(timing.TaskDrain)
 	time.Sleep(time.Until(end.Add(-lateness)))
-	open := target(t, f, victim.ID).Open
+	before := targets(t, f, number, victim.ID)
 	forgotten := at.Add(timing.DeregistrationLag + lateness)
 	time.Sleep(time.Until(forgotten))
-	l.excuse(excuse{end, forgotten, byInterruption, uint64(open) + target(t, f, victim.ID).ConnectFailures})
-	waitReplaced(t, f, victim.ID)
+	for port, after := range targets(t, f, number, victim.ID) {
+		most := uint64(before[port].Open) + after.ConnectFailures
+		l.excuse(excuse{end, forgotten, port, byInterruption, most})
+	}
+	waitReplaced(t, f, number, victim.ID)
 	return victim, at
 }
 
 // kill does what a machine that fails does. ECS makes the load balancer forget its task at once,
-// but because of the lag only the health checks make it stop sending new connections there.
-func kill(t *testing.T, f *local.Fleet, l *ledger) {
+// but because of the lag only the health checks make it stop sending new connections there. The
+// address's own port has no other task until that is replaced.
+func kill(t *testing.T, f *local.Fleet, l *ledger, number int) {
 	t.Helper()
-	victim := serving(t, f)
-	open := target(t, f, victim.ID).Open
+	victim := serving(t, f, number)
+	before := targets(t, f, number, victim.ID)
 	l.killed(victim.Address)
 	at := time.Now()
-	if err := f.Kill(victim.ID); err != nil {
+	if err := f.Kill(number); err != nil {
 		t.Fatal(err)
 	}
 	noticed := at.Add(unnoticed(timing))
 	time.Sleep(time.Until(noticed))
-	l.excuse(excuse{at, noticed, byKill, uint64(open) + target(t, f, victim.ID).ConnectFailures})
-	waitReplaced(t, f, victim.ID)
+	most := uint64(before[anyAddress].Open) + targets(t, f, number, victim.ID)[anyAddress].ConnectFailures
+	l.excuse(excuse{at, noticed, anyAddress, byKill, most})
+	waitReplaced(t, f, number, victim.ID)
+	l.excuse(excuse{at, time.Now(), number, byKill, noLimit})
 	time.Sleep(drainTimeout)
 }
 
-// target is the load balancer's view of a task.
-func target(t *testing.T, f *local.Fleet, id string) nlb.TargetHealth {
+// stop stops an address and starts it again. Its port leads to the task until the load balancer has
+// forgotten that, and refuses connections afterwards.
+func stop(t *testing.T, f *local.Fleet, l *ledger, number int) {
 	t.Helper()
-	all := f.Targets()
-	at := slices.IndexFunc(all, func(h nlb.TargetHealth) bool { return h.ID == id })
-	if at < 0 {
-		t.Fatalf("the load balancer has forgotten %s", id)
+	at := time.Now()
+	if err := f.Stop(number); err != nil {
+		t.Fatal(err)
 	}
-	return all[at]
+	refuses := at.Add(timing.DeregistrationLag)
+	if n := l.visitsOf(number, refuses.Add(lateness), time.Now()); n > 0 {
+		t.Errorf("the port of a stopped address led to it %d times", n)
+	}
+	if err := f.Start(t.Context(), number); err != nil {
+		t.Fatal(err)
+	}
+	l.excuse(excuse{refuses, time.Now(), number, byStop, noLimit})
+}
+
+// targets is the load balancer's view of an address's task, of its common group and its own. They
+// are at anyAddress and at the address's number.
+func targets(t *testing.T, f *local.Fleet, number int, id string) map[int]nlb.TargetHealth {
+	t.Helper()
+	common, own := f.Targets(number)
+	found := map[int]nlb.TargetHealth{}
+	for port, group := range map[int][]nlb.TargetHealth{anyAddress: common, number: own} {
+		at := slices.IndexFunc(group, func(h nlb.TargetHealth) bool { return h.ID == id })
+		if at < 0 {
+			t.Fatalf("the load balancer has forgotten %s", id)
+		}
+		found[port] = group[at]
+	}
+	return found
 }
 
 // unnoticed is how long the load balancer takes at most to find out that a task is gone.
@@ -184,19 +233,17 @@ func unnoticed(timing local.Timing) time.Duration {
 	return time.Duration(h.UnhealthyThreshold) * (h.Interval + h.Timeout)
 }
 
-// waitReplaced waits until a task is gone and all others are in service.
-func waitReplaced(t *testing.T, f *local.Fleet, id string) {
+// waitReplaced waits until an address has one task, in service, and it is another one.
+func waitReplaced(t *testing.T, f *local.Fleet, number int, id string) {
 	t.Helper()
 	deadline := time.Now().Add(time.Minute)
 	for {
-		all := f.Tasks()
-		gone := !slices.ContainsFunc(all, func(task local.TaskStatus) bool { return task.ID == id })
-		all = slices.DeleteFunc(all, func(task local.TaskStatus) bool { return !isServing(task) })
-		if gone && len(all) == tasks {
+		all := f.Addresses()[number-1].Tasks
+		if len(all) == 1 && all[0].ID != id && isServing(all[0]) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%s is not replaced after a minute: %+v", id, f.Tasks())
+			t.Fatalf("%s is not replaced after a minute: %+v", id, all)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -204,14 +251,16 @@ func waitReplaced(t *testing.T, f *local.Fleet, id string) {
 
 func TestRotationLosesNothing(t *testing.T) {
 	f, l, newClient := fleet(t, nil)
-	stop := load(newClient)
+	endLoad := load(newClient)
 	done := rotate(t, f, rotations)
-	interrupted, at := interrupt(t, f, l)
-	kill(t, f, l)
-	stop()
+	interrupted, at := interrupt(t, f, l, 1)
+	kill(t, f, l, 2)
+	stop(t, f, l, 3)
+	time.Sleep(drainTimeout) // The new task is seen at both ports.
+	endLoad()
 	v := l.judge()
 	t.Log("\n" + summary(l, v, done))
-	for _, p := range problems(l, v, done, 2) {
+	for _, p := range problems(l, v, done, 3) {
 		t.Error(p)
 	}
 	if v.cutLate == 0 {
@@ -222,10 +271,15 @@ func TestRotationLosesNothing(t *testing.T) {
 			"want some of both",
 			v.byKill, v.excused[byKill])
 	}
-	last := l.lastVisit([]netip.Addr{interrupted.Address}).Sub(at)
-	t.Logf("the interrupted task served its last new connection %v after SIGTERM", last.Round(time.Millisecond))
-	if last < timing.TaskDrain*3/4 {
-		t.Errorf("want almost %v", timing.TaskDrain)
+	if v.excused[byStop] == 0 {
+		t.Error("no connection to a stopped address was refused")
+	}
+	for _, own := range []bool{false, true} {
+		_, last := l.visited(sight{interrupted.Address, own})
+		t.Logf("the interrupted task served its last new connection %v after SIGTERM", last.Sub(at).Round(time.Millisecond))
+		if last.Sub(at) < timing.TaskDrain*3/4 {
+			t.Errorf("want almost %v", timing.TaskDrain)
+		}
 	}
 }
 
@@ -254,9 +308,16 @@ func hastyProblems(t *testing.T, change func(*local.Options)) []problem {
 			change(o)
 		}
 	})
-	stop := load(newClient)
-	done := rotate(t, f, hastyRotations)
-	stop()
+	endLoad := load(newClient)
+	var done []local.Rotation
+	for range hastyRotations {
+		rotated, err := f.Rotate(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		done = append(done, rotated...)
+	}
+	endLoad()
 	v := l.judge()
 	t.Log("\n" + summary(l, v, done))
 	return problems(l, v, done, 0)
@@ -267,10 +328,12 @@ type problem struct{ what, detail string }
 
 func (p problem) String() string { return p.what + ": " + p.detail }
 
-// What problems are about. The first three are the rotation's promises, the others are what a run
-// must show to prove anything.
+// What problems are about. The first five are the promises, the others are what a run must show to
+// prove anything.
 const (
-	failedNew = "new connections that failed"
+	failedNew = "new connections at the common port that failed"
+	failedOwn = "new connections at an address's own port that failed"
+	ledAstray = "connections at an address's own port that led to another address"
 	cutEarly  = "connections cut before the drain time was over"
 	lagServed = "new connections to an old task, for as long as the load balancer sends them"
 	allSeen   = "egress addresses that no client saw"
@@ -286,30 +349,36 @@ func problems(l *ledger, v verdict, done []local.Rotation, single int) (all []pr
 	if n := len(v.failedNew); n > 0 {
 		find(failedNew, "%d, want 0: %s", n, some(v.failedNew))
 	}
+	if n := len(v.failedOwn); n > 0 {
+		find(failedOwn, "%d, want 0: %s", n, some(v.failedOwn))
+	}
+	if n := len(l.astray); n > 0 {
+		find(ledAstray, "%d, want 0: %s", n, l.astray[0])
+	}
 	if n := len(v.cutEarly); n > 0 {
 		find(cutEarly, "%d, want 0: %s", n, some(v.cutEarly))
 	}
-	for i, r := range done {
-		// Without the lag there would be none, and nothing to promise.
-		if last := l.lastVisit(r.Old).Sub(r.Serving); last < l.timing.DeregistrationLag*3/4 {
-			find(lagServed, "rotation %d: the last came %v after the old tasks were deregistered, want almost %v",
-				i+1, last, l.timing.DeregistrationLag)
-		}
-		if len(r.Old) != tasks || len(r.New) != tasks {
-			find(allTurned, "rotation %d: %d by %d, want %d", i+1, len(r.Old), len(r.New), tasks)
+	for _, r := range done {
+		for _, own := range []bool{false, true} {
+			// Without the lag there would be none, and nothing to promise.
+			_, last := l.visited(sight{r.Old, own})
+			if after := last.Sub(r.Serving); after < l.timing.DeregistrationLag*3/4 {
+				find(lagServed, "address %d, at its own port %v: the last came %v after the old task was deregistered, "+
+					"want almost %v", r.Number, own, after, l.timing.DeregistrationLag)
+			}
 		}
 	}
-	if want := tasks*(len(done)+1) + single; len(l.inUse) != want {
+	if want := len(done) + addresses + single; len(l.inUse) != want {
 		find(allTurned, "%d were in service in all, want %d", len(l.inUse), want)
 	}
 	if n := len(v.unseen); n > 0 {
 		find(allSeen, "%v, want none", v.unseen)
 	}
 	for _, h := range habits {
-		c, connections, uses := l.of(h.name), h.clients*len(done)/2, h.clients*len(done)
-		if c.connections < connections || c.uses < uses {
-			find(allBusy, "%s: %d connections and %d uses, want at least %d and %d", h.name, c.connections, c.uses,
-				connections, uses)
+		c, clients, times := l.of(h.name), h.common+h.own*addresses, len(done)/addresses
+		if c.connections < clients*times/2 || c.uses < clients*times {
+			find(allBusy, "%s: %d connections and %d uses of %d clients in %d rotations of each address", h.name,
+				c.connections, c.uses, clients, times)
 		}
 	}
 	return all
@@ -318,7 +387,7 @@ func problems(l *ledger, v verdict, done []local.Rotation, single int) (all []pr
 func some(losses []loss) string {
 	var lines []string
 	for _, l := range losses[:min(len(losses), 5)] {
-		lines = append(lines, fmt.Sprintf("\n  %s %s opened %s lost %s: %v", l.habit, l.egress,
+		lines = append(lines, fmt.Sprintf("\n  port %d %s %s opened %s lost %s: %v", l.number, l.habit, l.egress,
 			l.opened.Format("05.000"), l.at.Format("05.000"), l.err))
 	}
 	return strings.Join(lines, "")
@@ -330,28 +399,47 @@ func summary(l *ledger, v verdict, done []local.Rotation) string {
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	for _, h := range habits {
 		if c := l.counts[h.name]; c != nil {
-			line("%-15s %2d clients, %6d connections, %6d uses", h.name, h.clients, c.connections, c.uses)
+			line("%-15s %2d clients, %6d connections, %6d uses", h.name, h.common+h.own*addresses, c.connections, c.uses)
 		}
 	}
-	line("rotations                                        %d in %v", len(done),
-		done[len(done)-1].Ended.Sub(done[0].Began).Round(time.Second))
-	line("new connections that failed                      %d", len(v.failedNew))
+	begin, end := done[0].Began, done[0].Ended
+	var first, last, gone spread
+	for _, r := range done {
+		if r.Began.Before(begin) {
+			begin = r.Began
+		}
+		if r.Ended.After(end) {
+			end = r.Ended
+		}
+		gone.add(r.Ended.Sub(r.Began))
+		for _, own := range []bool{false, true} {
+			answered, _ := l.visited(sight{r.New, own})
+			_, opened := l.visited(sight{r.Old, own})
+			first.add(answered.Sub(r.Began))
+			last.add(opened.Sub(r.Began))
+		}
+	}
+	var common int
+	for _, v := range l.visits {
+		if v.number == anyAddress {
+			common++
+		}
+	}
+	line("connections made at the common port, the others  %d, %d", common, len(l.visits)-common)
+	line("rotations                                        %d in %v", len(done), end.Sub(begin).Round(time.Second))
+	line("new connections that failed at them              %d, %d", len(v.failedNew), len(v.failedOwn))
+	line("connections that led to another address          %d", len(l.astray))
 	line("connections cut before the drain time was over   %d", len(v.cutEarly))
 	line("connections cut after it                         %d", v.cutLate)
 	line("connections that died with the killed task       %d", v.byKill)
-	line("new connections sent to the killed task until the health checks noticed       %d", v.excused[byKill])
+	line("new connections that failed until it was replaced                              %d", v.excused[byKill])
 	line("new connections sent to the interrupted task after the time Fargate leaves it %d", v.excused[byInterruption])
-	line("egress addresses in service, seen                %d, %d", len(l.inUse), len(l.inUse)-len(v.unseen))
-	var first, last, gone spread
-	for _, r := range done {
-		first.add(l.firstVisit(r.New).Sub(r.Began))
-		last.add(l.lastVisit(r.Old).Sub(r.Began))
-		gone.add(r.Ended.Sub(r.Began))
-	}
+	line("new connections that the stopped address refused                               %d", v.excused[byStop])
+	line("egress addresses in service, not seen at a port  %d, %d", len(l.inUse), len(v.unseen))
 	line("from a rotation's begin (shortest, longest)")
-	line("  to the first answer from a new address         %v", first)
-	line("  to the last new connection by an old address   %v", last)
-	line("  to the end of the last old task                %v", gone)
+	line("  to the first answer from the new task          %v", first)
+	line("  to the last new connection by the old task     %v", last)
+	line("  to the end of the old task                     %v", gone)
 	return b.String()
 }
 

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"context"
 	"errors"
 	"net/netip"
 	"os"
@@ -59,6 +60,27 @@ func TestARotationHasRoomForEachOfItsParts(t *testing.T) {
 	if got := timing.Rotation(); got <= parts || got > 20*time.Second {
 		t.Errorf("%v for parts of %v; the help promises that one every 20 s fits", got, parts)
 	}
+}
+
+// The second address's offset is half a period. A stopped address is not started by its schedule.
+func TestTheScheduleRotatesAddressesInTurnAndStartsNone(t *testing.T) {
+	events := make(chan Event)
+	f := &Fleet{o: Options{Report: func(e Event) { events <- e }}}
+	f.ctx, f.cancel = context.WithCancel(t.Context())
+	for number := 1; number <= 2; number++ {
+		s := &service{number: number}
+		s.stopped.Store(true)
+		f.services = append(f.services, s)
+	}
+	f.Schedule(time.Second)
+	for _, want := range []int{2, 1, 2} {
+		e := <-events
+		if e.Number != want || e.Kind != RotationLeftOut || e.Detail != "the address is stopped" {
+			t.Errorf("%+v, want address %d", e, want)
+		}
+	}
+	f.cancel()
+	f.group.Wait()
 }
 
 func TestContextIsTheFilesWithTheOverridesInPlace(t *testing.T) {
