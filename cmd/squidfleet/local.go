@@ -88,7 +88,8 @@ It needs Linux, Go and Squid, and no privileges.`,
 	)
 	f.IntVar(&flags.zones, "zones", 2,
 		fmt.Sprintf("how many zones the load balancer has a node in, 1 to %d", local.MaxZones))
-	f.IntVar(&flags.port, "port", 0, "the common port on 127.0.0.1; those of the addresses follow it (default: the parameter listenerPort)")
+	f.IntVar(&flags.port, "port", 0,
+		"the common port on 127.0.0.1, before those of the addresses (default: listenerPort)")
 	f.StringVar(&flags.rotateEvery, "rotate-every", "",
 		"how often to rotate each address, one after the other, or off (default: the parameter rotateEvery "+
 			"divided by --speed)")
@@ -166,7 +167,8 @@ func (flags localFlags) plan() (localPlan, error) {
 		port = flags.port
 	}
 	if most := 65535 - p.FleetSize; port < 1 || port > most {
-		return plan, usage("--port %d: must be from 1 to %d: the ports of %d addresses follow it", port, most, p.FleetSize)
+		return plan, usage("--port %d: must be from 1 to %d: the ports of %d addresses follow it", port, most,
+			p.FleetSize)
 	}
 	return localPlan{
 		options: local.Options{

@@ -93,8 +93,8 @@ func (l *localScreen) ready(w localWelcome) error {
 			fmt.Fprintf(out, "User %s has the password %s\n", u.name, u.password)
 		}
 	}
-	_, err := fmt.Fprintf(out, "Type rotate %d (or rotate, for all), stop %[1]d or start %[1]d. Ctrl-C ends everything.\n\n",
-		first.Number)
+	_, err := fmt.Fprintf(out, "Type rotate %d (or rotate, for all), stop %[1]d or start %[1]d. "+
+		"Ctrl-C ends everything.\n\n", first.Number)
 	l.begun = true
 	return err
 }
@@ -214,7 +214,8 @@ func (l *localScreen) draw(fleet interface{ Addresses() []local.AddressStatus })
 	if l.drawn > 0 {
 		fmt.Fprintf(&frame, "\x1b[%dA", l.drawn)
 	}
-	frame.WriteString("\r" + strings.ReplaceAll(text, "\n", "\x1b[K\n") + cut(prompt+printable(l.typed), width-1) + "\x1b[J")
+	frame.WriteString("\r" + strings.ReplaceAll(text, "\n", "\x1b[K\n"))
+	frame.WriteString(cut(prompt+printable(l.typed), width-1) + "\x1b[J")
 	l.drawn = strings.Count(text, "\n")
 	fmt.Fprint(l.s.out, frame.String())
 }

@@ -336,10 +336,10 @@ func TestLocalObeysTheTerminal(t *testing.T) {
 		screen = ""
 	}
 	await("rotate, stop, start: ")
-	io.WriteString(master, "stop 1")
-	await("rotate, stop, start: stop 1\x1b[J")
+	io.WriteString(master, "start 1")
+	await("rotate, stop, start: start 1\x1b[J")
 	io.WriteString(master, "\r")
-	await("stopped")
+	await("address 1 is not stopped")
 	io.WriteString(master, "\x03") // Ctrl-C
 	for open := true; open; {
 		select {
@@ -412,8 +412,9 @@ func TestLocalTellsWhatIsInTheWay(t *testing.T) {
 			"the tasks' user 65534 to enter: choose another directory with TMPDIR"},
 		{os.TempDir(), port, "35201", "address already in use; end the program that listens there, or choose another " +
 			"with --port PORT"},
-		{os.TempDir(), before, "35201", "address already in use; end the program that listens there, or choose another " +
-			"with --port PORT"}, // the port of address 1
+		// The port of address 1 is in use.
+		{os.TempDir(), before, "35201", "address already in use; end the program that listens there, or choose " +
+			"another with --port PORT"},
 		{os.TempDir(), "1999", fmt.Sprint(everywhere.Addr().(*net.TCPAddr).Port), "no free address: the ports"},
 	} {
 		run := exec.Command(program, "local", "--port", c.port, "-c", "listenerPort="+c.listener)

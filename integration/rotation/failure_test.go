@@ -97,7 +97,8 @@ func TestAnAddressThatCannotBeReplacedIsStoppedAlone(t *testing.T) {
 		expectEgress(t, newClient(number), serving(t, f, 2))
 	}
 	// The client connects, and is reset.
-	if _, err := newClient(1).proxy.Request(http.MethodGet, "http://origin.example/"); !errors.Is(err, syscall.ECONNRESET) {
+	_, err := newClient(1).proxy.Request(http.MethodGet, "http://origin.example/")
+	if !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("the port of a stopped address: %v", err)
 	}
 	if _, err := f.Rotate(t.Context(), 1); err == nil || !strings.Contains(err.Error(), "the address is stopped") {

@@ -29,7 +29,8 @@ func TestTheOriginIsTheOnlyHoleInTheGuard(t *testing.T) {
 		tunnel.Close()
 	}
 	for _, refused := range []string{
-		task + ":35201", task + ":35202", f.Endpoint.String(), f.EndpointOf(1).String(), "127.0.0.1:" + port, "169.254.169.254:80",
+		task + ":35201", task + ":35202", f.Endpoint.String(), f.EndpointOf(1).String(), "127.0.0.1:" + port,
+		"169.254.169.254:80",
 	} {
 		for method, target := range map[string]string{"GET": "http://" + refused + "/", "CONNECT": refused} {
 			response, err := c.proxy.Request(method, target)

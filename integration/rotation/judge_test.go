@@ -64,7 +64,8 @@ func TestTheLedgerExcusesNoMoreThanTheDeadTaskCost(t *testing.T) {
 	for _, span := range [][2]time.Duration{{-2, -1}, {100, 101}, {100, 102}, {100, 103}, {1001, 1002}} {
 		for _, number := range []int{anyAddress, 2, 3} {
 			l.losses = append(l.losses, loss{
-				number: number, opened: begin.Add(span[0] * time.Millisecond), at: begin.Add(span[1] * time.Millisecond),
+				number: number, opened: begin.Add(span[0] * time.Millisecond),
+				at: begin.Add(span[1] * time.Millisecond),
 			})
 		}
 	}
@@ -81,7 +82,8 @@ func TestTheLedgerExcusesNoMoreThanTheDeadTaskCost(t *testing.T) {
 func TestTheLedgerNoticesWhenAPortLeadsToAnotherAddress(t *testing.T) {
 	l := newLedger(local.Timing{}, 0)
 	for number := 1; number <= 2; number++ {
-		l.report(local.Event{Kind: local.Started, Number: number, Task: &local.TaskStatus{Address: address(byte(number))}})
+		task := &local.TaskStatus{Address: address(byte(number))}
+		l.report(local.Event{Kind: local.Started, Number: number, Task: task})
 	}
 	for _, c := range []struct {
 		port   int

@@ -117,7 +117,8 @@ func (l *ledger) served(habit string, c *connection) {
 	l.of(habit).uses++
 	l.seen[sight{c.egress, c.number != anyAddress}] = true
 	if led := l.numbers[c.egress]; c.number != anyAddress && led != c.number {
-		l.astray = append(l.astray, fmt.Sprintf("the port of address %d led to %v of address %d", c.number, c.egress, led))
+		l.astray = append(l.astray,
+			fmt.Sprintf("the port of address %d led to %v of address %d", c.number, c.egress, led))
 	}
 }
 

@@ -83,6 +83,17 @@ func TestTheScheduleRotatesAddressesInTurnAndStartsNone(t *testing.T) {
 	f.group.Wait()
 }
 
+func TestAnAddressIsNotRotatedWhileItIsRotated(t *testing.T) {
+	var left Event
+	s := &service{number: 1}
+	s.rotating.Store(true)
+	f := &Fleet{o: Options{Report: func(e Event) { left = e }}, services: []*service{s}}
+	_, err := f.Rotate(t.Context())
+	if err == nil || left.Kind != RotationLeftOut || left.Detail != "the last one is not over" {
+		t.Errorf("%v, %+v", err, left)
+	}
+}
+
 func TestContextIsTheFilesWithTheOverridesInPlace(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "cdk.json")
 	text := []byte(`{"app": "x", "context": {"fleetSize": 2, "users": ["a"], "realm": "r"}}`)

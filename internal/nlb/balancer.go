@@ -79,7 +79,8 @@ func Defaults() Config {
 // ErrClosed is returned by the methods of a Balancer after Close.
 var ErrClosed = errors.New("the load balancer is closed")
 
-// Balancer is a running load balancer. Its methods may be called from several goroutines at once.
+// Balancer is a running listener with its target group. Its methods may be called from several
+// goroutines at once.
 type Balancer struct {
 	config Config
 	local  []byte // the health check's header
@@ -98,7 +99,7 @@ type Balancer struct {
 	changed   chan struct{} // closed at the next change; nil while nobody waits
 }
 
-// New returns a load balancer without targets and without listeners. Close must be called.
+// New returns a Balancer without targets, which does not listen yet. Close must be called.
 func New(c Config) *Balancer {
 	b := &Balancer{
 		config: c, local: localHeader(), seed: maphash.MakeSeed(),

@@ -1,6 +1,11 @@
-// Package nlb is a stand-in for an AWS Network Load Balancer with one TCP listener and one target
-// group of IP addresses. Tests, load rigs and `squidfleet local` put it in front of real Squids,
-// so that these see of a load balancer what a fleet on AWS sees.
+// Package nlb is a stand-in for an AWS Network Load Balancer's TCP listeners. Tests, load rigs and
+// `squidfleet local` put it in front of real Squids, so that these see of a load balancer what a
+// fleet on AWS sees.
+//
+// A [Balancer] is one listener with its target group of IP addresses. A load balancer with several
+// listeners is several Balancers, and a target may be registered with more than one: each group
+// checks, drains and forgets it by itself, with a lag and a delay of its own (Guide, "Target groups").
+// Listeners share nothing but the nodes' addresses.
 //
 // # What it reproduces, and from where
 //
@@ -22,8 +27,12 @@
 //     reach the healthy threshold too (API reference, TargetHealth, Elb.InitialHealthChecking).
 //   - One target per TCP connection for its life, of any zone: cross-zone balancing is on.
 //   - Fail-open: if no target is healthy and at least one has failed its checks, all are used
-//     (Guide, "Health checks"). Otherwise a target that becomes unhealthy has its connections
-//     reset, unless KeepUnhealthy is set (Guide, "Connection termination for unhealthy targets").
+//     (Guide, "Health checks"): all of the group, never another group's. Otherwise a target that
+//     becomes unhealthy has its connections reset, unless KeepUnhealthy is set (Guide, "Connection
+//     termination for unhealthy targets").
+//   - A client of a group without a usable target is reset. The Guide says that an empty group
+//     fails open too, but there is nothing to send to; a reset by the load balancer is what its
+//     metric TCP_ELB_Reset_Count counts. That new connections meet it is inferred.
 //   - Deregistration: draining for DeregistrationDelay, then unused. Existing connections go on,
 //     and are reset when the delay ends (Guide, "Deregistration delay"). Health checks go on as
 //     well. It is inferred that a target which does not stay healthy loses its connections.
@@ -47,8 +56,11 @@
 //   - Keepalive probes do not count as traffic: the kernel answers them. On AWS they do.
 //   - One check runs per target, from its own zone's node; AWS checks from every node. Passive,
 //     HTTP and HTTPS checks are left out, and the minutes before a registration's first check.
-//   - DNS, TLS, UDP, client IP preservation, stickiness, PrivateLink, security groups, and AWS's
-//     limits on its settings: tests need intervals far below five seconds.
+//   - DNS: a group without a healthy target in any zone marks all nodes as unhealthy there, also
+//     for the other listeners (repost.aws, "elb-dns-cross-zone-balance-configuration"). DNS then
+//     answers with all of them.
+//   - TLS, UDP, client IP preservation, stickiness, PrivateLink, security groups, and AWS's limits
+//     on its settings: tests need intervals far below five seconds.
 //
 // Each connection costs two goroutines and, on Linux, six descriptors. A target is forgotten once
 // it is unused, its lag is over and its last connection has ended.
