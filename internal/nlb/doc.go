@@ -4,8 +4,8 @@
 //
 // A [Balancer] is one listener with its target group of IP addresses. A load balancer with several
 // listeners is several Balancers, and a target may be registered with more than one: each group
-// checks, drains and forgets it by itself, with a lag and a delay of its own (Guide, "Target groups").
-// Listeners share nothing but the nodes' addresses.
+// checks, drains and forgets it by itself, with a lag and a delay of its own (Guide, "Target
+// groups"). Listeners share nothing but the nodes' addresses.
 //
 // # What it reproduces, and from where
 //
