@@ -26,7 +26,7 @@ type localFlags struct {
 	tasks, zones, port int
 	rotateEvery        string
 	speed              float64
-	json               bool
+	tls, json          bool
 
 	tasksGiven, portGiven bool
 }
@@ -70,6 +70,7 @@ It needs Linux, Go and Squid, and no privileges.`,
   squidfleet local --rotate-every 20s
   squidfleet local --tasks 5 -c users=alice,bob -c blockedCidrs=151.101.0.0/16
   squidfleet local --speed 1 --rotate-every off
+  squidfleet local --tls
   squidfleet local --json | jq -r 'select(.event == "serving") | .port, .task.address'`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -95,6 +96,8 @@ It needs Linux, Go and Squid, and no privileges.`,
 			"divided by --speed)")
 	f.Float64Var(&flags.speed, "speed", 30,
 		fmt.Sprintf("how many times faster than on AWS, %d to %d", speedMin, speedMax))
+	f.BoolVar(&flags.tls, "tls", false,
+		"speak TLS with clients, as with certificateArn; the certificate's CA is made anew each time")
 	f.BoolVar(&flags.json, "json", false, "write what happens as JSON, one object a line")
 	return cmd
 }
@@ -173,6 +176,7 @@ func (flags localFlags) plan() (localPlan, error) {
 	return localPlan{
 		options: local.Options{
 			Params: p, Passwords: passwords, Addresses: p.FleetSize, Zones: flags.zones, Port: port, Timing: timing,
+			TLS: flags.tls,
 		},
 		users: localUsers(p, passwords, os.LookupEnv),
 		every: every,
@@ -293,9 +297,11 @@ func (u localUser) via(endpoint string) paste.Via {
 
 // localWelcome is what a user needs.
 type localWelcome struct {
-	Event     string            `json:"event"` // "ready"
-	Endpoint  string            `json:"endpoint"`
-	Origin    string            `json:"origin"`
+	Event    string `json:"event"` // "ready"
+	Endpoint string `json:"endpoint"`
+	Origin   string `json:"origin"`
+	// CA is the file of the CA that clients must trust, with --tls.
+	CA        string            `json:"ca,omitempty"`
 	Passwords map[string]string `json:"passwords"`
 	// PasswordVariables are there instead of Passwords with credentials=image.
 	PasswordVariables map[string]string `json:"passwordVariables,omitempty"`
@@ -319,6 +325,7 @@ func welcome(fleet *local.Fleet, origin *local.Origin, plan localPlan) localWelc
 	w := localWelcome{
 		Event:             "ready",
 		Endpoint:          fleet.Endpoint.String(),
+		CA:                fleet.CA,
 		Origin:            "http://" + origin.Address.String() + "/",
 		Passwords:         map[string]string{},
 		PasswordVariables: map[string]string{},
@@ -341,7 +348,11 @@ func welcome(fleet *local.Fleet, origin *local.Origin, plan localPlan) localWelc
 	}
 	curl := func(endpoint string) string {
 		// Without --noproxy, a NO_PROXY that names 127.0.0.0/8 would have curl go around the proxy.
-		return paste.Curl(w.users[0].via(endpoint), w.Origin, "-sS", "--noproxy", "''")
+		via := w.users[0].via(endpoint)
+		if w.CA != "" {
+			via = via.OverTLS(w.CA)
+		}
+		return paste.Curl(via, w.Origin, "-sS", "--noproxy", "''")
 	}
 	w.Curl, w.CurlAddress = curl(w.Endpoint), curl(fleet.EndpointOf(1).String())
 	return w

@@ -79,6 +79,9 @@ func (l *localScreen) ready(w localWelcome) error {
 		first.Port, last.Port, first.Number, last.Number)
 	fmt.Fprintf(out, "Each is rotated every %s, one after the other; AWS's times, %v times as fast.\n", w.RotateEvery,
 		w.Speed)
+	if w.CA != "" {
+		fmt.Fprintf(out, "Clients use https://USER:PASSWORD@%s and trust the CA in %s.\n", w.Endpoint, w.CA)
+	}
 	fmt.Fprintf(out, "Paste into another terminal. The address changes from connection to connection:\n\n")
 	fmt.Fprintf(out, "  for i in 1 2 3 4 5 6; do %s; done\n\n", w.Curl)
 	fmt.Fprintf(out, "It stays until address %d is rotated:\n\n", first.Number)

@@ -289,6 +289,39 @@ func TestLocalAddressesHavePortsThatStay(t *testing.T) {
 	leavesNothing(t, temporary)
 }
 
+// With --tls the pasted lines work as they are. A client that does not trust the CA, or speaks no
+// TLS, gets nothing.
+func TestLocalSpeaksTLS(t *testing.T) {
+	temporary := temporaryDirectory(t)
+	run := start(t, temporary, "--tasks", "1", "--tls", "--speed", "60", "--rotate-every", "off")
+	ready := run.await("ready")
+	for _, c := range []struct {
+		curl string
+		want string
+		code int
+	}{
+		{ready.Curl, "127.77.1.1\n", 0},
+		{ready.CurlAddress, "127.77.1.1\n", 0},
+		{strings.Replace(ready.CurlAddress, "127.0.0.1", "localhost", 1), "127.77.1.1\n", 0},
+		{strings.Replace(ready.Curl, " --proxy-cacert "+ready.CA, "", 1), "", 60}, // CURLE_PEER_FAILED_VERIFICATION
+		{strings.Replace(ready.Curl, "https://", "http://", 1), "", 52},           // CURLE_GOT_NOTHING
+	} {
+		out, err := exec.Command("sh", "-c", c.curl).Output()
+		code := 0
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			code, err = exit.ExitCode(), nil
+		}
+		if err != nil || code != c.code || string(out) != c.want {
+			t.Errorf("%s\nanswers %q and ends with %d, %v; want %q and %d", c.curl, out, code, err, c.want, c.code)
+		}
+	}
+	if err := run.end(os.Interrupt); err != nil {
+		t.Errorf("after Ctrl-C: %v", err)
+	}
+	leavesNothing(t, temporary)
+}
+
 func anyPort(ready line) int { return int(netip.MustParseAddrPort(ready.Endpoint).Port()) }
 
 // On a terminal the keys that are typed appear in the table's last line and nowhere else, and the
@@ -363,6 +396,7 @@ type line struct {
 	Event                               string
 	Number, Port                        int
 	Endpoint, Origin, Curl, CurlAddress string
+	CA                                  string
 	Addresses                           []struct{ Number, Port int }
 	Passwords                           map[string]string
 }

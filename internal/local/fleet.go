@@ -25,6 +25,9 @@ type Fleet struct {
 	// Endpoint is the common port, where clients get any address.
 	Endpoint netip.AddrPort
 
+	// CA is the file of the CA's certificate with Options.TLS. It goes with Close.
+	CA string
+
 	o         Options
 	p         *params.Params // Options.Params for this machine
 	network   proxyimage.Network
@@ -91,7 +94,10 @@ func Start(ctx context.Context, o Options) (_ *Fleet, err error) {
 		closeAll(listeners)
 		return nil, err
 	}
-	f.balance(listeners)
+	if err := f.balance(listeners); err != nil {
+		closeAll(listeners)
+		return nil, err
+	}
 	errs := make([]error, len(f.services))
 	var group sync.WaitGroup
 	for i, s := range f.services {
@@ -169,7 +175,7 @@ func (f *Fleet) stage(ctx context.Context) error {
 
 // balance starts the load balancer as the stack describes it: every listener has a target group of
 // its own.
-func (f *Fleet) balance(listeners []net.Listener) {
+func (f *Fleet) balance(listeners []net.Listener) (err error) {
 	c := nlb.Defaults()
 	c.Zones = nil
 	for zone := range f.o.Zones {
@@ -180,6 +186,13 @@ func (f *Fleet) balance(listeners []net.Listener) {
 	c.IdleTimeout = f.p.IdleTimeout // as Squid's limits, which are not divided
 	c.DeregistrationDelay = f.o.Timing.DeregistrationDelay
 	c.DeregistrationLag = f.o.Timing.DeregistrationLag
+	if f.o.TLS {
+		f.CA = filepath.Join(f.dir, "ca.pem")
+		c.IdleTimeout = nlb.TLSIdleTimeout
+		if c.TLS, err = makeCertificate(f.CA, f.Endpoint.Addr()); err != nil {
+			return err
+		}
+	}
 	client := clientAddress(f.p.ClientCidrs)
 	c.ClientAddr = func(conn net.Conn) netip.AddrPort {
 		return netip.AddrPortFrom(client, conn.RemoteAddr().(*net.TCPAddr).AddrPort().Port())
@@ -199,6 +212,7 @@ func (f *Fleet) balance(listeners []net.Listener) {
 		f.services = append(f.services,
 			&service{number: number, port: int(f.EndpointOf(number).Port()), listener: serve(l)})
 	}
+	return nil
 }
 
 // clientAddress returns the address that all clients have: the first allowed host's.

@@ -65,8 +65,14 @@ func TestARotationHasRoomForEachOfItsParts(t *testing.T) {
 // The second address's offset is half a period. A stopped address is not started by its schedule.
 func TestTheScheduleRotatesAddressesInTurnAndStartsNone(t *testing.T) {
 	events := make(chan Event)
-	f := &Fleet{o: Options{Report: func(e Event) { events <- e }}}
+	f := new(Fleet)
 	f.ctx, f.cancel = context.WithCancel(t.Context())
+	f.o.Report = func(e Event) {
+		select {
+		case events <- e:
+		case <-f.ctx.Done():
+		}
+	}
 	for number := 1; number <= 2; number++ {
 		s := &service{number: number}
 		s.stopped.Store(true)

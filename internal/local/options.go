@@ -30,6 +30,8 @@ type Options struct {
 	Zones int
 	// Port is the common port on 127.0.0.1. Address k has the port Port + k.
 	Port int
+	// TLS has all listeners speak TLS, with a certificate by a CA that is made anew.
+	TLS bool
 	// Timing holds AWS's times.
 	Timing Timing
 	// Origin is [StartOrigin]'s address, the one on this machine that the guard lets through.

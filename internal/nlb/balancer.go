@@ -2,6 +2,7 @@ package nlb
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -17,6 +18,9 @@ import (
 // MaxDeregistrationLag is the longest time for which new connections were seen to reach a
 // deregistered target (see the package comment).
 const MaxDeregistrationLag = 2 * time.Minute
+
+// TLSIdleTimeout is the idle timeout of AWS's TLS listeners (Guide, "Connection idle timeout").
+const TLSIdleTimeout = 350 * time.Second
 
 // Zone is an enabled availability zone and the load balancer's node in it.
 type Zone struct {
@@ -45,6 +49,9 @@ type Config struct {
 	RoundRobin bool
 	// HealthCheck applies to every target.
 	HealthCheck HealthCheck
+	// TLS, if set, makes the listener a TLS listener: it decrypts, and the target gets the PROXY header
+	// and what the client said. AWS's IdleTimeout is then TLSIdleTimeout, whatever is asked for.
+	TLS *tls.Config
 	// IdleTimeout resets an idle connection, up to a tenth of it, at most 10 s, later.
 	IdleTimeout time.Duration
 	// ConnectTimeout is how long a target may take to accept a client's connection.
@@ -70,7 +77,7 @@ func Defaults() Config {
 		HealthCheck: HealthCheck{
 			Interval: 30 * time.Second, Timeout: 10 * time.Second, HealthyThreshold: 5, UnhealthyThreshold: 2,
 		},
-		IdleTimeout:         350 * time.Second,
+		IdleTimeout:         TLSIdleTimeout, // also the default for TCP
 		ConnectTimeout:      10 * time.Second,
 		DeregistrationDelay: 300 * time.Second,
 	}

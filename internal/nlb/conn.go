@@ -2,6 +2,7 @@ package nlb
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"maps"
@@ -62,11 +63,60 @@ func (b *Balancer) handle(c *conn) {
 	defer b.release(c)
 	// A flow through AWS's load balancer sees the two ends' keepalives, never its own.
 	_ = c.client.SetKeepAlive(false)
+	client := side{c.client, c.client}
+	if b.config.TLS != nil {
+		secure := &secure{Conn: tls.Server(c.client, b.config.TLS)}
+		if err := handshake(c.ctx, secure); err != nil {
+			c.close() // What TLS says about it arrives.
+			return
+		}
+		client.stream = secure
+	}
 	if err := b.connect(c); err != nil {
 		c.reset()
 		return
 	}
-	c.relay()
+	c.relay(client, side{c.upstream, c.upstream})
+}
+
+// handshakeTimeout is how long a client may take for TLS. AWS documents none.
+const handshakeTimeout = 10 * time.Second
+
+func handshake(ctx context.Context, s *secure) error {
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	return s.HandshakeContext(ctx)
+}
+
+// side is one end of a connection: what is copied, and the socket below.
+type side struct {
+	stream
+	socket *net.TCPConn
+}
+
+type stream interface {
+	io.ReadWriter
+	CloseWrite() error
+}
+
+// secure is a client's end of TLS. It notes that reading failed: the socket does not show it.
+type secure struct {
+	*tls.Conn
+	failed bool
+}
+
+func (s *secure) Read(p []byte) (int, error) {
+	n, err := s.Conn.Read(p)
+	s.failed = err != nil && err != io.EOF
+	return n, err
+}
+
+// gone reports whether a side of a failed copy is the one that failed.
+func (s side) gone() bool {
+	if secure, ok := s.stream.(*secure); ok {
+		return secure.failed
+	}
+	return gone(s.socket)
 }
 
 func (b *Balancer) connect(c *conn) error {
@@ -117,32 +167,41 @@ const (
 )
 
 // relay copies both ways until both ways have ended.
-func (c *conn) relay() {
+func (c *conn) relay(client, target side) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		c.pipe(toTarget, c.upstream, c.client)
+		c.pipe(toTarget, target, client)
 	}()
-	c.pipe(toClient, c.client, c.upstream)
+	c.pipe(toClient, client, target)
 	<-done
 	if c.broken.Load() {
 		c.reset()
 		return
 	}
+	c.close()
+}
+
+// close ends both sides in good order, if they have not ended before.
+func (c *conn) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.over {
-		c.over = true
-		c.client.Close()
+	if c.over {
+		return
+	}
+	c.over = true
+	c.client.Close()
+	if c.upstream != nil {
 		c.upstream.Close()
 	}
 }
 
 // pipe copies one way and passes on how it ended: an end of data as the same, so that the other way
-// goes on; a reset as a reset. It copies between the bare sockets, so the bytes move by splice(2).
-func (c *conn) pipe(direction int, to, from *net.TCPConn) {
-	_, err := io.Copy(to, from)
-	if err == nil && !(aborted(from) && !c.shut[1-direction].Load()) {
+// goes on; a reset as a reset. Without TLS it copies between the bare sockets, so the bytes move by
+// splice(2).
+func (c *conn) pipe(direction int, to, from side) {
+	_, err := io.Copy(to.stream, from.stream)
+	if err == nil && !(aborted(from.socket) && !c.shut[1-direction].Load()) {
 		c.shut[direction].Store(true)
 		// It fails only when the other side is gone, and then so does the other way.
 		_ = to.CloseWrite()
@@ -151,7 +210,7 @@ func (c *conn) pipe(direction int, to, from *net.TCPConn) {
 	// A reset is reported once, perhaps to the other way's write, and this way then reads an end of
 	// data that nobody sent: hence the question above.
 	c.broken.Store(true)
-	if gone(from) {
+	if from.gone() {
 		c.reset()
 	}
 	// Otherwise the receiver is gone. What it sent before (an error page, say) must arrive first: the
