@@ -49,8 +49,8 @@ type Config struct {
 	RoundRobin bool
 	// HealthCheck applies to every target.
 	HealthCheck HealthCheck
-	// TLS, if set, makes the listener a TLS listener: it decrypts, and the target gets the PROXY header
-	// and what the client said. AWS's IdleTimeout is then TLSIdleTimeout, whatever is asked for.
+	// TLS, if set, makes the listener a TLS listener: it decrypts, and the target gets the PROXY
+	// header and what the client said. On AWS the IdleTimeout is then always TLSIdleTimeout.
 	TLS *tls.Config
 	// IdleTimeout resets an idle connection, up to a tenth of it, at most 10 s, later.
 	IdleTimeout time.Duration

@@ -39,8 +39,8 @@
 //   - New connections keep arriving for about two minutes after deregistration, whatever the
 //     delay and the state. Nobody documents this (aws/containers-roadmap#470,
 //     kubernetes-sigs/aws-load-balancer-controller#2366). DeregistrationLag.
-//   - A TLS listener ends TLS and sends the target the same header, and then TCP (Guide, "Listeners",
-//     "Proxy protocol"). It selects no ALPN protocol by default.
+//   - A TLS listener ends TLS and sends the target the same header, and then plain TCP (Guide,
+//     "Listeners", "Proxy protocol"). It selects no ALPN protocol by default.
 //   - Half-closed connections stay half-open; a reset on one side becomes a reset on the other;
 //     the load balancer sends no keepalive probe itself.
 //   - A target that refuses or does not answer costs the client its connection: there is no second
@@ -61,9 +61,9 @@
 //   - DNS: a group without a healthy target in any zone marks all nodes as unhealthy there, also
 //     for the other listeners (repost.aws, "elb-dns-cross-zone-balance-configuration"). DNS then
 //     answers with all of them.
-//   - UDP, client IP preservation, stickiness, PrivateLink, security groups, and AWS's limits on its
-//     settings: tests need intervals far below five seconds.
+//   - UDP, client IP preservation, stickiness, PrivateLink, security groups, and AWS's limits on
+//     its settings: tests need intervals far below five seconds.
 //
-// Each TCP connection costs two goroutines and, on Linux, six descriptors. A target is forgotten once
-// it is unused, its lag is over and its last connection has ended.
+// Each TCP connection costs two goroutines and, on Linux, six descriptors. A target is forgotten
+// once it is unused, its lag is over and its last connection has ended.
 package nlb
