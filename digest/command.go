@@ -13,7 +13,10 @@ import (
 // to stderr, never to stdout. Without a good key and a good password file it answers no request.
 //
 //	-passwords file   lines user:realm:HA1, see ParsePasswordFile
-//	-keys file        see ParseKeys
+//	-keys file        see ParseKeys; without it, only Basic is accepted
+//	-basic            Basic is accepted
+//	-share socket     answers what comes in there as well
+//	-from socket      alone: has the helper with -share answer
 //
 // Paths are relative to the working directory, which is Squid's.
 func Command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
@@ -21,15 +24,20 @@ func Command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	flags.SetOutput(stderr)
 	passwords := flags.String("passwords", "", "file with lines user:realm:HA1")
 	keys := flags.String("keys", "", "file with the nonce keys, the signing one first")
+	basic := flags.Bool("basic", false, "accept Basic")
+	shared := flags.String("share", "", "Unix socket to answer at as well")
+	from := flags.String("from", "", "Unix socket of the helper that answers")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
 	usage := ""
 	switch {
-	case *passwords == "":
+	case *from != "" && flags.NFlag() > 1:
+		usage = "-from: goes with no other flag"
+	case *from == "" && *passwords == "":
 		usage = "-passwords: a file is needed"
-	case *keys == "":
-		usage = "-keys: a file is needed"
+	case *from == "" && *keys == "" && !*basic:
+		usage = "-keys: a file is needed, or -basic"
 	case flags.NArg() > 0:
 		usage = fmt.Sprintf("%q: there are no arguments beside the flags", flags.Arg(0))
 	}
@@ -38,7 +46,17 @@ func Command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 		return 2
 	}
 
-	v, err := load(*passwords, *keys)
+	if *from != "" {
+		if err := handOver(*from, stdin, stdout); err != nil {
+			fmt.Fprintf(stderr, "digest: %v\n", err)
+			return 1
+		}
+		return 0
+	}
+	v, err := load(*passwords, *keys, *basic)
+	if err == nil && *shared != "" {
+		err = share(ctx, *shared, v)
+	}
 	if err == nil {
 		if s := openSocket(stdin); s != nil {
 			stdin = s
@@ -55,17 +73,20 @@ func Command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	return 0
 }
 
-// load makes a verifier of two files; the realm is the password file's.
-func load(passwords, keys string) (*Verifier, error) {
-	var c Config
-	data, err := os.ReadFile(keys)
+// load makes a verifier of one or two files; the realm is the password file's.
+func load(passwords, keys string, basic bool) (*Verifier, error) {
+	c := Config{Basic: basic}
+	if keys != "" {
+		data, err := os.ReadFile(keys)
+		if err != nil {
+			return nil, err
+		}
+		if c.Keys, err = ParseKeys(string(data)); err != nil {
+			return nil, fmt.Errorf("%s: %w", keys, err)
+		}
+	}
+	data, err := os.ReadFile(passwords)
 	if err != nil {
-		return nil, err
-	}
-	if c.Keys, err = ParseKeys(string(data)); err != nil {
-		return nil, fmt.Errorf("%s: %w", keys, err)
-	}
-	if data, err = os.ReadFile(passwords); err != nil {
 		return nil, err
 	}
 	if c.Realm, c.Users, err = ParsePasswordFile(data); err != nil {

@@ -1,5 +1,6 @@
 // Package digest verifies HTTP Digest proxy credentials (RFC 7616) without keeping a session
-// anywhere, so that every task of a fleet accepts what any other task offered.
+// anywhere, so that every task of a fleet accepts what any other task offered. It also verifies
+// Basic ones (RFC 7617), against the same hashes.
 //
 // # What a header proves
 //
@@ -38,12 +39,18 @@
 // one. An exemption ends two nonce lives after its nonce was made. One wrong password ends the
 // exemption of the whole chain of nonces. So a captured header is good for one guess a task beyond
 // those of everybody else.
+//
+// Wrong Basic passwords are on the same account, and no Basic request is exempt. Squid remembers
+// right ones and does not ask again: see [BasicFormat]. So a client at the address of a guesser
+// keeps working for as long as Squid remembers its password. For as long, a guess of that password
+// does not wait, because Squid finds it without a check.
 package digest
 
 import (
 	"errors"
 	"fmt"
 	"hash"
+	"sync"
 	"time"
 )
 
@@ -61,20 +68,26 @@ type Config struct {
 	// Users are the accounts, at least one, with distinct names. SHA-256 is offered if each of
 	// them has a plaintext password or a SHA-256 hash.
 	Users []User
-	// Keys sign and verify nonces; see [ParseKeys]. Every task of a fleet needs the same.
+	// Keys sign and verify nonces; see [ParseKeys]. Every task of a fleet needs the same. Without
+	// keys, Digest is neither offered nor accepted: then Basic has to be.
 	Keys Keys
+	// Basic is whether Basic is offered and accepted.
+	Basic bool
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
 }
 
-// Verifier decides about requests, one after another: it serves one goroutine.
+// Verifier decides about requests, one after another.
 type Verifier struct {
-	realm   string
-	users   map[string]*account
-	nobody  *account // stands in for unknown names, at the same cost
-	sha256  bool     // offered
-	macs    []hash.Hash
-	now     func() time.Time
+	realm  string
+	users  map[string]*account
+	nobody *account    // stands in for unknown names, at the same cost
+	sha256 bool        // offered
+	basic  bool        // offered
+	macs   []hash.Hash // none: Digest is not offered
+	now    func() time.Time
+
+	mu      sync.Mutex // everything below
 	guesses *guesses
 	proven  *memory // lineages of accepted responses
 	spoiled *memory // lineages that a wrong password has ended the exemption of
@@ -89,8 +102,8 @@ type Verifier struct {
 
 // New returns a verifier, or an error that names every field that is wrong.
 func New(c Config) (*Verifier, error) {
-	v := &Verifier{realm: c.Realm, users: make(map[string]*account, len(c.Users)), sha256: true, now: c.Now,
-		nobody: nobody(), guesses: newGuesses(guessAddresses), proven: newMemory(), spoiled: newMemory(),
+	v := &Verifier{realm: c.Realm, users: make(map[string]*account, len(c.Users)), sha256: true, basic: c.Basic,
+		now: c.Now, nobody: nobody(), guesses: newGuesses(guessAddresses), proven: newMemory(), spoiled: newMemory(),
 		respond: respond}
 	var errs []error
 	if err := checkRealm(c.Realm); err != nil {
@@ -111,8 +124,8 @@ func New(c Config) (*Verifier, error) {
 			v.sha256 = v.sha256 && len(a.ha1[SHA256]) > 0
 		}
 	}
-	if len(c.Keys.secrets) == 0 {
-		errs = append(errs, errors.New("keys: none; make them with ParseKeys"))
+	if len(c.Keys.secrets) == 0 && !c.Basic {
+		errs = append(errs, errors.New("keys: none; make them with ParseKeys, or accept Basic"))
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)

@@ -12,10 +12,12 @@ import (
 // The annotations of the helper's answers, for Squid's note ACLs. Names end in "_" because Squid
 // keeps all others for itself.
 const (
-	// NoteSHA256 and NoteMD5 hold a challenge each; a refusal with challenge has the second, and
-	// the first if SHA-256 is offered.
+	// NoteSHA256 and NoteMD5 hold a challenge each; a refusal with challenge has the second if
+	// Digest is offered, and the first if SHA-256 is.
 	NoteSHA256 = "sha256_"
 	NoteMD5    = "md5_"
+	// NoteBasic is on refusals with challenge if Basic is offered.
+	NoteBasic = "basic_"
 	// NoteThrottled is on refusals of addresses that guess.
 	NoteThrottled = "throttled_"
 )
@@ -36,11 +38,12 @@ const (
 	delayedMax = Concurrency / 2
 )
 
-// Serve answers Squid as a helper of external_acl_type with [Concurrency] and [Format]: it reads a
-// line for each request and writes one for each answer,
+// Serve answers Squid as a helper of external_acl_type with [Concurrency] and [Format] or
+// [BasicFormat]: it reads a line for each request and writes one for each answer,
 //
 //	id OK user=name
 //	id ERR sha256_="Digest …" md5_="Digest …" log=reason
+//	id ERR basic_=1 log=reason
 //	id ERR throttled_=1 log=throttled
 //	id ERR log=line-malformed
 //
@@ -156,10 +159,16 @@ func (h *helper) appendAnswer(dst, id []byte) []byte {
 	dst = append(dst, " ERR "...)
 	switch {
 	case r.Challenge:
-		if h.v.sha256 {
+		digest := len(h.v.macs) > 0
+		if digest && h.v.sha256 {
 			dst = h.appendNote(dst, NoteSHA256, SHA256)
 		}
-		dst = h.appendNote(dst, NoteMD5, MD5)
+		if digest {
+			dst = h.appendNote(dst, NoteMD5, MD5)
+		}
+		if h.v.basic {
+			dst = append(dst, NoteBasic+"=1 "...)
+		}
 	case r.Reason == Throttled:
 		dst = append(dst, NoteThrottled+"=1 "...)
 	}

@@ -110,6 +110,7 @@ func TestAnswersFitIntoOneRead(t *testing.T) {
 	longest := 0
 	h := &helper{v: v}
 	for range 2 { // accepted, then stale
+		v.basic = true // also offered: the longest answer
 		h.result = v.Verify(a.request())
 		for reason := range reasons {
 			if h.result.Reason != Accepted {
@@ -351,7 +352,13 @@ func TestCommand(t *testing.T) {
 		stderr string
 	}{
 		{"-passwords passwords -keys keys", 0, ""},
-		{"-passwords passwords", 2, "-keys: a file is needed"},
+		{"-passwords passwords -basic", 0, ""},
+		{"-passwords passwords -keys keys -basic -share socket", 0, ""},
+		{"-from socket", 0, ""}, // whose helper still answers there
+		{"-from socket -basic", 2, "-from: goes with no other flag"},
+		{"-passwords passwords -basic -share none/socket", 1, "no such file"},
+		{"-basic", 2, "-passwords: a file is needed"},
+		{"-passwords passwords", 2, "-keys: a file is needed, or -basic"},
 		{"-keys keys", 2, "-passwords: a file is needed"},
 		{"-passwords passwords -keys keys x", 2, `"x": there are no arguments`},
 		{"-x", 2, "-x"},

@@ -11,21 +11,45 @@ import (
 // %DATA comes first, always as "-", because Squid would append it to the header otherwise.
 const Format = `%DATA %>a %>rm %[>ru %[{Proxy-Authorization}>h`
 
-// parseLine reads the fields of Format. The request points into the line, which is overwritten
-// where something was quoted.
+// BasicFormat is the FORMAT for requests with Basic credentials, which are good for any URL. With
+// a ttl above zero Squid remembers right ones by what this format says: address and header. Its
+// negative_ttl has to be zero, so that each wrong password is checked and counted. %DATA is
+// [BasicData], the argument of the directive's acl.
+const (
+	BasicFormat = `%DATA %>a %[{Proxy-Authorization}>h`
+	BasicData   = "basic"
+)
+
+// parseLine reads the fields of Format or BasicFormat. The request points into the line, which is
+// overwritten where something was quoted.
 func parseLine(line []byte, r *Request) (ok bool) {
 	data, line, _ := bytes.Cut(line, space)
-	client, line, _ := bytes.Cut(line, space)
-	method, line, _ := bytes.Cut(line, space)
-	target, value, _ := bytes.Cut(line, space)
-	value = bytes.TrimSuffix(value, space) // Squid writes one after every field
+	client, value, _ := bytes.Cut(line, space)
 	address, err := netip.ParseAddr(string(client))
-	_, behind := cutToken(method)
-	if string(data) != "-" || err != nil || len(method) == 0 || len(behind) > 0 || len(target) == 0 || len(value) == 0 {
+	if err != nil {
 		return false
 	}
-	*r = Request{Client: address, Method: method}
-	if r.Target, ok = unquote(target); ok && string(value) != "-" { // what Squid writes for no header
+	*r = Request{Client: address}
+	switch string(data) {
+	case BasicData:
+	case "-":
+		var target, behind []byte
+		r.Method, value, _ = bytes.Cut(value, space)
+		target, value, _ = bytes.Cut(value, space)
+		_, behind = cutToken(r.Method)
+		r.Target, ok = unquote(target)
+		if !ok || len(r.Method) == 0 || len(behind) > 0 || len(target) == 0 {
+			return false
+		}
+	default:
+		return false
+	}
+	value = bytes.TrimSuffix(value, space) // Squid writes one after every field
+	if len(value) == 0 {
+		return false
+	}
+	ok = true
+	if string(value) != "-" { // what Squid writes for no header
 		r.Header, ok = unquote(value)
 	}
 	return ok

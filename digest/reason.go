@@ -8,6 +8,7 @@ const (
 	Accepted            Reason = iota
 	NoCredentials              // no header
 	NotDigest                  // another scheme
+	NotBasic                   // another scheme, where only Basic can be checked
 	HeaderTooLong              // more than 16 KiB, or more than 32 parameters
 	HeaderMalformed            // not the grammar, or a value out of range
 	ParameterRepeated          // twice the same, or username beside username*
@@ -32,6 +33,7 @@ const (
 
 var reasonNames = [reasons]string{
 	Accepted: "accepted", NoCredentials: "no-credentials", NotDigest: "not-digest",
+	NotBasic:      "not-basic",
 	HeaderTooLong: "header-too-long", HeaderMalformed: "header-malformed",
 	ParameterRepeated: "parameter-repeated", ParameterMissing: "parameter-missing",
 	UserhashRefused: "userhash-refused", SessionAlgorithm: "session-algorithm",

@@ -13,7 +13,8 @@ type Request struct {
 	Client netip.Addr
 	// Method is the request's method, in its case.
 	Method []byte
-	// Target is host:port for CONNECT and an absolute URL for all else.
+	// Target is host:port for CONNECT and an absolute URL for all else. It is empty where it is not
+	// known: then only Basic can be accepted.
 	Target []byte
 	// Header is the value of Proxy-Authorization, empty if there is none.
 	Header []byte
@@ -41,11 +42,25 @@ type Result struct {
 
 // Verify decides about a request. It does not block, and takes about a microsecond.
 //
-// The order matters: what is cheap to see comes first; an address in debt is refused before its
-// password is checked; all else is said only to a client that had the password.
+// The order of Digest's checks matters: what is cheap to see comes first; an address in debt is
+// refused before its password is checked; all else is said only to a client that had the password.
 func (v *Verifier) Verify(r *Request) (result Result) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	now, client := v.now(), r.Client.Unmap()
 	seconds := now.Unix()
+	if rest, is := cutBasic(r.Header); is && v.basic {
+		v.verifyBasic(&result, rest, client, now)
+		return result
+	}
+	if len(v.macs) == 0 || len(r.Target) == 0 {
+		reason := NotBasic
+		if len(r.Header) == 0 {
+			reason = NoCredentials
+		}
+		v.refuse(&result, reason, client, seconds)
+		return result
+	}
 	h := &v.header
 	v.target.set(r.Method, r.Target)
 	reason := h.parse(r.Header, &v.target)
@@ -106,7 +121,9 @@ func (v *Verifier) Verify(r *Request) (result Result) {
 // refuse fills a refusal in, with a challenge that anybody may have.
 func (v *Verifier) refuse(result *Result, reason Reason, client netip.Addr, seconds int64) {
 	result.Reason, result.Challenge = reason, true
-	v.makeNonce(&result.Nonce, client, nil, seconds)
+	if len(v.macs) > 0 {
+		v.makeNonce(&result.Nonce, client, nil, seconds)
+	}
 }
 
 // staleReasons say what is wrong with a nonce.

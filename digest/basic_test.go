@@ -1,0 +1,213 @@
+package digest
+
+import (
+	"encoding/base64"
+	"io"
+	"net"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+const oddPassword = "p:ä:ß€ :"
+
+func basicHeader(text string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(text))
+}
+
+// newBasic returns a verifier that accepts Basic, and Digest if it has keys.
+func newBasic(t testing.TB, keys string) (*Verifier, *clock) {
+	v, c, _ := newVerifier(t, func(c *Config) {
+		c.Users = append(c.Users, User{Name: "odd", Password: oddPassword}, User{Name: "latin", Password: "naïve é"})
+		c.Basic = true
+	})
+	if keys == "" {
+		v.macs = nil
+	}
+	return v, c
+}
+
+// basicRequest is one of which the URL is not known.
+func basicRequest(header string) *Request {
+	return &Request{Client: testClient, Header: []byte(header)}
+}
+
+func TestBasic(t *testing.T) {
+	v, clock := newBasic(t, "")
+	right := basicHeader("proxy:" + testPassword)
+	for header, want := range map[string]Reason{
+		right:                               Accepted,
+		strings.Replace(right, "B", "b", 1): Accepted,
+		strings.Replace(right, "Basic", "BASIC", 1):    Accepted,
+		strings.Replace(right, " ", " \t  ", 1) + "  ": Accepted,
+		basicHeader("odd:" + oddPassword):              Accepted, // UTF-8, colons
+		basicHeader("latin:na\xefve \xe9"):             Accepted, // ISO-8859-1
+		basicHeader("latin:naïve é"):                   Accepted,
+		"":                                             NoCredentials,
+		"Digest username=\"proxy\"":                    NotBasic,
+		"Bearer x":                                     NotBasic,
+		"Basic":                                        HeaderMalformed,
+		"Basic ":                                       HeaderMalformed,
+		"Basic/" + right[6:] + " ":                     HeaderMalformed,
+		strings.TrimRight(right, "=") + "!":            HeaderMalformed,
+		strings.TrimRight(right, "="):                  HeaderMalformed,
+		right + "\n":                                   HeaderMalformed,
+		right[:10] + " " + right[10:]:                  HeaderMalformed,
+		right + ", " + right:                           HeaderMalformed,
+		basicHeader("proxy"):                           HeaderMalformed,
+		basicHeader(""):                                HeaderMalformed,
+		"Basic " + strings.Repeat("QUFB", maxBasic/4):  HeaderTooLong,
+		basicHeader("proxy:"):                          WrongPassword,
+		basicHeader("proxy:" + testPassword + " "):     WrongPassword,
+		basicHeader("odd:" + strings.TrimSuffix(oddPassword, ":")):         WrongPassword,
+		basicHeader("proxy:" + HA1(MD5, "proxy", testRealm, testPassword)): WrongPassword,
+		basicHeader("proxy:" + testRealm + ":" + testPassword):             WrongPassword,
+		basicHeader("mallory:" + testPassword):                             UnknownUser,
+		basicHeader(":" + testPassword):                                    UnknownUser,
+		basicHeader(" proxy:" + testPassword):                              UnknownUser,
+		basicHeader("PROXY:" + testPassword):                               UnknownUser,
+	} {
+		clock.advance(time.Hour) // all earlier guesses are forgotten
+		r := v.Verify(basicRequest(header))
+		name, _, _ := strings.Cut(map[bool]string{true: r.User}[want == Accepted], " ")
+		if r.Reason != want || r.User != name || r.Challenge != (want != Accepted) || r.Delay != 0 {
+			t.Errorf("%q: %v, want %v: %+v", header, r.Reason, want, r)
+		}
+	}
+}
+
+// Where both are accepted, Basic is wherever it comes, and Digest needs the request's URL.
+func TestBasicBesideDigest(t *testing.T) {
+	v, _ := newBasic(t, testKey)
+	a := newAttempt(nonceFor(t, v, testClient))
+	a.expect(t, v, Accepted)
+	r := a.request()
+	r.Header = []byte(basicHeader("proxy:" + testPassword))
+	if got := v.Verify(r); got.Reason != Accepted || got.User != "proxy" {
+		t.Errorf("Basic with a URL: %+v", got)
+	}
+	if got := v.Verify(basicRequest(a.header())); got.Reason != NotBasic {
+		t.Errorf("Digest without a URL: %v", got.Reason)
+	}
+	digestOnly, _, _ := newVerifier(t, nil)
+	if got := digestOnly.Verify(basicRequest(basicHeader("proxy:" + testPassword))); got.Reason == Accepted {
+		t.Error("Basic where it is not offered")
+	}
+}
+
+// An address has one account, whichever scheme its guesses use.
+func TestBasicGuessesAreDelayedAndThenRefusedUnchecked(t *testing.T) {
+	v, clock := newBasic(t, testKey)
+	a := newAttempt(nonceFor(t, v, testClient))
+	right, wrong := basicHeader("proxy:"+testPassword), basicHeader("proxy:wrong")
+	for i := range GuessBurst + 6 {
+		want, got := max(0, time.Duration(i-GuessBurst)*time.Second), Result{}
+		if i%2 == 0 {
+			got = a.wrong().expect(t, v, WrongPassword)
+		} else {
+			got = v.Verify(basicRequest(wrong))
+		}
+		if got.Delay != want || got.Reason != WrongPassword {
+			t.Fatalf("guess %d: %v, delay %v, want %v", i, got.Reason, got.Delay, want)
+		}
+	}
+	for _, header := range []string{wrong, right, wrong, right} {
+		if r := v.Verify(basicRequest(header)); r.Reason != Throttled || r.Challenge || r.Delay != 0 {
+			t.Errorf("%+v", r)
+		}
+	}
+	a.expect(t, v, Throttled)
+	other := basicRequest(right)
+	other.Client = testClient.Next()
+	if r := v.Verify(other); r.Reason != Accepted || r.Delay != 0 {
+		t.Errorf("another address: %+v", r)
+	}
+	if r := v.Verify(basicRequest("Basic !")); r.Reason != HeaderMalformed {
+		t.Errorf("what is no guess: %v", r.Reason)
+	}
+	clock.advance(2 * time.Second)
+	if r := v.Verify(basicRequest(right)); r.Reason != Accepted || r.Delay != 4*time.Second {
+		t.Errorf("after some time: %+v", r)
+	}
+}
+
+func TestHelperAnswersBasic(t *testing.T) {
+	alone, _ := newBasic(t, "")
+	both, _ := newBasic(t, testKey)
+	const none = " basic 198.51.100.7 - \n"
+	right := " basic 198.51.100.7 " + quote(basicHeader("proxy:"+testPassword)) + " \n"
+	for _, c := range []struct {
+		v          *Verifier
+		line, want string
+	}{
+		{alone, "1" + none, "1 ERR basic_=1 log=no-credentials"},
+		{alone, "2" + right, "2 OK user=proxy"},
+		{both, "3" + none, `3 ERR sha256_="Digest .*" md5_="Digest .*" basic_=1 log=no-credentials`},
+		{both, "4" + right, "4 OK user=proxy"},
+		{both, "5 - 198.51.100.7 GET http://o/" + right[len(" basic 198.51.100.7"):], "5 OK user=proxy"},
+		{alone, "6 basic 198.51.100.7\n", "6 ERR log=line-malformed"},
+		{alone, "7 basic 198.51.100.7 \n", "7 ERR log=line-malformed"},
+		{alone, "8 basic here -\n", "8 ERR log=line-malformed"},
+		{alone, "9 other 198.51.100.7 -\n", "9 ERR log=line-malformed"},
+	} {
+		got := serve(t, c.v, strings.NewReader(c.line))
+		if len(got) != 1 || !regexp.MustCompile("^"+c.want+"$").MatchString(got[0]) {
+			t.Errorf("%q: %q, want %s", c.line, got, c.want)
+		}
+	}
+}
+
+// The helper that hands its lines over ends when the one that answers does, so that Squid starts
+// both anew.
+func TestAHelperThatHandsOverEndsWithTheOther(t *testing.T) {
+	t.Chdir(t.TempDir())
+	listener, err := net.Listen("unix", "socket")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	in, squid := io.Pipe()
+	defer squid.Close()
+	answers, out := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		done <- handOver("socket", in, out)
+		out.Close()
+	}()
+	conn, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(squid, "1 basic")
+	asked := make([]byte, len("1 basic"))
+	if _, err := io.ReadFull(conn, asked); err != nil || string(asked) != "1 basic" {
+		t.Errorf("%q, %v", asked, err)
+	}
+	// Lines go on whole.
+	go func() {
+		for _, part := range []string{"1 OK user=", "a\n2 ERR", " log=x\n3 O"} {
+			io.WriteString(conn, part)
+			time.Sleep(time.Millisecond)
+		}
+		conn.Close()
+	}()
+	var got strings.Builder
+	buffer := make([]byte, 1000)
+	for {
+		n, err := answers.Read(buffer)
+		if n > 0 && buffer[n-1] != '\n' {
+			t.Errorf("%q goes on in parts", buffer[:n])
+		}
+		got.Write(buffer[:n])
+		if err != nil {
+			break
+		}
+	}
+	if got.String() != "1 OK user=a\n2 ERR log=x\n" {
+		t.Errorf("%q", got.String())
+	}
+	if err := <-done; err == nil || !strings.Contains(err.Error(), "socket: the other helper ended") {
+		t.Errorf("%v", err)
+	}
+}
