@@ -11,6 +11,12 @@ import (
 	"squidfleet/squid"
 )
 
+// What cdk.json holds of users and realm.
+const (
+	defaultUser  = "proxy"
+	defaultRealm = "squidfleet"
+)
+
 const names = squid.UserLimits + ", at most 64 characters"
 
 const stackNames = "a letter, then letters, digits and hyphens, no hyphen at the end, at most 118 characters"
@@ -59,16 +65,24 @@ var parameters = []parameter{
 		orNone(checkHostedZone)), "",
 		"zone in which `domainName` lies",
 		func(p *Params) *string { return &p.HostedZoneID }),
+	declare("auth", choice(squid.AuthDigest, squid.AuthBasic, squid.AuthAny, squid.AuthNone),
+		string(squid.AuthDigest),
+		"what clients are asked for: a password by `digest`, by `basic`, or by `any` of the two; `none` asks for nothing, "+
+			"and the client's address alone counts",
+		func(p *Params) *squid.Auth { return &p.Auth }),
+	declare("allowPlaintextBasic", boolean(), false,
+		"allows `auth` `basic` and `any`, although passwords can be read on the way to the load balancer",
+		func(p *Params) *bool { return &p.AllowPlaintextBasic }),
 	declare("users", list(text(names, squid.CheckUser), "1 to 20 names of "+names,
-		size{1, 20, "every user is a secret of its own"}, samePasswordVariable), []any{"proxy"},
+		size{1, 20, "every user is a secret of its own"}, samePasswordVariable), []any{defaultUser},
 		"names of the users",
 		func(p *Params) *[]string { return &p.Users }),
-	declare("realm", text("1 to 64 "+squid.RealmLimits, squid.CheckRealm), "squidfleet",
-		"Digest realm, which clients show when they ask for a password",
+	declare("realm", text("1 to 64 "+squid.RealmLimits, squid.CheckRealm), defaultRealm,
+		"realm, which clients show when they ask for a password",
 		func(p *Params) *string { return &p.Realm }),
 	declare("digest", choice(squid.DigestFleet, squid.DigestSquid), string(squid.DigestFleet),
 		"who checks Digest: `fleet`, our own helper, whose nonces hold on every task; `squid`, Squid itself, "+
-			"for a fleet of one",
+			"for a fleet of one and `auth` `digest`",
 		func(p *Params) *squid.Digest { return &p.Digest }),
 	declare("credentials", choice(container.CredentialsSecretsManager, container.CredentialsImage),
 		string(container.CredentialsSecretsManager),

@@ -28,8 +28,10 @@ type Params struct {
 	CertificateARN        string                // of the listeners; empty: none, or one for DomainName
 	DomainName            string                // of the load balancer; empty: its own
 	HostedZoneID          string                // where DomainName gets its records; empty: nowhere
-	Users                 []string              // Digest user names; at least one
-	Realm                 string                // Digest realm
+	Auth                  squid.Auth            // what clients are asked for
+	AllowPlaintextBasic   bool                  // permits Basic where the way in is not private
+	Users                 []string              // user names; none with squid.AuthNone, otherwise at least one
+	Realm                 string                // realm of the challenges
 	Digest                squid.Digest          // who checks Digest
 	Credentials           container.Credentials // how passwords reach the container
 	ListenerPort          int                   // TCP port of the load balancer and of Squid
@@ -105,6 +107,9 @@ func Parse(context map[string]any) (*Params, error) {
 	}
 	if p.VpcID != "" {
 		p.VpcCidr = netip.Prefix{} // the default is not the range of the existing VPC
+	}
+	if !p.Auth.Passwords() {
+		p.Users = nil // the default is nobody's name
 	}
 	return p, nil
 }

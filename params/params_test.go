@@ -40,7 +40,7 @@ func prefixes(list ...string) []netip.Prefix {
 func defaults() Params {
 	return Params{
 		StackName: "Squidfleet", ClientCidrs: prefixes("203.0.113.0/24"), ClientSecurityGroups: []string{},
-		Endpoint: EndpointPublic, PrivateLinkPrincipals: []string{}, Users: []string{"proxy"}, Realm: "squidfleet",
+		Endpoint: EndpointPublic, PrivateLinkPrincipals: []string{}, Auth: squid.AuthDigest, Users: []string{"proxy"}, Realm: "squidfleet",
 		Digest: squid.DigestFleet, Credentials: container.CredentialsSecretsManager, ListenerPort: 35201,
 		AddressPorts: true,
 		IdleTimeout:  350 * time.Second, HTTPPorts: []int{80}, ConnectPorts: []int{443},
@@ -76,6 +76,9 @@ func TestAccepted(t *testing.T) {
 			func(p *Params) { p.ClientCidrs = prefixes("12.0.0.0/8", "2003::/19") }},
 		{"allowAnyClient", `true`, "true", func(p *Params) { p.AllowAnyClient = true }},
 		{"allowAnyClient", `false`, "false", func(*Params) {}},
+		{"auth", `"digest"`, "digest", func(*Params) {}},
+		{"auth", `"none"`, "none", func(p *Params) { p.Auth, p.Users = squid.AuthNone, nil }},
+		{"allowPlaintextBasic", `true`, "true", func(p *Params) { p.AllowPlaintextBasic = true }},
 		{"users", `["alice","bob"]`, "alice,bob", func(p *Params) { p.Users = []string{"alice", "bob"} }},
 		{"realm", `"Crawlers (EU)"`, "Crawlers (EU)", func(p *Params) { p.Realm = "Crawlers (EU)" }},
 		{"digest", `"squid"`, "squid", func(p *Params) { p.Digest = squid.DigestSquid }},
@@ -493,6 +496,17 @@ func TestWarnings(t *testing.T) {
 			"fleetSize": size}).Warnings()
 		if len(got) != size || !strings.HasPrefix(got[size-1], want) {
 			t.Errorf("fleetSize %d: %q", size, got)
+		}
+	}
+	for auth, want := range map[string]string{
+		"digest": "", "none": "",
+		"basic": "auth: because of allowPlaintextBasic=true clients send their passwords in the clear; ",
+		"any":   "auth: because of allowPlaintextBasic=true a client sends its password in the clear if it likes",
+	} {
+		p := mustParse(t, map[string]any{"clientCidrs": "8.8.8.8/32", "auth": auth, "allowPlaintextBasic": "true"})
+		got := strings.Join(p.Warnings(), "\n")
+		if !strings.HasPrefix(got, want) || want == "" && got != "" {
+			t.Errorf("%s: %q", auth, got)
 		}
 	}
 }

@@ -15,6 +15,10 @@ type rule struct {
 var rules = []rule{
 	{[]string{"allowAnyClient"}, wideClients},
 	{[]string{"listenerPort", "addressPorts", "fleetSize"}, roomForPorts},
+	{[]string{"allowAnyClient", "auth"}, someSecret},
+	{[]string{"auth", "allowPlaintextBasic"}, readableBasic},
+	{[]string{"auth", "digest"}, onlyDigest},
+	{[]string{"auth", "users", "realm", "credentials"}, noPasswords},
 	{[]string{"httpPorts", "connectPorts"}, somePort},
 	{[]string{"blockedCidrs"}, someDestination},
 	{nil, openedAndBlocked},

@@ -27,6 +27,14 @@ func (p *Params) Warnings() []string {
 		warn("clientCidrs: because of allowAnyClient=true the load balancer admits %s, "+
 			"and only a password keeps strangers out", join(wide))
 	}
+	if p.plainBasic() {
+		asks := "clients send their passwords in the clear"
+		if p.Auth == squid.AuthAny {
+			asks = "a client sends its password in the clear if it likes, or if somebody on the way asks it to"
+		}
+		warn("auth: because of allowPlaintextBasic=true %s; whoever reads one between a client and the load balancer "+
+			"can use the proxy from any address in clientCidrs", asks)
+	}
 	if p.Digest == squid.DigestSquid {
 		// Seen with 5.7 and 6.13, 11 times of 20: Squid keeps the result with the user, not the request.
 		warn("digest: with squid, Squid often accepts a wrong password for a user whose requests it is " +

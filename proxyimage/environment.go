@@ -22,10 +22,13 @@ type Secret struct {
 // Settings returns the variables that the parameters decide and that hold no secret. The
 // entrypoint's package comment says what each means.
 func Settings(p *params.Params) []Setting {
-	settings := []Setting{
-		{container.EnvDigest, string(p.Digest)},
-		{container.EnvCredentials, string(p.Credentials)},
+	settings := []Setting{{container.EnvAuth, string(p.Auth)}}
+	if !p.Auth.Passwords() {
+		return settings
 	}
+	settings = append(settings,
+		Setting{container.EnvDigest, string(p.Digest)},
+		Setting{container.EnvCredentials, string(p.Credentials)})
 	if p.Credentials == container.CredentialsImage {
 		return settings
 	}
@@ -35,7 +38,8 @@ func Settings(p *params.Params) []Setting {
 }
 
 // Secrets returns the variables that hold secrets: the passwords in the order of p.Users unless
-// they are in the image, and the key of the nonces with digest=fleet.
+// they are in the image, and the key of the nonces where the tasks hand some out. With auth=none
+// there are none.
 //
 // The key is no password: anybody who is challenged could try guesses on a nonce that was made
 // from one.
@@ -46,7 +50,7 @@ func Secrets(p *params.Params) []Secret {
 			secrets = append(secrets, Secret{squid.PasswordVariable(user), user})
 		}
 	}
-	if p.Digest == squid.DigestFleet {
+	if p.Auth.Nonces(p.Digest) {
 		secrets = append(secrets, Secret{Name: container.EnvDigestKeys})
 	}
 	return secrets

@@ -73,7 +73,7 @@ func (c Config) access(w *writer) {
 	w.line("deny_info 503:ERR_DNS_FAIL resolved")
 	w.line("http_access deny !resolved")
 	w.line("http_access deny forbidden")
-	w.line("http_access allow clients authenticated")
+	w.line("http_access allow %s", c.admitted())
 	w.line("http_access deny all")
 
 	w.line("# Again at the moment when Squid picks the address to connect to: a name whose address has changed")

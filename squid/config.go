@@ -24,7 +24,8 @@ type Config struct {
 	// ListenPort is Squid's port, 1 to 65535.
 	ListenPort int
 	// HealthPort is a port for the container's own health check, not ListenPort, on ListenAddress or
-	// else 127.0.0.1. Requests to it are asked for a password, refused, and not logged. 0 is none.
+	// else 127.0.0.1. Requests to it are asked for a password, if there are any, refused, and not
+	// logged. 0 is none.
 	HealthPort int
 	// OutgoingAddress is the source address of connections to destinations, or to LocalOrigin alone
 	// where that is set. With the zero value the system chooses.
@@ -33,14 +34,21 @@ type Config struct {
 	LoadBalancerCidrs []netip.Prefix
 	// ClientCidrs may use the proxy, by the address in the PROXY header. At least one.
 	ClientCidrs []netip.Prefix
-	// Digest says who checks credentials.
+	// Auth is what clients are asked for. With AuthNone the four fields about Digest, realm and
+	// files mean nothing.
+	Auth Auth
+	// Digest says who checks Digest. Basic is always checked as with DigestFleet.
 	Digest Digest
-	// Realm is the Digest realm; see CheckRealm.
+	// Realm is shown in challenges; see CheckRealm.
 	Realm string
-	// PasswordFile is the Digest password file, relative to Squid's working directory.
+	// PasswordFile is the password file, relative to Squid's working directory.
 	PasswordFile string
-	// KeyFile holds the keys of the nonces, relative to Squid's working directory. DigestFleet only.
+	// KeyFile holds the keys of the nonces, relative to Squid's working directory. It is needed
+	// where Auth.Nonces says so.
 	KeyFile string
+	// SocketFile is where the helper for Digest answers about Basic as well, relative to Squid's
+	// working directory. AuthAny only.
+	SocketFile string
 	// HTTPPorts are the destination ports of plain requests, ConnectPorts those of CONNECT. An empty
 	// list refuses all.
 	HTTPPorts, ConnectPorts []int
@@ -133,21 +141,32 @@ func (c Config) validate() error {
 	}
 	atLeastOne("loadBalancerCidrs", c.LoadBalancerCidrs)
 	atLeastOne("clientCidrs", c.ClientCidrs)
-	if err := CheckRealm(c.Realm); err != nil {
-		wrong("realm", "%w", err)
-	}
 	file := func(path, name string) {
 		if !relativePath.MatchString(name) || strings.Contains(name, "..") {
 			wrong(path, "%q is not a plain path below the working directory", name)
 		}
 	}
-	file("passwordFile", c.PasswordFile)
-	switch c.Digest {
-	case DigestFleet:
-		file("keyFile", c.KeyFile)
-	case DigestSquid:
+	switch c.Auth {
+	case AuthDigest, AuthBasic, AuthAny:
+		if err := CheckRealm(c.Realm); err != nil {
+			wrong("realm", "%w", err)
+		}
+		file("passwordFile", c.PasswordFile)
+		if c.Digest != DigestFleet && c.Digest != DigestSquid {
+			wrong("digest", "%q is neither %s nor %s", c.Digest, DigestFleet, DigestSquid)
+		}
+		if c.Auth.Nonces(c.Digest) {
+			file("keyFile", c.KeyFile)
+		}
+		if c.Auth == AuthAny {
+			file("socketFile", c.SocketFile)
+		}
+		if c.Auth.Basic() && c.Digest == DigestSquid {
+			wrong("auth", "%s goes with digest %s only", c.Auth, DigestFleet)
+		}
+	case AuthNone:
 	default:
-		wrong("digest", "%q is neither %s nor %s", c.Digest, DigestFleet, DigestSquid)
+		wrong("auth", "%q is none of %s, %s, %s and %s", c.Auth, AuthDigest, AuthBasic, AuthAny, AuthNone)
 	}
 	for i, p := range c.HTTPPorts {
 		port(fmt.Sprintf("httpPorts[%d]", i), p)

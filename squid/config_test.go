@@ -39,6 +39,9 @@ func TestConfigurations(t *testing.T) {
 				}
 				got = "error:\n" + err.Error() + "\n"
 			}
+			if err == nil && AuthOf(got) != c.Auth {
+				t.Errorf("reads as %s", AuthOf(got))
+			}
 			if strings.HasPrefix(name, "error-") != (err != nil) {
 				t.Errorf("error %v in a case of this name", err)
 			}
@@ -60,12 +63,12 @@ func valid() Config {
 		ListenPort:        35201,
 		LoadBalancerCidrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/28")},
 		ClientCidrs:       []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
-		Digest:            DigestSquid, Realm: "squidfleet", PasswordFile: "run/passwords",
+		Auth:              AuthDigest, Digest: DigestSquid, Realm: "squidfleet", PasswordFile: "run/passwords",
 		HTTPPorts: []int{80}, ConnectPorts: []int{443}, Memory: 512, IdleTimeout: 350 * time.Second,
 	}
 }
 
-// No accepted value adds a line, a comment or a word to the configuration, whoever checks Digest.
+// No accepted value adds a line, a comment or a word to the configuration, whatever clients are asked for.
 func FuzzNothingFromOutsideAddsALine(f *testing.F) {
 	for _, realm := range []string{
 		"squidfleet", "My Realm (1)", "a\nhttp_access allow all", "a\r", "a #b", "a\\", "\"", "a\u2028b", "a\x00",
@@ -79,7 +82,9 @@ func FuzzNothingFromOutsideAddsALine(f *testing.F) {
 	fleet := valid()
 	fleet.Digest, fleet.KeyFile = DigestFleet, "run/keys"
 	f.Fuzz(func(t *testing.T, realm, passwords, keys string, port int, blocked string) {
-		for _, usual := range []Config{valid(), fleet} {
+		basic, both := fleet, fleet
+		basic.Auth, both.Auth, both.SocketFile = AuthBasic, AuthAny, "run/digest"
+		for _, usual := range []Config{valid(), fleet, basic, both} {
 			c := usual
 			c.Realm, c.PasswordFile, c.ConnectPorts = realm, passwords, []int{port}
 			if c.Digest == DigestFleet {
@@ -114,7 +119,8 @@ func sameShape(t *testing.T, got, want, realm string) {
 		t.Fatalf("%d lines instead of %d:\n%s", len(gotLines), len(wantLines), got)
 	}
 	for i, line := range gotLines {
-		a, b := strings.Fields(strings.Replace(line, " "+realm, " squidfleet", 1)), strings.Fields(wantLines[i])
+		line = strings.Replace(strings.Replace(line, " "+realm, " squidfleet", 1), `"`+realm+`\"`, `"squidfleet\"`, 1)
+		a, b := strings.Fields(line), strings.Fields(wantLines[i])
 		if len(a) != len(b) || len(a) > 0 && a[0] != b[0] {
 			t.Fatalf("line %d is %q instead of %q", i+1, line, wantLines[i])
 		}

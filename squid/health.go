@@ -24,14 +24,17 @@ func (c Config) healthEntry(w *writer) {
 }
 
 // healthAccess writes the first of the access rules: what comes in at the health port is asked for
-// a password and then refused, whatever it asks for. The port opens nothing to anybody, and yet an
-// answer shows that the Digest helper and the rules are alive. Only a request with a right password
-// gets as far as the 403, so that the 403 cannot come of a helper that refuses everybody.
+// a password, if there are any, and then refused, whatever it asks for. The port opens nothing to
+// anybody, and yet an answer shows that the helper and the rules are alive. Only a request with a
+// right password gets as far as the 403, so that the 403 cannot come of a helper that refuses
+// everybody.
 func (c Config) healthAccess(w *writer) {
 	if c.HealthPort == 0 {
 		return
 	}
-	w.line("# The container's health check: 407, then 403, and never any further.")
+	w.line("# The container's health check: %s, and never any further.", map[Auth]string{
+		AuthDigest: "407, then 403", AuthAny: "407, then 403", AuthBasic: "407, or 403", AuthNone: "403",
+	}[c.Auth])
 	c.challenge(w, HealthPort)
 	w.line("http_access deny health")
 }

@@ -34,8 +34,11 @@ const (
 	Run = "run"
 	// RunPasswords is the password file that the entrypoint writes (credentials=secretsmanager).
 	RunPasswords = Run + "/" + Passwords
-	// RunKeys is the file of the nonces' keys, which the entrypoint writes (digest=fleet).
+	// RunKeys is the file of the nonces' keys, which the entrypoint writes (digest=fleet)
+	// where Digest is accepted.
 	RunKeys = Run + "/keys"
+	// RunSocket is where the helper for Digest answers about Basic as well (auth=any).
+	RunSocket = Run + "/digest"
 )
 
 // UID and GID are the numbers of the unprivileged user, who has no name in the image.
@@ -53,6 +56,7 @@ const (
 	EnvSquid       = EnvPrefix + "SQUID"
 	EnvName        = EnvPrefix + "NAME"
 	EnvCredentials = EnvPrefix + "CREDENTIALS"
+	EnvAuth        = EnvPrefix + "AUTH"
 	EnvRealm       = EnvPrefix + "REALM"
 	EnvUsers       = EnvPrefix + "USERS"
 	EnvDigest      = EnvPrefix + "DIGEST"

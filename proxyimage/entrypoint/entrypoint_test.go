@@ -135,7 +135,7 @@ func TestWhatDoesNotStart(t *testing.T) {
 		{"an unknown argument", script{}, nil, "", []string{"serve"}, exitUsage,
 			"entrypoint: unknown arguments [\"serve\"]; run it without any, or with health\n"},
 		{"wrong settings", script{}, append(secrets, "SQUIDFLEET_REALM=", "SQUIDFLEET_USRES=alice"), "", nil, exitUsage,
-			"entrypoint: SQUIDFLEET_REALM: is missing; set it to the Digest realm\n" +
+			"entrypoint: SQUIDFLEET_REALM: is missing; set it to the realm\n" +
 				"entrypoint: SQUIDFLEET_USRES: is not a setting; leave it out\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -80,6 +80,7 @@ func newFixture(t *testing.T, todo script, environment ...string) *fixture {
 		container.EnvDir + "=" + f.directory,
 		container.EnvSquid + "=" + f.path(fakeName),
 		container.EnvEgressURL + "=" + container.EgressOff,
+		container.EnvAuth + "=" + string(squid.AuthDigest),
 		container.EnvDigest + "=" + string(squid.DigestSquid),
 	}, environment...)
 	// Each fixture has another loopback address, so that the port is free.

@@ -13,6 +13,7 @@ import (
 	"net/textproto"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,10 +29,14 @@ const healthTarget = "http://health.invalid/"
 // a load balancer's health check (PROXY protocol specification, section 2.2).
 const proxyLocal = "\r\n\r\n\x00\r\nQUIT\n" + "\x20\x00\x00\x00"
 
-// checkHealth makes two requests on Squid's health port. The first is challenged. The second
-// answers with the first user's hash and is refused, because that port opens nothing. So the PROXY
-// header, the access rules and the Digest helper work, without a name lookup or a byte sent
-// elsewhere.
+// noBasic are Basic credentials that hold nothing to guess with: they are no base64.
+const noBasic = "Basic !"
+
+// checkHealth makes requests on Squid's health port, which opens nothing. Where there are
+// passwords, the first one is challenged. Where Digest is accepted, the next one answers with the
+// first user's hash and is refused. Where Basic is, another one is challenged again, by the helper
+// that checks Basic: nobody here knows a password. So the PROXY header, the access rules and the
+// helpers work, without a name lookup or a byte sent elsewhere.
 func checkHealth(dir string) error {
 	ports, err := readListeners(dir)
 	if err != nil {
@@ -40,9 +45,16 @@ func checkHealth(dir string) error {
 	if ports.health.Port() == 0 {
 		return fmt.Errorf("%s has no http_port with name=%s", container.SquidConf, squid.HealthPort)
 	}
-	user, err := firstUser(dir)
+	conf, err := os.ReadFile(filepath.Join(dir, container.SquidConf))
 	if err != nil {
 		return err
+	}
+	auth := squid.AuthOf(string(conf))
+	var user digestUser
+	if auth.Digest() {
+		if user, err = firstUser(dir); err != nil {
+			return err
+		}
 	}
 	// On this port the configuration trusts PROXY headers from the loopback address only.
 	from := netip.AddrFrom4([4]byte{127, 0, 0, 1})
@@ -59,22 +71,43 @@ func checkHealth(dir string) error {
 	conn.SetDeadline(deadline)
 	answers := textproto.NewReader(bufio.NewReader(conn))
 
-	header, err := ask(conn, answers, proxyLocal, "", 407)
+	want := 407
+	if !auth.Passwords() {
+		want = 403
+	}
+	header, err := ask(conn, answers, proxyLocal, "", want)
 	if err != nil {
 		return fmt.Errorf("a request without credentials: %w", err)
 	}
-	authorization, err := user.answer(header.Values("Proxy-Authenticate"))
-	if err != nil {
-		return err
+	if auth.Digest() {
+		authorization, err := user.answer(header.Values("Proxy-Authenticate"))
+		if err != nil {
+			return err
+		}
+		if _, err := ask(conn, answers, "", authorization, 403); err != nil {
+			return fmt.Errorf("a request with credentials: %w", err)
+		}
 	}
-	if _, err := ask(conn, answers, "", "Proxy-Authorization: "+authorization+"\r\n", 403); err != nil {
-		return fmt.Errorf("a request with credentials: %w", err)
+	if auth.Basic() {
+		header, err := ask(conn, answers, "", noBasic, 407)
+		if err != nil {
+			return fmt.Errorf("a request with Basic: %w", err)
+		}
+		challenges := header.Values("Proxy-Authenticate")
+		if !slices.ContainsFunc(challenges, func(c string) bool { return strings.HasPrefix(c, "Basic ") }) {
+			return fmt.Errorf("none of Squid's challenges is Basic: %q", challenges)
+		}
 	}
 	return nil
 }
 
-// ask sends one request and returns the answer's headers. Its status must be want.
-func ask(conn net.Conn, answers *textproto.Reader, before, extra string, want int) (textproto.MIMEHeader, error) {
+// ask sends one request, with credentials or "", and returns the answer's headers. Its status must
+// be want.
+func ask(conn net.Conn, answers *textproto.Reader, before, credentials string, want int) (textproto.MIMEHeader, error) {
+	extra := ""
+	if credentials != "" {
+		extra = "Proxy-Authorization: " + credentials + "\r\n"
+	}
 	const request = "%sGET %s HTTP/1.1\r\nHost: health.invalid\r\n%s\r\n"
 	if _, err := fmt.Fprintf(conn, request, before, healthTarget, extra); err != nil {
 		return nil, err

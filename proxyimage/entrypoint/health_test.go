@@ -64,7 +64,7 @@ func healthPort(status int, challenges ...string) func(net.Conn) {
 }
 
 // healthFixture is a working directory with a health port and a password file.
-func healthFixture(t *testing.T, address string) *fixture {
+func healthFixture(t *testing.T, auth, address string) *fixture {
 	t.Helper()
 	hashes, err := squid.PasswordFile(squid.DigestSquid, "My Realm (1)", []squid.Credential{
 		{User: "alice", Password: "open sesame"}, {User: "bob", Password: "swordfish"},
@@ -72,7 +72,7 @@ func healthFixture(t *testing.T, address string) *fixture {
 	ok(t, err)
 	// The health check reads none of the secrets that its environment holds in a container.
 	f := newFixture(t, script{}, secrets...)
-	f.write(container.SquidConf, "http_port 1 require-proxy-header\n"+
+	f.write(container.SquidConf, auth+"http_port 1 require-proxy-header\n"+
 		"http_port "+address+" require-proxy-header name=health\n")
 	f.write(container.RunPasswords, string(hashes))
 	return f
@@ -93,34 +93,59 @@ func (f *fixture) health(want string) {
 	}
 }
 
+// status answers whatever is asked with a status.
+func status(code int) func(net.Conn) {
+	return func(conn net.Conn) {
+		fmt.Fprintf(conn, "HTTP/1.1 %d Whatever\r\nContent-Length: 0\r\n\r\n", code)
+		io.Copy(io.Discard, conn)
+	}
+}
+
+// What a configuration has with each auth.
+const (
+	digestConf = "\nacl digest external x\n"
+	basicConf  = "\nacl basic external x\n"
+)
+
 func TestHealth(t *testing.T) {
 	const (
 		realm = `Digest realm="My Realm (1)", `
 		md5   = realm + `nonce="n0nce+/=", qop="auth", algorithm=MD5, stale=false`
 		sha   = realm + `nonce="other", qop="auth", algorithm=SHA-256`
+		basic = `Basic realm="My Realm (1)", charset="UTF-8"`
 		first = "a request without credentials: "
 		then  = "a request with credentials: "
 	)
 	for _, c := range []struct {
-		name  string
-		serve func(net.Conn)
-		want  string
+		name, auth string
+		serve      func(net.Conn)
+		want       string
 	}{
-		{"healthy", healthPort(403, md5), ""},
-		{"no algorithm named", healthPort(403, realm+`nonce="n0nce+/=", qop="auth"`), ""},
-		{"two challenges", healthPort(403, sha, md5), ""},
-		{"other challenges", healthPort(403, `Basic realm="My Realm (1)"`, `Digest realm="other", nonce="n0nce+/="`,
+		{"healthy", digestConf, healthPort(403, md5), ""},
+		{"no algorithm named", digestConf, healthPort(403, realm+`nonce="n0nce+/=", qop="auth"`), ""},
+		{"two challenges", digestConf, healthPort(403, sha, md5), ""},
+		{"other challenges", digestConf, healthPort(403, `Basic realm="My Realm (1)"`, `Digest realm="other", nonce="n0nce+/="`,
 			realm, sha), `user "alice" can answer none of Squid's challenges`},
-		{"no helper", healthPort(503, md5), then + `Squid answered "HTTP/1.1 503 Whatever" instead of 403`},
-		{"open to all", healthPort(200, md5), then + `Squid answered "HTTP/1.1 200 Whatever" instead of 403`},
-		{"closed", func(net.Conn) {}, first},
-		{"not HTTP", func(conn net.Conn) { io.WriteString(conn, "SSH-2.0-x\r\n"); io.Copy(io.Discard, conn) },
+		{"no helper", digestConf, healthPort(503, md5), then + `Squid answered "HTTP/1.1 503 Whatever" instead of 403`},
+		{"open to all", digestConf, healthPort(200, md5), then + `Squid answered "HTTP/1.1 200 Whatever" instead of 403`},
+		{"closed", digestConf, func(net.Conn) {}, first},
+		{"not HTTP", digestConf, func(conn net.Conn) { io.WriteString(conn, "SSH-2.0-x\r\n"); io.Copy(io.Discard, conn) },
 			first + `Squid answered "SSH-2.0-x" instead of 407`},
-		{"hung", func(conn net.Conn) { io.Copy(io.Discard, conn) }, first + "read tcp "},
+		{"hung", digestConf, func(conn net.Conn) { io.Copy(io.Discard, conn) }, first + "read tcp "},
+		{"Basic", basicConf, healthPort(403, basic), ""},
+		{"Basic that is not offered", basicConf, healthPort(403, md5), "none of Squid's challenges is Basic"},
+		{"any", digestConf + basicConf, healthPort(403, md5, basic), ""},
+		{"any without Basic", digestConf + basicConf, healthPort(403, md5), "none of Squid's challenges is Basic"},
+		{"any without Digest", digestConf + basicConf, healthPort(403, basic), `user "alice" can answer none`},
+		{"none", "", status(403), ""},
+		{"none that asks for a password", "", healthPort(403, md5), first + `Squid answered "HTTP/1.1 407`},
+		{"none that opens something", "", status(200), first + `Squid answered "HTTP/1.1 200`},
+		{"Digest that asks for no password", digestConf, status(403), first + `Squid answered "HTTP/1.1 403`},
+		{"Basic that asks for no password", basicConf, status(403), first + `Squid answered "HTTP/1.1 403`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			healthFixture(t, serveLoopback(t, c.serve)).health(c.want)
+			healthFixture(t, c.auth, serveLoopback(t, c.serve)).health(c.want)
 		})
 	}
 }
@@ -137,7 +162,7 @@ func TestHealthWithoutWhatItNeeds(t *testing.T) {
 		"squid.conf has no http_port with name=health": func(f *fixture) { f.write(conf, "http_port 1\n") },
 		"open DIR/squid.conf: no such file":            func(f *fixture) { os.Remove(f.path(conf)) },
 	} {
-		f := healthFixture(t, "127.0.0.1:1")
+		f := healthFixture(t, digestConf, "127.0.0.1:1")
 		prepare(f)
 		f.health(strings.ReplaceAll(want, "DIR", f.directory))
 	}

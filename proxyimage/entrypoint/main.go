@@ -20,15 +20,18 @@
 //	SQUIDFLEET_NAME             Squid's service name, 1 to 32 ASCII letters and digits; default
 //	                            squid. The names of Squid's segments in /dev/shm begin with it:
 //	                            Squids that share a /dev/shm need different names
+//	SQUIDFLEET_AUTH             required: what clients are asked for: digest, basic, any or none.
+//	                            With none, all variables down to the passwords are refused
 //	SQUIDFLEET_DIGEST           required: who checks credentials. fleet is this program, with
-//	                            nonces that hold on every task with the same keys; or squid
+//	                            nonces that hold on every task with the same keys; or squid, for
+//	                            digest only
 //	SQUIDFLEET_DIGEST_KEYS      the keys of the nonces, as squidfleet/digest.ParseKeys reads them:
 //	                            the first signs, all verify. Required with fleet unless run/keys
-//	                            exists, refused with squid
+//	                            exists, refused with squid and with basic
 //	SQUIDFLEET_CREDENTIALS      required: with secretsmanager the password file is written to
 //	                            run/passwords from the variables below; with image it is part of
 //	                            the image
-//	SQUIDFLEET_REALM            the Digest realm; required with secretsmanager, refused with image
+//	SQUIDFLEET_REALM            the realm; required with secretsmanager, refused with image
 //	SQUIDFLEET_USERS            user names, separated by commas; required with secretsmanager,
 //	                            refused with image
 //	SQUIDFLEET_PASSWORD_<USER>  each user's password as it is. <USER> is the name in upper case;
@@ -77,10 +80,10 @@
 //
 // # Health
 //
-// "entrypoint health" reads SQUIDFLEET_DIR only. It makes two requests to Squid's health port, the
-// second with a user's credentials, and expects 407 and 403 within three seconds. So the listener,
-// the PROXY header, the access rules and the Digest helper work. Nothing goes to the internet or
-// the log.
+// "entrypoint health" reads SQUIDFLEET_DIR only. It makes up to three requests to Squid's health
+// port within three seconds. Without credentials it expects 407, or 403 with none; with a user's
+// Digest 403; with Basic that holds no password 407. So the listener, the PROXY header, the access
+// rules and the helpers work. Nothing goes to the internet or the log.
 //
 // # Exit codes
 //

@@ -22,6 +22,7 @@ type settings struct {
 	name         string        // Squid's service name
 	egressURL    string        // answers with the public address; "" asks nobody
 	drainTimeout time.Duration // how long SIGTERM may wait for the clients
+	auth         squid.Auth    // what clients are asked for
 	digest       squid.Digest  // who checks credentials
 	// writePasswords means that the password file is made from realm and credentials.
 	// Otherwise it exists already.
@@ -63,9 +64,13 @@ func readSettings(environ []string) (settings, []string) {
 	}
 	s.egressURL = e.egressURL()
 	s.drainTimeout = e.drainTimeout()
-	e.readDigest(&s)
-	e.readCredentials(&s)
-	e.refuseTheRest()
+	s.auth = squid.Auth(e.choice(container.EnvAuth, string(squid.AuthDigest), string(squid.AuthBasic),
+		string(squid.AuthAny), string(squid.AuthNone)))
+	if s.auth.Passwords() { // refuseTheRest refuses the variables about them
+		e.readDigest(&s)
+		e.readCredentials(&s)
+	}
+	e.refuseTheRest(s.auth)
 	return s, e.problems
 }
 
@@ -131,11 +136,12 @@ func (e *environment) drainTimeout() time.Duration {
 	return timeout
 }
 
-// choice returns the value of a variable that has to be one of two; "" when it reported a problem.
-func (e *environment) choice(name, one, other string) string {
-	choices := fmt.Sprintf("set it to %s or %s", one, other)
+// choice returns the value of a variable that has to be one of some; "" when it reported a problem.
+func (e *environment) choice(name string, values ...string) string {
+	last := len(values) - 1
+	choices := fmt.Sprintf("set it to %s or %s", strings.Join(values[:last], ", "), values[last])
 	value := e.required(name, choices)
-	if value == "" || value == one || value == other {
+	if value == "" || slices.Contains(values, value) {
 		return value
 	}
 	e.problem(name, "%q is not a choice; %s", value, choices)
@@ -145,7 +151,11 @@ func (e *environment) choice(name, one, other string) string {
 // readDigest leaves the digest "" when it reported a problem.
 func (e *environment) readDigest(s *settings) {
 	s.digest = squid.Digest(e.choice(container.EnvDigest, string(squid.DigestFleet), string(squid.DigestSquid)))
-	if s.digest == squid.DigestSquid {
+	if s.digest == squid.DigestSquid && s.auth.Basic() {
+		e.problem(container.EnvDigest, "%s only goes with %s=%s; set it to %s",
+			squid.DigestSquid, container.EnvAuth, squid.AuthDigest, squid.DigestFleet)
+	}
+	if s.digest == squid.DigestSquid || s.auth == squid.AuthBasic {
 		return // refuseTheRest refuses the keys
 	}
 	keys, set := e.take(container.EnvDigestKeys)
@@ -178,7 +188,7 @@ func (e *environment) readCredentials(s *settings) {
 		return
 	}
 	s.writePasswords = true
-	s.realm = e.required(container.EnvRealm, "set it to the Digest realm")
+	s.realm = e.required(container.EnvRealm, "set it to the realm")
 	if err := squid.CheckRealm(s.realm); s.realm != "" && err != nil {
 		e.problem(container.EnvRealm, "%v", err)
 	}
@@ -220,9 +230,15 @@ func (e *environment) dropCredentials() {
 }
 
 // refuseTheRest reports every variable of ours that was not asked for, such as a misspelt one.
-func (e *environment) refuseTheRest() {
+func (e *environment) refuseTheRest(auth squid.Auth) {
 	for _, name := range slices.Sorted(maps.Keys(e.values)) {
+		aboutPasswords := strings.HasPrefix(name, container.EnvPassword) || slices.Contains(written, name) ||
+			name == container.EnvDigest
 		switch {
+		case auth == squid.AuthNone && aboutPasswords:
+			e.problem(name, "has no meaning with %s=%s; leave it out", container.EnvAuth, auth)
+		case name == container.EnvDigestKeys && auth == squid.AuthBasic:
+			e.problem(name, "has no meaning with %s=%s; leave it out", container.EnvAuth, auth)
 		case name == container.EnvDigestKeys:
 			e.problem(name, "only goes with %s=%s; leave it out", container.EnvDigest, squid.DigestFleet)
 		case name == container.EnvRealm || name == container.EnvUsers:
@@ -237,9 +253,11 @@ func (e *environment) refuseTheRest() {
 	}
 }
 
+// written are the variables whose values go into files, besides the passwords.
+var written = []string{container.EnvDigestKeys, container.EnvCredentials, container.EnvRealm, container.EnvUsers}
+
 // withoutSecrets is the environment after the secrets were written to their files.
 func withoutSecrets(environ []string) []string {
-	written := []string{container.EnvDigestKeys, container.EnvCredentials, container.EnvRealm, container.EnvUsers}
 	kept := slices.DeleteFunc(slices.Clone(environ), func(variable string) bool {
 		name, _, _ := strings.Cut(variable, "=")
 		return slices.Contains(written, name) || strings.HasPrefix(name, container.EnvPassword)

@@ -46,7 +46,7 @@ func TestBadSettings(t *testing.T) {
 		{image + "DIR=/no/such/place", []string{"DIR: stat /no/such/place: no such file or directory"}},
 		{image + "DIR=/etc/passwd", []string{"DIR: /etc/passwd is not a directory"}},
 		{secrets, []string{
-			"REALM: is missing; set it to the Digest realm",
+			"REALM: is missing; set it to the realm",
 			"USERS: is missing; set it to the user names, separated by commas",
 		}},
 		{secrets + "REALM=r USERS=alice,bob PASSWORD_ALICE=open-sesame", []string{
@@ -58,6 +58,19 @@ func TestBadSettings(t *testing.T) {
 		}},
 		{secrets + "REALM=r USERS=a-b,a_b PASSWORD_A_B=a-password", []string{
 			`USERS[1]: "a_b" and "a-b" both take their password from SQUIDFLEET_PASSWORD_A_B; rename one`,
+		}},
+		{"AUTH= " + image, []string{"AUTH: is missing; set it to digest, basic, any or none"}},
+		{"AUTH=ntlm " + image, []string{`AUTH: "ntlm" is not a choice; set it to digest, basic, any or none`}},
+		{"AUTH=any " + image, []string{"DIGEST: squid only goes with SQUIDFLEET_AUTH=digest; set it to fleet"}},
+		{"AUTH=any DIGEST=fleet " + image, []string{"DIGEST_KEYS: is missing; with SQUIDFLEET_DIGEST=fleet, " +
+			"set it to the secret that all tasks of the fleet share"}},
+		{"AUTH=basic DIGEST=fleet DIGEST_KEYS=x " + image, []string{
+			"DIGEST_KEYS: has no meaning with SQUIDFLEET_AUTH=basic; leave it out"}},
+		{"AUTH=none USERS=alice PASSWORD_ALICE=swordfish " + image, []string{
+			"CREDENTIALS: has no meaning with SQUIDFLEET_AUTH=none; leave it out",
+			"DIGEST: has no meaning with SQUIDFLEET_AUTH=none; leave it out",
+			"PASSWORD_ALICE: has no meaning with SQUIDFLEET_AUTH=none; leave it out",
+			"USERS: has no meaning with SQUIDFLEET_AUTH=none; leave it out",
 		}},
 		{image + "DIGEST=both", []string{`DIGEST: "both" is not a choice; set it to fleet or squid`}},
 		{image + "DIGEST=fleet", []string{"DIGEST_KEYS: is missing; with SQUIDFLEET_DIGEST=fleet, " +
@@ -78,7 +91,8 @@ func TestBadSettings(t *testing.T) {
 			fmt.Sprint("PASSWORD_BOB: ", squid.CheckPassword("sword\nfish")),
 		}},
 	} {
-		environ := []string{container.EnvDir + "=/", container.EnvDigest + "=" + string(squid.DigestSquid)}
+		environ := []string{container.EnvDir + "=/", container.EnvAuth + "=" + string(squid.AuthDigest),
+			container.EnvDigest + "=" + string(squid.DigestSquid)}
 		for _, variable := range strings.Split(strings.TrimSpace(c.set), " ") {
 			environ = append(environ, container.EnvPrefix+variable)
 		}
