@@ -12,15 +12,15 @@ import (
 // No destination's answer ends a task: everybody's connections would end with it. One mode gets
 // all answers, because the other has the same rules about them.
 func TestNoAnswerEndsATask(t *testing.T) {
-	inBothModes(t, func(t *testing.T, mode map[string]any) {
+	inModes(t, digestModes, func(t *testing.T, m mode) {
 		newWorld(t)
-		task := startTask(t, options(map[string]any{"httpPorts": "80,81", "digest": mode["digest"]}))
+		task := startTask(t, options(m.with(map[string]any{"httpPorts": "80,81"})))
 		conf, err := os.ReadFile(filepath.Join(task.Dir, "squid.conf"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		answers, count := rig.AnswersFor(string(conf)), 10_000
-		if mode["digest"] == "squid" {
+		if m["digest"] == "squid" {
 			count = 2_000
 		}
 		if last, err := answers.Ask(t, client(task), "http://origin.example:81/", count); err != nil {

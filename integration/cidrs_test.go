@@ -9,16 +9,15 @@ import (
 // The blocks that the VPC and the operator forbid, or the operator opens, are exact to their first
 // and last address.
 func TestWhatIsAddedAndOpenedIsExact(t *testing.T) {
-	inBothModes(t, whatIsAddedAndOpened)
+	inModes(t, modes, whatIsAddedAndOpened)
 }
 
-func whatIsAddedAndOpened(t *testing.T, mode map[string]any) {
+func whatIsAddedAndOpened(t *testing.T, m mode) {
 	w := newWorld(t)
-	o := options(map[string]any{
-		"digest":              mode["digest"],
+	o := options(m.with(map[string]any{
 		"blockedCidrs":        "151.101.1.69/32,2a00:1450:4001::/48,10.40.50.128/25",
 		"allowedPrivateCidrs": "172.20.30.0/24,192.168.7.7/32,10.40.0.0/16,fd12:3456:789a::/48,fc00:1::/32",
-	})
+	}))
 	// A VPC may have public addresses of its owner.
 	o.Network.VpcCidrs = prefixes("10.0.0.0/16", "54.10.0.0/16", "2600:1f16:1::/56")
 	task := startTask(t, o)

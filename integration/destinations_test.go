@@ -225,7 +225,7 @@ var requests = []struct {
 	{"DELETE", "http://origin.example/", served}, {"POST", "http://10.9.8.7/", refused},
 	{"TRACE", "http://origin.example/", refused}, {"PURGE", "http://origin.example/", refused},
 	{"PROPFIND", "http://origin.example/", refused}, {"MADEUP", "http://origin.example/", refused},
-	{"get", "http://origin.example/", notServed}, {"OPTIONS", "*", notServed}, {"PRI", "*", notServed},
+	{"get", "http://origin.example/", publicOnly}, {"OPTIONS", "*", notServed}, {"PRI", "*", notServed},
 	// schemes
 	{"GET", "https://origin.example/", refused}, {"GET", "https://origin.example:80/", refused},
 	{"GET", "ftp://origin.example/", refused}, {"GET", "ftp://origin.example:80/", refused},

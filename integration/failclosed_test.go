@@ -3,6 +3,7 @@ package integration
 import (
 	"fmt"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -111,9 +112,12 @@ func brokenHelperProblems(t *testing.T, w *world, base taskOptions, edit func(st
 	return problems
 }
 
-func TestABrokenDigestHelperLetsNobodyIn(t *testing.T) {
-	w := newWorld(t)
-	report(t, brokenHelperProblems(t, w, options(nil), asItIs))
+// Both helpers of auth=any are broken at the same time. Those of auth=basic are as these.
+func TestABrokenHelperLetsNobodyIn(t *testing.T) {
+	inModes(t, []mode{newMode("digest", "fleet"), newMode("any", "fleet")}, func(t *testing.T, m mode) {
+		w := newWorld(t)
+		report(t, brokenHelperProblems(t, w, options(m), asItIs))
+	})
 }
 
 // challengesInVain challenges and then refuses every answer: only the health check's second
@@ -126,6 +130,71 @@ const challengesInVain = `while read -r channel data client method target header
 	*) echo "$channel ERR log=line-malformed" ;;
 	esac
 done`
+
+// remembering is a helper that knows one password, refuses it the first time, and keeps a file of
+// what it is asked.
+const remembering = `while read -r channel data client header; do
+	echo "$client $header" >> run/asked
+	case "$header" in
+	*RIGHT*)
+		if [ "$(grep -c "$client .*RIGHT" run/asked)" = 1 ]
+		then echo "$channel ERR throttled_=1 log=throttled"
+		else echo "$channel OK user=alice"
+		fi ;;
+	*) echo "$channel ERR basic_=1 md5_=1 log=wrong-password" ;;
+	esac
+done`
+
+// rememberedProblems is not empty if Squid does not remember right Basic credentials, for all URLs
+// and one address, or if it remembers others.
+func rememberedProblems(t *testing.T, base taskOptions, edit func(string) string) (problems []string) {
+	t.Helper()
+	task, err := tryTask(t, withHelper(onPort(base, 35221), remembering, edit))
+	if err != nil {
+		return []string{err.Error()}
+	}
+	defer task.Kill()
+	asked := func() int {
+		text, err := os.ReadFile(filepath.Join(task.Dir, "run", "asked"))
+		if err != nil {
+			return 0
+		}
+		return strings.Count(string(text), "\n")
+	}
+	here, there := anonymous(task), anonymous(task).At(netip.MustParseAddr("198.51.100.8"))
+	for i, step := range []struct {
+		who         rig.Client
+		header, url string
+		status      int
+		asked       int // afterwards
+	}{
+		{here, "Basic WRONG", "http://origin.example/", 407, 1},
+		{here, "Basic WRONG", "http://origin.example/", 407, 2},
+		{here, "Basic RIGHT", "http://origin.example/", 429, 3},
+		{here, "Basic RIGHT", "http://origin.example/", served, 4},
+		{here, "Basic RIGHT", "http://origin.example/", served, 4},
+		{here, "Basic RIGHT", "http://origin.example/?another=1", served, 4},
+		{here, "Basic RIGHT", "http://10.9.8.7/", refused, 4},
+		{there, "Basic RIGHT", "http://origin.example/", 429, 5},
+		{here, "Basic RIGHTLY", "http://origin.example/", served, 6},
+		{here, "Basic WRONG", "http://origin.example/", 407, 7},
+	} {
+		response, err := step.who.Request("GET", step.url, "Proxy-Authorization: "+step.header)
+		if err != nil || response.StatusCode != step.status || asked() != step.asked {
+			problems = append(problems, fmt.Sprintf("step %d: %s for %s: %+v, %v; the helper is asked %d times, want %d",
+				i, step.header, step.url, response, err, asked(), step.asked))
+		}
+	}
+	return problems
+}
+
+// A wrong password costs a check each time, a right one costs one a minute.
+func TestSquidRemembersRightBasicCredentialsAndNoOthers(t *testing.T) {
+	inModes(t, []mode{newMode("basic", "fleet"), newMode("any", "fleet")}, func(t *testing.T, m mode) {
+		newWorld(t)
+		report(t, rememberedProblems(t, options(m), asItIs))
+	})
+}
 
 // brokenHealthProblems is not empty if the health check accepts a helper that refuses everybody.
 func brokenHealthProblems(t *testing.T, base taskOptions, edit func(string) string) (problems []string) {

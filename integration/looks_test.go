@@ -53,7 +53,7 @@ func looks(t *testing.T, w *world, task *squidTask, line string) []look {
 		{"cache", in(cacheProblems)},
 		{"pinger", all(func() []string { return pingerProblems(t, task) })},
 		{"matrix", func(yield func(string) bool) {
-			for _, c := range cells(t) {
+			for _, c := range cells(t, task.Params.Auth) {
 				if problem := w.run(task, c); problem != "" && !yield(problem) {
 					return
 				}
@@ -61,9 +61,11 @@ func looks(t *testing.T, w *world, task *squidTask, line string) []look {
 		}},
 		{"crowd", of(crowdProblems)},
 	}
-	if task.Params.Digest == squid.DigestFleet {
+	switch {
+	case !task.Params.Auth.Passwords():
+	case task.Params.Digest == squid.DigestFleet:
 		out = append(out, look{"guessing", of(guessingProblems)})
-	} else {
+	default:
 		out = append(out, look{"nonce", of(nonceProblems)})
 	}
 	slices.SortStableFunc(out, func(a, b look) int {
@@ -74,26 +76,29 @@ func looks(t *testing.T, w *world, task *squidTask, line string) []look {
 
 // lookedAt are the options of tasks that the looks are for. The VPC is among the clients, as for an
 // office connected to it. So the rule that keeps the load balancer's own connections out is needed.
-func lookedAt(digest any) taskOptions {
-	return options(map[string]any{
-		"httpPorts": "80,81,83", "connectPorts": "443,444", "digest": digest,
+func lookedAt(m mode) taskOptions {
+	return options(m.with(map[string]any{
+		"httpPorts": "80,81,83", "connectPorts": "443,444",
 		"clientCidrs": "198.51.100.0/24,2600:1700:1::/48,10.0.0.0/16",
-	})
+	}))
 }
 
 // A task as it is has no problem, while another user is served. The log comes first, before many
 // challenges have their lines left out, and without the other user.
 func TestEveryLookIsGood(t *testing.T) {
-	inBothModes(t, func(t *testing.T, mode map[string]any) {
+	inModes(t, modes, func(t *testing.T, m mode) {
 		w := newWorld(t)
-		o := lookedAt(mode["digest"])
+		o := lookedAt(m)
 		o.Context["httpPorts"] = "80,81,82,83"
 		task := startTask(t, o)
-		all := append(looks(t, w, task, "log"), look{"framing", func(yield func(string) bool) {
-			slices.Values(rig.FramingProblems(t, client(task), scratchTarget))(yield)
-		}}, look{"busy user", func(yield func(string) bool) {
+		all := append(looks(t, w, task, "log"), look{"busy user", func(yield func(string) bool) {
 			slices.Values(busyUserProblems(t, task))(yield)
 		}})
+		if !m.is("none") { // A request that no frame covers is nobody's there as well.
+			all = append(all, look{"framing", func(yield func(string) bool) {
+				slices.Values(rig.FramingProblems(t, client(task), scratchTarget))(yield)
+			}})
+		}
 		for _, look := range all {
 			t.Run(look.name, func(t *testing.T) {
 				if look.name != "log" {
@@ -118,6 +123,9 @@ func busyUserProblems(t *testing.T, task *squidTask) (problems []string) {
 			in++
 		}
 	}
+	if !task.Params.Auth.Passwords() {
+		return nil
+	}
 	if task.Params.Digest == squid.DigestSquid {
 		t.Logf("%d of 20 wrong passwords of a busy user were let in", in)
 	} else if in > 0 {
@@ -134,7 +142,7 @@ const (
 
 // bob is another user than client's, at another address.
 func bob(task *squidTask) rig.Client {
-	c := client(task).At(netip.MustParseAddr("198.51.100.8"))
+	c := digested(task, client(task)).At(netip.MustParseAddr("198.51.100.8"))
 	c.User, c.Password = "bob", "another password"
 	return c
 }
@@ -174,13 +182,21 @@ func marked(task *squidTask) int {
 // challengeProblems tells what is wrong with a task's offers: each has to be new and answerable.
 func challengeProblems(task *squidTask) (problems []string) {
 	wrong := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
-	offers := []string{"MD5"}
-	if task.Params.Digest == squid.DigestFleet {
-		offers = []string{"SHA-256", "MD5"}
+	offers, nonces := []string{"MD5"}, []string(nil)
+	switch task.Params.Auth {
+	case squid.AuthNone:
+		return nil // the matrix has clients without credentials
+	case squid.AuthBasic:
+		offers = []string{"Basic"}
+	case squid.AuthAny:
+		offers = []string{"SHA-256", "MD5", "Basic"}
+	default:
+		if task.Params.Digest == squid.DigestFleet {
+			offers = []string{"SHA-256", "MD5"}
+		}
 	}
 	stranger := client(task)
 	stranger.User = ""
-	var nonces []string
 	for range 2 {
 		response, err := stranger.Request("GET", "http://origin.example/")
 		if err != nil || response.StatusCode != 407 {
@@ -189,6 +205,10 @@ func challengeProblems(task *squidTask) (problems []string) {
 		}
 		var algorithms []string
 		for _, text := range response.Header.Values("Proxy-Authenticate") {
+			if text == `Basic realm="squidfleet", charset="UTF-8"` {
+				algorithms = append(algorithms, "Basic")
+				continue
+			}
 			challenge, err := digests.ParseChallenge(text)
 			if err != nil {
 				wrong("challenge %q: %v", text, err)
@@ -201,7 +221,7 @@ func challengeProblems(task *squidTask) (problems []string) {
 		}
 	}
 	slices.Sort(nonces)
-	if len(slices.Compact(nonces)) != 2 {
+	if task.Params.Auth.Digest() && len(slices.Compact(nonces)) != 2 {
 		wrong("two challenges hold the nonces %q, want two", nonces)
 	}
 	for _, algorithm := range offers {
@@ -221,6 +241,10 @@ func healthProblems(w *world, task *squidTask) (problems []string) {
 	target := map[string]string{"GET": "http://origin.example/health-port", "CONNECT": "health-port.example:443"}
 	loopback := netip.MustParseAddr("127.0.0.1")
 	port := netip.AddrPortFrom(loopback, task.Addr.Port()+1)
+	challenged := 407
+	if !task.Params.Auth.Passwords() {
+		challenged = refused
+	}
 	check := client(task)
 	check.Task, check.From, check.Header = port, loopback, rig.ProxyHeader(loopback)
 	for _, c := range []struct {
@@ -230,8 +254,8 @@ func healthProblems(w *world, task *squidTask) (problems []string) {
 	}{
 		{"with credentials", func(*rig.Client) {}, refused},
 		{"with a client's address", func(c *rig.Client) { c.Header = rig.ProxyHeader(insider) }, refused},
-		{"without credentials", func(c *rig.Client) { c.User = "" }, 407},
-		{"with a wrong password", func(c *rig.Client) { c.Password = "wrong password" }, 407},
+		{"without credentials", func(c *rig.Client) { c.User = "" }, challenged},
+		{"with a wrong password", func(c *rig.Client) { c.Password = "wrong password" }, challenged},
 		{"from elsewhere", func(c *rig.Client) { c.From = neighbour }, cutOff},
 		{"without a PROXY header", func(c *rig.Client) { c.Header = nil }, cutOff},
 		{"at another address of the task", func(c *rig.Client) {
@@ -390,14 +414,14 @@ func crowdProblems(task *squidTask) (problems []string) {
 // guessingProblems is not empty if an address that guesses many passwords at a time gets no 429,
 // or if other clients suffer.
 func guessingProblems(task *squidTask) (problems []string) {
-	guesser := client(task)
-	guesser.Header = rig.ProxyHeader(netip.MustParseAddr("198.51.100.66"))
-	guesser.Password = "wrong password"
 	var mu sync.Mutex
 	statuses := map[int]int{}
 	var all sync.WaitGroup
-	for range 100 {
+	for i := range 100 {
 		all.Go(func() {
+			guesser := client(task).At(netip.MustParseAddr("198.51.100.66"))
+			// Squid asks about the same Basic credentials once at a time.
+			guesser.Password = fmt.Sprint("wrong password ", i)
 			status := statusOf(guesser)
 			mu.Lock()
 			defer mu.Unlock()

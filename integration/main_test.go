@@ -4,13 +4,16 @@ package integration
 
 import (
 	"flag"
+	"fmt"
 	"maps"
 	"net/netip"
 	"os"
+	"slices"
 	"testing"
 
 	"squidfleet/internal/rig"
 	"squidfleet/proxyimage"
+	"squidfleet/squid"
 )
 
 func TestMain(m *testing.M) {
@@ -48,16 +51,43 @@ func prefixes(texts ...string) []netip.Prefix {
 	return out
 }
 
-// inBothModes runs a test with each verifier of credentials.
-func inBothModes(t *testing.T, test func(t *testing.T, mode map[string]any)) {
-	for _, digest := range []string{"fleet", "squid"} {
-		t.Run("digest="+digest, func(t *testing.T) { test(t, map[string]any{"digest": digest}) })
+// mode is a way to ask for credentials and to check them: parameters.
+type mode map[string]any
+
+// is reports whether clients are asked for this, and our helper checks it.
+func (m mode) is(auth squid.Auth) bool { return m["auth"] == string(auth) && m["digest"] == "fleet" }
+
+func newMode(auth, digest string) mode {
+	return mode{"auth": auth, "digest": digest, "allowPlaintextBasic": true}
+}
+
+// with returns further parameters together with those of the mode.
+func (m mode) with(context map[string]any) map[string]any {
+	all := maps.Clone(context)
+	maps.Copy(all, m)
+	return all
+}
+
+// The modes. In "any", alice uses Basic and bob Digest.
+var (
+	digestModes = []mode{newMode("digest", "fleet"), newMode("digest", "squid")}
+	modes       = append(slices.Clone(digestModes),
+		newMode("basic", "fleet"), newMode("any", "fleet"), newMode("none", "fleet"))
+)
+
+// inModes runs a test in each of some modes.
+func inModes(t *testing.T, modes []mode, test func(t *testing.T, m mode)) {
+	for _, m := range modes {
+		t.Run(fmt.Sprintf("auth=%s,digest=%s", m["auth"], m["digest"]), func(t *testing.T) { test(t, m) })
 	}
 }
 
 // options are a task's, with the test's parameters on top of the defaults.
 func options(context map[string]any) taskOptions {
-	all := map[string]any{"clientCidrs": "198.51.100.0/24,2600:1700:1::/48", "users": "alice,bob", "fleetSize": 1}
+	all := map[string]any{"clientCidrs": "198.51.100.0/24,2600:1700:1::/48", "fleetSize": 1}
+	if context["auth"] != "none" {
+		all["users"] = "alice,bob"
+	}
 	maps.Copy(all, context)
 	passwords := map[string]string{"alice": password, "bob": "another password"}
 	return taskOptions{Context: all, Network: network, Passwords: passwords}
@@ -65,9 +95,21 @@ func options(context map[string]any) taskOptions {
 
 // client is alice, at an allowed address, behind the load balancer.
 func client(task *squidTask) rig.Client {
-	return rig.Client{
+	c := rig.Client{
 		Task: task.Addr, From: loadBalancer, Header: rig.ProxyHeader(insider), User: "alice", Password: password,
 	}
+	if auth := task.Params.Auth; auth != squid.AuthDigest {
+		c.Algorithm = "Basic" // where nothing is asked for, too
+	}
+	return c
+}
+
+// digested is a client that prefers Digest.
+func digested(task *squidTask, c rig.Client) rig.Client {
+	if task.Params.Auth.Digest() {
+		c.Algorithm = ""
+	}
+	return c
 }
 
 func report(t *testing.T, problems []string) {

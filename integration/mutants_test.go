@@ -39,8 +39,9 @@ func init() {
 
 // shortened are lines that also lose some of their words.
 var shortened = map[string]string{
-	"http_port ":         " require-proxy-header",
-	"external_acl_type ": " ttl=0 negative_ttl=0 grace=0 cache=0", // any of them is enough
+	"http_port ":                       " require-proxy-header",
+	"external_acl_type digest_helper ": " ttl=0 negative_ttl=0 grace=0 cache=0", // any of them is enough
+	"external_acl_type basic_helper ":  " negative_ttl=0",
 }
 
 // alternatives are lines that can replace each other.
@@ -71,7 +72,7 @@ var lists = []list{
 // reachedThrough finds the lines whose destinations were reached.
 func reachedThrough(t *testing.T, w *world, task *squidTask) func(line string) bool {
 	var reached []netip.Addr
-	for _, c := range cells(t) {
+	for _, c := range cells(t, task.Params.Auth) {
 		w.run(task, c)
 		for to := range w.origins.Reached() {
 			reached = append(reached, to.Addr())

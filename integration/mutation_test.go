@@ -34,6 +34,7 @@ func without(lines ...string) func(conf string) string {
 // mutations checks tasks without some lines of their configuration.
 type mutations struct {
 	w    *world
+	mode mode
 	base taskOptions
 }
 
@@ -53,13 +54,15 @@ func (m *mutations) control(t *testing.T) {
 // found returns the problem of a task whose line an edit removes or changes.
 func (m *mutations) found(t *testing.T, line string, edit func(string) string) (problem string) {
 	t.Helper()
-	fleet := m.base.Context["digest"] == "fleet"
+	helpers := m.mode["digest"] == "fleet" && m.mode["auth"] != "none"
 	switch {
-	case strings.Contains(line, "ERR_UNAVAILABLE"), line == "http_access deny !authenticated\n" && fleet:
+	case strings.Contains(line, "ERR_UNAVAILABLE"), line == "http_access deny !authenticated\n" && helpers:
 		// Only a broken helper shows what these are for.
 		return strings.Join(brokenHelperProblems(t, m.w, m.base, edit), "; ")
-	case line == "http_access deny health !authenticated\n" && fleet:
+	case line == "http_access deny health !authenticated\n" && helpers:
 		return strings.Join(brokenHealthProblems(t, m.base, edit), "; ")
+	case strings.HasPrefix(line, "external_acl_type basic_helper "):
+		return strings.Join(rememberedProblems(t, m.base, edit), "; ")
 	case strings.HasPrefix(line, "never_direct "):
 		task := startTask(t, slowStep(edit))
 		defer task.Kill()
@@ -117,30 +120,30 @@ func unreadable(t *testing.T, o taskOptions) string {
 // Each line of the configuration is needed: without it a check fails. mutants_test.go lists the
 // excused lines.
 func TestNoRuleCanBeTakenAway(t *testing.T) {
-	inBothModes(t, noRuleCanBeTakenAway)
+	var all []string // lines of the modes before
+	inModes(t, modes, func(t *testing.T, m mode) {
+		lines := linesOf(t, lookedAt(m))
+		if len(lines) < 200 {
+			t.Fatalf("only %d lines", len(lines))
+		}
+		noRuleCanBeTakenAway(t, m, lines, all)
+		all = append(all, lines...)
+	})
+	for key := range excused {
+		if !slices.ContainsFunc(all, func(line string) bool { return strings.HasPrefix(line, key) }) {
+			t.Errorf("%q is excused, and no line begins with it", key)
+		}
+	}
 }
 
-func noRuleCanBeTakenAway(t *testing.T, mode map[string]any) {
-	m := &mutations{newWorld(t), lookedAt(mode["digest"])}
-	lines := linesOf(t, m.base)
-	if len(lines) < 200 {
-		t.Fatalf("only %d lines", len(lines))
-	}
-	if mode["digest"] == "squid" {
-		others := linesOf(t, lookedAt("fleet"))
-		for key := range excused {
-			begun := func(line string) bool { return strings.HasPrefix(line, key) }
-			if !slices.ContainsFunc(slices.Concat(lines, others), begun) {
-				t.Errorf("%q is excused, and no line begins with it", key)
-			}
-		}
-		// The other mode removes the lines that are the same there. Only the meaning of access
-		// rules depends on the mode.
-		lines = slices.DeleteFunc(lines, func(line string) bool {
-			return slices.Contains(others, line) &&
-				!strings.HasPrefix(line, "http_access ") && !strings.HasPrefix(line, "deny_info ")
-		})
-	}
+func noRuleCanBeTakenAway(t *testing.T, mode mode, lines, others []string) {
+	m := &mutations{newWorld(t), mode, lookedAt(mode)}
+	// The modes before have removed the lines that are the same there. Only the meaning of access
+	// rules depends on the mode. Those of Basic are Digest's with another helper.
+	lines = slices.DeleteFunc(lines, func(line string) bool {
+		access := strings.HasPrefix(line, "http_access ") || strings.HasPrefix(line, "deny_info ")
+		return slices.Contains(others, line) && (!access || mode.is("basic") || mode.is("any"))
+	})
 	for _, l := range lists {
 		lines = m.takeFromList(t, l, lines)
 	}

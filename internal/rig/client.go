@@ -3,6 +3,7 @@ package rig
 import (
 	"bufio"
 	"cmp"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net"
@@ -26,9 +27,10 @@ type Client struct {
 	Header *proxyproto.Header
 	// URI goes into the credentials. The default is CONNECT's target, or path and query.
 	URI string
-	// User and Password answer a Digest challenge. An empty user answers none.
+	// User and Password answer a challenge. An empty user answers none.
 	User, Password string
-	// Algorithm chooses one of several challenges. The default is the first challenge.
+	// Algorithm chooses one of several challenges: MD5, SHA-256, or Basic. The default is the first
+	// challenge.
 	Algorithm string
 }
 
@@ -142,6 +144,9 @@ func (c Client) Authorization(challenge *http.Response, method, target string) (
 	if err != nil {
 		return "", err
 	}
+	if chal == nil {
+		return "Proxy-Authorization: " + Basic(c.User, c.Password), nil
+	}
 	uri := c.URI
 	if uri == "" {
 		uri = target
@@ -160,9 +165,20 @@ func (c Client) Authorization(challenge *http.Response, method, target string) (
 	return "Proxy-Authorization: " + credentials.String(), nil
 }
 
-// choose picks the challenge to answer.
+// Basic is the value of a header with Basic credentials.
+func Basic(user, password string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
+}
+
+// choose picks the challenge to answer; nil is Basic.
 func (c Client) choose(challenges []string) (*digest.Challenge, error) {
 	for _, text := range challenges {
+		if strings.HasPrefix(text, "Basic ") {
+			if c.Algorithm == "" || c.Algorithm == "Basic" {
+				return nil, nil
+			}
+			continue
+		}
 		challenge, err := digest.ParseChallenge(text)
 		if err != nil {
 			return nil, fmt.Errorf("challenge %q: %w", text, err)

@@ -91,9 +91,11 @@ func prepare() error {
 		}
 	}
 	// None of the tests' thousands of connections may hold a port that a task or an origin listens on.
+	// The kernel searches long for a free port when many closed connections still hold one.
 	for name, value := range map[string]string{
 		"ip_local_port_range":     "1024 65000",
 		"ip_local_reserved_ports": fmt.Sprintf("8080,%d-%d", FirstPort, LastPort), "tcp_tw_reuse": "1",
+		"tcp_max_tw_buckets": "1000",
 	} {
 		if err := os.WriteFile("/proc/sys/net/ipv4/"+name, []byte(value), 0o644); err != nil {
 			return err

@@ -88,6 +88,9 @@ func (c Client) At(address netip.Addr) Client {
 
 // Credentials is the header line with which the client sends its next request.
 func (c Client) Credentials(method, target string) (line string, err error) {
+	if c.Algorithm == "Basic" { // which needs no challenge
+		return "Proxy-Authorization: " + Basic(c.User, c.Password), nil
+	}
 	stranger := c
 	stranger.User = ""
 	challenge, err := stranger.Request(method, target)
