@@ -1,0 +1,98 @@
+package integration
+
+import (
+	"encoding/base64"
+	"net/http"
+	"strings"
+	"testing"
+
+	"squidfleet/internal/rig"
+)
+
+// Basic credentials as clients write them, and as nobody should.
+func TestBasicCredentials(t *testing.T) {
+	inModes(t, []mode{newMode("basic", "fleet"), newMode("any", "fleet")}, func(t *testing.T, m mode) {
+		w := newWorld(t)
+		o := options(m)
+		const odd = `p:%41"\ ä€:`
+		o.Passwords["bob"] = odd
+		task := startTask(t, o)
+		encoded := func(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
+		right, wrong := rig.Basic("alice", password), rig.Basic("alice", "wrong")
+		digest, err := digested(task, client(task)).Credentials("GET", "http://origin.example/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, c := range map[string]struct {
+			credentials []string
+			status      int
+		}{
+			"right":                          {[]string{right}, served},
+			"remembered":                     {[]string{right}, served},
+			"another case":                   {[]string{"bASIC" + right[5:]}, served},
+			"several spaces":                 {[]string{"Basic   " + right[6:] + " "}, served},
+			"a tab":                          {[]string{"Basic\t" + right[6:]}, served},
+			"colons, quotes and UTF-8":       {[]string{rig.Basic("bob", odd)}, served},
+			"wrong":                          {[]string{wrong}, 407},
+			"no base64":                      {[]string{"Basic !!!"}, 407},
+			"no padding":                     {[]string{"Basic " + strings.TrimRight(encoded("alice:"+password+"1"), "=")}, 407},
+			"no colon":                       {[]string{"Basic " + encoded("alice")}, 407},
+			"nothing":                        {[]string{"Basic"}, 407},
+			"another scheme":                 {[]string{"Bearer " + right[6:]}, 407},
+			"no blank":                       {[]string{"Basic" + right[6:]}, 407},
+			"a list":                         {[]string{right + ", " + right}, 407},
+			"folded":                         {[]string{"Basic\r\n " + right[6:]}, served},
+			"too long":                       {[]string{"Basic " + strings.Repeat("QUFB", 1000)}, 407},
+			"right, then wrong":              {[]string{right, wrong}, served},
+			"wrong, then right":              {[]string{wrong, right}, 407},
+			"nothing, then right":            {[]string{"", right}, 407},
+			"another scheme, then right":     {[]string{"Bearer x", right}, 407},
+			"right, then Digest":             {[]string{right, strings.TrimPrefix(digest, "Proxy-Authorization: ")}, served},
+			"wrong, then Digest":             {[]string{wrong, strings.TrimPrefix(digest, "Proxy-Authorization: ")}, 407},
+			"wrong beside the destination's": {[]string{wrong + "\r\nAuthorization: " + right}, 407},
+		} {
+			who := anonymous(task)
+			who.Header = elsewhere()
+			var lines []string
+			for _, value := range c.credentials {
+				lines = append(lines, "Proxy-Authorization: "+value)
+			}
+			w.origins.Forget()
+			response, err := who.Request("GET", "http://origin.example/", lines...)
+			if err != nil || response.StatusCode != c.status {
+				t.Errorf("%s: %+v, %v, want %d", name, response, err, c.status)
+			}
+			if reached := len(w.origins.Reached()); (reached > 0) != (c.status == served) {
+				t.Errorf("%s: %d destinations were reached", name, reached)
+			}
+			if c.status == served && strings.Contains(w.origins.LastHead(), "Proxy-Authorization") {
+				t.Errorf("%s: the destination gets %q", name, w.origins.LastHead())
+			}
+		}
+	})
+}
+
+// curl, which chooses Digest where it may.
+func TestCurlGetsThroughWithEachAuth(t *testing.T) {
+	inModes(t, modes, func(t *testing.T, m mode) {
+		w := newWorld(t)
+		w.origins.SetHandler(http.HandlerFunc(echoingOrigin))
+		o := options(m)
+		o.Passwords["bob"] = "a:ä€:b"
+		task := startTask(t, o)
+		_, proxy := hop(t, insider, task)
+		options := map[string]bool{
+			"--proxy-digest": task.Params.Auth.Digest(), "--proxy-basic": task.Params.Auth.Basic(), "--proxy-anyauth": true,
+		}
+		for option, works := range options {
+			for _, user := range []string{"alice:" + password, "bob:" + o.Passwords["bob"]} {
+				for _, target := range []string{"http://origin.example/", "https://origin.example/"} {
+					body, err := curl(t, "--insecure", "--proxy", proxy, option, "--proxy-user", user, target)
+					if works := works || m.is("none"); (err == nil && body == "0 bytes") != works {
+						t.Errorf("%s %s %s: %q, %v, want %v", option, user, target, body, err, works)
+					}
+				}
+			}
+		}
+	})
+}
