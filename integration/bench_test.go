@@ -69,7 +69,7 @@ coredump_dir none
 type contender struct {
 	name  string
 	edit  func(conf string) string
-	mode  string // digest
+	mode  mode
 	tasks []*squidTask
 }
 
@@ -98,21 +98,24 @@ func BenchmarkThroughput(b *testing.B) {
 	port := 35201
 	for _, tasks := range []int{1, 3} {
 		contenders := []*contender{
-			{name: usual, mode: "squid", edit: usualConfiguration},
-			{name: native, mode: "squid"},
-			{name: "digest=fleet", mode: "fleet"},
+			{name: usual, mode: newMode("digest", "squid"), edit: usualConfiguration},
+			{name: native, mode: newMode("digest", "squid")},
+			{name: "digest=fleet", mode: newMode("digest", "fleet")},
+			{name: "auth=basic", mode: newMode("basic", "fleet")},
+			{name: "auth=any, Basic", mode: newMode("any", "fleet")},
+			{name: open, mode: newMode("none", "fleet")},
 		}
 		for _, c := range contenders {
 			for range tasks {
-				o := onPort(options(map[string]any{"digest": c.mode}), port)
+				o := onPort(options(c.mode), port)
 				o.Edit = c.edit
 				c.tasks = append(c.tasks, startTask(b, o))
 				port += 10
 			}
 		}
-		fmt.Fprintf(&report, "\n| %s | | a second | to usual | to digest=squid "+
-			"| CPU µs each | to usual | to digest=squid |\n"+
-			"|---|---|---|---|---|---|---|---|\n", map[int]string{1: "one task", 3: "three tasks"}[tasks])
+		fmt.Fprintf(&report, "\n| %s | | a second | to usual | to digest=squid | to auth=none "+
+			"| CPU µs each | to usual | to digest=squid | to auth=none |\n"+
+			"|---|---|---|---|---|---|---|---|---|---|\n", map[int]string{1: "one task", 3: "three tasks"}[tasks])
 		for _, load := range workloads {
 			if tasks > 1 && load.unit == "MB" {
 				continue // one tunnel has one task
@@ -135,6 +138,7 @@ func BenchmarkThroughput(b *testing.B) {
 const (
 	usual  = "usual"
 	native = "digest=squid"
+	open   = "auth=none"
 )
 
 type workload struct {
@@ -166,9 +170,10 @@ func compare(b *testing.B, load workload, contenders []*contender, tasks int) st
 	for _, c := range contenders {
 		r, u := bench.Median(rate[c.name]), bench.Median(cpu[c.name])
 		toUsual := r / bench.Median(rate[usual])
-		fmt.Fprintf(&lines, "| %s (%s) | %s | %.0f | **%.2f** | **%.2f** | %.1f | **%.2f** | **%.2f** |\n",
-			load.name, load.unit, c.name, r, toUsual, r/bench.Median(rate[native]),
-			u, u/bench.Median(cpu[usual]), u/bench.Median(cpu[native]))
+		fmt.Fprintf(&lines, "| %s (%s) | %s | %.0f | **%.2f** | **%.2f** | **%.2f** | %.1f | **%.2f** | **%.2f** | "+
+			"**%.2f** |\n", load.name, load.unit, c.name, r, toUsual, r/bench.Median(rate[native]),
+			r/bench.Median(rate[open]), u, u/bench.Median(cpu[usual]), u/bench.Median(cpu[native]),
+			u/bench.Median(cpu[open]))
 		b.ReportMetric(toUsual, fmt.Sprintf("%s-%s-%d", strings.Fields(load.name)[0], c.name, tasks))
 	}
 	return lines.String()
@@ -224,6 +229,7 @@ type loader struct {
 	next   int
 	conn   net.Conn
 	reader *bufio.Reader
+	basic  string // header line with Basic credentials
 	nonce  string
 	count  int
 }
@@ -247,7 +253,9 @@ func (l *loader) dial() (err error) {
 func (l *loader) request(method, target, uri string) error {
 	for range 3 {
 		head := method + " " + target + " HTTP/1.1\r\nHost: origin.example\r\n"
-		if l.nonce != "" {
+		if l.client.Algorithm == "Basic" { // sent where nothing is asked for as well
+			head += l.basic + "\r\n"
+		} else if l.nonce != "" {
 			l.count++
 			head += answer(l.nonce, fmt.Sprintf("%08x", l.count), method, uri) + "\r\n"
 		}
@@ -294,6 +302,7 @@ func together(tasks []*squidTask, job func(l *loader, over func() bool) (float64
 	for i := range workers {
 		all.Go(func() {
 			l := &loader{client: client(tasks[0]), tasks: tasks, next: i}
+			l.basic = "Proxy-Authorization: " + rig.Basic(l.client.User, l.client.Password)
 			l.client.Header = rig.ProxyHeader(netip.AddrFrom4([4]byte{198, 51, 100, byte(100 + i)}))
 			amounts[i], errs[i] = job(l, func() bool { return time.Now().After(end) })
 		})

@@ -55,7 +55,8 @@ func TestPastedCommandsGetThrough(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, via := range []paste.Via{
-				paste.WithPassword(proxy, user, password), paste.WithVariable(proxy, user, "PASSWORD"),
+				paste.Way{}.WithPassword(proxy, user, password),
+				paste.Way{}.WithVariable(proxy, user, "PASSWORD"),
 			} {
 				command := paste.Curl(via, "http://origin.example/", "-sS", "--noproxy", "''")
 				shell := exec.CommandContext(t.Context(), "sh", "-c", command)

@@ -10,7 +10,7 @@ import (
 
 // privateWayIn reports whether nobody on the way between a client and the load balancer can read
 // or change what they say.
-func (p *Params) privateWayIn() bool { return false }
+func (p *Params) privateWayIn() bool { return p.TLS() || p.Endpoint == EndpointInternal }
 
 // plainBasic reports whether somebody on the way can read passwords, or can make clients show them.
 func (p *Params) plainBasic() bool { return p.Auth.Basic() && !p.privateWayIn() }
@@ -23,7 +23,8 @@ func readableBasic(p *Params) Errors {
 	if p.Auth == squid.AuthAny {
 		why = "lets anybody who can change the traffic on the way to the load balancer ask for Basic, and read the passwords"
 	}
-	return Errors{{"auth", fmt.Sprintf("%s %s; give digest, or set allowPlaintextBasic=true if you mean it", p.Auth, why)}}
+	return Errors{{"auth", fmt.Sprintf("%s %s; give digest, or TLS by domainName or certificateArn, or "+
+		"endpoint=internal; or set allowPlaintextBasic=true if you mean it", p.Auth, why)}}
 }
 
 // onlyDigest refuses what Squid itself does not check as our helper does.

@@ -3,8 +3,8 @@ package params
 import "strings"
 
 // nearest returns the known name that was most likely meant, or "" if none is close. It prefers a
-// name that differs in case only, then the one the fewest edits away. A name that contains the
-// other is at most two away. A name of three letters or fewer is close to too many words.
+// name that differs in case only, then one that is one edit away, then one that contains the other,
+// then the one the fewest edits away. A name of three letters or fewer is close to too many words.
 func nearest(name string, known []string) string {
 	const (
 		longest = 64 // of names worth comparing
@@ -14,7 +14,7 @@ func nearest(name string, known []string) string {
 		return ""
 	}
 	lower := strings.ToLower(name)
-	best, fewest := "", 2+len(name)/3
+	best, fewest := "", 2*(2+len(name)/3)
 	for _, k := range known {
 		candidate := strings.ToLower(k)
 		if candidate == lower {
@@ -23,9 +23,9 @@ func nearest(name string, known []string) string {
 		if len(lower) <= short {
 			continue
 		}
-		edits := distance(lower, candidate)
+		edits := 2 * distance(lower, candidate)
 		if len(candidate) > short && (strings.Contains(candidate, lower) || strings.Contains(lower, candidate)) {
-			edits = min(edits, 2)
+			edits = min(edits, 3)
 		}
 		if edits < fewest {
 			best, fewest = k, edits

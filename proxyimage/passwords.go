@@ -75,10 +75,14 @@ func PasswordWarnings(p *params.Params, environment []string) []string {
 	if p.Credentials == container.CredentialsImage {
 		return nil
 	}
+	why := fmt.Sprintf("with credentials=%s the passwords are generated; give credentials=%s",
+		p.Credentials, container.CredentialsImage)
+	if !p.Auth.Passwords() {
+		why = fmt.Sprintf("auth=%s asks for none; give another auth", p.Auth)
+	}
 	var warnings []string
 	for _, variable := range slices.Sorted(maps.Keys(passwordVariables(environment))) {
-		warnings = append(warnings, fmt.Sprintf("%s: is not used, because with credentials=%s the passwords are "+
-			"generated; give credentials=%s, or leave it out", variable, p.Credentials, container.CredentialsImage))
+		warnings = append(warnings, fmt.Sprintf("%s: is not used, because %s, or leave it out", variable, why))
 	}
 	return warnings
 }

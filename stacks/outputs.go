@@ -32,8 +32,13 @@ func addOutputs(stack awscdk.Stack, p *params.Params, e endpoint, cluster awsecs
 			"com.amazonaws.vpce.%s.%s", *stack.Region(), *e.service.Ref())
 	}
 	if url := tryURL(p); url != "" {
-		output("TryIt", "Asks for the password and shows an egress address",
-			"%s", paste.Curl(paste.Asking(address, p.Users[0]), url))
+		way := paste.Way{Auth: p.Auth, TLS: p.TLS()}
+		description, via := "Shows an egress address", way.Open(address)
+		if p.Auth.Passwords() {
+			description = "Asks for the password and shows an egress address"
+			via = way.Asking(address, p.Users[0])
+		}
+		output("TryIt", description, "%s", paste.Curl(via, url))
 	}
 	var ids []string
 	for _, s := range secrets {

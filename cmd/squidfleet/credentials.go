@@ -62,6 +62,9 @@ With credentials=image AWS knows neither passwords nor users.`,
 // credentials writes what a person can paste. Comments make the whole of it a shell script.
 func (s *streams) credentials(c *operator.Credentials) {
 	fmt.Fprintf(s.out, "# endpoint: %s\n", c.Endpoint)
+	if c.Source == "" {
+		fmt.Fprintln(s.out, "# no password is asked for")
+	}
 	if c.Source == container.CredentialsImage {
 		fmt.Fprintln(s.out, "# users and passwords: those the image was built with")
 	}

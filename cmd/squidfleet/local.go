@@ -120,6 +120,7 @@ func parameters(context []string) (*params.Params, error) {
 // localPlan is what the flags and the parameters come to.
 type localPlan struct {
 	options  local.Options
+	auth     squid.Auth
 	users    []localUser
 	every    time.Duration // 0: never
 	speed    float64
@@ -178,6 +179,7 @@ func (flags localFlags) plan() (localPlan, error) {
 			Params: p, Passwords: passwords, Addresses: p.FleetSize, Zones: flags.zones, Port: port, Timing: timing,
 			TLS: flags.tls,
 		},
+		auth:  p.Auth,
 		users: localUsers(p, passwords, os.LookupEnv),
 		every: every,
 		speed: flags.speed,
@@ -288,11 +290,11 @@ func localUsers(
 }
 
 // via is how curl goes through the proxy as this user.
-func (u localUser) via(endpoint string) paste.Via {
+func (u localUser) via(way paste.Way, endpoint string) paste.Via {
 	if u.variable != "" {
-		return paste.WithVariable(endpoint, u.name, u.variable)
+		return way.WithVariable(endpoint, u.name, u.variable)
 	}
-	return paste.WithPassword(endpoint, u.name, u.password)
+	return way.WithPassword(endpoint, u.name, u.password)
 }
 
 // localWelcome is what a user needs.
@@ -346,12 +348,13 @@ func welcome(fleet *local.Fleet, origin *local.Origin, plan localPlan) localWelc
 	for number := 1; number <= plan.options.Addresses; number++ {
 		w.Addresses = append(w.Addresses, localAddress{number, int(fleet.EndpointOf(number).Port())})
 	}
+	way := paste.Way{Auth: plan.auth, TLS: w.CA != "", CA: w.CA}
 	curl := func(endpoint string) string {
-		// Without --noproxy, a NO_PROXY that names 127.0.0.0/8 would have curl go around the proxy.
-		via := w.users[0].via(endpoint)
-		if w.CA != "" {
-			via = via.OverTLS(w.CA)
+		via := way.Open(endpoint)
+		if len(w.users) > 0 {
+			via = w.users[0].via(way, endpoint)
 		}
+		// Without --noproxy, a NO_PROXY that names 127.0.0.0/8 would have curl go around the proxy.
 		return paste.Curl(via, w.Origin, "-sS", "--noproxy", "''")
 	}
 	w.Curl, w.CurlAddress = curl(w.Endpoint), curl(fleet.EndpointOf(1).String())

@@ -266,18 +266,19 @@ func TestLocalDoesNotWriteThePasswordsOfAnImage(t *testing.T) {
 		want    []paste.Via
 	}{
 		{inImage("alice"), only("SQUIDFLEET_PASSWORD"),
-			[]paste.Via{paste.WithVariable(endpoint, "alice", "SQUIDFLEET_PASSWORD")}},
+			[]paste.Via{paste.Way{}.WithVariable(endpoint, "alice", "SQUIDFLEET_PASSWORD")}},
 		{inImage("alice"), only("SQUIDFLEET_PASSWORD_ALICE"),
-			[]paste.Via{paste.WithVariable(endpoint, "alice", "SQUIDFLEET_PASSWORD_ALICE")}},
+			[]paste.Via{paste.Way{}.WithVariable(endpoint, "alice", "SQUIDFLEET_PASSWORD_ALICE")}},
 		{
 			inImage("alice,bob"), only("SQUIDFLEET_PASSWORD_ALICE", "SQUIDFLEET_PASSWORD_BOB"),
 			[]paste.Via{
-				paste.WithVariable(endpoint, "alice", "SQUIDFLEET_PASSWORD_ALICE"),
-				paste.WithVariable(endpoint, "bob", "SQUIDFLEET_PASSWORD_BOB"),
+				paste.Way{}.WithVariable(endpoint, "alice", "SQUIDFLEET_PASSWORD_ALICE"),
+				paste.Way{}.WithVariable(endpoint, "bob", "SQUIDFLEET_PASSWORD_BOB"),
 			},
 		},
 		{map[string]any{"users": "alice,bob"}, only(), []paste.Via{
-			paste.WithPassword(endpoint, "alice", "open sesame"), paste.WithPassword(endpoint, "bob", "s3cret&c"),
+			paste.Way{}.WithPassword(endpoint, "alice", "open sesame"),
+			paste.Way{}.WithPassword(endpoint, "bob", "s3cret&c"),
 		}},
 	} {
 		p, err := params.Parse(c.context)
@@ -290,7 +291,7 @@ func TestLocalDoesNotWriteThePasswordsOfAnImage(t *testing.T) {
 		w := welcome(&local.Fleet{Endpoint: netip.MustParseAddrPort(endpoint)}, &local.Origin{}, plan)
 		var got []paste.Via
 		for _, u := range w.users {
-			got = append(got, u.via(endpoint))
+			got = append(got, u.via(paste.Way{}, endpoint))
 		}
 		if !slices.Equal(got, c.want) || !strings.Contains(w.Curl, string(c.want[0])) {
 			t.Errorf("%v: %q in %s, want %q", c.context, got, w.Curl, c.want)

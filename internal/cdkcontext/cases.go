@@ -7,6 +7,8 @@ var Cases = map[string]Case{
 	"everything": {Changes: map[string]any{
 		"stackName":           "Full",
 		"clientCidrs":         []any{"198.51.100.0/24", "192.0.2.7/32", "2001:db8:1::/48"},
+		"auth":                "any",
+		"allowPlaintextBasic": true,
 		"users":               []any{"alice", "bob", "c.d"},
 		"realm":               "Squid Fleet (test)",
 		"listenerPort":        40000.0,
@@ -56,7 +58,7 @@ var Cases = map[string]Case{
 		"certificateArn":        "arn:aws:acm:eu-west-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef",
 		"domainName":            "proxy.example.com",
 	}},
-	"ports": {Changes: map[string]any{"connectPorts": scattered(), "fleetSize": 1.0}},
+	"ports": {Changes: map[string]any{"connectPorts": scattered(), "fleetSize": 1.0, "auth": "none"}},
 	"govcloud": {Region: "us-gov-west-1", Changes: map[string]any{
 		"stackName": "GovCloud", "vpcId": WideVPC, "clientCidrs": []any{"198.51.100.0/24"}, "fleetSize": 1.0,
 	}},

@@ -83,8 +83,8 @@ func squidEntry(a *Assembly) *Finding {
 	return nil
 }
 
-// squidAccess: one rule lets requests through, of known clients with a right password. What it
-// must not let through is refused before it, and all else after it.
+// squidAccess: one rule lets requests through, of known clients with a right password unless there
+// are none. What it must not let through is refused before it, and all else after it.
 func squidAccess(a *Assembly) *Finding {
 	p := a.Params
 	clients := p.ClientCidrs
@@ -95,10 +95,20 @@ func squidAccess(a *Assembly) *Finding {
 	if !slices.Equal(got, want) {
 		return a.inImage("squid.conf", "acl clients: is %v, want %v", got, want)
 	}
-	if got := a.acl("authenticated", "ext_user", "proxy_auth"); !slices.Equal(got, []string{"REQUIRED"}) {
-		return a.inImage("squid.conf", "acl authenticated: is %v, want any user with a password", got)
+	before := []string{"deny !clients", "deny manager", "deny !resolved", "deny forbidden"}
+	last := []string{"allow clients", "deny all"}
+	if p.Auth != "none" {
+		if got := a.acl("authenticated", "ext_user", "proxy_auth"); !slices.Equal(got, []string{"REQUIRED"}) {
+			return a.inImage("squid.conf", "acl authenticated: is %v, want any user with a password", got)
+		}
+		before, last[0] = append(before, "deny !authenticated"), last[0]+" authenticated"
 	}
-	before := []string{"deny !clients", "deny !authenticated", "deny manager", "deny !resolved", "deny forbidden"}
+	for _, helper := range a.directives("external_acl_type") {
+		if !slices.Contains(helper, "negative_ttl=0") || !slices.Contains(helper, "%>a") {
+			return a.inImage("squid.conf", "external_acl_type %s: remembers wrong passwords, or takes them from anywhere",
+				helper[0])
+		}
+	}
 	for name, ports := range map[string][]int{"http_ports": p.HTTPPorts, "connect_ports": p.ConnectPorts} {
 		if got := a.acl(name, "port"); unlike(got, strings.Fields(strings.Trim(fmt.Sprint(ports), "[]"))) != "" {
 			return a.inImage("squid.conf", "acl %s: is %v, want %v", name, got, ports)
@@ -114,7 +124,7 @@ func squidAccess(a *Assembly) *Finding {
 		rules = append(rules, strings.Join(line, " "))
 	}
 	end := max(0, len(rules)-2)
-	last, allowing := []string{"allow clients authenticated", "deny all"}, a.directives("http_access", "allow")
+	allowing := a.directives("http_access", "allow")
 	if !slices.Equal(rules[end:], last) || len(allowing) != 1 {
 		return a.inImage("squid.conf", "http_access: ends in %q, want %q and no other that allows", rules[end:], last)
 	}

@@ -110,7 +110,7 @@ func ownSecrets(a *Assembly) *Finding {
 				return r.wrong("Secrets: %s is the secret %q, want that of user %s", variable, got, user)
 			}
 		}
-		if a.Params.Digest == "fleet" {
+		if a.Params.Auth.Nonces(a.Params.Digest) {
 			wanted++
 			if got := described[secrets["SQUIDFLEET_DIGEST_KEYS"]]; got == "" || strings.Contains(got, " user ") {
 				return r.wrong("Secrets: SQUIDFLEET_DIGEST_KEYS is the secret %q, want one that is no password", got)

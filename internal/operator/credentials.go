@@ -26,10 +26,13 @@ type Credentials struct {
 	Addresses []AddressProxy `json:"addresses,omitempty"`
 	// Try is a page that shows its caller's address, or "" when the fleet's ports allow none.
 	Try string `json:"try"`
-	// Source is where the passwords are. With "image" AWS knows neither them nor the users.
+	// Source is where the passwords are. With "image" AWS knows neither them nor the users. It is ""
+	// with auth=none, where there are none.
 	Source container.Credentials `json:"source"`
 	// Users are all users of the fleet, or the one that was asked for.
 	Users []User `json:"users"`
+
+	way paste.Way
 }
 
 // AddressProxy is the proxy of one egress address: host and port, or a URL with a user.
@@ -38,7 +41,7 @@ type AddressProxy struct {
 	Proxy  string `json:"proxy"`
 }
 
-// User is one of the proxy's Digest users.
+// User is one of the proxy's users.
 type User struct {
 	Name string `json:"user"`
 	// Password is set only when it was asked for.
@@ -69,12 +72,19 @@ func (f *Connection) Credentials(ctx context.Context, user string, showPassword 
 		Source:   container.Credentials(environment[container.EnvCredentials]),
 		Users:    []User{},
 	}
+	c.way = paste.Way{Auth: squid.Auth(environment[container.EnvAuth]), TLS: f.outputs[outputScheme] == "https"}
 	c.Try = tryURL(f.outputs[outputTryIt])
 	host, _, _ := net.SplitHostPort(c.Endpoint)
 	for _, a := range all {
 		if a.Port > 0 {
 			c.Addresses = append(c.Addresses, AddressProxy{a.Number, net.JoinHostPort(host, strconv.Itoa(a.Port))})
 		}
+	}
+	if !c.way.Auth.Passwords() {
+		if user != "" || showPassword {
+			return nil, refuse("%s asks for no password (auth=none), and has no users", f.Name)
+		}
+		return c, nil
 	}
 	if c.Source == container.CredentialsImage {
 		if user == "" && !showPassword {
@@ -154,19 +164,17 @@ func (f *Connection) password(ctx context.Context, user string, secrets map[stri
 
 // Login returns how one user uses the proxy.
 func (c *Credentials) Login(name, password string) User {
-	proxy := func(endpoint string) string {
-		if password == "" {
-			return (&url.URL{Scheme: "http", User: url.User(name), Host: endpoint}).String()
-		}
-		return paste.Proxy(endpoint, name, password)
-	}
-	u := User{Name: name, Password: password, Proxy: proxy(c.Endpoint)}
-	for _, a := range c.Addresses {
-		u.Addresses = append(u.Addresses, AddressProxy{a.Number, proxy(a.Proxy)})
-	}
-	via := paste.Asking(c.Endpoint, name)
+	account := url.User(name)
+	via := c.way.Asking(c.Endpoint, name)
 	if password != "" {
-		via = paste.WithPassword(c.Endpoint, name, password)
+		account = url.UserPassword(name, password)
+		via = c.way.WithPassword(c.Endpoint, name, password)
+	}
+	u := User{Name: name, Password: password, Proxy: c.way.URL(c.Endpoint, account)}
+	for _, a := range c.Addresses {
+		u.Addresses = append(u.Addresses, AddressProxy{a.Number, c.way.URL(a.Proxy, account)})
+	}
+	if password != "" {
 		u.Environment = map[string]string{"http_proxy": u.Proxy, "https_proxy": u.Proxy}
 	}
 	if c.Try != "" {

@@ -23,6 +23,7 @@ import (
 // Outputs of the stack, by the ids that its templates give them.
 const (
 	outputEndpoint         = "Endpoint"
+	outputScheme           = "Scheme"
 	outputTryIt            = "TryIt"
 	outputLogGroup         = "LogGroup"
 	outputClusterName      = "ClusterName"

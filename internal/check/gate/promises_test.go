@@ -41,6 +41,7 @@ var variants = map[string][]any{
 	"stackName": {"Squidfleet", "x", "A-Long-Name-2"}, "allowAnyClient": {"false", "true"},
 	"clientCidrs": {"203.0.113.0/24", "192.0.2.1/32,2001:db8::/32", "10.0.0.0/8"},
 	"users":       {"proxy", "alice,bob", "alice,b.o-b,c+d@e.f", "a1"}, "realm": {"squidfleet", "Two Words (x)"},
+	"auth": {"digest", "basic", "any", "none"}, "allowPlaintextBasic": {"true", "true", "false"},
 	"digest": {"fleet", "squid"}, "credentials": {"secretsmanager", "image"}, "cpu": {"256", "1024"},
 	"listenerPort": {"35201", "1024", "65535"}, "addressPorts": {"true", "false"},
 	"httpPorts":    {"80", "", "80,81,8080"},
