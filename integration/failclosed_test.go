@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -286,12 +287,40 @@ func TestTheDigestHelperOutlivesSignalsAndComesBackWhenKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// A request that was with the helper may wait as long as its client does.
+	comesBack(t, task)
+}
+
+// With auth=any, the end of the helper that checks ends the one that hands over. Squid starts both
+// anew, or ends.
+func TestBothHelpersComeBackWhenOneIsKilled(t *testing.T) {
+	newWorld(t)
+	task := startTask(t, options(newMode("any", "fleet")))
+	for _, who := range []rig.Client{client(task), bob(task)} { // so that both are there
+		if got := statusOf(who); got != served {
+			t.Fatalf("%s: %d", who.User, got)
+		}
+	}
+	helpers, err := childrenOf(squidOf(t, task), "entrypoint")
+	if err != nil || len(helpers) != 2 {
+		t.Fatalf("helpers %v, %v", helpers, err)
+	}
+	if err := syscall.Kill(slices.Min(helpers), syscall.SIGKILL); err != nil { // Squid starts it first
+		t.Fatal(err)
+	}
+	comesBack(t, task)
+}
+
+// comesBack waits until a task whose helper was killed serves everybody with a password again, or
+// has ended. Nobody else is served meanwhile. A request that was with the helper may wait as long
+// as its client does.
+func comesBack(t *testing.T, task *squidTask) {
+	t.Helper()
 	for deadline := time.Now().Add(90 * time.Second); ; {
 		if got := statusOf(anonymous(task)); got != cutOff && got != 407 && got != 503 {
 			t.Fatalf("a client without a password got %d", got)
 		}
-		if statusOf(client(task)) == served {
+		if statusOf(client(task)) == served && statusOf(client(task).At(insiderIPv6)) == served &&
+			statusOf(bob(task)) == served {
 			return
 		}
 		// See mayEnd: then the task ends, and ECS starts another.

@@ -432,6 +432,20 @@ func guessingProblems(task *squidTask) (problems []string) {
 	if got, took := statusOf(client(task)), time.Since(begin); got != served || took > 10*time.Second {
 		problems = append(problems, fmt.Sprintf("another address next to a guesser: %d after %v", got, took))
 	}
+	if task.Params.Auth == squid.AuthAny { // Digest and Basic have one account
+		throttled := func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return statuses[http.StatusTooManyRequests] > 0
+		}
+		for waited := 0; waited < 200 && !throttled(); waited++ {
+			time.Sleep(10 * time.Millisecond)
+		}
+		right := digested(task, client(task)).At(netip.MustParseAddr("198.51.100.66"))
+		if got := statusOf(right); got == served {
+			problems = append(problems, "Digest from an address that guesses by Basic does not wait")
+		}
+	}
 	all.Wait()
 	if statuses[http.StatusTooManyRequests] == 0 || statuses[served]+statuses[refused]+statuses[noAddress] > 0 {
 		problems = append(problems, fmt.Sprintf("100 guesses from one address were answered %v", statuses))
