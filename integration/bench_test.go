@@ -88,7 +88,8 @@ func BenchmarkThroughput(b *testing.B) {
 		"`make bench` (BenchmarkThroughput): medians of %d interleaved rounds of %s, %d connections at a time,\n"+
 		"clients and origins on the same machine of %d cores.\n"+
 		"Usual: the same Squid, configured as the usual recipe does. CPU is that of Squid and its helpers.\n"+
-		"With three tasks, each new connection of a client goes to the next one.\n",
+		"With three tasks, each new connection of a client goes to the next one. With auth=basic and auth=any,\n"+
+		"clients send Basic.\n",
 		rounds, roundTime, workers, runtime.NumCPU())
 	workloads := []workload{
 		{"keep-alive GET of 1 KiB", "requests", keepAliveGets},
@@ -102,7 +103,7 @@ func BenchmarkThroughput(b *testing.B) {
 			{name: native, mode: newMode("digest", "squid")},
 			{name: "digest=fleet", mode: newMode("digest", "fleet")},
 			{name: "auth=basic", mode: newMode("basic", "fleet")},
-			{name: "auth=any, Basic", mode: newMode("any", "fleet")},
+			{name: "auth=any", mode: newMode("any", "fleet")},
 			{name: open, mode: newMode("none", "fleet")},
 		}
 		for _, c := range contenders {
