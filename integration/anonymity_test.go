@@ -207,6 +207,7 @@ func anonymityProblems(t testing.TB, w *world, task *squidTask) (problems []stri
 			}
 		}
 		var all strings.Builder
+		response.Header.Del("Proxy-Status")
 		response.Header.Write(&all)
 		text := strings.ReplaceAll(strings.ToLower(all.String()), `realm="squidfleet"`, "")
 		if strings.Contains(text, "squid") || strings.Contains(text, "proxy.invalid") {

@@ -104,9 +104,9 @@ func logProblems(w *world, task *squidTask) (problems []string) {
 		{c, "GET", page + "c?" + secret,
 			[]entry{ofAlice("GET", page+"c?", 200, "TCP_MISS", "-", publicIPv4.String())}},
 		{c, "CONNECT", "10.9.8.7:443",
-			[]entry{ofAlice("CONNECT", "10.9.8.7:443", 403, "TCP_DENIED", "ERR_ACCESS_DENIED", "-")}},
+			[]entry{ofAlice("CONNECT", "10.9.8.7:443", 403, "TCP_DENIED", "ERR_FORWARDING_DENIED", "-")}},
 		{c, "CONNECT", "[2001:db8::1]:443",
-			[]entry{ofAlice("CONNECT", v6, 403, "TCP_DENIED", "ERR_ACCESS_DENIED", "-")}},
+			[]entry{ofAlice("CONNECT", v6, 403, "TCP_DENIED", "ERR_FORWARDING_DENIED", "-")}},
 		{c, "GET", "http://nowhere.example/",
 			[]entry{ofAlice("GET", "http://nowhere.example/", 503, "TCP_DENIED", "ERR_DNS_FAIL", "-")}},
 	}

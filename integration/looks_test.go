@@ -59,6 +59,7 @@ func looks(t *testing.T, w *world, task *squidTask, line string) []look {
 				}
 			}
 		}},
+		{"Proxy-Status", all(func() []string { return statusProblems(t, w, task) })},
 		{"crowd", of(crowdProblems)},
 	}
 	switch {

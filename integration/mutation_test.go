@@ -63,6 +63,10 @@ func (m *mutations) found(t *testing.T, line string, edit func(string) string) (
 		return strings.Join(brokenHealthProblems(t, m.base, edit), "; ")
 	case strings.HasPrefix(line, "external_acl_type basic_helper "):
 		return strings.Join(rememberedProblems(t, m.base, edit), "; ")
+	case strings.Contains(line, "proxy_internal_error"):
+		return strings.Join(brokenStatusProblems(t, m.base, edit), "; ")
+	case strings.Contains(line, "error=connection_timeout"), strings.Contains(line, "connection_read_timeout"):
+		return strings.Join(lateStatusProblems(t, m.w, m.base, edit), "; ")
 	case strings.HasPrefix(line, "never_direct "):
 		task := startTask(t, slowStep(edit))
 		defer task.Kill()

@@ -70,8 +70,10 @@ func (c Config) access(w *writer) {
 	}
 	denyOthers("!connect", "http_ports", c.HTTPPorts)
 	denyOthers("connect", "connect_ports", c.ConnectPorts)
-	w.line("deny_info 503:ERR_DNS_FAIL resolved")
+	c.domains(w)
+	w.line("deny_info %s resolved", unresolvedPage)
 	w.line("http_access deny !resolved")
+	w.line("deny_info %s forbidden", prohibitedPage)
 	w.line("http_access deny forbidden")
 	w.line("http_access allow %s", c.admitted())
 	w.line("http_access deny all")

@@ -21,7 +21,7 @@ var hiddenFromDestination = []string{
 // error pages, in every answer, or in one that is no HTTP. Proxy-Authentication-Info is the
 // proxy's own to send, and this one sends none.
 var hiddenFromClient = []string{
-	"Via", "X-Cache", "X-Cache-Lookup", "Cache-Status", "X-Squid-Error", "Mime-Version", "X-Transformed-From",
+	"Via", "X-Cache", "X-Cache-Lookup", "Cache-Status", "Mime-Version", "X-Transformed-From",
 	"Proxy-Authentication-Info",
 }
 

@@ -58,6 +58,9 @@ type Config struct {
 	BlockedCidrs []netip.Prefix
 	// AllowedPrivateCidrs holds private destinations that are wanted; see destination.CheckOpening.
 	AllowedPrivateCidrs []netip.Prefix
+	// AllowedDomains are the only names that clients may ask for, unless the list is empty.
+	// BlockedDomains are refused in any case. See CheckDomain. No entry of a list holds another.
+	AllowedDomains, BlockedDomains []string
 	// LocalOrigin is one IPv4 loopback address and port to open although both are forbidden: the
 	// origin of a fleet on one machine. Every other fleet has the zero value, which opens nothing.
 	LocalOrigin netip.AddrPort
@@ -79,7 +82,7 @@ func (c Config) Render() (string, error) {
 	}
 	var w writer
 	w.line("# Written by Squidfleet from its parameters. In each list of access rules the first match decides.")
-	for _, section := range []func(*writer){c.entry, c.authentication, c.access, c.anonymity, c.log, c.limits,
+	for _, section := range []func(*writer){c.entry, c.authentication, c.access, c.anonymity, c.proxyStatus, c.log, c.limits,
 		c.process} {
 		section(&w)
 	}
@@ -182,6 +185,8 @@ func (c Config) validate() error {
 		}
 	}
 	prefixes("allowedPrivateCidrs", c.AllowedPrivateCidrs)
+	problems = append(problems, checkDomains("allowedDomains", c.AllowedDomains)...)
+	problems = append(problems, checkDomains("blockedDomains", c.BlockedDomains)...)
 	if o := c.LocalOrigin; o != (netip.AddrPort{}) && (!o.Addr().Is4() || !o.Addr().IsLoopback() || o.Port() == 0) {
 		wrong("localOrigin", "%s is not an address of 127.0.0.0/8 and a port", o)
 	}

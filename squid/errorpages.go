@@ -25,6 +25,13 @@ const (
 	unavailable = "ERR_UNAVAILABLE"
 )
 
+// Pages of refusals whose reason Proxy-Status tells, as deny_info has them. The rule for the second
+// has another status than Squid's usual one.
+const (
+	prohibitedPage = "ERR_FORWARDING_DENIED"
+	unresolvedPage = "503:ERR_DNS_FAIL"
+)
+
 // errorNames are all errors of Squid's own that have a page.
 func errorNames() []string {
 	pages := slices.Sorted(maps.Keys(ErrorPages()))

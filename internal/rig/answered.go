@@ -12,11 +12,13 @@ import (
 )
 
 const (
-	cannotBeUsed = "HTTP/1.1 502 Bad Gateway\nDate: D\nContent-Type: text/html;charset=utf-8\n" +
-		"Content-Length: 41\nConnection: close\n\n" +
-		"The destination's answer cannot be used.\n"
-	tooLong = "HTTP/1.1 502 Bad Gateway\nDate: D\nContent-Type: text/html;charset=utf-8\nContent-Length: 88\n" +
-		"Connection: close\n\n" +
+	badGateway = "HTTP/1.1 502 Bad Gateway\nDate: D\nContent-Type: text/html;charset=utf-8\nContent-Length: "
+	status     = "Connection: close\nProxy-Status: squidfleet; error="
+	unusable   = "\n\nThe destination's answer cannot be used.\n"
+
+	cannotBeUsed = badGateway + "41\n" + status + "http_protocol_error" + unusable
+	nothing      = badGateway + "41\n" + status + "connection_terminated" + unusable
+	tooLong      = badGateway + "88\n" + status + "http_response_header_section_size\n\n" +
 		"The request is too long (status 4xx), or the destination's answer cannot be used (502).\n"
 )
 
@@ -42,7 +44,8 @@ var answered = []struct{ name, sent, seen string }{
 		"X-Mine: 1\nProxy-Connection: x\nUpgrade: h2c\nAlternate-Protocol: x\nContent-Length: 0\n\n",
 		"HTTP/1.1 200 OK\nContent-Length: 0\nDate: D\nConnection: close\n\n"},
 	{"as if it were the proxy's", "HTTP/1.1 200 OK\nX-Squid-Error: x\nServer: s\nMime-Version: 1.0\n" +
-		"X-Transformed-From: x\nVia: x\nX-Cache: x\nX-Cache-Lookup: x\nCache-Status: x\nContent-Length: 0\n\n",
+		"X-Transformed-From: x\nVia: x\nX-Cache: x\nX-Cache-Lookup: x\nCache-Status: x\n" +
+		"Proxy-Status: squidfleet; error=dns_error\nContent-Length: 0\n\n",
 		"HTTP/1.1 200 OK\nServer: s\nContent-Length: 0\nDate: D\nConnection: close\n\n"},
 	{"names that Squid knows",
 		"HTTP/1.1 200 OK\nSurrogate-Control: x\nX-Accelerator-Vary: x\nX-Request-URI: x\nContent-Length: 0\n\n",
@@ -68,7 +71,7 @@ var answered = []struct{ name, sent, seen string }{
 	{"another coding", "HTTP/1.1 200 OK\nServer: s\nTransfer-Encoding: gzip\n\nbody", cannotBeUsed},
 	{"a NUL", "HTTP/1.1 200 OK\nServer: s\nX: a\x00b\n\n", cannotBeUsed},
 	{"600", "HTTP/1.1 600 x\nServer: s\n\n", cannotBeUsed},
-	{"nothing", "", cannotBeUsed},
+	{"nothing", "", nothing},
 	{"70 KB of headers", "HTTP/1.1 200 OK\nServer: s\nX-Long: " + strings.Repeat("x", 70_000) + "\n\n", tooLong},
 }
 

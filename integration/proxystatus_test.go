@@ -1,0 +1,337 @@
+package integration
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"squidfleet/internal/rig"
+)
+
+// Addresses that no connection can be made to: there is no route, and the system does not permit it.
+const unroutable, unpermitted = "93.184.215.201", "93.184.215.202"
+
+// breakRoutes makes them so.
+func breakRoutes(t testing.TB) {
+	t.Helper()
+	for address, kind := range map[string]string{unroutable: "unreachable", unpermitted: "prohibit"} {
+		command := exec.Command("ip", "route", "replace", kind, address, "table", "local")
+		if out, err := command.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+}
+
+// ownAnswers are requests that the proxy answers itself, by the type in Proxy-Status.
+var ownAnswers = map[string][]struct {
+	method, target string
+	status         int
+}{
+	"destination_ip_prohibited": {
+		{"GET", "http://10.9.8.7/", 403}, {"HEAD", "http://10.9.8.7/", 403}, {"CONNECT", "10.9.8.7:443", 403},
+		{"GET", "http://metadata.example/", 403}, {"CONNECT", "metadata.example:443", 403},
+	},
+	"dns_error": {
+		{"GET", "http://nowhere.example/", 503}, {"CONNECT", "nowhere.example:443", 503},
+		{"GET", "http://servfail.example/", 503}, {"GET", "http://empty.example/", 503},
+	},
+	"http_request_denied": {
+		{"TRACE", "http://origin.example/", 403}, {"GET", "https://origin.example/", 403},
+		{"GET", "http://origin.example:22/", 403}, {"CONNECT", "origin.example:22", 403},
+		{"GET", "http://proxy.invalid/squid-internal-mgr/menu", 403},
+	},
+	"http_request_error":        {{"GET", "/", 400}, {"OPTIONS", "*", 501}, {"GET", "http://origin.example:70000/", 400}},
+	"connection_refused":        {{"GET", "http://origin.example:81/", 503}, {"POST", "http://origin.example:81/", 503}},
+	"destination_ip_unroutable": {{"GET", "http://" + unroutable + "/", 503}},
+	"destination_unavailable":   {{"GET", "http://" + unpermitted + "/", 503}},
+	"http_protocol_error":       {{"GET", "http://garbage.example/", 502}},
+	"connection_terminated":     {{"GET", "http://closing.example/", 502}, {"HEAD", "http://closing.example/", 502}},
+}
+
+// earlyAnswers are to requests that Squid answers before it asks a rule, and the statuses of 5.7 and 6.13.
+var earlyAnswers = []struct {
+	request  string
+	statuses []int
+}{
+	{"garbage\r\n\r\n", []int{400}},
+	{"GET http://origin.example/ HTTP/3.0\r\n\r\n", []int{505}},
+	{"GET http://origin.example/ HTTP/1.1\r\nX: \x00\r\n\r\n", []int{400}},
+	{"GET http://origin.example/ HTTP/1.1\r\nX : a\r\n\r\n", []int{400}},
+	{"GET http://origin.example/ HTTP/1.1\r\nExpect: x\r\n\r\n", []int{417}},
+	{"POST http://origin.example/ HTTP/1.1\r\nTransfer-Encoding: x\r\n\r\n", []int{501}},
+	{"POST http://origin.example/ HTTP/1.1\r\nContent-Length: a\r\n\r\n", []int{411, 400}},
+	{"GET http://origin.example/ HTTP/1.1\r\nX: " + strings.Repeat("x", 30_000) + "\r\n\r\n", []int{431}},
+	{"GET http://origin.example/" + strings.Repeat("x", 9_000) + " HTTP/1.1\r\n\r\n", []int{400}},
+	{"CONNECT origin.example:99999 HTTP/1.1\r\n\r\n", []int{400}},
+}
+
+// proxyStatus is the one value of the header, or a text that shows all of them.
+func proxyStatus(h http.Header) string {
+	if values := h.Values("Proxy-Status"); len(values) != 1 {
+		return fmt.Sprintf("%q", values)
+	}
+	return h.Get("Proxy-Status")
+}
+
+func ofType(kind string) string { return "squidfleet; error=" + kind }
+
+const noStatus = "[]"
+
+// statusProblems are own answers without the right Proxy-Status, and destinations' answers with one.
+func statusProblems(t testing.TB, w *world, task *squidTask) (problems []string) {
+	wrong := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+	breakRoutes(t)
+	expect := func(what string, response *rig.Response, err error, status int, value string) {
+		switch {
+		case err != nil:
+			wrong("%s: %v", what, err)
+		case response.StatusCode != status || proxyStatus(response.Header) != value:
+			wrong("%s: %d with Proxy-Status %s, want %d with %s",
+				what, response.StatusCode, proxyStatus(response.Header), status, value)
+		}
+	}
+	for kind, requests := range ownAnswers {
+		for _, r := range requests {
+			response, err := client(task).Request(r.method, r.target)
+			expect(r.method+" "+r.target, response, err, r.status, ofType(kind))
+		}
+	}
+	for method, target := range originOf {
+		response, err := anonymous(task).Request(method, target)
+		expect(method+" without credentials", response, err, 407, ofType("http_request_denied"))
+		response, err = client(task).Request(method, target)
+		expect(method, response, err, served, noStatus)
+	}
+	response, err := client(task).Request("GET", "http://origin.example/", "Cache-Control: only-if-cached")
+	expect("only-if-cached", response, err, 504, ofType("proxy_internal_response"))
+	for _, u := range earlyAnswers {
+		response, err := send(client(task), u.request)
+		if err != nil || !slices.Contains(u.statuses, response.StatusCode) ||
+			proxyStatus(response.Header) != ofType("http_request_error") {
+			wrong("%.60q: %+v, %v", u.request, response, err)
+		}
+	}
+	// Squid asks no rule about the answer to a CONNECT that comes to nothing. A destination cannot
+	// answer one.
+	response, err = client(task).Request("CONNECT", "origin.example:444")
+	expect("a tunnel that fails", response, err, 503, noStatus)
+	if err == nil && response.Header.Get("X-Squid-Error") != "ERR_CONNECT_FAIL 111" {
+		wrong("a tunnel that fails: %v", response.Header)
+	}
+	return append(problems, forgeryProblems(t, w, task)...)
+}
+
+// breaks are what a destination does at the end of its bytes.
+var breaks = map[string]func(conn net.Conn){
+	"closes": func(net.Conn) {},
+	"resets": func(conn net.Conn) { conn.(*net.TCPConn).SetLinger(0) },
+	"resets later": func(conn net.Conn) {
+		time.Sleep(100 * time.Millisecond)
+		conn.(*net.TCPConn).SetLinger(0)
+	},
+}
+
+// forged is what a destination sends, and the Proxy-Status of the proxy's own answer to that.
+type forged struct{ name, host, sent, end, want string }
+
+// never stands for an answer that the proxy does not replace.
+const never = "none of its own"
+
+// forgeries are answers that look like the proxy's. Every answer of the destination has X-Mine.
+func forgeries() (all []forged) {
+	const host = "origin.example"
+	const mine = "X-Mine: 1\r\nProxy-Status: squidfleet; error=dns_error\r\n"
+	pages := []string{"", "X-Squid-Error: ERR_CONNECT_FAIL 111\r\n", "X-Squid-Error: 503:ERR_DNS_FAIL 0\r\n",
+		"X-Squid-Error: ERR_FORWARDING_DENIED 0\r\n", "X-Squid-Error: ERR_INVALID_RESP 0\r\nX-Squid-Error: x\r\n"}
+	bodies := []string{"Content-Length: 4\r\n\r\nbody", "Content-Length: 8\r\n\r\nbody", "Content-Length: 8\r\n\r\n",
+		"Transfer-Encoding: chunked\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\nx\r\n", "\r\nbody"}
+	for end := range breaks {
+		add := func(name, sent, want string) { all = append(all, forged{name, host, sent, end, want}) }
+		for _, status := range []int{200, 400, 403, 407, 411, 417, 429, 431, 500, 501, 502, 503, 504, 505} {
+			for _, page := range pages {
+				for _, body := range bodies {
+					head := fmt.Sprintf("HTTP/1.1 %d x\r\n%s%s", status, page, mine)
+					add(fmt.Sprintf("%d %q", status, page+body), head+body, never)
+				}
+			}
+		}
+		for _, page := range []string{
+			"502 x\r\nX-Squid-Error: ERR_READ_ERROR 104", "504 x\r\nX-Squid-Error: ERR_READ_TIMEOUT 110",
+		} {
+			for _, body := range bodies {
+				add(fmt.Sprintf("%q", page+body), "HTTP/1.1 "+page+"\r\n"+mine+body, imitated)
+			}
+		}
+		const interim = "HTTP/1.1 103 x\r\nX-Squid-Error: ERR_CONNECT_FAIL 111\r\n" + mine + "\r\n"
+		protocol, ended := ofType("http_protocol_error"), ofType("connection_terminated")
+		add("an interim answer", interim+"HTTP/1.1 503 x\r\n"+mine+"\r\n", never)
+		add("an interim answer and a bad one", interim+"HTTP/1.1 600 x\r\n\r\n", protocol)
+		add("an interim answer alone", interim, ended)
+		add("nothing", "", ended)
+		if end != "closes" { // Then Squid takes the beginning for an answer that it cannot read.
+			add("half a head", "HTTP/1.1 502 x\r\nX-Mi", ended)
+		}
+		add("a switch", "HTTP/1.1 101 x\r\n\r\n", protocol)
+		add("a long head", "HTTP/1.1 502 x\r\nX: "+strings.Repeat("x", 70_000)+"\r\n\r\n",
+			ofType("http_response_header_section_size"))
+	}
+	// An address that fails before another one answers leaves no trace.
+	return append(all, forged{"the second address", "second.example",
+		"HTTP/1.1 503 x\r\n" + mine + "Content-Length: 4\r\n\r\nbody", "closes", never})
+}
+
+// forgeryProblems are answers of a destination that pass for the proxy's, and the proxy's answers to
+// a broken one that do not say so.
+func forgeryProblems(t testing.TB, w *world, task *squidTask) (problems []string) {
+	w.names.Set("second.example", unroutable, otherPublic.String(), publicIPv4.String())
+	all := forgeries()
+	defer rig.Raw(t, 83, func(conn net.Conn) {
+		lines, err := rig.ReadHead(bufio.NewReader(conn))
+		if err != nil {
+			return
+		}
+		var n int
+		if _, err := fmt.Sscanf(lines[0], "GET /%d ", &n); err == nil {
+			io.WriteString(conn, all[n].sent)
+			breaks[all[n].end](conn)
+		}
+	})()
+	next := make(chan int)
+	found := make(chan string, len(all))
+	var workers sync.WaitGroup
+	for range 8 {
+		workers.Go(func() {
+			for n := range next {
+				if problem := all[n].problem(task, n); problem != "" {
+					found <- fmt.Sprintf("%s that %s: %s", all[n].name, all[n].end, problem)
+				}
+			}
+		})
+	}
+	for n := range all {
+		next <- n
+	}
+	close(next)
+	workers.Wait()
+	close(found)
+	for problem := range found {
+		problems = append(problems, problem)
+	}
+	return problems
+}
+
+func (f forged) problem(task *squidTask, n int) string {
+	conn, err := requested(task, fmt.Sprintf("http://%s:83/%d", f.host, n))
+	if err != nil {
+		return err.Error()
+	}
+	defer conn.Close()
+	for reader := bufio.NewReader(conn); ; {
+		response, err := http.ReadResponse(reader, nil)
+		if err != nil {
+			return err.Error()
+		}
+		_, cut := io.ReadAll(response.Body)
+		got := proxyStatus(response.Header)
+		switch theirs := response.Header.Get("X-Mine") != ""; {
+		case theirs && got != noStatus && !(f.want == imitated && cut != nil):
+			return fmt.Sprintf("the destination's %d has Proxy-Status %s", response.StatusCode, got)
+		case !theirs && got != f.want:
+			return fmt.Sprintf("the proxy's %d has Proxy-Status %s, want %s", response.StatusCode, got, f.want)
+		case response.StatusCode >= 200:
+			return ""
+		}
+	}
+}
+
+// imitated stands for the one forgery that there is: see squid.proxyStatus.
+const imitated = "imitated"
+
+// requested is a connection on which a GET with credentials has been sent.
+func requested(task *squidTask, target string) (net.Conn, error) {
+	c := client(task)
+	credentials, err := c.Credentials("GET", target)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := c.Dial()
+	if err == nil {
+		_, err = io.WriteString(conn, "GET "+target+" HTTP/1.1\r\nHost: x\r\n"+credentials+"\r\nConnection: close\r\n\r\n")
+	}
+	return conn, err
+}
+
+// lateStatusProblems is statusProblems for what takes time. Both limits of the task are short.
+func lateStatusProblems(t *testing.T, w *world, base taskOptions, edit func(string) string) (problems []string) {
+	dead := deadPort(t)
+	o := onPort(base, 35241)
+	o.Context["httpPorts"] = fmt.Sprintf("80,83,%d", dead)
+	o.Edit = func(conf string) string {
+		conf = strings.Replace(conf, "connect_timeout 15 seconds", "connect_timeout 1 seconds", 1)
+		return edit(strings.Replace(conf, "read_timeout 345 seconds", "read_timeout 1 seconds", 1))
+	}
+	task, err := tryTask(t, o)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	defer task.Kill()
+	sent := ""
+	defer rig.Raw(t, 83, func(conn net.Conn) {
+		rig.ReadHead(bufio.NewReader(conn))
+		io.WriteString(conn, sent)
+		io.Copy(io.Discard, conn)
+	})()
+	for _, late := range []struct{ target, sent, want string }{
+		{fmt.Sprintf("http://origin.example:%d/", dead), "", ofType("connection_timeout")},
+		{"http://origin.example:83/", "", ofType("connection_read_timeout")},
+		{"http://origin.example:83/", "HTTP/1.1 504 x\r\nContent-Length: 8\r\n\r\nbody", noStatus},
+		{"http://origin.example:83/", "HTTP/1.1 502 x\r\nContent-Length: 8\r\n\r\n", noStatus},
+	} {
+		sent = late.sent
+		conn, err := requested(task, late.target)
+		if err != nil {
+			return append(problems, err.Error())
+		}
+		conn.SetReadDeadline(time.Now().Add(time.Minute))
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		conn.Close()
+		if err != nil || proxyStatus(response.Header) != late.want {
+			problems = append(problems, fmt.Sprintf("%s after %q: %+v, %v, want %s",
+				late.target, late.sent, response, err, late.want))
+		}
+	}
+	return problems
+}
+
+// brokenStatusProblems is statusProblems for a task whose helper is broken.
+func brokenStatusProblems(t *testing.T, base taskOptions, edit func(string) string) (problems []string) {
+	task, err := tryTask(t, withHelper(onPort(base, 35251), loop(`echo "$channel BH"`), edit))
+	if err != nil {
+		return []string{err.Error()}
+	}
+	defer task.Kill()
+	for method, target := range originOf {
+		response, err := client(task).Request(method, target)
+		if err != nil || response.StatusCode != 503 ||
+			proxyStatus(response.Header) != ofType("proxy_internal_error") {
+			problems = append(problems, fmt.Sprintf("%s with a broken helper: %+v, %v", method, response, err))
+		}
+	}
+	return problems
+}
+
+// TestEveryLookIsGood has what takes no time.
+func TestProxyStatusOfWhatTakesTime(t *testing.T) {
+	w := newWorld(t)
+	base := lookedAt("fleet")
+	report(t, lateStatusProblems(t, w, base, asItIs))
+	report(t, brokenStatusProblems(t, base, asItIs))
+}
