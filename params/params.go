@@ -39,6 +39,8 @@ type Params struct {
 	IdleTimeout           time.Duration         // of the load balancer's connections; whole seconds
 	HTTPPorts             []int                 // destination ports for plain HTTP; empty: no plain HTTP
 	ConnectPorts          []int                 // destination ports for CONNECT; empty: no CONNECT
+	AllowedDomains        []string              // the only destinations, by name; empty: any
+	BlockedDomains        []string              // destinations refused by name
 	BlockedCidrs          []netip.Prefix        // destinations refused in addition
 	AllowedPrivateCidrs   []netip.Prefix        // private destinations that are wanted
 	FleetSize             int                   // egress addresses, each a service of one task

@@ -40,11 +40,12 @@ func prefixes(list ...string) []netip.Prefix {
 func defaults() Params {
 	return Params{
 		StackName: "Squidfleet", ClientCidrs: prefixes("203.0.113.0/24"), ClientSecurityGroups: []string{},
-		Endpoint: EndpointPublic, PrivateLinkPrincipals: []string{}, Auth: squid.AuthDigest, Users: []string{"proxy"}, Realm: "squidfleet",
+		Endpoint: EndpointPublic, PrivateLinkPrincipals: []string{}, Auth: squid.AuthDigest,
+		Users: []string{"proxy"}, Realm: "squidfleet",
 		Digest: squid.DigestFleet, Credentials: container.CredentialsSecretsManager, ListenerPort: 35201,
-		AddressPorts: true,
-		IdleTimeout:  350 * time.Second, HTTPPorts: []int{80}, ConnectPorts: []int{443},
-		BlockedCidrs: prefixes(), AllowedPrivateCidrs: prefixes(), FleetSize: 2, CPU: 256, Memory: 512,
+		AddressPorts: true, IdleTimeout: 350 * time.Second, HTTPPorts: []int{80}, ConnectPorts: []int{443, 80},
+		AllowedDomains: []string{}, BlockedDomains: []string{}, BlockedCidrs: prefixes(),
+		AllowedPrivateCidrs: prefixes(), FleetSize: 2, CPU: 256, Memory: 512,
 		Architecture: X8664,
 		RotateEvery:  time.Hour, DrainTimeout: 2 * time.Minute, VpcCidr: netip.MustParsePrefix("10.0.0.0/16"),
 		Zones: []string{}, LogRetentionDays: 30, Timezone: "UTC", Tags: []string{},
@@ -93,6 +94,12 @@ func TestAccepted(t *testing.T) {
 		{"httpPorts", `[]`, "", func(p *Params) { p.HTTPPorts = []int{} }},
 		{"connectPorts", `[1,65535]`, "1,65535", func(p *Params) { p.ConnectPorts = []int{1, 65535} }},
 		{"connectPorts", `[]`, " ", func(p *Params) { p.ConnectPorts = []int{} }},
+		{"allowedDomains", `[".example.com","a-b.example.org","xn--bcher-kva.example"]`,
+			".example.com, a-b.example.org, xn--bcher-kva.example", func(p *Params) {
+				p.AllowedDomains = []string{".example.com", "a-b.example.org", "xn--bcher-kva.example"}
+			}},
+		{"blockedDomains", `["_x.example.com","notexample.com",".de"]`, "_x.example.com,notexample.com,.de",
+			func(p *Params) { p.BlockedDomains = []string{"_x.example.com", "notexample.com", ".de"} }},
 		{"blockedCidrs", `["192.0.2.0/24","::/0"]`, "192.0.2.0/24,::/0",
 			func(p *Params) { p.BlockedCidrs = prefixes("192.0.2.0/24", "::/0") }},
 		{"allowedPrivateCidrs", `["10.1.0.0/16","fd12::/32"]`, "10.1.0.0/16,fd12::/32",

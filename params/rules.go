@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+
+	"squidfleet/squid"
 )
 
 // rule is a check that takes more than one parameter.
@@ -22,6 +24,7 @@ var rules = []rule{
 	{[]string{"httpPorts", "connectPorts"}, somePort},
 	{[]string{"blockedCidrs"}, someDestination},
 	{nil, openedAndBlocked},
+	{[]string{"allowedDomains", "blockedDomains"}, allowedAndBlocked},
 	{[]string{"vpcCidr", "vpcId"}, openedOwnNetwork},
 	{[]string{"cpu", "memory"}, fargatePair},
 	{[]string{"rotateEvery", "drainTimeout"}, roomToRotate},
@@ -110,6 +113,21 @@ func openedAndBlocked(p *Params) Errors {
 				errs = append(errs, Error{fmt.Sprintf("allowedPrivateCidrs[%d]", i),
 					fmt.Sprintf("%s stays refused because of blockedCidrs[%d], %s; drop one of the two",
 						opened, j, blocked)})
+			}
+		}
+	}
+	return errs
+}
+
+// allowedAndBlocked refuses a name that would have no effect, because blocking wins.
+func allowedAndBlocked(p *Params) Errors {
+	var errs Errors
+	for i, allowed := range p.AllowedDomains {
+		for j, blocked := range p.BlockedDomains {
+			if squid.DomainHolds(blocked, allowed) {
+				errs = append(errs, Error{fmt.Sprintf("allowedDomains[%d]", i),
+					fmt.Sprintf("%s stays refused because of blockedDomains[%d], %s; drop one of the two",
+						allowed, j, blocked)})
 			}
 		}
 	}

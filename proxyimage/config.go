@@ -36,6 +36,8 @@ func Config(p *params.Params, n Network) squid.Config {
 		SocketFile:          container.RunSocket,
 		HTTPPorts:           p.HTTPPorts,
 		ConnectPorts:        p.ConnectPorts,
+		AllowedDomains:      p.AllowedDomains,
+		BlockedDomains:      p.BlockedDomains,
 		VpcCidrs:            n.VpcCidrs,
 		BlockedCidrs:        p.BlockedCidrs,
 		AllowedPrivateCidrs: p.AllowedPrivateCidrs,

@@ -3,6 +3,7 @@ package squid
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"regexp"
 	"strings"
 )
@@ -20,13 +21,15 @@ var (
 // CheckDomain returns an error if s cannot be an entry of a list of domains: one name, or, behind
 // a dot, a name and all names below it. Names are ASCII, as DNS has them, without a dot at the end.
 func CheckDomain(s string) error {
+	_, notAddress := netip.ParseAddr(strings.Trim(s, "[]"))
+	_, notBlock := netip.ParsePrefix(s)
 	switch {
-	case numberForm.MatchString(s):
-		return errors.New("an address is no name")
+	case notAddress == nil, notBlock == nil, numberForm.MatchString(strings.ToLower(s)):
+		return errors.New("addresses belong into blockedCidrs")
 	case len(strings.TrimPrefix(s, ".")) > 253:
 		return errors.New("a name has at most 253 characters")
 	case !domainForm.MatchString(s):
-		return errors.New("labels are 1 to 63 letters, digits, hyphens and underscores, without a hyphen at an end")
+		return errors.New("a label is 1 to 63 small letters, digits, hyphens and underscores, no hyphen at an end")
 	}
 	return nil
 }

@@ -15,6 +15,8 @@ var Cases = map[string]Case{
 		"idleTimeout":         "1h",
 		"httpPorts":           []any{80.0, 8080.0},
 		"connectPorts":        []any{443.0, 8443.0, 8444.0},
+		"allowedDomains":      []any{".example.com", "example.org"},
+		"blockedDomains":      []any{"private.example.com"},
 		"blockedCidrs":        []any{"8.8.8.0/24"},
 		"allowedPrivateCidrs": []any{"172.20.0.0/16"},
 		"fleetSize":           2.0,
