@@ -203,7 +203,9 @@ var requests = []struct {
 	{"GET", "http://origin.example:22/", refused}, {"GET", "http://origin.example:443/", refused},
 	{"GET", "http://origin.example:0/", badRequest},
 	{"GET", "http://origin.example:65616/", badRequest}, // 80 and 65536
-	{"CONNECT", "origin.example:80", refused}, {"CONNECT", "origin.example:22", refused},
+	{"CONNECT", "origin.example:80", served}, {"CONNECT", "10.9.8.7:80", refused},
+	{"CONNECT", "169.254.169.254:80", refused}, {"CONNECT", "metadata.example:80", refused},
+	{"CONNECT", "origin.example:8080", refused}, {"CONNECT", "origin.example:22", refused},
 	{"CONNECT", "origin.example:25", refused}, {"CONNECT", "origin.example:35201", refused},
 	{"CONNECT", "10.9.8.7:443:443", notServed},
 	{"CONNECT", "origin.example:65979", badRequest}, // 443 and 65536

@@ -79,7 +79,7 @@ func looks(t *testing.T, w *world, task *squidTask, line string) []look {
 // office connected to it. So the rule that keeps the load balancer's own connections out is needed.
 func lookedAt(m mode) taskOptions {
 	return options(m.with(map[string]any{
-		"httpPorts": "80,81,83", "connectPorts": "443,444",
+		"httpPorts": "80,81,83", "connectPorts": "443,80,444",
 		"clientCidrs": "198.51.100.0/24,2600:1700:1::/48,10.0.0.0/16",
 	}))
 }

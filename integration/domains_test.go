@@ -1,0 +1,212 @@
+package integration
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// named is a target of both methods, with the status for it. A host has no port.
+func named(status int, targets ...string) (out []cell) {
+	for _, host := range strings.Fields(strings.Join(targets, " ")) {
+		out = append(out, cell{alice, "GET", "http://" + host + "/", status},
+			cell{alice, "CONNECT", host + ":443", status}, cell{alice, "CONNECT", host + ":80", status})
+	}
+	return out
+}
+
+// oddNames are no spellings of blocked.example for Squid, nor for DNS.
+const oddNames = "blocked%2eexample blocked.example%2e bl%6fcked.example ｂlocked.example blocked。example " +
+	"bloc\u00adked.example blocked.example.. blocked..example"
+
+var blockedCells = slices.Concat(
+	named(refused, "blocked.example BLOCKED.Example blocked.example. BLOCKED.EXAMPLE. sub.blocked.example",
+		"a.b.blocked.example. exact.example Exact.Example. xn--bcher-kva.example private.blocked.example"),
+	named(served, "notblocked.example x-blocked.example sub.exact.example blocked.example.org 93.184.215.14"),
+	named(notServed, oddNames, ".blocked.example ..blocked.example exact.example%00.org"),
+	[]cell{
+		{alice, "GET", "http://blocked.example:80/", refused},
+		{alice, "GET", "http://origin.example@blocked.example/", refused},
+		{alice, "GET", "http://origin.example:80@blocked.example./", refused},
+		{alice, "GET", "http://blocked.example@origin.example/", served},
+		{alice, "GET", "http://origin.example/blocked.example", served},
+		{alice, "CONNECT", "origin.example@blocked.example:443", notServed},
+	})
+
+var allowedCells = slices.Concat(
+	named(served, "origin.example ORIGIN.Example. origin.example.. allowed.example sub.allowed.example."),
+	named(refused, "dual.example notallowed.example x-allowed.example sub.origin.example allowed.example.org",
+		"93.184.215.14 1572394766 0x5db8d70e 0x5d.0xb8.0xd7.0xe 0135.0270.0327.016 93.12113678",
+		"[2606:2800:21f:cb07::] [::ffff:93.184.215.14] [::ffff:5db8:d70e]",
+		"private.allowed.example", // by its address
+		"blocked.allowed.example sub.blocked.allowed.example."),
+	named(noAddress, "nowhere.allowed.example"),
+	named(notServed, ".notallowed.example origin%2eexample 93.184.215.14%20origin.example"),
+	[]cell{
+		{alice, "GET", "http://origin.example@dual.example/", refused},
+		{alice, "GET", "http://origin.example:80@93.184.215.14/", refused},
+		{alice, "GET", "http://93.184.215.14#origin.example", notServed},
+		{alice, "GET", "http://93.184.215.14?.origin.example", notServed},
+		{alice, "CONNECT", "93.184.215.14:443#origin.example", notServed},
+		{alice, "CONNECT", "93.184.215.14:443/origin.example", notServed},
+	})
+
+// domainCases are tasks with lists of names, and what comes of requests to them.
+var domainCases = map[string]struct {
+	context map[string]any
+	cells   []cell
+}{
+	"blocked": {map[string]any{"blockedDomains": ".blocked.example,exact.example,xn--bcher-kva.example"}, blockedCells},
+	"allowed": {map[string]any{"allowedDomains": ".allowed.example,origin.example",
+		"blockedDomains": ".blocked.allowed.example"}, allowedCells},
+}
+
+func domainWorld(t *testing.T) *world {
+	w := newWorld(t)
+	for _, name := range strings.Fields("blocked.example sub.blocked.example a.b.blocked.example exact.example " +
+		"sub.exact.example notblocked.example x-blocked.example blocked.example.org allowed.example sub.allowed.example " +
+		"notallowed.example x-allowed.example sub.origin.example allowed.example.org blocked.allowed.example " +
+		"sub.blocked.allowed.example .blocked.example .notallowed.example") {
+		w.names.Set(name, publicIPv4.String())
+	}
+	w.names.Set("private.allowed.example", "10.9.8.7")
+	w.names.Set("private.blocked.example", "10.9.8.7")
+	return w
+}
+
+// domainProblems are requests for names that a task serves or refuses although its lists say
+// something else, and questions to the name server about refused names and addresses.
+func domainProblems(t *testing.T, w *world, task *squidTask, cells []cell) (problems []string) {
+	before := w.names.Asked()
+	for _, c := range cells {
+		if problem := w.run(task, c); problem != "" {
+			problems = append(problems, problem)
+		}
+	}
+	for name, count := range w.names.Asked() {
+		if count == before[name] {
+			continue
+		}
+		refusedName := slices.ContainsFunc(cells, func(c cell) bool {
+			return c.method == "CONNECT" && c.status == refused && !strings.HasPrefix(c.target, "private.allowed.") &&
+				strings.EqualFold(name, strings.TrimSuffix(c.target[:strings.LastIndex(c.target, ":")], ".")+".")
+		})
+		if refusedName || strings.HasSuffix(name, ".arpa.") {
+			problems = append(problems, "the name server was asked about "+name)
+		}
+	}
+	response, err := client(task).Request("GET", "http://sub.blocked.example/")
+	if err != nil || response.StatusCode != refused || proxyStatus(response.Header) != ofType("http_request_denied") {
+		problems = append(problems, fmt.Sprintf("the refusal of a name: %+v, %v", response, err))
+	}
+	return append(problems, w.everProblems(t)...)
+}
+
+func TestNamesAreAllowedAndBlocked(t *testing.T) {
+	inBothModes(t, func(t *testing.T, mode map[string]any) {
+		w := domainWorld(t)
+		for name, c := range domainCases {
+			o := options(c.context)
+			o.Context["digest"] = mode["digest"]
+			task := startTask(t, o)
+			for _, problem := range domainProblems(t, w, task, c.cells) {
+				t.Errorf("%s: %s", name, problem)
+			}
+			task.Kill()
+		}
+	})
+}
+
+// Each line about names is needed, and each -n.
+func TestNoRuleAboutNamesCanBeTakenAway(t *testing.T) {
+	w := domainWorld(t)
+	taken := 0
+	for name, c := range domainCases {
+		try := func(what string, edit func(string) string) {
+			taken++
+			o := options(c.context)
+			o.Edit = edit
+			task, err := tryTask(t, o)
+			if err != nil {
+				if unreadable(t, o) == "" {
+					t.Errorf("%s without %s: %v", name, what, err)
+				}
+				return
+			}
+			defer task.Kill()
+			if len(domainProblems(t, w, task, c.cells)) == 0 {
+				t.Errorf("%s without %s: no check fails", name, what)
+			}
+		}
+		for _, line := range linesOf(t, options(c.context)) {
+			if strings.Contains(line, "_domains") {
+				try(line, without(line))
+			}
+		}
+		try("-n", func(conf string) string { return strings.ReplaceAll(conf, " dstdomain -n ", " dstdomain ") })
+	}
+	if taken < 11 {
+		t.Errorf("only %d lines", taken)
+	}
+}
+
+// Squid keeps names in a tree that it searches from their ends. A long list with names that differ
+// by a hyphen, a digit or a dot has to be in order, or some are not found.
+func TestEachNameOfALongListIsFound(t *testing.T) {
+	newWorld(t)
+	random := rand.New(rand.NewPCG(3, 4))
+	label := func() string {
+		text := make([]byte, 1+random.IntN(3))
+		for i := range text {
+			text[i] = "ab0_-"[random.IntN(5)]
+		}
+		return "x" + string(text) + "x"
+	}
+	below := map[string]bool{} // names, and whether the entry is for those below it too
+	covered := func(name string) bool {
+		for at := name; ; {
+			wide, listed := below[at]
+			if listed && (wide || at == name) {
+				return true
+			}
+			_, rest, found := strings.Cut(at, ".")
+			if !found {
+				return false
+			}
+			at = rest
+		}
+	}
+	var entries []string
+	for len(entries) < 1000 {
+		name := label() + ".example"
+		for range random.IntN(3) {
+			name = label() + "." + name
+		}
+		wide := random.IntN(3) == 0
+		holds := func(other string) bool { return strings.HasSuffix(other, "."+name) || other == "."+name }
+		if covered(name) || wide && slices.ContainsFunc(entries, holds) {
+			continue
+		}
+		below[name] = wide
+		if wide {
+			name = "." + name
+		}
+		entries = append(entries, name)
+	}
+	task := startTask(t, options(map[string]any{"blockedDomains": strings.Join(entries, ",")}))
+	for _, entry := range entries[:500] {
+		name := strings.TrimPrefix(entry, ".")
+		for _, host := range []string{name, "x0x." + name, "x" + name, "x-" + name} {
+			want := noAddress
+			if covered(host) {
+				want = refused
+			}
+			response, err := client(task).Request("CONNECT", host+":443")
+			if err != nil || response.StatusCode != want {
+				t.Errorf("%s with %s in the list: %+v, %v, want %d", host, entry, response, err, want)
+			}
+		}
+	}
+}
