@@ -42,6 +42,17 @@ var shortened = map[string]string{
 	"http_port ":                       " require-proxy-header",
 	"external_acl_type digest_helper ": " ttl=0 negative_ttl=0 grace=0 cache=0", // any of them is enough
 	"external_acl_type basic_helper ":  " negative_ttl=0",
+	// Without these, what a destination sends passes for the proxy's.
+	ofKind("destination_ip_prohibited"): " unforwarded", ofKind("dns_error"): " unforwarded",
+	ofKind("http_request_denied"): " unforwarded", ofKind("http_request_error"): " unforwarded",
+	ofKind("proxy_internal_response"): " unforwarded", ofKind("connection_refused"): " unconnected",
+	ofKind("connection_terminated") + "broken_off ": " broken_off_page",
+	ofKind("connection_read_timeout"):               " silent_page",
+}
+
+// ofKind is the beginning of the line that writes a type of Proxy-Status.
+func ofKind(kind string) string {
+	return `reply_header_add Proxy-Status "` + ofType(kind) + `" `
 }
 
 // alternatives are lines that can replace each other.

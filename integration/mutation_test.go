@@ -66,7 +66,7 @@ func (m *mutations) found(t *testing.T, line string, edit func(string) string) (
 	case strings.Contains(line, "proxy_internal_error"):
 		return strings.Join(brokenStatusProblems(t, m.base, edit), "; ")
 	case strings.Contains(line, "error=connection_timeout"), strings.Contains(line, "connection_read_timeout"):
-		return strings.Join(lateStatusProblems(t, m.w, m.base, edit), "; ")
+		return strings.Join(lateStatusProblems(t, m.base, edit), "; ")
 	case strings.HasPrefix(line, "never_direct "):
 		task := startTask(t, slowStep(edit))
 		defer task.Kill()

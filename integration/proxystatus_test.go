@@ -149,7 +149,7 @@ const never = "none of its own"
 func forgeries() (all []forged) {
 	const host = "origin.example"
 	const mine = "X-Mine: 1\r\nProxy-Status: squidfleet; error=dns_error\r\n"
-	pages := []string{"", "X-Squid-Error: ERR_CONNECT_FAIL 111\r\n", "X-Squid-Error: 503:ERR_DNS_FAIL 0\r\n",
+	pages := []string{"", "X-Squid-Error: ERR_CONNECT_FAIL 111\r\n", "X-Squid-Error: ERR_CONNECT_FAIL 113\r\n", "X-Squid-Error: 503:ERR_DNS_FAIL 0\r\n",
 		"X-Squid-Error: ERR_FORWARDING_DENIED 0\r\n", "X-Squid-Error: ERR_INVALID_RESP 0\r\nX-Squid-Error: x\r\n"}
 	bodies := []string{"Content-Length: 4\r\n\r\nbody", "Content-Length: 8\r\n\r\nbody", "Content-Length: 8\r\n\r\n",
 		"Transfer-Encoding: chunked\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\nx\r\n", "\r\nbody"}
@@ -169,6 +169,9 @@ func forgeries() (all []forged) {
 			for _, body := range bodies {
 				add(fmt.Sprintf("%q", page+body), "HTTP/1.1 "+page+"\r\n"+mine+body, imitated)
 			}
+		}
+		for _, body := range bodies {
+			add("504 "+body, "HTTP/1.1 504 x\r\nX-Squid-Error: ERR_READ_ERROR 104\r\n"+mine+body, never)
 		}
 		const interim = "HTTP/1.1 103 x\r\nX-Squid-Error: ERR_CONNECT_FAIL 111\r\n" + mine + "\r\n"
 		protocol, ended := ofType("http_protocol_error"), ofType("connection_terminated")
@@ -270,8 +273,14 @@ func requested(task *squidTask, target string) (net.Conn, error) {
 }
 
 // lateStatusProblems is statusProblems for what takes time. Both limits of the task are short.
-func lateStatusProblems(t *testing.T, w *world, base taskOptions, edit func(string) string) (problems []string) {
-	dead := deadPort(t)
+func lateStatusProblems(t *testing.T, base taskOptions, edit func(string) string) (problems []string) {
+	t.Run("late", func(t *testing.T) { // which gives the dead port back
+		problems = lateProblems(t, deadPort(t), base, edit)
+	})
+	return problems
+}
+
+func lateProblems(t *testing.T, dead int, base taskOptions, edit func(string) string) (problems []string) {
 	o := onPort(base, 35241)
 	o.Context["httpPorts"] = fmt.Sprintf("80,83,%d", dead)
 	o.Edit = func(conf string) string {
@@ -293,7 +302,8 @@ func lateStatusProblems(t *testing.T, w *world, base taskOptions, edit func(stri
 		{fmt.Sprintf("http://origin.example:%d/", dead), "", ofType("connection_timeout")},
 		{"http://origin.example:83/", "", ofType("connection_read_timeout")},
 		{"http://origin.example:83/", "HTTP/1.1 504 x\r\nContent-Length: 8\r\n\r\nbody", noStatus},
-		{"http://origin.example:83/", "HTTP/1.1 502 x\r\nContent-Length: 8\r\n\r\n", noStatus},
+		{"http://origin.example:83/",
+			"HTTP/1.1 502 x\r\nX-Squid-Error: ERR_READ_TIMEOUT 110\r\nContent-Length: 8\r\n\r\n", noStatus},
 	} {
 		sent = late.sent
 		conn, err := requested(task, late.target)
@@ -330,8 +340,8 @@ func brokenStatusProblems(t *testing.T, base taskOptions, edit func(string) stri
 
 // TestEveryLookIsGood has what takes no time.
 func TestProxyStatusOfWhatTakesTime(t *testing.T) {
-	w := newWorld(t)
+	newWorld(t)
 	base := lookedAt("fleet")
-	report(t, lateStatusProblems(t, w, base, asItIs))
+	report(t, lateStatusProblems(t, base, asItIs))
 	report(t, brokenStatusProblems(t, base, asItIs))
 }

@@ -11,8 +11,8 @@ import (
 
 const mostDomains = 1000
 
-// domains is a list of destinations' names. No entry may lie inside another: Squid does not start
-// with such a pair.
+// domains is a list of destinations' names. No entry may lie inside another: of such a pair Squid
+// warns, or does not start, depending on their order.
 func domains() kind[[]string] {
 	limits := fmt.Sprintf("at most %d %s", mostDomains, squid.DomainLimits)
 	clash := func(earlier, later, path string, i int) string {

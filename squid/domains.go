@@ -42,8 +42,8 @@ func DomainHolds(outer, inner string) bool {
 	return strings.HasSuffix("."+strings.TrimPrefix(inner, "."), outer)
 }
 
-// checkDomains returns what is wrong with a list. Squid does not start with an entry that another
-// one holds.
+// checkDomains returns what is wrong with a list. Of an entry inside another one Squid warns, or
+// does not start, depending on their order.
 func checkDomains(path string, list []string) (problems []error) {
 	for i, entry := range list {
 		if err := CheckDomain(entry); err != nil {

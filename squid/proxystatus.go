@@ -51,7 +51,7 @@ func (c Config) proxyStatus(w *writer) {
 	w.line("acl long_answer squid_error ERR_TOO_BIG")
 	own("connection_terminated", "empty_answer")
 	own("http_protocol_error", "unusable_answer")
-	own("http_response_header_section_size", "long_answer !unforwarded")
+	own("http_response_header_section_size", "long_answer")
 
 	w.line("# With these two, what a destination sent before may be the answer.")
 	w.line("acl broken_off squid_error ERR_READ_ERROR ERR_WRITE_ERROR")

@@ -119,6 +119,18 @@ func squidAccess(a *Assembly) *Finding {
 		}
 		before = append(before, rule)
 	}
+	for rule, names := range map[string][]string{
+		"deny !allowed_domains": p.AllowedDomains, "deny blocked_domains": p.BlockedDomains,
+	} {
+		name := strings.TrimPrefix(strings.TrimPrefix(rule, "deny "), "!")
+		got := slices.DeleteFunc(a.acl(name, "dstdomain"), func(value string) bool { return value == "-n" })
+		if unlike(got, names) != "" {
+			return a.inImage("squid.conf", "acl %s: is %v, want %v", name, got, names)
+		}
+		if len(names) > 0 {
+			before = append(before, rule)
+		}
+	}
 	var rules []string
 	for _, line := range a.directives("http_access") {
 		rules = append(rules, strings.Join(line, " "))

@@ -52,7 +52,7 @@ var Rows = []Row{
 		Direct: hello, Image: "403" + refusal},
 	{
 		What:    "`ws://`, `Upgrade: websocket`",
-		Through: "the destination does not see `Upgrade`. Use CONNECT, with `80` in `connectPorts`",
+		Through: "the destination does not see `Upgrade`. Use CONNECT, as browsers do",
 		Headers: []string{"Connection: Upgrade", "Upgrade: websocket"}, Answer: answer, Sent: []string{"Upgrade"},
 		Direct: hello + ", sent Upgrade: websocket", Image: hello,
 	},
@@ -215,6 +215,12 @@ var Rows = []Row{
 		Through: "200 with all of it as the body",
 		Answer:  "hello",
 		Direct:  `bytes "hello"`, Image: hello,
+	},
+	{
+		What:    "`Proxy-Status` in an answer",
+		Through: "dropped: it marks the proxy's own answers",
+		Answer:  ok + "Proxy-Status: cdn; hit\r\n" + length + "\r\nhello", Shown: []string{"Proxy-Status"},
+		Direct: hello + ", shown Proxy-Status: cdn; hit", Image: hello,
 	},
 	{What: "a connection that the destination closes without an answer", Through: "502", Direct: "no answer",
 		Image: "502" + refusal},
