@@ -105,12 +105,10 @@ func domainProblems(t *testing.T, w *world, task *squidTask, cells []cell) (prob
 }
 
 func TestNamesAreAllowedAndBlocked(t *testing.T) {
-	inBothModes(t, func(t *testing.T, mode map[string]any) {
+	inModes(t, digestModes, func(t *testing.T, m mode) {
 		w := domainWorld(t)
 		for name, c := range domainCases {
-			o := options(c.context)
-			o.Context["digest"] = mode["digest"]
-			task := startTask(t, o)
+			task := startTask(t, options(m.with(c.context)))
 			for _, problem := range domainProblems(t, w, task, c.cells) {
 				t.Errorf("%s: %s", name, problem)
 			}

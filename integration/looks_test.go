@@ -423,16 +423,22 @@ func guessingProblems(task *squidTask) (problems []string) {
 			guesser := client(task).At(netip.MustParseAddr("198.51.100.66"))
 			// Squid asks about the same Basic credentials once at a time.
 			guesser.Password = fmt.Sprint("wrong password ", i)
-			status := statusOf(guesser)
+			status := cutOff
+			response, err := guesser.Request("GET", "http://origin.example/")
 			mu.Lock()
 			defer mu.Unlock()
+			if err == nil {
+				status = response.StatusCode
+				if got := proxyStatus(response.Header); got != ofType("http_request_denied") {
+					problems = append(problems, fmt.Sprintf("a guess: %d with Proxy-Status %s", status, got))
+				}
+			}
 			statuses[status]++
 		})
 	}
 	begin := time.Now()
-	if got, took := statusOf(client(task)), time.Since(begin); got != served || took > 10*time.Second {
-		problems = append(problems, fmt.Sprintf("another address next to a guesser: %d after %v", got, took))
-	}
+	got, took := statusOf(client(task)), time.Since(begin)
+	unthrottled := false
 	if task.Params.Auth == squid.AuthAny { // Digest and Basic have one account
 		throttled := func() bool {
 			mu.Lock()
@@ -443,11 +449,15 @@ func guessingProblems(task *squidTask) (problems []string) {
 			time.Sleep(10 * time.Millisecond)
 		}
 		right := digested(task, client(task)).At(netip.MustParseAddr("198.51.100.66"))
-		if got := statusOf(right); got == served {
-			problems = append(problems, "Digest from an address that guesses by Basic does not wait")
-		}
+		unthrottled = statusOf(right) == served
 	}
 	all.Wait()
+	if unthrottled {
+		problems = append(problems, "Digest from an address that guesses by Basic does not wait")
+	}
+	if got != served || took > 10*time.Second {
+		problems = append(problems, fmt.Sprintf("another address next to a guesser: %d after %v", got, took))
+	}
 	if statuses[http.StatusTooManyRequests] == 0 || statuses[served]+statuses[refused]+statuses[noAddress] > 0 {
 		problems = append(problems, fmt.Sprintf("100 guesses from one address were answered %v", statuses))
 	}

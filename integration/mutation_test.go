@@ -67,7 +67,7 @@ func (m *mutations) found(t *testing.T, line string, edit func(string) string) (
 		return strings.Join(brokenStatusProblems(t, m.base, edit), "; ")
 	case strings.Contains(line, "error=connection_timeout"), strings.Contains(line, "connection_read_timeout"):
 		return strings.Join(lateStatusProblems(t, m.base, edit), "; ")
-	case strings.HasPrefix(line, "never_direct "):
+	case strings.HasPrefix(line, "never_direct "), strings.HasSuffix(line, " unforwarded bad_gateway\n"):
 		task := startTask(t, slowStep(edit))
 		defer task.Kill()
 		return strings.Join(rebindingProblems(m.w, task), "; ")

@@ -61,8 +61,13 @@ func rebindingProblems(w *world, task *squidTask) (problems []string) {
 					target = "http://" + name + "/"
 				}
 				var first sync.WaitGroup
-				// Only the destinations reached matter, not the answer.
-				first.Go(func() { client(task).Request(method, target) })
+				first.Go(func() {
+					response, err := client(task).Request(method, target)
+					want := map[string]string{"GET": ofType("destination_ip_prohibited"), "CONNECT": noStatus}[method]
+					if err != nil || response.StatusCode < 500 || proxyStatus(response.Header) != want {
+						wrong("%s: %+v, %v, want Proxy-Status %s", target, response, err, want)
+					}
+				})
 				time.Sleep(500 * time.Millisecond) // by now the rules have checked the public address
 				switched.Store(true)
 				if refreshed {
