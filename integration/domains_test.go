@@ -66,9 +66,9 @@ var domainCases = map[string]struct {
 func domainWorld(t *testing.T) *world {
 	w := newWorld(t)
 	for _, name := range strings.Fields("blocked.example sub.blocked.example a.b.blocked.example exact.example " +
-		"sub.exact.example notblocked.example x-blocked.example blocked.example.org allowed.example sub.allowed.example " +
-		"notallowed.example x-allowed.example sub.origin.example allowed.example.org blocked.allowed.example " +
-		"sub.blocked.allowed.example .blocked.example .notallowed.example") {
+		"sub.exact.example notblocked.example x-blocked.example blocked.example.org allowed.example " +
+		"sub.allowed.example notallowed.example x-allowed.example sub.origin.example allowed.example.org " +
+		"blocked.allowed.example sub.blocked.allowed.example .blocked.example .notallowed.example") {
 		w.names.Set(name, publicIPv4.String())
 	}
 	w.names.Set("private.allowed.example", "10.9.8.7")

@@ -16,7 +16,7 @@ import (
 	"squidfleet/internal/rig"
 )
 
-// Addresses that no connection can be made to: there is no route, and the system does not permit it.
+// Addresses without a route, and not permitted.
 const unroutable, unpermitted = "93.184.215.201", "93.184.215.202"
 
 // breakRoutes makes them so.
@@ -48,15 +48,20 @@ var ownAnswers = map[string][]struct {
 		{"GET", "http://origin.example:22/", 403}, {"CONNECT", "origin.example:22", 403},
 		{"GET", "http://proxy.invalid/squid-internal-mgr/menu", 403},
 	},
-	"http_request_error":        {{"GET", "/", 400}, {"OPTIONS", "*", 501}, {"GET", "http://origin.example:70000/", 400}},
-	"connection_refused":        {{"GET", "http://origin.example:81/", 503}, {"POST", "http://origin.example:81/", 503}},
+	"http_request_error": {
+		{"GET", "/", 400}, {"OPTIONS", "*", 501}, {"GET", "http://origin.example:70000/", 400},
+	},
+	"connection_refused": {
+		{"GET", "http://origin.example:81/", 503}, {"POST", "http://origin.example:81/", 503},
+	},
 	"destination_ip_unroutable": {{"GET", "http://" + unroutable + "/", 503}},
 	"destination_unavailable":   {{"GET", "http://" + unpermitted + "/", 503}},
 	"http_protocol_error":       {{"GET", "http://garbage.example/", 502}},
 	"connection_terminated":     {{"GET", "http://closing.example/", 502}, {"HEAD", "http://closing.example/", 502}},
 }
 
-// earlyAnswers are to requests that Squid answers before it asks a rule, and the statuses of 5.7 and 6.13.
+// earlyAnswers are requests that Squid answers before it asks a rule, and the statuses of 5.7 and
+// 6.13.
 var earlyAnswers = []struct {
 	request  string
 	statuses []int
@@ -85,7 +90,8 @@ func ofType(kind string) string { return "squidfleet; error=" + kind }
 
 const noStatus = "[]"
 
-// statusProblems are own answers without the right Proxy-Status, and destinations' answers with one.
+// statusProblems are own answers without the right Proxy-Status, and destinations' answers with
+// one.
 func statusProblems(t testing.TB, w *world, task *squidTask) (problems []string) {
 	wrong := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 	breakRoutes(t)
@@ -149,7 +155,8 @@ const never = "none of its own"
 func forgeries() (all []forged) {
 	const host = "origin.example"
 	const mine = "X-Mine: 1\r\nProxy-Status: squidfleet; error=dns_error\r\n"
-	pages := []string{"", "X-Squid-Error: ERR_CONNECT_FAIL 111\r\n", "X-Squid-Error: ERR_CONNECT_FAIL 113\r\n", "X-Squid-Error: 503:ERR_DNS_FAIL 0\r\n",
+	pages := []string{"", "X-Squid-Error: ERR_CONNECT_FAIL 111\r\n",
+		"X-Squid-Error: ERR_CONNECT_FAIL 113\r\n", "X-Squid-Error: 503:ERR_DNS_FAIL 0\r\n",
 		"X-Squid-Error: ERR_FORWARDING_DENIED 0\r\n", "X-Squid-Error: ERR_INVALID_RESP 0\r\nX-Squid-Error: x\r\n"}
 	bodies := []string{"Content-Length: 4\r\n\r\nbody", "Content-Length: 8\r\n\r\nbody", "Content-Length: 8\r\n\r\n",
 		"Transfer-Encoding: chunked\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\nx\r\n", "\r\nbody"}
@@ -191,8 +198,8 @@ func forgeries() (all []forged) {
 		"HTTP/1.1 503 x\r\n" + mine + "Content-Length: 4\r\n\r\nbody", "closes", never})
 }
 
-// forgeryProblems are answers of a destination that pass for the proxy's, and the proxy's answers to
-// a broken one that do not say so.
+// forgeryProblems are answers of a destination that pass for the proxy's, and the proxy's answers
+// to a broken one that do not say so.
 func forgeryProblems(t testing.TB, w *world, task *squidTask) (problems []string) {
 	w.names.Set("second.example", unroutable, otherPublic.String(), publicIPv4.String())
 	all := forgeries()
@@ -267,7 +274,8 @@ func requested(task *squidTask, target string) (net.Conn, error) {
 	}
 	conn, err := c.Dial()
 	if err == nil {
-		_, err = io.WriteString(conn, "GET "+target+" HTTP/1.1\r\nHost: x\r\n"+credentials+"\r\nConnection: close\r\n\r\n")
+		_, err = io.WriteString(conn, strings.Join([]string{"GET " + target + " HTTP/1.1", "Host: x", credentials,
+			"Connection: close", "", ""}, "\r\n"))
 	}
 	return conn, err
 }
@@ -341,7 +349,7 @@ func brokenStatusProblems(t *testing.T, base taskOptions, edit func(string) stri
 // TestEveryLookIsGood has what takes no time.
 func TestProxyStatusOfWhatTakesTime(t *testing.T) {
 	newWorld(t)
-	base := lookedAt("fleet")
+	base := lookedAt(digestModes[0])
 	report(t, lateStatusProblems(t, base, asItIs))
 	report(t, brokenStatusProblems(t, base, asItIs))
 }

@@ -82,8 +82,8 @@ func (c Config) Render() (string, error) {
 	}
 	var w writer
 	w.line("# Written by Squidfleet from its parameters. In each list of access rules the first match decides.")
-	for _, section := range []func(*writer){c.entry, c.authentication, c.access, c.anonymity, c.proxyStatus, c.log, c.limits,
-		c.process} {
+	for _, section := range []func(*writer){c.entry, c.authentication, c.access, c.anonymity, c.proxyStatus, c.log,
+		c.limits, c.process} {
 		section(&w)
 	}
 	return w.text.String(), nil
