@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -62,7 +63,8 @@ func rules(p *params.Params) float64 {
 			ipv4++
 		}
 	}
-	return float64(max(ipv4+1, len(p.ClientCidrs)-ipv4+1, min(len(p.HTTPPorts)+len(p.ConnectPorts)+2, 50)+2))
+	ports := slices.Compact(slices.Sorted(slices.Values(slices.Concat(p.HTTPPorts, p.ConnectPorts, []int{80, 443}))))
+	return float64(max(ipv4+1, len(p.ClientCidrs)-ipv4+1, min(len(ports), 50)+2))
 }
 
 func quotaChecks() (all []check) {
