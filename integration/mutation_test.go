@@ -69,8 +69,11 @@ func (m *mutations) found(t *testing.T, line string, edit func(string) string) (
 		return strings.Join(lateStatusProblems(t, m.base, edit), "; ")
 	case strings.HasPrefix(line, "never_direct "), strings.HasSuffix(line, " unforwarded bad_gateway\n"):
 		task := startTask(t, slowStep(edit))
-		defer task.Kill()
-		return strings.Join(rebindingProblems(m.w, task), "; ")
+		problems := rebindingProblems(m.w, task)
+		task.Kill()
+		if len(problems) > 0 {
+			return strings.Join(problems, "; ")
+		}
 	case strings.HasPrefix(line, "debug_options "):
 		o := m.base
 		o.Edit = edit
