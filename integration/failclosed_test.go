@@ -182,8 +182,8 @@ func rememberedProblems(t *testing.T, base taskOptions, edit func(string) string
 	} {
 		response, err := step.who.Request("GET", step.url, "Proxy-Authorization: "+step.header)
 		if err != nil || response.StatusCode != step.status || asked() != step.asked {
-			problems = append(problems, fmt.Sprintf("step %d: %s for %s: %+v, %v; the helper is asked %d times, want %d",
-				i, step.header, step.url, response, err, asked(), step.asked))
+			problems = append(problems, fmt.Sprintf("step %d: %s for %s: %+v, %v; the helper is asked %d times, "+
+				"want %d", i, step.header, step.url, response, err, asked(), step.asked))
 		}
 	}
 	return problems

@@ -21,7 +21,8 @@ func readableBasic(p *Params) Errors {
 	}
 	why := "has clients send their passwords in the clear, to be read by anybody on the way to the load balancer"
 	if p.Auth == squid.AuthAny {
-		why = "lets anybody who can change the traffic on the way to the load balancer ask for Basic, and read the passwords"
+		why = "lets anybody who can change the traffic on the way to the load balancer ask for Basic, and read the " +
+			"passwords"
 	}
 	return Errors{{"auth", fmt.Sprintf("%s %s; give digest, or TLS by domainName or certificateArn, or "+
 		"endpoint=internal; or set allowPlaintextBasic=true if you mean it", p.Auth, why)}}

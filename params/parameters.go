@@ -67,8 +67,8 @@ var parameters = []parameter{
 		func(p *Params) *string { return &p.HostedZoneID }),
 	declare("auth", choice(squid.AuthDigest, squid.AuthBasic, squid.AuthAny, squid.AuthNone),
 		string(squid.AuthDigest),
-		"what clients are asked for: a password by `digest`, by `basic`, or by `any` of the two; `none` asks for nothing, "+
-			"and the client's address alone counts",
+		"what clients are asked for: a password by `digest`, by `basic`, or by `any` of the two; `none` asks for "+
+			"nothing, and the client's address alone counts",
 		func(p *Params) *squid.Auth { return &p.Auth }),
 	declare("allowPlaintextBasic", boolean(), false,
 		"allows `auth` `basic` and `any`, although passwords can be read on the way to the load balancer",

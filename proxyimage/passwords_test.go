@@ -62,6 +62,11 @@ func TestPasswordWarnings(t *testing.T) {
 	if got := PasswordWarnings(parse(t, nil), environment); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
+	want = []string{"SQUIDFLEET_PASSWORD: is not used, because auth=none asks for none; " +
+		"give another auth, or leave it out"}
+	if got := PasswordWarnings(parse(t, map[string]any{"auth": "none"}), environment[1:]); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
 	if got := PasswordWarnings(parse(t, map[string]any{"credentials": "image"}), environment); got != nil {
 		t.Errorf("with credentials=image: %q", got)
 	}

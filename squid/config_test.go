@@ -68,7 +68,8 @@ func valid() Config {
 	}
 }
 
-// No accepted value adds a line, a comment or a word to the configuration, whatever clients are asked for.
+// No accepted value adds a line, a comment or a word to the configuration, whatever clients are
+// asked for.
 func FuzzNothingFromOutsideAddsALine(f *testing.F) {
 	for _, realm := range []string{
 		"squidfleet", "My Realm (1)", "a\nhttp_access allow all", "a\r", "a #b", "a\\", "\"", "a\u2028b", "a\x00",

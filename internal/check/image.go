@@ -105,7 +105,7 @@ func squidAccess(a *Assembly) *Finding {
 	}
 	for _, helper := range a.directives("external_acl_type") {
 		if !slices.Contains(helper, "negative_ttl=0") || !slices.Contains(helper, "%>a") {
-			return a.inImage("squid.conf", "external_acl_type %s: remembers wrong passwords, or takes them from anywhere",
+			return a.inImage("squid.conf", "external_acl_type %s: remembers wrong passwords, or for any address",
 				helper[0])
 		}
 	}
