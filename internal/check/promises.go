@@ -79,7 +79,7 @@ var Promises = []Promise{
 	{"names", "docs/parameters.md", "an account can hold several fleets", noNames},
 	{"removal", "README.md", "`cdk destroy` removes all of it", goesWithTheStack},
 	{"stopped", "docs/deploy.md", "A deployment leaves a stopped address stopped", is(service, "DesiredCount", nil)},
-	{"capacity", "docs/design/rotation.md", "never fewer than `fleetSize` tasks in service", all(
+	{"capacity", "docs/design/rotation.md", "an address is never without a task in service", all(
 		is(service, deploy+"MinimumHealthyPercent", "100"), is(service, deploy+"MaximumPercent", "200"),
 		is(service, deploy+"DeploymentCircuitBreaker", map[string]string{"Enable": "true", "Rollback": "true"}))},
 	{"drain", "docs/design/rotation.md", "`drainTimeout` for the last connection that it brings", all(
