@@ -65,6 +65,17 @@ const (
 	EnvPassword     = EnvPrefix + "PASSWORD_"
 	EnvEgressURL    = EnvPrefix + "EGRESS_URL"
 	EnvDrainTimeout = EnvPrefix + "DRAIN_TIMEOUT"
+	EnvMetrics      = EnvPrefix + "METRICS"
+	EnvMetricsEvery = EnvPrefix + "METRICS_EVERY"
+)
+
+// The task's own figures in the log: each line begins with MetricsBegin, and no line of the access
+// log does. In CloudWatch they are metrics of this namespace, with the fleet's name as the only
+// dimension.
+const (
+	MetricsBegin     = `{"_aws":`
+	MetricsNamespace = "Squidfleet"
+	MetricsDimension = "Fleet"
 )
 
 // Credentials says how the users' passwords reach the container: the values of EnvCredentials.

@@ -104,6 +104,9 @@ var (
 	urlBegin    = []byte(`","url":"`)
 	statusBegin = []byte(`,"status":`)
 	resultBegin = []byte(`,"result":"`)
+	// cutConnection stands in the line of a connection that Squid's rules reset: it is denied, and
+	// nothing was answered.
+	cutConnection = []byte(`,"status":0,"result":"TCP_DENIED`)
 )
 
 // member returns the value behind a member's beginning, up to a byte that ends it; nil if the line
@@ -120,6 +123,7 @@ func member(line, begin []byte, end byte) []byte {
 type accessLog struct {
 	egress  *egressField
 	refused refusals
+	cut     atomic.Int64 // connections that Squid reset
 }
 
 // become appends what a line becomes: the egress address is its first member, and its method and
@@ -127,6 +131,9 @@ type accessLog struct {
 func (l *accessLog) become(out, line []byte) []byte {
 	if !bytes.HasPrefix(line, accessBegin) { // Squid writes nothing else there
 		return message(out, line)
+	}
+	if bytes.Contains(line, cutConnection) {
+		l.cut.Add(1)
 	}
 	if l.refused.suppress(line) {
 		return out
@@ -155,11 +162,10 @@ func (l *accessLog) become(out, line []byte) []byte {
 }
 
 // copyAccessLog copies the access log, and counts what it leaves out. The destination takes lines
-// from two goroutines, as a file does.
-func copyAccessLog(destination io.Writer, source io.Reader, egress *egressField) error {
-	log := &accessLog{egress: egress}
+// from several goroutines, as a file does.
+func copyAccessLog(destination io.Writer, source io.Reader, log *accessLog) error {
 	log.refused.count = func(rest []byte) {
-		line := append([]byte{'{'}, *egress.text.Load()...)
+		line := append([]byte{'{'}, *log.egress.text.Load()...)
 		destination.Write(append(line, rest...)) // an error shows at the next line of the log
 	}
 	defer log.refused.close()

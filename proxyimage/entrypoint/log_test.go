@@ -94,7 +94,7 @@ func TestCopyLines(t *testing.T) {
 	read, write := io.Pipe()
 	got.Reset()
 	done := make(chan error)
-	go func() { done <- copyAccessLog(&got, read, egress) }()
+	go func() { done <- copyAccessLog(&got, read, &accessLog{egress: egress}) }()
 	io.WriteString(write, `{"time":1}`+"\n")
 	io.WriteString(write, "") // returns when the first one is copied
 	egress.set("2001:db8::9")

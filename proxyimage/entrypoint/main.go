@@ -40,6 +40,9 @@
 //	                            default http://checkip.amazonaws.com/. See "Log"
 //	SQUIDFLEET_DRAIN_TIMEOUT    how long SIGTERM may wait for the clients, from 0s;
 //	                            default 1m50s. See "Signals"
+//	SQUIDFLEET_METRICS          the fleet's name, 1 to 128 ASCII letters, digits and hyphens, for
+//	                            the task's own figures in the log; default: no figures. See "Log"
+//	SQUIDFLEET_METRICS_EVERY    how often they are written, from 100ms; default 1m
 //
 // The working directory holds squid.conf (its paths are relative to the directory), errors/,
 // localtime (a TZif file: the log's time zone) and run/. Only run/ must be writable, and only if
@@ -59,9 +62,10 @@
 // unknown. The address is asked for in the background, a few times; Squid does not wait for it.
 // The member "url" is http or https with host, port and path, or a host and a port, or
 // "withheld". Of refusals without right credentials 100 a second and kind are written; a line
-// with the member "suppressed" counts the others. Squid's messages go to stderr behind "squid: ",
-// with all but printable ASCII escaped, because they may hold clients' bytes. This program's own
-// messages follow "entrypoint: ".
+// with the member "suppressed" counts the others. With SQUIDFLEET_METRICS, lines that begin with
+// {"_aws": hold the task's figures in CloudWatch's embedded metric format. Squid's messages go to
+// stderr behind "squid: ", with all but printable ASCII escaped, because they may hold clients'
+// bytes. This program's own messages follow "entrypoint: ".
 //
 // # Signals
 //

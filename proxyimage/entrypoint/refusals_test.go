@@ -48,7 +48,8 @@ func TestRefusalsAreWrittenAtABoundedRateAndCountedAll(t *testing.T) {
 		got := new(collected)
 		read, write := io.Pipe()
 		done := make(chan error)
-		go func() { done <- copyAccessLog(got, read, newEgressField()) }()
+		log := &accessLog{egress: newEgressField()}
+		go func() { done <- copyAccessLog(got, read, log) }()
 		for _, third := range []bool{false, true} {
 			for k, c := range cases {
 				n := c.first
@@ -100,6 +101,9 @@ func TestRefusalsAreWrittenAtABoundedRateAndCountedAll(t *testing.T) {
 		}
 		if !maps.Equal(suppressed, wantSuppressed) {
 			t.Errorf("suppressed: %v, want %v", suppressed, wantSuppressed)
+		}
+		if n := log.cut.Load(); n != 2*flood {
+			t.Errorf("%d connections cut, want %d", n, 2*flood)
 		}
 	})
 }

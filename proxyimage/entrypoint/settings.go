@@ -20,6 +20,8 @@ type settings struct {
 	dir          string        // absolute
 	squid        string        // path of Squid's program
 	name         string        // Squid's service name
+	metrics      string        // the fleet's name in the task's figures; "" reports none
+	metricsEvery time.Duration // how often they are reported
 	egressURL    string        // answers with the public address; "" asks nobody
 	drainTimeout time.Duration // how long SIGTERM may wait for the clients
 	auth         squid.Auth    // what clients are asked for
@@ -32,8 +34,12 @@ type settings struct {
 	keys           string // of the nonces, for their file; "" if it exists already or is not needed
 }
 
-// serviceName is what Squid accepts after -n.
-var serviceName = regexp.MustCompile(`^[A-Za-z0-9]{1,32}$`)
+var (
+	// serviceName is what Squid accepts after -n.
+	serviceName = regexp.MustCompile(`^[A-Za-z0-9]{1,32}$`)
+	// fleetName is what the names of stacks consist of.
+	fleetName = regexp.MustCompile(`^[A-Za-z0-9-]{1,128}$`)
+)
 
 // readSettings checks the whole environment and returns every problem. Each begins with the
 // variable's name; none holds a password.
@@ -62,8 +68,12 @@ func readSettings(environ []string) (settings, []string) {
 	if !serviceName.MatchString(s.name) {
 		e.problem(container.EnvName, "%q is not 1 to 32 ASCII letters and digits", s.name)
 	}
+	if s.metrics = e.optional(container.EnvMetrics, ""); s.metrics != "" && !fleetName.MatchString(s.metrics) {
+		e.problem(container.EnvMetrics, "%q is not 1 to 128 ASCII letters, digits and hyphens", s.metrics)
+	}
+	s.metricsEvery = e.duration(container.EnvMetricsEvery, time.Minute, 100*time.Millisecond)
 	s.egressURL = e.egressURL()
-	s.drainTimeout = e.drainTimeout()
+	s.drainTimeout = e.duration(container.EnvDrainTimeout, container.DrainTimeout, 0)
 	s.auth = squid.Auth(e.choice(container.EnvAuth, string(squid.AuthDigest), string(squid.AuthBasic),
 		string(squid.AuthAny), string(squid.AuthNone)))
 	if s.auth.Passwords() { // refuseTheRest refuses the variables about them
@@ -122,18 +132,17 @@ func (e *environment) egressURL() string {
 	return value
 }
 
-// maxDrainTimeout refuses a slip of the pen. Nothing here knows when SIGKILL would come: who sets
-// the variable has to. The task definition leaves it out.
-const maxDrainTimeout = 24 * time.Hour
+// maxDuration refuses a slip of the pen. Nothing here knows when SIGKILL would come: who sets the
+// drain timeout has to. The task definition leaves it out.
+const maxDuration = 24 * time.Hour
 
-func (e *environment) drainTimeout() time.Duration {
-	value := e.optional(container.EnvDrainTimeout, container.DrainTimeout.String())
-	timeout, err := time.ParseDuration(value)
-	if err != nil || timeout < 0 || timeout > maxDrainTimeout {
-		e.problem(container.EnvDrainTimeout, "%q is not a duration from 0s to %v; write it like 90s or 1m30s",
-			value, maxDrainTimeout)
+func (e *environment) duration(name string, fallback, least time.Duration) time.Duration {
+	value := e.optional(name, fallback.String())
+	d, err := time.ParseDuration(value)
+	if err != nil || d < least || d > maxDuration {
+		e.problem(name, "%q is not a duration from %v to %v; write it like 90s or 1m30s", value, least, maxDuration)
 	}
-	return timeout
+	return d
 }
 
 // choice returns the value of a variable that has to be one of some; "" when it reported a problem.

@@ -41,6 +41,11 @@ func TestBadSettings(t *testing.T) {
 		{image + "DRAIN_TIMEOUT=90", []string{`DRAIN_TIMEOUT: "90"` + drain}},
 		{image + "DRAIN_TIMEOUT=24h1s", []string{`DRAIN_TIMEOUT: "24h1s"` + drain}},
 		{image + "DRAIN_TIMEOUT=-1s", []string{`DRAIN_TIMEOUT: "-1s"` + drain}},
+		{image + "METRICS=a\"b METRICS_EVERY=99ms", []string{
+			`METRICS: "a\"b" is not 1 to 128 ASCII letters, digits and hyphens`,
+			`METRICS_EVERY: "99ms" is not a duration from 100ms to 24h0m0s; write it like 90s or 1m30s`,
+		}},
+		{image + "METRICS=", []string{"METRICS: is empty; set it or leave it out"}},
 		{image + "SQUID=", []string{"SQUID: is empty; set it or leave it out"}},
 		{image + "NAME=task-1", []string{`NAME: "task-1" is not 1 to 32 ASCII letters and digits`}},
 		{image + "DIR=/no/such/place", []string{"DIR: stat /no/such/place: no such file or directory"}},
@@ -118,7 +123,7 @@ func TestPackageCommentNamesEverySetting(t *testing.T) {
 	comment, _, _ := strings.Cut(read("main.go"), "\npackage main\n")
 	declarations := read(filepath.Join("..", "container", "container.go"))
 	names := regexp.MustCompile(`EnvPrefix \+ "(\w+)"`).FindAllStringSubmatch(declarations, -1)
-	if len(names) < 9 {
+	if len(names) < 11 {
 		t.Errorf("found %d names, want all", len(names))
 	}
 	for _, name := range names {

@@ -84,7 +84,8 @@ func runSquid(s settings, signals <-chan os.Signal) (int, error) {
 		return exitFailure, err
 	}
 	egress := newEgressField()
-	stdout.begin("access log", func(source io.Reader) error { return copyAccessLog(os.Stdout, source, egress) })
+	log := &accessLog{egress: egress}
+	stdout.begin("access log", func(source io.Reader) error { return copyAccessLog(os.Stdout, source, log) })
 	stderr.begin("messages", func(source io.Reader) error { return copyLines(os.Stderr, source, message) })
 	if s.egressURL != "" {
 		go func() {
@@ -96,6 +97,11 @@ func runSquid(s settings, signals <-chan os.Signal) (int, error) {
 			}
 			egress.set(address.String())
 		}()
+	}
+
+	if s.metrics != "" {
+		f := &figures{fleet: s.metrics, dir: s.dir, squid: process.Pid, clients: ports.clients, cut: &log.cut}
+		go f.report(os.Stdout, s.metricsEvery)
 	}
 
 	stopper := &stopper{squid: process, clients: ports.clients, timeout: s.drainTimeout}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"squidfleet/proxyimage/container"
+)
+
+// units are those of CloudWatch that have no rate in them.
+var units = regexp.MustCompile(`^(Seconds|Microseconds|Milliseconds|Bytes|Kilobytes|Megabytes|Percent|Count|None)$`)
+
+// embedded reads a line as AWS's specification and JSON schema of the embedded metric format want
+// it, and returns the metrics' values:
+// https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+func embedded(t *testing.T, line string) map[string]int64 {
+	t.Helper()
+	var root map[string]json.RawMessage
+	ok(t, json.Unmarshal([]byte(line), &root))
+	var meta struct {
+		Timestamp         int64
+		CloudWatchMetrics []struct {
+			Namespace  string
+			Dimensions [][]string
+			Metrics    []struct{ Name, Unit string }
+		}
+	}
+	decoder := json.NewDecoder(bytes.NewReader(root["_aws"]))
+	decoder.DisallowUnknownFields()
+	ok(t, decoder.Decode(&meta))
+	if age := time.Since(time.UnixMilli(meta.Timestamp)); age < 0 || age > time.Hour {
+		t.Errorf("the timestamp is %v old: %s", age, line)
+	}
+	if len(meta.CloudWatchMetrics) != 1 || len(root) != 2+len(meta.CloudWatchMetrics[0].Metrics) {
+		t.Fatalf("not one directive, or something else beside the metrics and the dimension: %s", line)
+	}
+	directive, values := meta.CloudWatchMetrics[0], map[string]int64{}
+	if n := len(directive.Namespace); n < 1 || n > 255 || strings.HasPrefix(directive.Namespace, "AWS/") {
+		t.Errorf("namespace %q", directive.Namespace)
+	}
+	// One set of dimensions: each further one would be billed as that many metrics.
+	if fmt.Sprint(directive.Dimensions) != "[[Fleet]]" || string(root["Fleet"]) != `"Fleet-1"` {
+		t.Errorf("dimensions %v, fleet %s", directive.Dimensions, root["Fleet"])
+	}
+	for _, m := range directive.Metrics {
+		value, err := strconv.ParseInt(string(root[m.Name]), 10, 64)
+		if err != nil || value < 0 || !units.MatchString(m.Unit) {
+			t.Errorf("%s is %s %s", m.Name, root[m.Name], m.Unit)
+		}
+		values[m.Name] = value
+	}
+	return values
+}
+
+func TestTheFiguresFollowWhatTheyMeasure(t *testing.T) {
+	every := container.EnvMetricsEvery + "=100ms"
+	silent := newFixture(t, script{}, credentialsInImage, every).serving()
+	f := newFixture(t, script{}, credentialsInImage, every, container.EnvMetrics+"=Fleet-1")
+	p := f.serving()
+	lines := func() (all []map[string]int64) {
+		for line := range strings.Lines(p.stdout.String()) {
+			if strings.HasPrefix(line, container.MetricsBegin) && strings.HasSuffix(line, "\n") {
+				all = append(all, embedded(t, line))
+			}
+		}
+		return all
+	}
+	waitFor(t, "a line", func() bool { return len(lines()) > 0 })
+	first := lines()[0]
+	// The fake has no port for health checks.
+	if len(first) != 5 || first["Connections"] != 0 || first["AnswerTime"] != container.HealthTimeout.Milliseconds() {
+		t.Errorf("at first: %v", first)
+	}
+	resident := residentOf(t, p.Process.Pid) + residentOf(t, f.called(runFile).Pid)
+	if got := first["Memory"]; got < resident*9/10 || got > resident*11/10 {
+		t.Errorf("%d bytes are in memory, want about %d", got, resident)
+	}
+
+	const clients = 7
+	for range clients {
+		conn := f.connect()
+		fmt.Fprint(conn, logLine+refusalLine("-", "-", 0, "TCP_DENIED"))
+	}
+	var last map[string]int64
+	waitFor(t, "the connections", func() bool {
+		refused := int64(0)
+		for _, last = range lines() {
+			refused += last["ConnectionsRefused"]
+		}
+		return last["Connections"] == clients && last["Descriptors"] == first["Descriptors"]+clients && refused >= clients
+	})
+	waitFor(t, "a line without refused connections", func() bool {
+		all := lines()
+		return all[len(all)-1]["ConnectionsRefused"] == 0
+	})
+	if text := silent.stdout.String(); strings.Contains(text, container.MetricsBegin) {
+		t.Errorf("without a fleet's name: %s", text)
+	}
+}
+
+// residentOf is a process's resident memory, in bytes.
+func residentOf(t *testing.T, pid int) int64 {
+	t.Helper()
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	ok(t, err)
+	pages, err := strconv.ParseInt(strings.Fields(string(content))[1], 10, 64)
+	ok(t, err)
+	return pages * int64(os.Getpagesize())
+}
+
+func TestConnectionsThatNobodyAcceptsAreCounted(t *testing.T) {
+	before, err := listenOverflows()
+	ok(t, err)
+	// The queue has room for one connection.
+	socket, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	ok(t, err)
+	defer syscall.Close(socket)
+	ok(t, syscall.Bind(socket, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	ok(t, syscall.Listen(socket, 0))
+	name, err := syscall.Getsockname(socket)
+	ok(t, err)
+	address := fmt.Sprintf("127.0.0.1:%d", name.(*syscall.SockaddrInet4).Port)
+	for range 3 {
+		if conn, err := net.DialTimeout("tcp", address, 100*time.Millisecond); err == nil {
+			defer conn.Close()
+		}
+	}
+	if after, err := listenOverflows(); err != nil || after == before {
+		t.Errorf("%d, %v; want more than %d", after, err, before)
+	}
+}
+
+// What is not there is said and left out, and the line stays whole.
+func TestAFigureThatCannotBeReadIsLeftOut(t *testing.T) {
+	f := &figures{fleet: "Fleet-1", dir: t.TempDir(), squid: -1, cut: new(atomic.Int64)}
+	values := embedded(t, string(metricLine(f.fleet, time.Now(), f.read())))
+	if _, there := values["Descriptors"]; there || len(values) != 4 {
+		t.Errorf("%v", values)
+	}
+}
