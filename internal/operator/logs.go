@@ -14,6 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+
+	"squidfleet/proxyimage/container"
 )
 
 // LogQuery selects lines. Every condition that is set must hold. Any of them selects requests only.
@@ -161,6 +163,9 @@ func (f *Connection) look(
 			}
 			if q.Follow {
 				seen[id] = at
+			}
+			if strings.HasPrefix(aws.ToString(e.Message), container.MetricsBegin) {
+				continue // CloudWatch shows a task's figures as metrics
 			}
 			if err := emit(newEvent(e, at)); err != nil {
 				return newest, err
