@@ -55,6 +55,7 @@ type Params struct {
 	Zones                 []string              // two names of zones of the fleet's own VPC, or none
 	VpcID                 string                // an existing VPC; empty: the fleet gets its own
 	LogRetentionDays      int                   // a value CloudWatch Logs offers
+	Metrics               bool                  // whether tasks report their own figures
 	Timezone              string                // IANA name
 	Tags                  []string              // key=value, each key once
 }

@@ -48,7 +48,7 @@ func defaults() Params {
 		AllowedPrivateCidrs: prefixes(), FleetSize: 2, CPU: 256, Memory: 512,
 		Architecture: X8664,
 		RotateEvery:  time.Hour, DrainTimeout: 2 * time.Minute, VpcCidr: netip.MustParsePrefix("10.0.0.0/16"),
-		Zones: []string{}, LogRetentionDays: 30, Timezone: "UTC", Tags: []string{},
+		Zones: []string{}, LogRetentionDays: 30, Metrics: true, Timezone: "UTC", Tags: []string{},
 	}
 }
 
@@ -139,6 +139,7 @@ func TestAccepted(t *testing.T) {
 			func(p *Params) { p.VpcID, p.VpcCidr = "vpc-0a1b2c3d", netip.Prefix{} }},
 		{"vpcId", `""`, "", func(*Params) {}},
 		{"logRetentionDays", `3653`, "3653", func(p *Params) { p.LogRetentionDays = 3653 }},
+		{"metrics", `false`, "false", func(p *Params) { p.Metrics = false }},
 		{"timezone", `"America/Argentina/Ushuaia"`, "America/Argentina/Ushuaia",
 			func(p *Params) { p.Timezone = "America/Argentina/Ushuaia" }},
 		{"timezone", `"Etc/GMT+9"`, "Etc/GMT+9", func(p *Params) { p.Timezone = "Etc/GMT+9" }},

@@ -23,6 +23,9 @@ type Secret struct {
 // entrypoint's package comment says what each means.
 func Settings(p *params.Params) []Setting {
 	settings := []Setting{{container.EnvAuth, string(p.Auth)}}
+	if p.Metrics {
+		settings = append(settings, Setting{container.EnvMetrics, p.StackName})
+	}
 	if !p.Auth.Passwords() {
 		return settings
 	}
@@ -57,6 +60,7 @@ func Secrets(p *params.Params) []Secret {
 }
 
 // Environ returns settings and secrets in the form of os.Environ, for a task that runs outside ECS.
+// There nobody reads the task's figures.
 func Environ(p *params.Params, passwords []squid.Credential, digestKey string) []string {
 	values := map[string]string{"": digestKey}
 	for _, c := range passwords {
@@ -64,7 +68,9 @@ func Environ(p *params.Params, passwords []squid.Credential, digestKey string) [
 	}
 	var all []string
 	for _, s := range Settings(p) {
-		all = append(all, s.Name+"="+s.Value)
+		if s.Name != container.EnvMetrics {
+			all = append(all, s.Name+"="+s.Value)
+		}
 	}
 	for _, s := range Secrets(p) {
 		all = append(all, s.Name+"="+values[s.User])

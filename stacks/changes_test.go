@@ -69,6 +69,7 @@ var variants = []variant{
 	{"zones", "none to two", nil, only("zones", "eu-west-1b,eu-west-1c")},
 	{"vpcId", "none to one", nil, imported(nil)},
 	{"logRetentionDays", "30 to 7", nil, only("logRetentionDays", "7")},
+	{"metrics", "`true` to `false`", nil, only("metrics", "false")},
 	{"timezone", "another", nil, only("timezone", "Asia/Tokyo")},
 	{"tags", "one more", nil, only("tags", "team=crawlers")},
 }

@@ -29,6 +29,7 @@ var Cases = map[string]Case{
 		"activeHours":         "mon-fri,sun 20:00-06:30",
 		"vpcCidr":             "10.99.0.0/20",
 		"logRetentionDays":    365.0,
+		"metrics":             false,
 		"timezone":            "Asia/Tokyo",
 		"zones":               []any{"eu-west-1b", "eu-west-1c"},
 		"tags":                []any{"team=crawlers", "cost centre=a=b"},

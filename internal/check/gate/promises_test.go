@@ -59,7 +59,7 @@ var variants = map[string][]any{
 	"endpoint": {"public", "public", "internal"}, "clientSecurityGroups": {"", "", "sg-0a1b2c3d,sg-4e5f6a7b"},
 	"privateLinkPrincipals": {"", "", "arn:aws:iam::111122223333:root"}, "certificateArn": {"", "", aCertificate},
 	"domainName": {"", "proxy.example.com"}, "hostedZoneId": {"", "Z0123456789ABCDEFGHIJ"},
-	"timezone": {"UTC", "America/New_York", "Asia/Kolkata"},
+	"timezone": {"UTC", "America/New_York", "Asia/Kolkata"}, "metrics": {"true", "false"},
 }
 
 // TestPromises: the check has nothing to say about fleets of all kinds, and each promise finds
@@ -427,6 +427,7 @@ var mistakes = []mistake{
 		e.set("Proxy/Resources/TaskFirewall/Properties/SecurityGroupEgress/0/CidrIpv6", "::/0")
 		e.set("Proxy/Resources/TaskFirewall/Properties/SecurityGroupEgress/0/CidrIp", nil)
 	}},
+	{"figures under another fleet's name", "metrics", set(container+"Environment/2/Value", "Other")},
 	{"tasks before the listener", "order", set("Proxy/Resources/Service1/DependsOn/2", "Task")},
 }
 
