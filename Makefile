@@ -11,6 +11,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # The npm packages bring the CDK CLI and the Node.js that it and the CDK's Go bindings run on.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 NODE_MODULES = node_modules/.package-lock.json
+CLIENT_MODULES = docs/clients/node_modules/.package-lock.json
 
 no_parameters = an assembly has its parameters already: leave out ASSEMBLY to make one with those of ARGS, \
 	or leave out ARGS
@@ -36,6 +37,11 @@ $(NODE_MODULES): package.json package-lock.json
 	@scripts/setup.sh go npm
 	npm ci --no-audit --no-fund
 	@scripts/setup.sh node
+	@touch $@
+
+$(CLIENT_MODULES): docs/clients/package.json docs/clients/package-lock.json
+	@scripts/setup.sh npm
+	cd docs/clients && npm ci --no-audit --no-fund
 	@touch $@
 
 # A cold build cache makes the CDK CLI silent for minutes.
@@ -85,7 +91,7 @@ local: ## run a fleet on this machine, with addresses that change: no AWS, no co
 	@exec bin/squidfleet local $(ARGS) # not go run, which keeps SIGTERM to itself
 
 # The parts of make test, in its order. CI runs them side by side.
-TESTS = lint unit templates integration image lifecycle rotation
+TESTS = lint unit templates integration clients image lifecycle rotation
 
 .PHONY: test
 test: root $(NODE_MODULES) ## lint and run every test, part after part (needs root for the network namespaces)
@@ -117,6 +123,11 @@ templates: go $(NODE_MODULES) ## run the tests that synthesise, and judge the de
 integration: root go $(NODE_MODULES) ## run the tests with a real Squid
 	@scripts/setup.sh squid curl ip chromium python
 	go test -timeout 25m ./integration
+
+.PHONY: clients
+clients: root go $(NODE_MODULES) $(CLIENT_MODULES) ## run what docs/use.md says of each client, through fleets with every way in
+	@scripts/setup.sh squid curl ip chromium clients
+	go test -timeout 15m ./integration/clients
 
 .PHONY: image
 image: root go $(NODE_MODULES) ## build the image with podman and run its tests

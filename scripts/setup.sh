@@ -4,7 +4,7 @@
 # Exit code: 0 all are installed, 1 some are missing, 2 wrong usage.
 set -eu
 
-tools="go npm node squid podman debootstrap curl shellcheck ip chromium python"
+tools="go npm node squid podman debootstrap curl shellcheck ip chromium python clients"
 # Needed by a deployment only.
 tools_by_name_only="engine"
 
@@ -32,8 +32,18 @@ is_there() {
 	# A snap's stub is on PATH and fails.
 	chromium) google-chrome --version || chromium --version || chromium-browser --version ;;
 	python) /usr/bin/python3 -c 'import requests_toolbelt' ;;
+	clients) clients_are_there ;;
 	*) command -v "$1" ;;
 	esac >/dev/null 2>&1
+}
+
+# Succeeds if the programs and libraries of docs/use.md are there that are no npm packages, and what their test needs.
+clients_are_there() {
+	for program in wget git http java javac ruby php pip3 chromedriver certutil openssl; do
+		command -v "$program" || return
+	done
+	/usr/bin/python3 -c 'import aiohttp, httpx, pycurl, requests, scrapy' && /usr/bin/perl -MLWP::Protocol::https -e 1 &&
+		php -r 'exit(function_exists("curl_init") ? 0 : 1);' && test -e /usr/share/java/httpclient.jar
 }
 
 # Also looks where Debian keeps programs from the PATH of other users than root.
@@ -44,6 +54,11 @@ debian_packages() {
 	podman) echo "podman runc uidmap" ;;
 	ip) echo iproute2 ;;
 	python) echo python3-requests-toolbelt ;;
+	clients)
+		echo git wget httpie libhttpclient-java default-jdk-headless ruby php-cli php-curl liblwp-protocol-https-perl
+		echo python3-aiohttp python3-httpx python3-pip python3-pycurl python3-requests python3-scrapy openssl libnss3-tools
+		is_ubuntu || echo chromium-driver
+		;;
 	go | npm | node) ;; # Debian's are too old
 	engine) ;;          # the machine's owner chooses
 	chromium) is_ubuntu || echo chromium ;; # Ubuntu's is a snap, which needs a running snapd
@@ -64,6 +79,7 @@ advice() {
 	debootstrap) how="makes the base image where no registry can be reached (Debian, Ubuntu: debootstrap)" ;;
 	ip) how="install iproute2; the tests with a real Squid make network namespaces (Linux only)" ;;
 	chromium) how="install Google Chrome (https://www.google.com/chrome/) or Chromium (Debian: chromium)" ;;
+	clients) how="install the clients of docs/use.md, a JDK, ChromeDriver, openssl and certutil (Debian: libnss3-tools)" ;;
 	python) how="for /usr/bin/python3, install requests_toolbelt (Debian, Ubuntu: python3-requests-toolbelt)" ;;
 	*) how="install it with your system's package manager (brew install $1, dnf install $1, ...)" ;;
 	esac
