@@ -22,6 +22,7 @@ func makeCertificate(ca string, address netip.Addr) (*tls.Config, error) {
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "squidfleet local"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0),
 		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true, KeyUsage: x509.KeyUsageCertSign,
+		SubjectKeyId: []byte{1}, // Python 3.13 refuses certificates that do not name their CA's key.
 	}
 	server := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: address.String()},
