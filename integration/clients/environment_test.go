@@ -26,7 +26,8 @@ func environment(t *testing.T) []string {
 		// Debian's programs, but the Node.js that is pinned.
 		"PATH=" + root + "/node_modules/.bin:/usr/bin:/bin:/usr/sbin:/sbin:" + os.Getenv("PATH"),
 		"LANG=C.UTF-8", "PYTHONDONTWRITEBYTECODE=1", "GOCACHE=" + cache, "GOMODCACHE=" + modules,
-		"CHROMIUM=" + chromium(t), "NODE_EXTRA_CA_CERTS=" + bundle, "JAVA_TOOL_OPTIONS=-Djavax.net.ssl.trustStore=" + keystore,
+		"CHROMIUM=" + chromium(t), "NODE_EXTRA_CA_CERTS=" + bundle,
+		"JAVA_TOOL_OPTIONS=-Djavax.net.ssl.trustStore=" + keystore,
 	}
 }
 
@@ -51,7 +52,7 @@ func chromium(t *testing.T) (path string) {
 // copy of another one, and has a configuration of apt's for the destination.
 func (to destination) home(t *testing.T, like string) []string {
 	t.Helper()
-	home, err := os.MkdirTemp("", "home-") // with the test's name in it, Chromium's socket has too long a path
+	home, err := os.MkdirTemp("", "home-") // t.TempDir is too long for the path of Chromium's socket
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -56,8 +56,8 @@ func here(says string) string {
 }
 
 var debian12 = func() bool {
-	text, err := os.ReadFile("/etc/os-release")
-	return err == nil && strings.Contains(string(text), "\nID=debian\n") && strings.Contains(string(text), "VERSION_ID=\"12\"")
+	release, err := os.ReadFile("/etc/os-release")
+	return err == nil && strings.Contains(string(release), "\nVERSION=\"12 (bookworm)\"\n")
 }()
 
 // table reads the clients of the document.
