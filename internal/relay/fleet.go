@@ -1,0 +1,198 @@
+package relay
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Fleet is a fleet as its clients see it.
+type Fleet struct {
+	// Name and Region limit a session to the fleet. Both may be empty. Fleets with the same name
+	// must be in different regions.
+	Name, Region string
+	// Scheme is "http" or "https": how the connection to the fleet is made.
+	Scheme string
+	// Host is the load balancer's name or address.
+	Host string
+	// Port leads to any address.
+	Port int
+	// Addresses are those with a port of their own. Without any, the fleet has no sessions.
+	Addresses []Address
+	// User and Password are the credentials. Without a user none are sent.
+	User, Password string
+}
+
+// Address is one egress address of a fleet.
+type Address struct {
+	// Number is the address's, from 1 on.
+	Number int
+	// Port leads to this address only.
+	Port int
+}
+
+// maxAddresses is how many addresses with a port a load balancer can have.
+const maxAddresses = 49
+
+// ParseFleet reads a fleet from http://USER@HOST:PORT, or https. The query may have "addresses",
+// how many of them have the ports behind PORT, and "name".
+func ParseFleet(text string) (Fleet, error) {
+	u, err := url.Parse(text)
+	if err != nil {
+		// The error would repeat a password.
+		return Fleet{}, errors.New("is not a URL such as http://USER@HOST:PORT")
+	}
+	f := Fleet{Scheme: u.Scheme, Host: u.Hostname(), User: u.User.Username()}
+	if _, has := u.User.Password(); has {
+		return Fleet{}, errors.New("has a password in it, which other users of the machine can see; " +
+			"give it in SQUIDFLEET_PASSWORD or with --password-file")
+	}
+	if f.Scheme != "http" && f.Scheme != "https" || f.Host == "" || strings.Trim(u.Path, "/") != "" || u.Fragment != "" {
+		return Fleet{}, errors.New("is not a URL such as http://USER@HOST:PORT")
+	}
+	if f.Port, err = strconv.Atoi(u.Port()); err != nil || f.Port < 1 || f.Port > 65535 {
+		return Fleet{}, errors.New("has no port from 1 to 65535")
+	}
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return Fleet{}, fmt.Errorf("has a query that cannot be read: %w", err)
+	}
+	for key, values := range query {
+		switch {
+		case len(values) > 1:
+			return Fleet{}, fmt.Errorf("has %q more than once", key)
+		case key == "name":
+			f.Name = values[0]
+		case key == "addresses":
+			n, err := strconv.Atoi(values[0])
+			if most := min(maxAddresses, 65535-f.Port); err != nil || n < 0 || n > most {
+				return Fleet{}, fmt.Errorf("has addresses=%s, which is not from 0 to %d", values[0], most)
+			}
+			for k := range n {
+				f.Addresses = append(f.Addresses, Address{Number: k + 1, Port: f.Port + k + 1})
+			}
+		default:
+			return Fleet{}, fmt.Errorf("has %q in its query; there are addresses and name", key)
+		}
+	}
+	return f, nil
+}
+
+// id is the fleet's part of the hash that gives sessions their addresses.
+func (f *Fleet) id() string {
+	if f.Name != "" {
+		return f.Name + "/" + f.Region
+	}
+	return f.endpoint()
+}
+
+// endpoint is host and port.
+func (f *Fleet) endpoint() string { return net.JoinHostPort(f.Host, strconv.Itoa(f.Port)) }
+
+// String names the fleet for people.
+func (f *Fleet) String() string {
+	if f.Region != "" && f.Name != "" {
+		return f.Name + " in " + f.Region
+	}
+	return cmp.Or(f.Name, f.endpoint())
+}
+
+// fleet is a fleet in use.
+type fleet struct {
+	Fleet
+	login *login
+	tls   *tls.Config // nil: without TLS
+	any   *port
+	// own are the ports of the addresses.
+	own []*port
+
+	mu      sync.Mutex
+	found   []netip.Addr // of Host
+	expires time.Time
+	turn    int
+}
+
+// port is a port of a fleet's load balancer.
+type port struct {
+	fleet  *fleet
+	number int // of the address; 0 leads to any
+	port   int
+	hash   uint64
+	open   atomic.Int64 // connections
+}
+
+// newFleet prepares a fleet. What is known of an old one's login goes on if it is the same.
+func (s *Server) newFleet(f Fleet, old []*fleet) *fleet {
+	here := &fleet{Fleet: f}
+	if f.Scheme == "https" {
+		here.tls = &tls.Config{ServerName: f.Host, RootCAs: s.o.Roots, MinVersion: tls.VersionTLS12,
+			ClientSessionCache: tls.NewLRUClientSessionCache(64)}
+	}
+	here.any = &port{fleet: here, port: f.Port}
+	for _, a := range f.Addresses {
+		sum := sha256.Sum256(fmt.Appendf(nil, "%s/%d", f.id(), a.Number))
+		here.own = append(here.own,
+			&port{fleet: here, number: a.Number, port: a.Port, hash: binary.BigEndian.Uint64(sum[:])})
+	}
+	here.login = &login{user: f.User, password: f.Password, basic: f.Scheme == "https" || s.o.PlaintextBasic || isLoopback(f.Host)}
+	for _, o := range old {
+		if o.id() == f.id() && o.endpoint() == f.endpoint() && o.User == f.User && o.Password == f.Password {
+			here.login = o.login
+		}
+	}
+	return here
+}
+
+func isLoopback(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && a.IsLoopback()
+}
+
+// namesLive is how long addresses of a name are used: a load balancer's zones come and go slowly, and
+// a resolver in a VPC takes about a thousand questions a second.
+const namesLive = 10 * time.Second
+
+// addresses are the load balancer's, beginning with another one each time.
+func (f *fleet) addresses(ctx context.Context) ([]netip.Addr, error) {
+	if a, err := netip.ParseAddr(f.Host); err == nil {
+		return []netip.Addr{a}, nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if time.Now().After(f.expires) {
+		found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", f.Host)
+		if err != nil {
+			return nil, err
+		}
+		slices.SortFunc(found, func(a, b netip.Addr) int { return cmp.Or(a.Unmap().BitLen()-b.Unmap().BitLen(), a.Compare(b)) })
+		f.found, f.expires = found, time.Now().Add(namesLive)
+	}
+	// A client without IPv6 must not wait for it: IPv4 comes first, where there is any.
+	v4 := slices.IndexFunc(f.found, func(a netip.Addr) bool { return !a.Unmap().Is4() })
+	if v4 <= 0 {
+		v4 = len(f.found)
+	}
+	f.turn++
+	at := f.turn % v4
+	return slices.Concat(f.found[at:v4], f.found[:at], f.found[v4:]), nil
+}
+
+// forget has the next connection look the name up again.
+func (f *fleet) forget() {
+	f.mu.Lock()
+	f.expires = time.Time{}
+	f.mu.Unlock()
+}

@@ -1,0 +1,258 @@
+package relay
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Options say how the relay works.
+type Options struct {
+	// Allow are the clients besides this machine's own.
+	Allow []netip.Prefix
+	// RequireSession refuses requests without a session with 407, as clients need that send
+	// credentials only when asked.
+	RequireSession bool
+	// Failover sends a session to its next address while the port of its own is not served.
+	Failover bool
+	// PlaintextBasic lets the password itself go to a fleet without TLS.
+	PlaintextBasic bool
+	// Roots are the authorities for a fleet's certificate; nil for the system's.
+	Roots *x509.CertPool
+	// MaxConnections of clients are open at a time; others get 503.
+	MaxConnections int
+	// Drain is how long connections may go on after the end of Serve's context.
+	Drain time.Duration
+	// Report, if set, gets what happens, one event at a time.
+	Report func(Event)
+}
+
+// Kind says what happened.
+type Kind string
+
+// What happens.
+const (
+	// Request: a request or a tunnel is over.
+	Request Kind = "request"
+	// Trouble: a fleet cannot be used as it should.
+	Trouble Kind = "trouble"
+	// Draining: the relay ends, and lets its connections finish.
+	Draining Kind = "draining"
+)
+
+// Event is something that happened. It has no credentials and no more of a URL than its host.
+type Event struct {
+	Time    time.Time `json:"time"`
+	Kind    Kind      `json:"event"`
+	Client  string    `json:"client,omitempty"`
+	Session string    `json:"session,omitempty"`
+	Method  string    `json:"method,omitempty"`
+	Target  string    `json:"target,omitempty"`
+	Fleet   string    `json:"fleet,omitempty"`
+	// Number is the address's; 0 is any.
+	Number int `json:"number,omitempty"`
+	Port   int `json:"port,omitempty"`
+	Status int `json:"status,omitempty"`
+	// Sent and Received are bytes of a tunnel or, for Received, of an answer's body.
+	Sent     int64  `json:"sent,omitempty"`
+	Received int64  `json:"received,omitempty"`
+	Error    string `json:"error,omitempty"`
+}
+
+// Server is a relay.
+type Server struct {
+	o        Options
+	listener *net.TCPListener
+	fleets   atomic.Pointer[fleets]
+	turn     atomic.Uint64
+	active   atomic.Int64    // connections of clients
+	ctx      context.Context // ends when connections are cut
+	cut      context.CancelFunc
+
+	reporting sync.Mutex
+
+	mu       sync.Mutex
+	ending   bool
+	clients  map[*client]bool
+	sessions map[string]*SessionStatus
+	group    sync.WaitGroup
+}
+
+// fleets are those in use.
+type fleets struct{ all []*fleet }
+
+// Listen opens the relay's port. Beyond loopback it needs Options.Allow.
+func Listen(address string, o Options, all []Fleet) (*Server, error) {
+	for _, prefix := range o.Allow {
+		if err := checkAllowed(prefix); err != nil {
+			return nil, err
+		}
+	}
+	at, err := net.ResolveTCPAddr("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	if !at.IP.IsLoopback() && len(o.Allow) == 0 {
+		return nil, fmt.Errorf("listen on %s: other machines reach it; --allow CIDR says which of them may use the relay",
+			address)
+	}
+	s := &Server{o: o, clients: map[*client]bool{}, sessions: map[string]*SessionStatus{}}
+	if err := s.SetFleets(all); err != nil {
+		return nil, err
+	}
+	if s.listener, err = net.ListenTCP("tcp", at); err != nil {
+		return nil, err
+	}
+	s.ctx, s.cut = context.WithCancel(context.Background())
+	return s, nil
+}
+
+// checkAllowed refuses blocks so wide that the relay would be open to strangers.
+func checkAllowed(prefix netip.Prefix) error {
+	least := 8
+	if prefix.Addr().Is6() {
+		least = 32
+	}
+	if prefix.Bits() < least {
+		return fmt.Errorf("allow %s: is wider than /%d: the relay has no password", prefix, least)
+	}
+	return nil
+}
+
+// Addr is where the relay listens.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// SetFleets replaces the fleets. Open connections go on.
+func (s *Server) SetFleets(all []Fleet) error {
+	if len(all) == 0 {
+		return errors.New("no fleet")
+	}
+	var old []*fleet
+	if now := s.fleets.Load(); now != nil {
+		old = now.all
+	}
+	next := &fleets{}
+	ids := map[string]bool{}
+	for _, f := range all {
+		if ids[f.id()] {
+			return fmt.Errorf("two fleets are called %s", f.String())
+		}
+		ids[f.id()] = true
+		next.all = append(next.all, s.newFleet(f, old))
+	}
+	s.fleets.Store(next)
+	return nil
+}
+
+// Serve serves until ctx ends and the connections are over, or cut after Options.Drain.
+func (s *Server) Serve(ctx context.Context) error {
+	defer s.cut()
+	stop := context.AfterFunc(ctx, s.drain)
+	defer stop()
+	for {
+		conn, err := s.listener.AcceptTCP()
+		if err != nil {
+			if ctx.Err() == nil {
+				s.listener.Close()
+				return err
+			}
+			break
+		}
+		s.accept(conn)
+	}
+	over := make(chan struct{})
+	go func() {
+		s.group.Wait()
+		close(over)
+	}()
+	select {
+	case <-over:
+	case <-time.After(s.o.Drain):
+		s.cut()
+		<-over
+	}
+	return nil
+}
+
+// accept serves a connection of a client that may have one.
+func (s *Server) accept(conn *net.TCPConn) {
+	from := conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap().WithZone("")
+	if !from.IsLoopback() && !slices.ContainsFunc(s.o.Allow, func(p netip.Prefix) bool { return p.Contains(from) }) {
+		conn.Close()
+		return
+	}
+	c := &client{s: s, conn: conn}
+	full := s.active.Add(1) > int64(s.o.MaxConnections)
+	s.group.Go(func() {
+		defer s.active.Add(-1)
+		stop := context.AfterFunc(s.ctx, func() { conn.Close() })
+		defer stop()
+		if full {
+			c.say(nil, 503, "connection_limit_reached", fmt.Errorf("%d connections are open", s.o.MaxConnections))
+			conn.Close()
+			return
+		}
+		c.r = newReader(conn)
+		s.mu.Lock()
+		s.clients[c] = true
+		s.mu.Unlock()
+		c.serve()
+		s.mu.Lock()
+		delete(s.clients, c)
+		s.mu.Unlock()
+	})
+}
+
+// setIdle notes whether a connection waits for a request. false: the relay ends, and so does it.
+func (s *Server) setIdle(c *client, idle bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.idle = idle
+	return !s.ending
+}
+
+func (s *Server) draining() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ending
+}
+
+// drain stops listening and ends idle connections.
+func (s *Server) drain() {
+	s.report(Event{Time: time.Now(), Kind: Draining})
+	s.mu.Lock()
+	s.ending = true
+	for c := range s.clients {
+		if c.idle {
+			c.conn.Close()
+		}
+	}
+	s.mu.Unlock()
+	s.listener.Close()
+}
+
+// trouble reports what is wrong with a fleet.
+func (s *Server) trouble(err error) {
+	var p *problem
+	e := Event{Time: time.Now(), Kind: Trouble, Error: err.Error()}
+	if errors.As(err, &p) && p.port != nil {
+		e.Fleet, e.Number, e.Port = p.port.fleet.String(), p.port.number, p.port.port
+	}
+	s.report(e)
+}
+
+func (s *Server) report(e Event) {
+	if s.o.Report == nil {
+		return
+	}
+	s.reporting.Lock()
+	defer s.reporting.Unlock()
+	s.o.Report(e)
+}
