@@ -183,8 +183,7 @@ func (s *Server) Serve(ctx context.Context) error {
 
 // accept serves a connection of a client that may have one.
 func (s *Server) accept(conn *net.TCPConn) {
-	from := conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap().WithZone("")
-	if !from.IsLoopback() && !slices.ContainsFunc(s.o.Allow, func(p netip.Prefix) bool { return p.Contains(from) }) {
+	if !s.allows(conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr()) {
 		conn.Close()
 		return
 	}
@@ -208,6 +207,12 @@ func (s *Server) accept(conn *net.TCPConn) {
 		delete(s.clients, c)
 		s.mu.Unlock()
 	})
+}
+
+// allows reports whether a client may connect from an address.
+func (s *Server) allows(from netip.Addr) bool {
+	from = from.Unmap().WithZone("")
+	return from.IsLoopback() || slices.ContainsFunc(s.o.Allow, func(p netip.Prefix) bool { return p.Contains(from) })
 }
 
 // setIdle notes whether a connection waits for a request. false: the relay ends, and so does it.
