@@ -1,0 +1,210 @@
+// Package relay tests the relay in front of real fleets on this machine, and its image. It needs root,
+// for namespaces of its own and for podman.
+package relay
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"squidfleet/internal/local"
+	"squidfleet/internal/relay"
+	"squidfleet/internal/rig"
+	"squidfleet/params"
+	"squidfleet/squid"
+)
+
+func TestMain(m *testing.M) {
+	rig.Isolate()
+	os.Exit(m.Run())
+}
+
+// fleet is a fleet on this machine.
+type fleet struct {
+	*local.Fleet
+	options local.Options
+}
+
+// startFleet starts a fleet whose ports begin at port.
+func startFleet(t testing.TB, addresses, port int, origin netip.AddrPort) *fleet {
+	t.Helper()
+	// All fleets' tasks have the same port, so that no two have the same address.
+	p, err := params.Parse(map[string]any{"users": "alice"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fleet{options: local.Options{
+		Params: p, Passwords: []squid.Credential{{User: "alice", Password: rand.Text()}}, Addresses: addresses,
+		Zones: 2, Port: port, Timing: local.AWS(p).Faster(60), Origin: origin,
+	}}
+	f.start(t)
+	t.Cleanup(func() { f.stop(t) })
+	return f
+}
+
+func (f *fleet) start(t testing.TB) {
+	t.Helper()
+	var err error
+	if f.Fleet, err = local.Start(context.Background(), f.options); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (f *fleet) stop(t testing.TB) {
+	t.Helper()
+	if f.Fleet == nil {
+		return
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	f.Fleet = nil
+}
+
+// named is the fleet as the relay knows it.
+func (f *fleet) named(name string) relay.Fleet {
+	here := relay.Fleet{Name: name, Scheme: "http", Host: "127.0.0.1", Port: f.options.Port, User: "alice",
+		Password: f.options.Passwords[0].Password}
+	for number := 1; number <= f.options.Addresses; number++ {
+		here.Addresses = append(here.Addresses, relay.Address{Number: number, Port: f.options.Port + number})
+	}
+	return here
+}
+
+// startRelay runs a relay until the test ends, and returns where it listens.
+func startRelay(t testing.TB, o relay.Options, fleets ...relay.Fleet) (address string) {
+	t.Helper()
+	o.MaxConnections = 2000
+	s, err := relay.Listen("127.0.0.1:0", o, fleets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return s.Addr().String()
+}
+
+// origin answers http and https at one port with the address that asked.
+type origin struct {
+	address netip.AddrPort
+	roots   *x509.CertPool
+}
+
+func startOrigin(t testing.TB) *origin {
+	t.Helper()
+	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
+	secure.StartTLS() // for its certificate
+	secure.Close()
+	l, err := net.Listen("tcp", "127.77.0.80:8080")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		io.WriteString(w, netip.MustParseAddrPort(r.RemoteAddr).Addr().String())
+	})}
+	t.Cleanup(func() { server.Close() })
+	go server.Serve(&either{l, secure.TLS})
+	o := &origin{netip.MustParseAddrPort(l.Addr().String()), x509.NewCertPool()}
+	o.roots.AddCert(secure.Certificate())
+	return o
+}
+
+// either serves TLS to those who begin with it.
+type either struct {
+	net.Listener
+	config *tls.Config
+}
+
+func (l *either) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &eitherConn{Conn: c, config: l.config}, nil
+}
+
+// eitherConn decides with its first byte, when its own goroutine reads.
+type eitherConn struct {
+	net.Conn
+	config *tls.Config
+	begun  bool
+}
+
+func (c *eitherConn) Read(p []byte) (int, error) {
+	if !c.begun {
+		c.begun = true
+		first := make([]byte, 1)
+		if _, err := io.ReadFull(c.Conn, first); err != nil {
+			return 0, err
+		}
+		again := &prefixed{c.Conn, first}
+		if c.Conn = again; first[0] == 0x16 {
+			c.Conn = tls.Server(again, c.config)
+		}
+	}
+	return c.Conn.Read(p)
+}
+
+type prefixed struct {
+	net.Conn
+	prefix []byte
+}
+
+func (c *prefixed) Read(p []byte) (int, error) {
+	if len(c.prefix) > 0 {
+		n := copy(p, c.prefix)
+		c.prefix = c.prefix[n:]
+		return n, nil
+	}
+	return c.Conn.Read(p)
+}
+
+func proxyURL(at, session string) *url.URL {
+	u := &url.URL{Scheme: "http", Host: at}
+	if session != "" {
+		u.User = url.UserPassword(session, "")
+	}
+	return u
+}
+
+// client is an HTTP client of a relay, without a session if its name is empty.
+func client(at, session string, o *origin) *http.Client {
+	return &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
+		Proxy:           http.ProxyURL(proxyURL(at, session)),
+		TLSClientConfig: &tls.Config{RootCAs: o.roots, ServerName: "example.com"},
+	}}
+}
+
+// egress asks for the address from which a request leaves.
+func egress(c *http.Client, url string) (string, error) {
+	response, err := c.Get(url)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err == nil && !strings.HasPrefix(string(text), "127.77.") {
+		err = fmt.Errorf("%s: %q", response.Status, text)
+	}
+	return string(text), err
+}

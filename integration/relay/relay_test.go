@@ -1,0 +1,215 @@
+package relay
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"squidfleet/internal/relay"
+)
+
+// A session keeps its address for all its connections. When the address is rotated, it goes on with
+// the new value, and nobody else's changes.
+func TestSessionsKeepTheirAddresses(t *testing.T) {
+	const sessions, connections = 100, 20
+	o := startOrigin(t)
+	f := startFleet(t, 3, 35300, o.address)
+	at := startRelay(t, relay.Options{}, f.named("one"))
+	seen := make([][]string, sessions)
+	use := func(times int) {
+		var all sync.WaitGroup
+		turn := make(chan int)
+		for range 8 {
+			all.Go(func() {
+				for i := range turn {
+					c := client(at, fmt.Sprint("cart-", i), o)
+					scheme := []string{"http://", "https://"}[i%2]
+					got, err := egress(c, scheme+o.address.String())
+					c.CloseIdleConnections()
+					if err != nil {
+						t.Errorf("session %d: %v", i, err)
+					}
+					seen[i] = append(seen[i], got)
+				}
+			})
+		}
+		for range times {
+			for i := range sessions {
+				turn <- i
+			}
+		}
+		close(turn)
+		all.Wait()
+	}
+	use(1)
+	before := map[string]int{}
+	for i := range sessions {
+		before[seen[i][0]]++
+	}
+	if len(before) != 3 {
+		t.Fatalf("%v", before)
+	}
+	for address, n := range before {
+		if n < 15 {
+			t.Errorf("%s has %d of %d sessions", address, n, sessions)
+		}
+	}
+	// The connections go on while one address is rotated.
+	rotated := make(chan error, 1)
+	old := f.Addresses()[1].Tasks[0].Address.String()
+	go func() {
+		_, err := f.Rotate(context.Background(), 2)
+		rotated <- err
+	}()
+	use(connections - 2)
+	if err := <-rotated; err != nil {
+		t.Fatal(err)
+	}
+	use(1)
+	fresh := f.Addresses()[1].Tasks[0].Address.String()
+	for i, all := range seen {
+		want := []string{all[0]}
+		if all[0] == old {
+			want = append(want, fresh)
+		}
+		// For the load balancer's lag old and new mix.
+		slices.Sort(all[1 : connections-1])
+		slices.Sort(want[1:])
+		got := slices.Compact(slices.Sorted(slices.Values(all)))
+		slices.Sort(want)
+		if !slices.Equal(got, want) || all[len(all)-1] != want[len(want)-1] && all[0] == old && all[len(all)-1] != fresh {
+			t.Errorf("session %d: %q, want %q", i, all, want)
+		}
+	}
+}
+
+// Ten thousand requests while each address is rotated twice: none fails.
+func TestNoRequestFailsWhileAddressesRotate(t *testing.T) {
+	const requests = 10_000
+	o := startOrigin(t)
+	f := startFleet(t, 3, 35310, o.address)
+	var troubles atomic.Int64
+	at := startRelay(t, relay.Options{Report: func(e relay.Event) {
+		if e.Kind == relay.Trouble {
+			troubles.Add(1)
+			t.Logf("%+v", e)
+		}
+	}}, f.named("one"))
+	rotated := make(chan error, 1)
+	var over atomic.Bool
+	go func() {
+		var err error
+		for i := 0; i < 6 && err == nil; i++ {
+			_, err = f.Rotate(context.Background(), 1+i%3)
+		}
+		over.Store(true)
+		rotated <- err
+	}()
+	var done, failed atomic.Int64
+	var all sync.WaitGroup
+	for i := range 12 {
+		all.Go(func() {
+			session := ""
+			if i%2 == 0 {
+				session = fmt.Sprint("cart-", i)
+			}
+			c := client(at, session, o)
+			for n := 0; !over.Load() || done.Load() < requests; n++ {
+				method, target := "GET", []string{"http://", "https://"}[i/2%2]+o.address.String()
+				if n%10 == 0 {
+					c.CloseIdleConnections()
+				}
+				var err error
+				if n%7 == 3 {
+					method = "POST"
+					c.CloseIdleConnections() // Nobody sends a POST again on another connection.
+					response, wrong := c.Post(target, "text/plain", strings.NewReader(strings.Repeat("x", 10_000)))
+					if err = wrong; err == nil {
+						if response.StatusCode != 200 {
+							err = fmt.Errorf("%s", response.Status)
+						}
+						response.Body.Close()
+					}
+				} else {
+					_, err = egress(c, target)
+				}
+				if done.Add(1); err != nil && failed.Add(1) < 10 {
+					t.Errorf("%s %s: %v", method, target, err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if err := <-rotated; err != nil {
+		t.Error(err)
+	}
+	t.Logf("%d requests, %d failed, %d troubles", done.Load(), failed.Load(), troubles.Load())
+	if failed.Load() > 0 || done.Load() < requests {
+		t.Errorf("%d of %d requests failed", failed.Load(), done.Load())
+	}
+}
+
+// Two fleets serve as one; a session may say which. The end of one is felt by its own sessions only,
+// and with its return all is as it was.
+func TestTwoFleetsBehindOneRelay(t *testing.T) {
+	o := startOrigin(t)
+	first, second := startFleet(t, 2, 35320, o.address), startFleet(t, 2, 35330, o.address)
+	at := startRelay(t, relay.Options{}, first.named("first"), second.named("second"))
+	addresses := func(f *fleet) (all []string) {
+		for _, a := range f.Addresses() {
+			all = append(all, a.Tasks[0].Address.String())
+		}
+		return all
+	}
+	// egressOf asks over a new connection, as a session or none, in both schemes.
+	egressOf := func(session string) (string, error) {
+		var got string
+		for _, scheme := range []string{"http://", "https://"} {
+			c := client(at, session, o)
+			defer c.CloseIdleConnections()
+			text, err := egress(c, scheme+o.address.String())
+			if err != nil {
+				return "", err
+			}
+			got = text
+		}
+		return got, nil
+	}
+	for i := range 20 {
+		for limit, f := range map[string]*fleet{"first": first, "second": second} {
+			if got, err := egressOf(fmt.Sprintf("cart-%d.%s", i, limit)); err != nil || !slices.Contains(addresses(f), got) {
+				t.Errorf("%s: %q, %v", limit, got, err)
+			}
+		}
+	}
+	all := map[string]bool{}
+	for range 40 {
+		got, err := egressOf("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[got] = true
+	}
+	if len(all) != 4 {
+		t.Errorf("without a session: %v", all)
+	}
+	second.stop(t)
+	for i := range 10 {
+		if got, err := egressOf(""); err != nil || !slices.Contains(addresses(first), got) {
+			t.Errorf("without the second fleet: %q, %v", got, err)
+		}
+		if got, err := egressOf(fmt.Sprint("cart-", i, ".second")); err == nil {
+			t.Errorf("a session of the second fleet: %q", got)
+		}
+	}
+	second.start(t)
+	for i := range 10 {
+		if got, err := egressOf(fmt.Sprint("cart-", i, ".second")); err != nil || !slices.Contains(addresses(second), got) {
+			t.Errorf("after its return: %q, %v", got, err)
+		}
+	}
+}
