@@ -144,7 +144,7 @@ const (
 
 type workload struct {
 	name, unit string
-	run        func([]*squidTask) (amount float64, err error)
+	job        job
 }
 
 // compare runs a workload on all contenders in turns and returns lines for the report.
@@ -155,7 +155,7 @@ func compare(b *testing.B, load workload, contenders []*contender, tasks int) st
 		for _, c := range contenders {
 			before := cpuTime(b, c.tasks)
 			begin := time.Now()
-			amount, err := load.run(c.tasks)
+			amount, err := together(c.tasks, load.job)
 			if err != nil {
 				b.Fatalf("%s, %s: %v\n%s", load.name, c.name, err, c.tasks[0].Errors())
 			}
@@ -295,17 +295,26 @@ func (l *loader) request(method, target, uri string) error {
 	return fmt.Errorf("challenged three times")
 }
 
+// job is what a worker does until a round is over. It returns the amount done.
+type job func(l *loader, over func() bool) (float64, error)
+
 // together runs a job on all workers for a round and adds up the amounts done.
-func together(tasks []*squidTask, job func(l *loader, over func() bool) (float64, error)) (float64, error) {
+func together(tasks []*squidTask, job job) (float64, error) {
+	return allWorkers(job, func(i int) *loader {
+		l := &loader{client: client(tasks[0]), tasks: tasks, next: i}
+		l.basic = "Proxy-Authorization: " + rig.Basic(l.client.User, l.client.Password)
+		l.client.Header = rig.ProxyHeader(netip.AddrFrom4([4]byte{198, 51, 100, byte(100 + i)}))
+		return l
+	})
+}
+
+func allWorkers(job job, newLoader func(i int) *loader) (float64, error) {
 	end := time.Now().Add(roundTime)
 	amounts, errs := make([]float64, workers), make([]error, workers)
 	var all sync.WaitGroup
 	for i := range workers {
 		all.Go(func() {
-			l := &loader{client: client(tasks[0]), tasks: tasks, next: i}
-			l.basic = "Proxy-Authorization: " + rig.Basic(l.client.User, l.client.Password)
-			l.client.Header = rig.ProxyHeader(netip.AddrFrom4([4]byte{198, 51, 100, byte(100 + i)}))
-			amounts[i], errs[i] = job(l, func() bool { return time.Now().After(end) })
+			amounts[i], errs[i] = job(newLoader(i), func() bool { return time.Now().After(end) })
 		})
 	}
 	all.Wait()
@@ -316,17 +325,15 @@ func together(tasks []*squidTask, job func(l *loader, over func() bool) (float64
 	return total, errors.Join(errs...)
 }
 
-func keepAliveGets(tasks []*squidTask) (float64, error) {
-	return together(tasks, func(l *loader, over func() bool) (done float64, err error) {
-		if err := l.dial(); err != nil {
-			return 0, err
-		}
-		defer l.conn.Close()
-		for ; err == nil && !over(); done++ {
-			err = l.request("GET", "http://origin.example/", "/")
-		}
-		return done, err
-	})
+func keepAliveGets(l *loader, over func() bool) (done float64, err error) {
+	if err := l.dial(); err != nil {
+		return 0, err
+	}
+	defer l.conn.Close()
+	for ; err == nil && !over(); done++ {
+		err = l.request("GET", "http://origin.example/", "/")
+	}
+	return done, err
 }
 
 // tunnel opens a tunnel and sends an order, see startBulk.
@@ -341,33 +348,29 @@ func (l *loader) tunnel(order string) error {
 	return err
 }
 
-func newTunnels(tasks []*squidTask) (float64, error) {
-	return together(tasks, func(l *loader, over func() bool) (done float64, err error) {
-		for ; !over(); done++ {
-			if err := l.tunnel(sendNothing); err != nil {
-				return done, err
-			}
-			io.Copy(io.Discard, l.reader)
-			l.conn.Close()
+func newTunnels(l *loader, over func() bool) (done float64, err error) {
+	for ; !over(); done++ {
+		if err := l.tunnel(sendNothing); err != nil {
+			return done, err
 		}
-		return done, nil
-	})
+		io.Copy(io.Discard, l.reader)
+		l.conn.Close()
+	}
+	return done, nil
 }
 
-func bulk(tasks []*squidTask) (float64, error) {
-	return together(tasks, func(l *loader, over func() bool) (megabytes float64, err error) {
-		if err := l.tunnel("1"); err != nil {
-			return 0, err
-		}
-		defer l.conn.Close()
-		buffer := make([]byte, 256<<10)
-		for err == nil && !over() {
-			var n int
-			n, err = l.reader.Read(buffer)
-			megabytes += float64(n) / 1e6
-		}
-		return megabytes, err
-	})
+func bulk(l *loader, over func() bool) (megabytes float64, err error) {
+	if err := l.tunnel("1"); err != nil {
+		return 0, err
+	}
+	defer l.conn.Close()
+	buffer := make([]byte, 256<<10)
+	for err == nil && !over() {
+		var n int
+		n, err = l.reader.Read(buffer)
+		megabytes += float64(n) / 1e6
+	}
+	return megabytes, err
 }
 
 const sendNothing = "0"

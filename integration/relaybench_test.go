@@ -1,0 +1,210 @@
+package integration
+
+import (
+	"bufio"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"squidfleet/internal/bench"
+	"squidfleet/internal/rig"
+)
+
+// BenchmarkRelay compares clients that use a task directly, with Digest, with clients that use it
+// through the relay, without a password. Both come from this machine, without a load balancer. It
+// writes a section of the benchmarks document.
+func BenchmarkRelay(b *testing.B) {
+	w := &world{names: rig.StartDNS(b), origins: rig.StartOrigins(b, []int{80}, []int{8443})}
+	w.names.Set("origin.example", publicIPv4.String())
+	body := strings.Repeat("x", 1024)
+	w.origins.SetHandler(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { io.WriteString(rw, body) }))
+	startBulk(b)
+	o := options(map[string]any{"connectPorts": "443,8443"})
+	o.Edit = func(conf string) string {
+		conf = strings.Replace(conf, " require-proxy-header", "", 1)
+		return strings.Replace(conf, "acl clients src", "acl clients src 127.0.0.1\nacl clients src", 1)
+	}
+	task := startTask(b, o)
+	program := filepath.Join(b.TempDir(), "squidfleet")
+	if out, err := exec.Command("go", "build", "-o", program, "squidfleet/cmd/squidfleet").CombinedOutput(); err != nil {
+		b.Fatalf("%v\n%s", err, out)
+	}
+	relay, at := startRelay(b, program, task.Addr)
+
+	ways := []struct {
+		name   string
+		client rig.Client
+	}{
+		{"direct", rig.Client{Task: task.Addr, User: "alice", Password: password}},
+		{"relay", rig.Client{Task: at}},
+	}
+	newLoader := func(way int) *loader {
+		return &loader{client: ways[way].client, tasks: []*squidTask{{Addr: ways[way].client.Task}}}
+	}
+	var report strings.Builder
+	fmt.Fprintf(&report, "## The relay\n\n"+
+		"`make bench` (BenchmarkRelay): medians of %d interleaved rounds of %s, %d connections at a time; client, relay,\n"+
+		"task and origin on the same machine of %d cores, without a load balancer. Direct: the client does Digest\n"+
+		"itself. So the relay's own work takes from the others'; where they have other machines, it does not.\n\n"+
+		"| a second | direct | through the relay | ratio |\n|---|---|---|---|\n",
+		rounds, roundTime, workers, runtime.NumCPU())
+	for _, load := range []workload{
+		{"keep-alive GET of 1 KiB", "requests", keepAliveGets}, {"CONNECT each", "tunnels", newTunnels},
+		{"CONNECT, TLS and GET of 1 KiB each", "tunnels", tlsTunnels}, {"bulk in a tunnel", "MB", bulk},
+	} {
+		rate := make([][]float64, len(ways))
+		for round := range rounds + 1 {
+			for way := range ways {
+				begin := time.Now()
+				amount, err := allWorkers(load.job, func(int) *loader { return newLoader(way) })
+				if err != nil {
+					b.Fatalf("%s, %s: %v", load.name, ways[way].name, err)
+				}
+				if round > 0 { // to warm up
+					rate[way] = append(rate[way], amount/time.Since(begin).Seconds())
+				}
+			}
+		}
+		direct, through := bench.Median(rate[0]), bench.Median(rate[1])
+		fmt.Fprintf(&report, "| %s (%s) | %.0f | %.0f | **%.2f** |\n", load.name, load.unit, direct, through, through/direct)
+		b.ReportMetric(through/direct, strings.ReplaceAll(load.name, " ", "-"))
+	}
+	report.WriteString("\n| one after the other, median, ms | direct | through the relay | added |\n|---|---|---|---|\n")
+	for _, c := range []struct {
+		name string
+		once func(l *loader) error
+	}{
+		{"GET on a connection that is open", func(l *loader) error { return l.request("GET", "http://origin.example/", "/") }},
+		{"CONNECT with its connection", func(l *loader) error {
+			defer func() { l.conn.Close() }()
+			return l.tunnel(sendNothing)
+		}},
+	} {
+		var took [2][]time.Duration
+		for range rounds {
+			for way := range ways {
+				l := newLoader(way)
+				if err := l.dial(); err != nil {
+					b.Fatal(err)
+				}
+				for i := range 500 {
+					begin := time.Now()
+					if err := c.once(l); err != nil {
+						b.Fatal(err)
+					}
+					if i >= 20 { // to warm up
+						took[way] = append(took[way], time.Since(begin))
+					}
+				}
+				l.conn.Close()
+			}
+		}
+		direct, through := bench.Median(took[0]), bench.Median(took[1])
+		ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+		fmt.Fprintf(&report, "| %s | %.3f | %.3f | **%.3f** |\n", c.name, ms(direct), ms(through), ms(through-direct))
+	}
+	const tunnels = 1000
+	idle := pss(b, relay)
+	for range tunnels {
+		l := newLoader(1)
+		if err := l.dial(); err != nil {
+			b.Fatal(err)
+		}
+		if err := l.request("CONNECT", "origin.example:443", ""); err != nil {
+			b.Fatal(err)
+		}
+		defer l.conn.Close()
+	}
+	full := pss(b, relay)
+	fmt.Fprintf(&report, "\nMemory (PSS): %.1f MB after these loads, %.1f MB with %d idle tunnels more, %.0f kB each.\n",
+		idle, full, tunnels, (full-idle)*1000/tunnels)
+	b.Logf("\n%s", report.String())
+	if err := bench.Report("..", "relay", report.String()); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// startRelay starts the command in front of a task, and returns its process and where it listens.
+func startRelay(b *testing.B, program string, task netip.AddrPort) (pid int, at netip.AddrPort) {
+	b.Helper()
+	command := exec.Command(program, "relay", "--json", "--listen", "127.0.0.1:0", "--max-connections", "2000",
+		"--proxy", "http://alice@"+task.String())
+	command.Env = append(os.Environ(), "SQUIDFLEET_PASSWORD="+password)
+	command.Stderr = os.Stderr
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	out, err := command.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		command.Process.Kill()
+		command.Wait()
+	})
+	reader := bufio.NewReader(out)
+	line, err := reader.ReadString('\n')
+	var ready struct{ Listen string }
+	if err == nil {
+		err = json.Unmarshal([]byte(line), &ready)
+	}
+	if err != nil {
+		b.Fatal(line, err)
+	}
+	go io.Copy(io.Discard, reader)
+	return command.Process.Pid, netip.MustParseAddrPort(ready.Listen)
+}
+
+// pss is a process's memory in MB, what it shares counted in part.
+func pss(b *testing.B, pid int) float64 {
+	b.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if fields := strings.Fields(line); fields[0] == "Pss:" {
+			kb, err := strconv.Atoi(fields[1])
+			if err != nil {
+				b.Fatal(err)
+			}
+			return float64(kb) / 1000
+		}
+	}
+	b.Fatal("no Pss")
+	return 0
+}
+
+// tlsTunnels is what clients use tunnels for: a TLS handshake and a request in each.
+func tlsTunnels(l *loader, over func() bool) (done float64, err error) {
+	for ; !over(); done++ {
+		if err := l.dial(); err != nil {
+			return done, err
+		}
+		if err := l.request("CONNECT", "origin.example:8443", "origin.example:8443"); err != nil {
+			return done, err
+		}
+		secure := tls.Client(l.conn, &tls.Config{InsecureSkipVerify: true})
+		if _, err := io.WriteString(secure, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
+			return done, err
+		}
+		if _, err := io.Copy(io.Discard, secure); err != nil {
+			return done, err
+		}
+		secure.Close()
+	}
+	return done, nil
+}
