@@ -57,29 +57,38 @@ func BenchmarkRelay(b *testing.B) {
 	fmt.Fprintf(&report, "## The relay\n\n"+
 		"`make bench` (BenchmarkRelay): medians of %d interleaved rounds of %s, %d connections at a time; client, relay,\n"+
 		"task and origin on the same machine of %d cores, without a load balancer. Direct: the client does Digest\n"+
-		"itself. So the relay's own work takes from the others'; where they have other machines, it does not.\n\n"+
+		"itself. A task has %d %% of a core by default, and then the relay has time to spare. With the whole machine for\n"+
+		"the task, the relay's work takes from that of the others.\n\n"+
 		"| a second | direct | through the relay | ratio |\n|---|---|---|---|\n",
-		rounds, roundTime, workers, runtime.NumCPU())
-	for _, load := range []workload{
-		{"keep-alive GET of 1 KiB", "requests", keepAliveGets}, {"CONNECT each", "tunnels", newTunnels},
-		{"CONNECT, TLS and GET of 1 KiB each", "tunnels", tlsTunnels}, {"bulk in a tunnel", "MB", bulk},
-	} {
-		rate := make([][]float64, len(ways))
-		for round := range rounds + 1 {
-			for way := range ways {
-				begin := time.Now()
-				amount, err := allWorkers(load.job, func(int) *loader { return newLoader(way) })
-				if err != nil {
-					b.Fatalf("%s, %s: %v", load.name, ways[way].name, err)
-				}
-				if round > 0 { // to warm up
-					rate[way] = append(rate[way], amount/time.Since(begin).Seconds())
+		rounds, roundTime, workers, runtime.NumCPU(), taskShare)
+	for _, share := range []int{taskShare, 0} {
+		free := limit(b, task, share)
+		for _, load := range []workload{
+			{"keep-alive GET of 1 KiB", "requests", keepAliveGets}, {"CONNECT each", "tunnels", newTunnels},
+			{"CONNECT, TLS and GET of 1 KiB each", "tunnels", tlsTunnels}, {"bulk in a tunnel", "MB", bulk},
+		} {
+			rate := make([][]float64, len(ways))
+			for round := range rounds + 1 {
+				for way := range ways {
+					begin := time.Now()
+					amount, err := allWorkers(load.job, func(int) *loader { return newLoader(way) })
+					if err != nil {
+						b.Fatalf("%s, %s: %v", load.name, ways[way].name, err)
+					}
+					if round > 0 { // to warm up
+						rate[way] = append(rate[way], amount/time.Since(begin).Seconds())
+					}
 				}
 			}
+			direct, through := bench.Median(rate[0]), bench.Median(rate[1])
+			name := load.name
+			if share == 0 {
+				name += ", whole machine"
+			}
+			fmt.Fprintf(&report, "| %s (%s) | %.0f | %.0f | **%.2f** |\n", name, load.unit, direct, through, through/direct)
+			b.ReportMetric(through/direct, strings.NewReplacer(" ", "-", ",", "").Replace(name))
 		}
-		direct, through := bench.Median(rate[0]), bench.Median(rate[1])
-		fmt.Fprintf(&report, "| %s (%s) | %.0f | %.0f | **%.2f** |\n", load.name, load.unit, direct, through, through/direct)
-		b.ReportMetric(through/direct, strings.ReplaceAll(load.name, " ", "-"))
+		free()
 	}
 	report.WriteString("\n| one after the other, median, ms | direct | through the relay | added |\n|---|---|---|---|\n")
 	for _, c := range []struct {
@@ -133,6 +142,59 @@ func BenchmarkRelay(b *testing.B) {
 	b.Logf("\n%s", report.String())
 	if err := bench.Report("..", "relay", report.String()); err != nil {
 		b.Fatal(err)
+	}
+}
+
+// taskShare is how much of a core a task has by default, in percent: cpu is 256.
+const taskShare = 25
+
+// limit gives a task and its programs a share of one core, or with 0 all that there is, until free is
+// called.
+func limit(b *testing.B, task *squidTask, share int) (free func()) {
+	b.Helper()
+	if share == 0 {
+		return func() {}
+	}
+	root, quota := "/sys/fs/cgroup/cpu", "cpu.cfs_quota_us" // the first version's, with periods of 100 ms
+	text := fmt.Sprint(share * 1000)
+	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil {
+		root, quota = "/sys/fs/cgroup", "cpu.max"
+		text += " 100000"
+	}
+	pids := []int{task.Pid()}
+	for i := 0; i < len(pids); i++ {
+		children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", pids[i]))
+		if err != nil {
+			b.Fatal(err)
+		}
+		for child := range strings.FieldsSeq(string(children)) {
+			pid, err := strconv.Atoi(child)
+			if err != nil {
+				b.Fatal(err)
+			}
+			pids = append(pids, pid)
+		}
+	}
+	move := func(group string) {
+		for _, pid := range pids {
+			if err := os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0o644); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	group := filepath.Join(root, fmt.Sprint("squidfleet-bench-", os.Getpid()))
+	if err := os.Mkdir(group, 0o755); err != nil {
+		b.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(group, quota), []byte(text), 0o644); err != nil {
+		b.Fatal(err)
+	}
+	move(group)
+	return func() {
+		move(root)
+		if err := os.Remove(group); err != nil {
+			b.Error(err)
+		}
 	}
 }
 

@@ -155,7 +155,10 @@ func (s *Server) dial(ctx context.Context, p *port) (*link, error) {
 	dialer := net.Dialer{Timeout: dialTimeout}
 	var conn net.Conn
 	for _, address := range addresses {
-		if conn, err = dialer.DialContext(ctx, "tcp", netip.AddrPortFrom(address, uint16(p.port)).String()); err == nil {
+		var tcp *net.TCPConn
+		tcp, err = dialer.DialTCP(ctx, "tcp", netip.AddrPort{}, netip.AddrPortFrom(address, uint16(p.port)))
+		if err == nil {
+			conn = tcp
 			break
 		}
 	}

@@ -59,22 +59,21 @@ func (l *login) answer(c *challenge, method, uri string) (string, error) {
 		return "", err
 	}
 	// The library's own text escapes bytes beyond ASCII.
-	var b strings.Builder
-	fmt.Fprintf(&b, "Digest username=%s, realm=%s, nonce=%s, uri=%s, response=%s",
-		quoted(d.Username), quoted(d.Realm), quoted(d.Nonce), quoted(d.URI), quoted(d.Response))
+	text := "Digest username=" + quoted(d.Username) + ", realm=" + quoted(d.Realm) + ", nonce=" + quoted(d.Nonce) +
+		", uri=" + quoted(d.URI) + ", response=" + quoted(d.Response)
 	if d.Algorithm != "" {
-		b.WriteString(", algorithm=" + d.Algorithm)
+		text += ", algorithm=" + d.Algorithm
 	}
 	if d.QOP != "" {
-		fmt.Fprintf(&b, ", cnonce=%s, qop=%s, nc=%08x", quoted(d.Cnonce), d.QOP, d.Nc)
+		text += ", cnonce=" + quoted(d.Cnonce) + ", qop=" + d.QOP + fmt.Sprintf(", nc=%08x", d.Nc)
 	}
 	if d.Opaque != "" {
-		b.WriteString(", opaque=" + quoted(d.Opaque))
+		text += ", opaque=" + quoted(d.Opaque)
 	}
 	if d.Userhash {
-		b.WriteString(", userhash=true")
+		text += ", userhash=true"
 	}
-	return b.String(), nil
+	return text, nil
 }
 
 var escape = strings.NewReplacer(`\`, `\\`, `"`, `\"`)

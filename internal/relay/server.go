@@ -107,9 +107,13 @@ func Listen(address string, o Options, all []Fleet) (*Server, error) {
 	if err := s.SetFleets(all); err != nil {
 		return nil, err
 	}
-	if s.listener, err = net.ListenTCP("tcp", at); err != nil {
+	// The fleet ends what is idle, and so clients that have vanished as well.
+	config := net.ListenConfig{KeepAlive: -1}
+	l, err := config.Listen(context.Background(), "tcp", at.String())
+	if err != nil {
 		return nil, err
 	}
+	s.listener = l.(*net.TCPListener)
 	s.ctx, s.cut = context.WithCancel(context.Background())
 	return s, nil
 }
