@@ -51,8 +51,8 @@ func newRelay(s *streams) *cobra.Command {
 		Long: `Run a local proxy without a password in front of fleets, for programs that cannot do
 Digest, or TLS to a proxy. It keeps the password and adds it to each request.
 
-Fleets are found in AWS by --stack-name and --region, each of which may be repeated, or
-named with --proxy, which needs no AWS:
+Fleets are found in AWS by --stack-name and --region, each of which may be repeated, and
+asked for again every five minutes. Or they are named with --proxy, which needs no AWS:
 
   http://USER@HOST:PORT, or https
       its password is in SQUIDFLEET_PASSWORD, or in a file of --password-file: one for
@@ -108,13 +108,11 @@ func (s *streams) relay(cmd *cobra.Command, flags *relayFlags) error {
 	if err := flags.read(); err != nil {
 		return err
 	}
-	var fleets []relay.Fleet
-	err := error(nil)
+	find := flags.inAWS
 	if len(flags.proxies) > 0 {
-		fleets, err = flags.named()
-	} else {
-		fleets, err = flags.inAWS(cmd)
+		find = flags.named
 	}
+	fleets, err := find(cmd)
 	if err != nil {
 		return err
 	}
@@ -198,7 +196,7 @@ func (flags *relayFlags) read() error {
 		return usage("--max-connections %d: must be at least 1", flags.MaxConnections)
 	}
 	if len(flags.passwordFiles) > 1 && len(flags.passwordFiles) != len(flags.proxies) {
-		return usage("--password-file: %d files for %d --proxy; give one for all, or one for each",
+		return usage("--password-file: there are %d for %d --proxy; give one for all, or one for each",
 			len(flags.passwordFiles), len(flags.proxies))
 	}
 	if flags.ca == "" {
@@ -216,7 +214,7 @@ func (flags *relayFlags) read() error {
 }
 
 // named returns the fleets of --proxy.
-func (flags *relayFlags) named() (fleets []relay.Fleet, err error) {
+func (flags *relayFlags) named(*cobra.Command) (fleets []relay.Fleet, err error) {
 	for i, text := range flags.proxies {
 		f, err := relay.ParseFleet(text)
 		if err != nil {
@@ -226,19 +224,22 @@ func (flags *relayFlags) named() (fleets []relay.Fleet, err error) {
 			if f.Password, err = flags.password(i); err != nil {
 				return nil, err
 			}
+			if f.Password == "" {
+				return nil, usage("no password for %s: set %s, or name a file with --password-file", f.String(), passwordVariable)
+			}
 		}
 		fleets = append(fleets, f)
 	}
 	return fleets, nil
 }
 
-// password is that of a fleet of --proxy.
+// passwordVariable holds the password, as a file of --password-file does.
+const passwordVariable = "SQUIDFLEET_PASSWORD"
+
+// password is that of the fleet with an index, or "" if none is given.
 func (flags *relayFlags) password(i int) (string, error) {
 	if len(flags.passwordFiles) == 0 {
-		if password := os.Getenv("SQUIDFLEET_PASSWORD"); password != "" {
-			return password, nil
-		}
-		return "", usage("no password: set SQUIDFLEET_PASSWORD, or name a file with --password-file")
+		return os.Getenv(passwordVariable), nil
 	}
 	name := flags.passwordFiles[min(i, len(flags.passwordFiles)-1)]
 	text, err := os.ReadFile(name)
@@ -254,6 +255,10 @@ func (flags *relayFlags) password(i int) (string, error) {
 
 // inAWS returns the fleets that AWS knows by name.
 func (flags *relayFlags) inAWS(cmd *cobra.Command) (fleets []relay.Fleet, err error) {
+	password, err := flags.password(0)
+	if err != nil {
+		return nil, err
+	}
 	regions := flags.regions
 	if len(regions) == 0 {
 		regions = []string{""}
@@ -266,7 +271,7 @@ func (flags *relayFlags) inAWS(cmd *cobra.Command) (fleets []relay.Fleet, err er
 			one := fleetFlags{Options: operator.Options{StackName: name, Region: region, Profile: flags.Profile,
 				Poll: pollMin}}
 			err := one.with(cmd, func(c *operator.Connection) error {
-				f, err := fleetOf(cmd.Context(), c, flags.user)
+				f, err := fleetOf(cmd.Context(), c, flags.user, password)
 				fleets = append(fleets, f)
 				return err
 			})
@@ -278,16 +283,35 @@ func (flags *relayFlags) inAWS(cmd *cobra.Command) (fleets []relay.Fleet, err er
 	return fleets, nil
 }
 
-// fleetOf is a fleet in AWS, with the password of a user or, with an empty name, of the first one.
-func fleetOf(ctx context.Context, c *operator.Connection, user string) (f relay.Fleet, err error) {
-	known, err := c.Credentials(ctx, user, true)
+// fleetOf is a fleet in AWS. Without a user it is the first one's; without a password it is AWS's.
+func fleetOf(ctx context.Context, c *operator.Connection, user, password string) (f relay.Fleet, err error) {
+	known, err := c.Credentials(ctx, user, false)
 	if err != nil {
 		return f, err
 	}
-	f = relay.Fleet{Name: c.Name, Region: c.Region, Scheme: "http",
-		User: known.Users[0].Name, Password: known.Users[0].Password}
-	f.Host, f.Port, err = splitEndpoint(known.Endpoint)
-	return f, err
+	if len(known.Users) == 0 {
+		return f, usage("%s has its passwords in the image: give --user, and its password in %s or with --password-file",
+			c.Name, passwordVariable)
+	}
+	f = relay.Fleet{Name: c.Name, Region: c.Region, Scheme: "http", User: known.Users[0].Name, Password: password}
+	// Only this user's secret is read.
+	if f.User != "" && password == "" {
+		if known, err = c.Credentials(ctx, f.User, true); err != nil {
+			return f, err
+		}
+		f.Password = known.Users[0].Password
+	}
+	if f.Host, f.Port, err = splitEndpoint(known.Endpoint); err != nil {
+		return f, err
+	}
+	for _, a := range known.Addresses {
+		_, port, err := splitEndpoint(a.Proxy)
+		if err != nil {
+			return f, err
+		}
+		f.Addresses = append(f.Addresses, relay.Address{Number: a.Number, Port: port})
+	}
+	return f, nil
 }
 
 func splitEndpoint(endpoint string) (host string, port int, err error) {
