@@ -38,7 +38,8 @@ func BenchmarkRelay(b *testing.B) {
 	}
 	task := startTask(b, o)
 	program := filepath.Join(b.TempDir(), "squidfleet")
-	if out, err := exec.Command("go", "build", "-o", program, "squidfleet/cmd/squidfleet").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-o", program, "squidfleet/cmd/squidfleet")
+	if out, err := build.CombinedOutput(); err != nil {
 		b.Fatalf("%v\n%s", err, out)
 	}
 	relay, at := startRelay(b, program, task.Addr)
@@ -55,10 +56,10 @@ func BenchmarkRelay(b *testing.B) {
 	}
 	var report strings.Builder
 	fmt.Fprintf(&report, "## The relay\n\n"+
-		"`make bench` (BenchmarkRelay): medians of %d interleaved rounds of %s, %d connections at a time; client, relay,\n"+
-		"task and origin on the same machine of %d cores, without a load balancer. Direct: the client does Digest\n"+
-		"itself. A task has %d %% of a core by default, and then the relay has time to spare. With the whole machine for\n"+
-		"the task, the relay's work takes from that of the others.\n\n"+
+		"`make bench` (BenchmarkRelay): medians of %d interleaved rounds of %s, %d connections at a time; client,\n"+
+		"relay, task and origin on the same machine of %d cores, without a load balancer. Direct: the client does\n"+
+		"Digest itself. The task has %d %% of a core, as by default, or what it gets of the whole machine. There the\n"+
+		"relay's work takes from that of the others.\n\n"+
 		"| a second | direct | through the relay | ratio |\n|---|---|---|---|\n",
 		rounds, roundTime, workers, runtime.NumCPU(), taskShare)
 	for _, share := range []int{taskShare, 0} {
@@ -85,7 +86,8 @@ func BenchmarkRelay(b *testing.B) {
 			if share == 0 {
 				name += ", whole machine"
 			}
-			fmt.Fprintf(&report, "| %s (%s) | %.0f | %.0f | **%.2f** |\n", name, load.unit, direct, through, through/direct)
+			fmt.Fprintf(&report, "| %s (%s) | %.0f | %.0f | **%.2f** |\n",
+				name, load.unit, direct, through, through/direct)
 			b.ReportMetric(through/direct, strings.NewReplacer(" ", "-", ",", "").Replace(name))
 		}
 		free()
@@ -95,7 +97,9 @@ func BenchmarkRelay(b *testing.B) {
 		name string
 		once func(l *loader) error
 	}{
-		{"GET on a connection that is open", func(l *loader) error { return l.request("GET", "http://origin.example/", "/") }},
+		{"GET on a connection that is open", func(l *loader) error {
+			return l.request("GET", "http://origin.example/", "/")
+		}},
 		{"CONNECT with its connection", func(l *loader) error {
 			defer func() { l.conn.Close() }()
 			return l.tunnel(sendNothing)
@@ -137,7 +141,8 @@ func BenchmarkRelay(b *testing.B) {
 		defer l.conn.Close()
 	}
 	full := pss(b, relay)
-	fmt.Fprintf(&report, "\nMemory (PSS): %.1f MB after these loads, %.1f MB with %d idle tunnels more, %.0f kB each.\n",
+	fmt.Fprintf(&report,
+		"\nMemory (PSS): %.1f MB after these loads, %.1f MB with %d idle tunnels more, %.0f kB each.\n",
 		idle, full, tunnels, (full-idle)*1000/tunnels)
 	b.Logf("\n%s", report.String())
 	if err := bench.Report("..", "relay", report.String()); err != nil {
@@ -148,8 +153,8 @@ func BenchmarkRelay(b *testing.B) {
 // taskShare is how much of a core a task has by default, in percent: cpu is 256.
 const taskShare = 25
 
-// limit gives a task and its programs a share of one core, or with 0 all that there is, until free is
-// called.
+// limit gives a task and its programs a share of one core in percent, or with 0 all that there is,
+// until free is called.
 func limit(b *testing.B, task *squidTask, share int) (free func()) {
 	b.Helper()
 	if share == 0 {

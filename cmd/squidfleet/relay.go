@@ -86,19 +86,22 @@ http://relay.squidfleet/ through the relay shows fleets, ports and sessions as J
 	f.StringArrayVar(&flags.allow, "allow", nil, "a block of addresses of clients on other machines; may be repeated")
 	f.StringArrayVar(&flags.proxies, "proxy", nil, "a fleet's URL, instead of asking AWS; may be repeated")
 	f.StringArrayVar(&flags.passwordFiles, "password-file", nil, "a file with the password; may be repeated")
-	f.StringVar(&flags.ca, "ca", "", "a file with certificates (PEM) that https fleets are trusted by, instead of the system's")
+	f.StringVar(&flags.ca, "ca", "", "a file with the authorities of https fleets (PEM), instead of the system's")
 	f.BoolVar(&flags.RequireSession, "require-session", false, "ask each client for a session (407)")
 	f.BoolVar(&flags.Failover, "failover", false, "send a session to another address while its own is not served")
-	f.BoolVar(&flags.PlaintextBasic, "plaintext-basic", false, "answer Basic without TLS, which shows the password to the network")
+	f.BoolVar(&flags.PlaintextBasic, "plaintext-basic", false,
+		"answer Basic without TLS, which shows the password to the network")
 	f.IntVar(&flags.MaxConnections, "max-connections", 1000, "how many clients' connections may be open at a time")
 	f.DurationVar(&flags.Drain, "drain", 20*time.Second, "how long connections may go on after SIGTERM")
-	f.StringArrayVar(&flags.stackNames, "stack-name", []string{"Squidfleet"}, "a fleet's parameter stackName; may be repeated")
+	f.StringArrayVar(&flags.stackNames, "stack-name", []string{"Squidfleet"},
+		"a fleet's parameter stackName; may be repeated")
 	f.StringArrayVar(&flags.regions, "region", nil, "an AWS region (default: as for the AWS CLI); may be repeated")
 	f.StringVar(&flags.Profile, "profile", "", "AWS profile (default: as for the AWS CLI)")
 	f.StringVar(&flags.user, "user", "", "the fleets' user, of those in AWS (default: the first)")
 	f.BoolVar(&flags.health, "health", false, "ask the relay at --listen whether it runs, and end")
 	f.BoolVar(&flags.json, "json", false, "write what happens as JSON, one object a line")
-	needs(cmd, "ecs:ListServices", "ecs:DescribeServices", "ecs:DescribeTaskDefinition", "secretsmanager:GetSecretValue")
+	needs(cmd, "ecs:ListServices", "ecs:DescribeServices", "ecs:DescribeTaskDefinition",
+		"secretsmanager:GetSecretValue")
 	return cmd
 }
 
@@ -225,7 +228,8 @@ func (flags *relayFlags) named(*cobra.Command) (fleets []relay.Fleet, err error)
 				return nil, err
 			}
 			if f.Password == "" {
-				return nil, usage("no password for %s: set %s, or name a file with --password-file", f.String(), passwordVariable)
+				return nil, usage("no password for %s: set %s, or name a file with --password-file", f.String(),
+					passwordVariable)
 			}
 		}
 		fleets = append(fleets, f)
@@ -290,8 +294,8 @@ func fleetOf(ctx context.Context, c *operator.Connection, user, password string)
 		return f, err
 	}
 	if len(known.Users) == 0 {
-		return f, usage("%s has its passwords in the image: give --user, and its password in %s or with --password-file",
-			c.Name, passwordVariable)
+		return f, usage("%s has its passwords in the image: give --user, and its password in %s or with "+
+			"--password-file", c.Name, passwordVariable)
 	}
 	f = relay.Fleet{Name: c.Name, Region: c.Region, Scheme: "http", User: known.Users[0].Name, Password: password}
 	// Only this user's secret is read.

@@ -83,16 +83,19 @@ func TestTheImageServes(t *testing.T) {
 		t.Errorf("the image has %d bytes", size)
 	}
 	task, pod := taskDefinition(t), pod(t)
-	if !slices.Equal(task.Command, pod.Args) || !slices.Equal(task.HealthCheck.Command[1:], pod.LivenessProbe.Exec.Command) {
+	if !slices.Equal(task.Command, pod.Args) ||
+		!slices.Equal(task.HealthCheck.Command[1:], pod.LivenessProbe.Exec.Command) {
 		t.Errorf("the sidecars differ: %q and %q", task, pod)
 	}
 	command := slices.Clone(pod.Args)
 	for i, word := range command {
-		command[i] = strings.Replace(word, "crawler@proxy.example.com:35201?addresses=5", "alice@127.0.0.1:35340?addresses=1", 1)
+		command[i] = strings.Replace(word, "crawler@proxy.example.com:35201?addresses=5",
+			"alice@127.0.0.1:35340?addresses=1", 1)
 	}
 	// There is nothing that could be written, and no privilege.
-	id := run(slices.Concat([]string{"create", "--network=host", "--read-only", "--read-only-tmpfs=false", "--cap-drop=all",
-		"--env=SQUIDFLEET_PASSWORD=" + f.options.Passwords[0].Password, "relay"}, command)...)
+	password := f.options.Passwords[0].Password
+	id := run(slices.Concat([]string{"create", "--network=host", "--read-only", "--read-only-tmpfs=false",
+		"--cap-drop=all", "--env=SQUIDFLEET_PASSWORD=" + password, "relay"}, command)...)
 	run("start", id)
 	healthy := errors.New("not asked")
 	for range 100 {
@@ -118,7 +121,7 @@ func TestTheImageServes(t *testing.T) {
 	if code := run("inspect", "--format={{.State.ExitCode}}", id); code != "0" {
 		t.Errorf("it ended with %s", code)
 	}
-	if logs := run("logs", id); !strings.Contains(logs, `"event":"request"`) || strings.Contains(logs, f.options.Passwords[0].Password) {
+	if logs := run("logs", id); !strings.Contains(logs, `"event":"request"`) || strings.Contains(logs, password) {
 		t.Error(logs)
 	}
 }
@@ -175,7 +178,8 @@ func TestTheUnitIsRight(t *testing.T) {
 	if err := os.WriteFile(path, []byte(unit), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command("systemd-analyze", "verify", path).CombinedOutput(); err != nil || strings.Contains(string(out), path) {
+	out, err := exec.Command("systemd-analyze", "verify", path).CombinedOutput()
+	if err != nil || strings.Contains(string(out), path) {
 		t.Errorf("%v\n%s", err, out)
 	}
 	password := filepath.Join(dir, "password")
@@ -185,7 +189,7 @@ func TestTheUnitIsRight(t *testing.T) {
 	_, line, _ := strings.Cut(unit, "ExecStart=")
 	line, _, _ = strings.Cut(strings.Replace(line, "%d", dir, 1), "\n")
 	command := exec.Command("sh", "-c", "exec "+line+" --json")
-	out, err := command.StdoutPipe()
+	lines, err := command.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +198,7 @@ func TestTheUnitIsRight(t *testing.T) {
 	}
 	defer command.Wait()
 	defer command.Process.Kill()
-	text, err := bufio.NewReader(out).ReadString('\n')
+	text, err := bufio.NewReader(lines).ReadString('\n')
 	var ready relay.Status
 	if err == nil {
 		err = json.Unmarshal([]byte(text), &ready)

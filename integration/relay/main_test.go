@@ -1,5 +1,5 @@
-// Package relay tests the relay in front of real fleets on this machine, and its image. It needs root,
-// for namespaces of its own and for podman.
+// Package relay tests the relay in front of real fleets on this machine, and its image. It needs
+// root, for namespaces of its own and for podman.
 package relay
 
 import (

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 )
@@ -81,8 +80,8 @@ func (c *client) answer(r *request) bool {
 			"Proxy-Authenticate: Basic realm=\"session as the user name, any password\", charset=\"UTF-8\"")
 	}
 	r.session = session
-	e := Event{Kind: Request, Time: time.Now(), Client: c.conn.RemoteAddr().String(), Session: session, Method: r.method,
-		Target: r.destination()}
+	e := Event{Kind: Request, Time: time.Now(), Client: c.conn.RemoteAddr().String(), Session: session,
+		Method: r.method, Target: r.destination()}
 	goesOn := c.passOn(r, &e)
 	c.s.report(e)
 	return goesOn
@@ -309,8 +308,8 @@ func (c *client) say(r *request, status int, kind string, why error, fields ...s
 		}
 	}
 	if kind != "" {
-		fields = append(fields, fmt.Sprintf("Proxy-Status: squidfleet-relay; error=%s%s; details=%s", kind, next,
-			quoted(printable(why.Error()))))
+		details := quoted(printable(why.Error()))
+		fields = append(fields, "Proxy-Status: squidfleet-relay; error="+kind+next+"; details="+details)
 	}
 	// A body that nobody has read would be taken for the next request.
 	goesOn := r != nil && r.keeps() && r.body.none() && !c.s.draining()
@@ -328,16 +327,14 @@ func (c *client) reply(r *request, status int, text string, goesOn bool, fields 
 	if goesOn {
 		connection = "keep-alive"
 	}
-	err := writeTo(c.conn, func(w *bufio.Writer) {
-		fmt.Fprintf(w, "HTTP/1.1 %d %s\r\nContent-Length: %d\r\nConnection: %s\r\nCache-Control: no-store\r\n%s\r\n\r\n",
-			status, http.StatusText(status), len(text), connection, strings.Join(fields, "\r\n"))
+	writeTo(c.conn, func(w *bufio.Writer) { // An error shows with the next request.
+		fmt.Fprintf(w, "HTTP/1.1 %d %s\r\nContent-Length: %d\r\nConnection: %s\r\nCache-Control: no-store\r\n",
+			status, http.StatusText(status), len(text), connection)
+		w.WriteString(strings.Join(fields, "\r\n") + "\r\n\r\n")
 		if r == nil || r.method != http.MethodHead {
 			w.WriteString(text)
 		}
 	})
-	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-		c.conn.Close()
-	}
 }
 
 // printable leaves what a field's quoted string may hold.

@@ -76,35 +76,27 @@ func copyChunks(to io.Writer, r *bufio.Reader, chunked bool) (n int64, err error
 
 // join copies both ways until both have ended. What the readers have goes first; they are given
 // back. An end goes on as the end of that half; an error ends both.
-func join(client *net.TCPConn, clientReader *bufio.Reader, l *link) (sent, received int64) {
-	var up sync.WaitGroup
-	up.Go(func() {
-		n, err := flush(l.Conn, clientReader)
+func join(client *net.TCPConn, r *bufio.Reader, l *link) (sent, received int64) {
+	half := func(to, from net.Conn, r *bufio.Reader) int64 {
+		n, err := flush(to, r)
 		if err == nil {
-			sent, err = copyAll(l.Conn, client)
+			var rest int64
+			rest, err = copyAll(to, from)
+			n += rest
 		}
-		sent += n
 		if err == nil {
-			err = closeWrite(l.Conn)
+			err = closeWrite(to)
 		}
 		if err != nil {
 			client.Close()
 			l.Close()
 		}
-	})
-	n, err := flush(client, l.r)
+		return n
+	}
+	var up sync.WaitGroup
+	up.Go(func() { sent = half(l.Conn, client, r) })
+	received = half(client, l.Conn, l.r)
 	l.r = nil
-	if err == nil {
-		received, err = copyAll(client, l.Conn)
-	}
-	received += n
-	if err == nil {
-		err = client.CloseWrite()
-	}
-	if err != nil {
-		client.Close()
-		l.Close()
-	}
 	up.Wait()
 	return sent, received
 }

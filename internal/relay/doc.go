@@ -1,5 +1,5 @@
-// Package relay is a local HTTP proxy in front of fleets: it takes requests without a password from
-// programs on its machine and sends them on with the fleet's credentials. `squidfleet relay` runs it.
+// Package relay is a local HTTP proxy in front of fleets. It takes requests without a password from
+// programs on its machine and sends them on with a fleet's credentials. `squidfleet relay` runs it.
 //
 // # One connection for one
 //

@@ -60,7 +60,7 @@ func ParseFleet(text string) (Fleet, error) {
 		return Fleet{}, errors.New("has a password in it, which other users of the machine can see; " +
 			"give it in SQUIDFLEET_PASSWORD or with --password-file")
 	}
-	if f.Scheme != "http" && f.Scheme != "https" || f.Host == "" || strings.Trim(u.Path, "/") != "" || u.Fragment != "" {
+	if f.Scheme != "http" && f.Scheme != "https" || f.Host == "" || strings.Trim(u.Path, "/")+u.Fragment != "" {
 		return Fleet{}, errors.New("is not a URL such as http://USER@HOST:PORT")
 	}
 	if f.Port, err = strconv.Atoi(u.Port()); err != nil || f.Port < 1 || f.Port > 65535 {
@@ -147,7 +147,8 @@ func (s *Server) newFleet(f Fleet, old []*fleet) *fleet {
 		here.own = append(here.own,
 			&port{fleet: here, number: a.Number, port: a.Port, hash: binary.BigEndian.Uint64(sum[:])})
 	}
-	here.login = &login{user: f.User, password: f.Password, basic: f.Scheme == "https" || s.o.PlaintextBasic || isLoopback(f.Host)}
+	here.login = &login{user: f.User, password: f.Password,
+		basic: f.Scheme == "https" || s.o.PlaintextBasic || isLoopback(f.Host)}
 	for _, o := range old {
 		if o.id() == f.id() && o.endpoint() == f.endpoint() && o.User == f.User && o.Password == f.Password {
 			here.login = o.login
@@ -161,8 +162,8 @@ func isLoopback(host string) bool {
 	return host == "localhost" || err == nil && a.IsLoopback()
 }
 
-// namesLive is how long addresses of a name are used: a load balancer's zones come and go slowly, and
-// a resolver in a VPC takes about a thousand questions a second.
+// namesLive is how long addresses of a name are used: a load balancer's zones come and go slowly,
+// and a resolver in a VPC takes about a thousand questions a second.
 const namesLive = 10 * time.Second
 
 // addresses are the load balancer's, beginning with another one each time.
@@ -177,17 +178,18 @@ func (f *fleet) addresses(ctx context.Context) ([]netip.Addr, error) {
 		if err != nil {
 			return nil, err
 		}
-		slices.SortFunc(found, func(a, b netip.Addr) int { return cmp.Or(a.Unmap().BitLen()-b.Unmap().BitLen(), a.Compare(b)) })
+		for i := range found {
+			found[i] = found[i].Unmap()
+		}
+		// A machine without IPv6 must not try it first.
+		if v4 := slices.DeleteFunc(slices.Clone(found), netip.Addr.Is6); len(v4) > 0 {
+			found = v4
+		}
 		f.found, f.expires = found, time.Now().Add(namesLive)
 	}
-	// A client without IPv6 must not wait for it: IPv4 comes first, where there is any.
-	v4 := slices.IndexFunc(f.found, func(a netip.Addr) bool { return !a.Unmap().Is4() })
-	if v4 <= 0 {
-		v4 = len(f.found)
-	}
 	f.turn++
-	at := f.turn % v4
-	return slices.Concat(f.found[at:v4], f.found[:at], f.found[v4:]), nil
+	at := f.turn % len(f.found)
+	return slices.Concat(f.found[at:], f.found[:at]), nil
 }
 
 // forget has the next connection look the name up again.

@@ -113,8 +113,8 @@ func classify(p *port, err error, other string) *problem {
 	return &problem{other, p, err, false}
 }
 
-// connect connects for a request: with a port of the plan after the other, until the fleet is ready to
-// take the request with credentials.
+// connect connects for a request: with one port of the plan after the other, until the fleet is
+// ready to take the request with credentials.
 func (s *Server) connect(ctx context.Context, session string, hasBody bool) (*link, error) {
 	plan, err := s.plan(session)
 	if err != nil {

@@ -100,8 +100,8 @@ func Listen(address string, o Options, all []Fleet) (*Server, error) {
 		return nil, err
 	}
 	if !at.IP.IsLoopback() && len(o.Allow) == 0 {
-		return nil, fmt.Errorf("listen on %s: other machines reach it; --allow CIDR says which of them may use the relay",
-			address)
+		return nil, fmt.Errorf("listen on %s: other machines reach it; --allow CIDR says which of them may use "+
+			"the relay", address)
 	}
 	s := &Server{o: o, clients: map[*client]bool{}, sessions: map[string]*SessionStatus{}}
 	if err := s.SetFleets(all); err != nil {

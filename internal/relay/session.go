@@ -45,7 +45,8 @@ func (s *Server) plan(session string) ([]*port, error) {
 	if i := strings.LastIndexByte(session, '.'); i >= 0 {
 		name, limit = session[:i], session[i+1:]
 	}
-	within := slices.DeleteFunc(slices.Clone(fleets), func(f *fleet) bool { return f.Name != limit && f.Region != limit })
+	elsewhere := func(f *fleet) bool { return f.Name != limit && f.Region != limit }
+	within := slices.DeleteFunc(slices.Clone(fleets), elsewhere)
 	if limit == "" || len(within) == 0 {
 		// What names no fleet belongs to the session's name.
 		name, within = session, fleets
@@ -63,7 +64,7 @@ func (s *Server) plan(session string) ([]*port, error) {
 	return slices.Repeat(ranked[:1], attempts), nil
 }
 
-// anyPort lists fleets' common ports. The first is each fleet's in turn, by its number of addresses.
+// anyPort lists fleets' common ports. Each fleet's is the first as often as it has addresses.
 func anyPort(fleets []*fleet, turn int) (ports []*port) {
 	weight := func(f *fleet) int { return max(1, len(f.own)) }
 	total := 0

@@ -111,8 +111,8 @@ func (s *Server) Status() Status {
 	return status
 }
 
-// isOwn reports whether a request is for the relay itself: it names the relay's host, or it was sent
-// as to a web server.
+// isOwn reports whether a request is for the relay itself: it names the relay's host, or it is one
+// for a web server.
 func isOwn(r *request) bool {
 	if !strings.Contains(r.target, "://") {
 		return true
@@ -156,7 +156,7 @@ func (c *client) own(r *request) bool {
 	return goesOn
 }
 
-// typed are the values of Sec-Fetch-Site for what a browser's user asked for, and for other programs.
+// typed are the values of Sec-Fetch-Site for what a browser's user typed, and for other programs.
 var typed = []string{"", "none", "same-origin"}
 
 // isOwnName reports whether the request came by a name that nobody outside can give this machine.
