@@ -92,7 +92,8 @@ func BenchmarkRelay(b *testing.B) {
 		}
 		free()
 	}
-	report.WriteString("\n| one after the other, median, ms | direct | through the relay | added |\n|---|---|---|---|\n")
+	report.WriteString("\n| one after the other, median, ms | direct | through the relay | added |\n" +
+		"|---|---|---|---|\n")
 	for _, c := range []struct {
 		name string
 		once func(l *loader) error

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http/httputil"
 	"sync"
+	"sync/atomic"
 )
 
 // copyBody copies a body: what the reader has of it, and the rest from the connection behind it, by
@@ -77,6 +78,7 @@ func copyChunks(to io.Writer, r *bufio.Reader, chunked bool) (n int64, err error
 // join copies both ways until both have ended. What the readers have goes first; they are given
 // back. An end goes on as the end of that half; an error ends both.
 func join(client *net.TCPConn, r *bufio.Reader, l *link) (sent, received int64) {
+	var over atomic.Bool // one half
 	half := func(to, from net.Conn, r *bufio.Reader) int64 {
 		n, err := flush(to, r)
 		if err == nil {
@@ -84,7 +86,7 @@ func join(client *net.TCPConn, r *bufio.Reader, l *link) (sent, received int64) 
 			rest, err = copyAll(to, from)
 			n += rest
 		}
-		if err == nil {
+		if last := over.Swap(true); err == nil && !last {
 			err = closeWrite(to)
 		}
 		if err != nil {

@@ -119,6 +119,7 @@ type fleet struct {
 	// own are the ports of the addresses.
 	own []*port
 
+	literal bool // Host is an address
 	mu      sync.Mutex
 	found   []netip.Addr // of Host
 	expires time.Time
@@ -137,6 +138,9 @@ type port struct {
 // newFleet prepares a fleet. What is known of an old one's login goes on if it is the same.
 func (s *Server) newFleet(f Fleet, old []*fleet) *fleet {
 	here := &fleet{Fleet: f}
+	if a, err := netip.ParseAddr(f.Host); err == nil {
+		here.literal, here.found = true, []netip.Addr{a}
+	}
 	if f.Scheme == "https" {
 		here.tls = &tls.Config{ServerName: f.Host, RootCAs: s.o.Roots, MinVersion: tls.VersionTLS12,
 			ClientSessionCache: tls.NewLRUClientSessionCache(64)}
@@ -168,12 +172,9 @@ const namesLive = 10 * time.Second
 
 // addresses are the load balancer's, beginning with another one each time.
 func (f *fleet) addresses(ctx context.Context) ([]netip.Addr, error) {
-	if a, err := netip.ParseAddr(f.Host); err == nil {
-		return []netip.Addr{a}, nil
-	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if time.Now().After(f.expires) {
+	if !f.literal && time.Now().After(f.expires) {
 		found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", f.Host)
 		if err != nil {
 			return nil, err
