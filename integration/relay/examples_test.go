@@ -52,7 +52,7 @@ func static(t *testing.T) (dir, program string) {
 // The image is small, has no shell and no root, and serves as the sidecars start it.
 func TestTheImageServes(t *testing.T) {
 	o := startOrigin(t)
-	f := startFleet(t, 1, 35340, o.address)
+	f := startFleet(t, 1, 35340, o.address, nil)
 	context_, _ := static(t)
 	store, err := os.MkdirTemp("/var/tmp", "squidfleet-relay-")
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -37,17 +38,19 @@ type fleet struct {
 	options local.Options
 }
 
-// startFleet starts a fleet whose ports begin at port.
-func startFleet(t testing.TB, addresses, port int, origin netip.AddrPort) *fleet {
+// startFleet starts a fleet whose ports begin at port. What values have is instead of the defaults.
+func startFleet(t testing.TB, addresses, port int, origin netip.AddrPort, values map[string]any) *fleet {
 	t.Helper()
+	all := map[string]any{"users": "alice"}
+	maps.Copy(all, values)
 	// All fleets' tasks have the same port, so that no two have the same address.
-	p, err := params.Parse(map[string]any{"users": "alice"})
+	p, err := params.Parse(all)
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := &fleet{options: local.Options{
 		Params: p, Passwords: []squid.Credential{{User: "alice", Password: rand.Text()}}, Addresses: addresses,
-		Zones: 2, Port: port, Timing: local.AWS(p).Faster(60), Origin: origin,
+		Zones: 2, Port: port, Timing: local.AWS(p).Faster(60), Origin: origin, TLS: p.Auth.Basic(),
 	}}
 	f.start(t)
 	t.Cleanup(func() { f.stop(t) })

@@ -2,7 +2,9 @@ package relay
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -17,7 +19,7 @@ import (
 func TestSessionsKeepTheirAddresses(t *testing.T) {
 	const sessions, connections = 100, 20
 	o := startOrigin(t)
-	f := startFleet(t, 3, 35300, o.address)
+	f := startFleet(t, 3, 35300, o.address, nil)
 	at := startRelay(t, relay.Options{}, f.named("one"))
 	seen := make([][]string, sessions)
 	use := func(times int) {
@@ -87,7 +89,7 @@ func TestSessionsKeepTheirAddresses(t *testing.T) {
 func TestNoRequestFailsWhileAddressesRotate(t *testing.T) {
 	const requests = 10_000
 	o := startOrigin(t)
-	f := startFleet(t, 3, 35310, o.address)
+	f := startFleet(t, 3, 35310, o.address, nil)
 	var troubles atomic.Int64
 	at := startRelay(t, relay.Options{Report: func(e relay.Event) {
 		if e.Kind == relay.Trouble {
@@ -153,7 +155,7 @@ func TestNoRequestFailsWhileAddressesRotate(t *testing.T) {
 // only, and with its return all is as it was.
 func TestTwoFleetsBehindOneRelay(t *testing.T) {
 	o := startOrigin(t)
-	first, second := startFleet(t, 2, 35320, o.address), startFleet(t, 2, 35330, o.address)
+	first, second := startFleet(t, 2, 35320, o.address, nil), startFleet(t, 2, 35330, o.address, nil)
 	at := startRelay(t, relay.Options{}, first.named("first"), second.named("second"))
 	addresses := func(f *fleet) (all []string) {
 		for _, a := range f.Addresses() {
@@ -209,5 +211,31 @@ func TestTwoFleetsBehindOneRelay(t *testing.T) {
 		if err != nil || !slices.Contains(addresses(second), got) {
 			t.Errorf("after its return: %q, %v", got, err)
 		}
+	}
+}
+
+// Basic over TLS is for the relay as Digest is; it trusts the fleet's authority only.
+func TestAFleetWithBasicOverTLS(t *testing.T) {
+	o := startOrigin(t)
+	f := startFleet(t, 2, 35350, o.address, map[string]any{"auth": "basic", "allowPlaintextBasic": true})
+	pem, err := os.ReadFile(f.CA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	named := f.named("")
+	named.Scheme = "https"
+	at := startRelay(t, relay.Options{Roots: roots}, named)
+	for _, session := range []string{"", "cart-1", "cart-2"} {
+		for _, scheme := range []string{"http://", "https://"} {
+			if _, err := egress(client(at, session, o), scheme+o.address.String()); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	strangers := client(startRelay(t, relay.Options{}, named), "", o)
+	if got, err := egress(strangers, "http://"+o.address.String()); err == nil || !strings.Contains(err.Error(), "502") {
+		t.Errorf("%q, %v", got, err)
 	}
 }
