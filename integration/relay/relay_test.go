@@ -4,6 +4,9 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -237,5 +240,33 @@ func TestAFleetWithBasicOverTLS(t *testing.T) {
 	strangers := client(startRelay(t, relay.Options{}, named), "", o)
 	if got, err := egress(strangers, "http://"+o.address.String()); err == nil || !strings.Contains(err.Error(), "502") {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// On an address that other machines reach, only those that are allowed get in.
+func TestOnlyAllowedClientsGetIn(t *testing.T) {
+	s, err := relay.Listen("0.0.0.0:35360", relay.Options{
+		MaxConnections: 10, Allow: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
+	}, []relay.Fleet{{Scheme: "http", Host: "127.0.0.1", Port: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ctx) }()
+	for from, want := range map[string]bool{"127.0.0.1": true, "10.1.2.3": true, "11.1.2.3": false} {
+		dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+		c := http.Client{Transport: &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true}}
+		response, err := c.Get("http://198.51.100.1:35360/healthz")
+		if err == nil {
+			response.Body.Close()
+		}
+		if (err == nil) != want {
+			t.Errorf("%s: %v", from, err)
+		}
+	}
+	stop()
+	if err := <-served; err != nil {
+		t.Error(err)
 	}
 }

@@ -11,13 +11,15 @@ import (
 	"time"
 )
 
-// Times for a client's connection.
-const (
+// Times for a client's connection. Tests shorten them.
+var (
 	firstTimeout = time.Minute     // until its first request begins
 	idleTimeout  = 5 * time.Minute // between requests
 	headTimeout  = 30 * time.Second
-	lingerTime   = 2 * time.Second
 )
+
+// lingerTime is how long a client may take to read an answer while it is still sending.
+const lingerTime = 2 * time.Second
 
 // client is a client's connection.
 type client struct {

@@ -332,6 +332,12 @@ func TestStatusIsForProgramsOfThisMachine(t *testing.T) {
 	once(t, s, "POST http://relay.squidfleet/ HTTP/1.1\nHost: relay.squidfleet\nContent-Length: 0", 405, "")
 	once(t, s, "GET /other HTTP/1.1\nHost: 127.0.0.1", 404, "")
 	once(t, s, "GET /healthz HTTP/1.1\nHost: pod", 200, "ok")
+	for i := range maxSessions + 10 {
+		s.count(fmt.Sprint("more-", i), s.fleets.Load().all[0].any)()
+	}
+	if got := len(s.Status().Sessions); got != maxSessions {
+		t.Errorf("%d sessions are kept", got)
+	}
 }
 
 func TestTheRelayIsNoOpenProxy(t *testing.T) {
@@ -381,7 +387,7 @@ func TestAConnectionIsUsedForOneClientOnly(t *testing.T) {
 		f.mu.Lock()
 		closeNow = func() { conn.Close() }
 		f.mu.Unlock()
-		return echo(number, conn, r, h)
+		return !strings.Contains(h.target, "drop") && echo(number, conn, r, h)
 	}
 	f.start(t, 1)
 	s := start(t, Options{}, f)
@@ -408,6 +414,31 @@ func TestAConnectionIsUsedForOneClientOnly(t *testing.T) {
 	if f.conns.Load() != 5 {
 		t.Errorf("%d connections", f.conns.Load())
 	}
+	// It closes while a request comes: the client knows that its own connection was an old one, too.
+	if response, _, err := c.ask("GET http://x/drop HTTP/1.1\nHost: x"); err != io.ErrUnexpectedEOF {
+		t.Errorf("%v, %v", response, err)
+	}
+	if got := f.seen(); strings.Count(strings.Join(got, "\n"), "/drop") != 1 {
+		t.Errorf("sent twice: %q", got)
+	}
+}
+
+// A client that sends nothing, or half a head, does not keep its place.
+func TestSlowClientsLoseTheirConnection(t *testing.T) {
+	for begin, shorten := range map[string]*time.Duration{
+		"": &firstTimeout, "GET http://x/ HT": &headTimeout, get + "\n\n": &idleTimeout,
+	} {
+		before := *shorten
+		*shorten = 50 * time.Millisecond
+		t.Run("", func(t *testing.T) {
+			c := dial(t, start(t, Options{}, (&stub{}).start(t, 0)))
+			io.WriteString(c, begin)
+			if _, err := io.Copy(io.Discard, c.r); err != nil {
+				t.Errorf("%q: %v", begin, err)
+			}
+		})
+		*shorten = before
+	}
 }
 
 func TestBodiesAreStreamed(t *testing.T) {
@@ -425,6 +456,15 @@ func TestBodiesAreStreamed(t *testing.T) {
 			return true
 		case strings.Contains(h.target, "close"):
 			fmt.Fprint(conn, "HTTP/1.1 200 OK\r\n\r\nuntil the end")
+			return false
+		case strings.Contains(h.target, "switch"):
+			fmt.Fprint(conn, "HTTP/1.1 101 Switching Protocols\r\n\r\n")
+			return false
+		case strings.Contains(h.target, "long"):
+			fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nA: %s\r\n\r\n", strings.Repeat("x", maxAnswerHead))
+			return false
+		case strings.Contains(h.target, "twice"):
+			fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab")
 			return false
 		case strings.Contains(h.target, "short"):
 			fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort")
@@ -456,6 +496,11 @@ func TestBodiesAreStreamed(t *testing.T) {
 	}
 	if _, text, err := dial(t, s).ask("GET http://x/short HTTP/1.1\nHost: x"); err != io.ErrUnexpectedEOF {
 		t.Errorf("%q, %v", text, err)
+	}
+	for path, want := range map[string]string{
+		"switch": "another protocol", "long": "the head is too long", "twice": "the length",
+	} {
+		once(t, s, "GET http://x/"+path+" HTTP/1.1\nHost: x", 502, want)
 	}
 	// The answer arrives, although the client has not sent all.
 	early := fmt.Sprintf("POST http://x/early HTTP/1.1\nHost: x\nContent-Length: %d\n\n%s", len(long)+1, long)
