@@ -25,8 +25,8 @@ func copyBody(to io.Writer, r *bufio.Reader, from io.Reader, b body, chunked boo
 	var rest int64
 	if b.length < 0 {
 		rest, err = io.Copy(to, from)
-	} else if rest, err = io.CopyN(to, from, b.length-have); err == io.EOF {
-		err = io.ErrUnexpectedEOF
+	} else {
+		rest, err = io.CopyN(to, from, b.length-have)
 	}
 	return n + rest, err
 }

@@ -302,7 +302,8 @@ func TestRequestsThatCouldBeTwoAreRefused(t *testing.T) {
 		once(t, s, "POST http://x/ HTTP/1.1\nHost: x"+lines+"\n\n0123456789", 400, "")
 	}
 	for _, line := range []string{
-		"GET  http://x/ HTTP/1.1", "GET http://x/ a HTTP/1.1", "PRI * HTTP/2.0", "GET http://x/", "\x16\x03\x01",
+		"GET  http://x/ HTTP/1.1", "GET http://x/ a HTTP/1.1", "GET http://x/ HTTP/1.1 a", "PRI * HTTP/2.0",
+		"GET http://x/", "\x16\x03\x01",
 	} {
 		once(t, s, line, 400, "")
 	}
@@ -329,7 +330,11 @@ func TestStatusIsForProgramsOfThisMachine(t *testing.T) {
 		once(t, s, request, 403, "not for web pages")
 	}
 	once(t, s, "GET / HTTP/1.1\nHost: rebound.example:3128", 421, "")
-	once(t, s, "POST http://relay.squidfleet/ HTTP/1.1\nHost: relay.squidfleet\nContent-Length: 0", 405, "")
+	// The body that nobody reads is not the next request.
+	post := "POST http://relay.squidfleet/ HTTP/1.1\nHost: relay.squidfleet\nContent-Length: 5\n\nGET /"
+	if response := once(t, s, post, 405, ""); !response.Close {
+		t.Errorf("%+v", response)
+	}
 	once(t, s, "GET /other HTTP/1.1\nHost: 127.0.0.1", 404, "")
 	once(t, s, "GET /healthz HTTP/1.1\nHost: pod", 200, "ok")
 	for i := range maxSessions + 10 {
@@ -442,9 +447,17 @@ func TestSlowClientsLoseTheirConnection(t *testing.T) {
 }
 
 func TestBodiesAreStreamed(t *testing.T) {
-	f := &stub{}
+	f, aborted := &stub{}, make(chan error, 1)
 	f.handle = func(number int, conn net.Conn, r *bufio.Reader, h *request) bool {
 		switch {
+		case strings.Contains(h.target, "abort"):
+			conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+			_, err := copyBody(io.Discard, r, conn, h.body, false)
+			aborted <- err
+			return false
+		case strings.Contains(h.target, "bye"):
+			fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+			return true
 		case strings.Contains(h.target, "early"):
 			fmt.Fprint(conn, "HTTP/1.1 413 Too much\r\nContent-Length: 4\r\n\r\nstop")
 			return false
@@ -490,7 +503,7 @@ func TestBodiesAreStreamed(t *testing.T) {
 		}
 	}
 	// HTTP/1.0 knows no chunks.
-	response := once(t, s, "GET http://x/chunks HTTP/1.0\nHost: x", 200, "abcde")
+	response := once(t, s, "GET http://x/chunks HTTP/1.0\nHost: x\nConnection: keep-alive", 200, "abcde")
 	if response.TransferEncoding != nil || !response.Close {
 		t.Errorf("%+v", response)
 	}
@@ -503,8 +516,30 @@ func TestBodiesAreStreamed(t *testing.T) {
 		once(t, s, "GET http://x/"+path+" HTTP/1.1\nHost: x", 502, want)
 	}
 	// The answer arrives, although the client has not sent all.
-	early := fmt.Sprintf("POST http://x/early HTTP/1.1\nHost: x\nContent-Length: %d\n\n%s", len(long)+1, long)
-	once(t, s, early, 413, "stop")
+	c = dial(t, s)
+	early := "POST http://x/early HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s"
+	// Some programs give up when they cannot send, and never look at the answer.
+	if _, err := fmt.Fprintf(c, early, len(long)+1, long); err != nil {
+		t.Error(err)
+	}
+	response, text, err := c.answer("POST")
+	if err != nil || response.StatusCode != 413 || text != "stop" || !response.Close {
+		t.Errorf("%v, %q, %v", response, text, err)
+	}
+	// The end of either side is the other's.
+	if response := once(t, s, "GET http://x/bye HTTP/1.1\nHost: x", 200, ""); !response.Close {
+		t.Errorf("%+v", response)
+	}
+	once(t, s, get+"\nConnection: close", 200, "")
+	if heads := f.got(); heads[len(heads)-1].get("Connection") != "close" {
+		t.Errorf("%+v", heads[len(heads)-1])
+	}
+	c = dial(t, s)
+	io.WriteString(c, "POST http://x/abort HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nsome")
+	c.CloseWrite()
+	if err := <-aborted; err != io.EOF {
+		t.Errorf("a body that ends early: %v", err)
+	}
 	waiting := dial(t, s)
 	for _, want := range []int{103, 100} {
 		if want == 103 {
@@ -516,7 +551,7 @@ func TestBodiesAreStreamed(t *testing.T) {
 		}
 	}
 	io.WriteString(waiting, "ab")
-	if _, text, err := waiting.answer("POST"); err != nil || !strings.Contains(text, "2 bytes") {
+	if _, text, err = waiting.answer("POST"); err != nil || !strings.Contains(text, "2 bytes") {
 		t.Errorf("%q, %v", text, err)
 	}
 }
