@@ -18,6 +18,8 @@ var (
 	headTimeout  = 30 * time.Second
 )
 
+const uploadGrace = 20 * time.Millisecond
+
 // lingerTime is how long a client may take to read an answer while it is still sending.
 const lingerTime = 2 * time.Second
 
@@ -149,7 +151,8 @@ func (x *exchange) drop() (cut bool) {
 	return <-x.upload != nil
 }
 
-// uploaded reports whether the body has been sent, without waiting.
+// uploaded reports whether the body has been sent. The answer to its last byte can come before the
+// goroutine that sent it says so.
 func (x *exchange) uploaded() bool {
 	if x.upload == nil {
 		return true
@@ -161,7 +164,7 @@ func (x *exchange) uploaded() bool {
 			return true
 		}
 		x.upload <- err
-	default:
+	case <-time.After(uploadGrace):
 	}
 	return false
 }
