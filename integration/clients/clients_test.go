@@ -8,12 +8,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"squidfleet/internal/local"
+	"squidfleet/squid"
 )
 
 const (
@@ -44,20 +46,27 @@ func TestClients(t *testing.T) {
 			trusted = append(trusted, readCertificate(t, fleets[i].CA))
 		}
 	}
+	names, proxies := []string{}, []string{}
+	for _, w := range ways {
+		names, proxies = append(names, w.name), append(proxies, w.proxy())
+	}
+	// To its clients the relay is a proxy that asks for nothing.
+	relayed := slices.IndexFunc(ways, func(w way) bool { return w.auth == squid.AuthNone })
+	names, proxies = append(names, "relay"), append(proxies, startRelay(t, fleets[len(ways)-1]))
 	home, environment := trust(t, trusted), environment(t)
 	stop := replace(t, fleets)
 	t.Run("table", func(t *testing.T) {
 		for number, r := range table(t) {
-			for i, c := range r.cells {
+			for i, c := range append(r.cells, r.cells[relayed]) {
 				for _, scheme := range []string{"http", "https"} {
 					if works[c.says] == nil {
 						continue
 					}
-					name := strings.Join([]string{r.client, ways[i].name, scheme}, "/")
+					name := strings.Join([]string{r.client, names[i], scheme}, "/")
 					to := destination{o, scheme, o.open(fmt.Sprintf("client%d-way%d-%s", number, i, scheme))}
 					t.Run(name, func(t *testing.T) {
 						t.Parallel()
-						own := append(to.home(t, home), "PROXY="+ways[i].proxy())
+						own := append(to.home(t, home), "PROXY="+proxies[i])
 						try(t, c, to, append(own, environment...))
 					})
 				}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"squidfleet/internal/local"
+	"squidfleet/internal/relay"
 	"squidfleet/params"
 	"squidfleet/squid"
 )
@@ -74,6 +75,26 @@ func startFleet(t *testing.T, w way) *local.Fleet {
 		}
 	})
 	return f
+}
+
+// startRelay runs a relay in front of a fleet, and returns its URL.
+func startRelay(t *testing.T, f *local.Fleet) (proxy string) {
+	t.Helper()
+	named := relay.Fleet{Scheme: "http", Host: "127.0.0.1", Port: int(f.Endpoint.Port()), User: "alice", Password: password}
+	s, err := relay.Listen("127.0.0.1:0", relay.Options{MaxConnections: 1000}, []relay.Fleet{named})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	return "http://" + s.Addr().String()
 }
 
 // replace replaces the tasks of all fleets again and again until stop is called, which returns how
