@@ -91,7 +91,7 @@ local: ## run a fleet on this machine, with addresses that change: no AWS, no co
 	@exec bin/squidfleet local $(ARGS) # not go run, which keeps SIGTERM to itself
 
 # The parts of make test, in its order. CI runs them side by side.
-TESTS = lint unit templates integration clients image lifecycle rotation
+TESTS = lint unit templates integration clients image lifecycle rotation relay
 
 .PHONY: test
 test: root $(NODE_MODULES) ## lint and run every test, part after part (needs root for the network namespaces)
@@ -143,6 +143,11 @@ lifecycle: root go $(NODE_MODULES) ## deploy, change and destroy a fleet with th
 rotation: root go ## rotate a fleet of real Squids under load and count what it loses
 	@scripts/setup.sh squid curl ip
 	go test -timeout 5m -v ./integration/rotation # in full, because its counts are what it is for
+
+.PHONY: relay
+relay: root go ## put the relay in front of fleets of real Squids, and build its image
+	@scripts/setup.sh squid ip podman
+	go test -timeout 10m ./integration/relay
 
 .PHONY: bench
 bench: root go $(NODE_MODULES) ## measure synth, throughput and image, into docs/design (needs root)

@@ -64,8 +64,8 @@ asked for again every five minutes. Or they are named with --proxy, which needs 
 A client that gives a user name has a session of that name: http://cart-42@127.0.0.1:3128,
 with any password or none. The same name goes to the same address, through that address's
 own port, also when the address gets a new value. cart-42.eu limits it to the fleet or
-region eu. Without a name each connection goes to any address. Many programs send the name
-only when asked for it, and have no session then: --require-session asks all clients.
+region eu. Without a name each connection goes to any address. Some programs, Java and
+Chromium among them, send the name only when asked: --require-session asks all clients.
 
 http://relay.squidfleet/ through the relay shows fleets, ports and sessions as JSON;
 /healthz answers while it runs.`,
