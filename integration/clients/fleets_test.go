@@ -80,7 +80,9 @@ func startFleet(t *testing.T, w way) *local.Fleet {
 // startRelay runs a relay in front of a fleet, and returns its URL.
 func startRelay(t *testing.T, f *local.Fleet) (proxy string) {
 	t.Helper()
-	named := relay.Fleet{Scheme: "http", Host: "127.0.0.1", Port: int(f.Endpoint.Port()), User: "alice", Password: password}
+	named := relay.Fleet{
+		Scheme: "http", Host: "127.0.0.1", Port: int(f.Endpoint.Port()), User: "alice", Password: password,
+	}
 	s, err := relay.Listen("127.0.0.1:0", relay.Options{MaxConnections: 1000}, []relay.Fleet{named})
 	if err != nil {
 		t.Fatal(err)

@@ -238,7 +238,8 @@ func TestAFleetWithBasicOverTLS(t *testing.T) {
 		}
 	}
 	strangers := client(startRelay(t, relay.Options{}, named), "", o)
-	if got, err := egress(strangers, "http://"+o.address.String()); err == nil || !strings.Contains(err.Error(), "502") {
+	got, err := egress(strangers, "http://"+o.address.String())
+	if err == nil || !strings.Contains(err.Error(), "502") {
 		t.Errorf("%q, %v", got, err)
 	}
 }
