@@ -54,7 +54,8 @@ func awaitFigures(t *testing.T, task *squidTask, what string, right func(taskFig
 	return taskFigures{}
 }
 
-// Each figure of a task follows what it measures, and is what the kernel says of the same processes.
+// Each figure of a task follows what it measures, and is what the kernel says of the same
+// processes.
 func TestATasksFiguresFollowWhatTheyMeasure(t *testing.T) {
 	newWorld(t)
 	o := options(nil)

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// makeCertificate makes a CA and, by it, a certificate for an address and localhost. They hold for a
-// year. It writes the CA's certificate to a file, and no private key anywhere.
+// makeCertificate makes a CA and, by it, a certificate for an address and localhost. They hold for
+// a year. It writes the CA's certificate to a file, and no private key anywhere.
 func makeCertificate(ca string, address netip.Addr) (*tls.Config, error) {
 	authority := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "squidfleet local"},

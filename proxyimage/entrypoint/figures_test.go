@@ -97,7 +97,8 @@ func TestTheFiguresFollowWhatTheyMeasure(t *testing.T) {
 		for _, last = range lines() {
 			refused += last["ConnectionsRefused"]
 		}
-		return last["Connections"] == clients && last["Descriptors"] == first["Descriptors"]+clients && refused >= clients
+		return last["Connections"] == clients && last["Descriptors"] == first["Descriptors"]+clients &&
+			refused >= clients
 	})
 	waitFor(t, "a line without refused connections", func() bool {
 		all := lines()
