@@ -40,7 +40,7 @@ const (
 // life.
 var Promises = []Promise{
 	{"lookups", "docs/deploy.md", "keeps the answer in `cdk.context.json`", noPendingLookup},
-	{"clients", "docs/security.md", "security group admits `clientCidrs` to one port", clientsOnly},
+	{"clients", "docs/security.md", "security group admits `clientCidrs` and `clientSecurityGroups`", clientsOnly},
 	{"tasks", "docs/security.md", "Tasks accept connections from the load balancer's security group only", tasksOnly},
 	{"egress", "docs/security.md", "all ports but 80, 443 and the parameters' (and 53 with `vpcId`)", egressPorts},
 	{"port", "docs/parameters.md", "TCP port of the load balancer and of Squid", all(
