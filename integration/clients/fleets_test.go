@@ -49,7 +49,7 @@ func (w way) proxy() string {
 func startFleet(t *testing.T, w way) *local.Fleet {
 	t.Helper()
 	// Each fleet's tasks have a port of their own, because all take their addresses from one range.
-	values := map[string]any{"auth": string(w.auth), "listenerPort": w.port, "connectPorts": "443,80",
+	values := map[string]any{"auth": string(w.auth), "listenerPort": w.port,
 		"drainTimeout": "10m"} // 20 s at this speed: a client on a busy machine takes its time
 	if w.auth.Basic() {
 		values["allowPlaintextBasic"] = "true"
