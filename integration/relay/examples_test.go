@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -169,7 +170,7 @@ func pod(t *testing.T) (relay sidecar) {
 	return pod.Spec.InitContainers[0].sidecar
 }
 
-// The unit is one that systemd takes, and its command one that the relay does.
+// The unit is one that systemd takes, and its command one that the relay takes.
 func TestTheUnitIsRight(t *testing.T) {
 	dir, program := static(t)
 	unit := string(read(t, "squidfleet-relay.service"))
@@ -188,7 +189,7 @@ func TestTheUnitIsRight(t *testing.T) {
 	}
 	_, line, _ := strings.Cut(unit, "ExecStart=")
 	line, _, _ = strings.Cut(strings.Replace(line, "%d", dir, 1), "\n")
-	command := exec.Command("sh", "-c", "exec "+line+" --json")
+	command := exec.Command("sh", "-c", "ulimit -n 30; exec "+line+" --json")
 	lines, err := command.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -204,6 +205,24 @@ func TestTheUnitIsRight(t *testing.T) {
 		err = json.Unmarshal([]byte(text), &ready)
 	}
 	if err != nil || ready.Listen != "127.0.0.1:3128" || len(ready.Fleets) != 1 || len(ready.Fleets[0].Ports) != 6 {
-		t.Errorf("%q, %v", text, err)
+		t.Fatalf("%q, %v", text, err)
+	}
+	// More clients than descriptors do not end it.
+	var clients []net.Conn
+	for range 60 {
+		c, err := net.Dial("tcp", ready.Listen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		clients = append(clients, c)
+	}
+	if err := exec.Command(program, "relay", "--health").Run(); err == nil {
+		t.Error("it has descriptors left")
+	}
+	for _, c := range clients {
+		c.Close()
+	}
+	if out, err := exec.Command(program, "relay", "--health").CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }

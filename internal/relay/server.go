@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -162,14 +163,18 @@ func (s *Server) Serve(ctx context.Context) error {
 	defer stop()
 	for {
 		conn, err := s.listener.AcceptTCP()
-		if err != nil {
-			if ctx.Err() == nil {
-				s.listener.Close()
-				return err
-			}
+		if err == nil {
+			s.accept(conn)
+			continue
+		}
+		if ctx.Err() != nil {
 			break
 		}
-		s.accept(conn)
+		if !slices.ContainsFunc(passing, func(e error) bool { return errors.Is(err, e) }) {
+			s.listener.Close()
+			return err
+		}
+		time.Sleep(acceptPause)
 	}
 	over := make(chan struct{})
 	go func() {
@@ -184,6 +189,11 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	return nil
 }
+
+// passing are errors of accepting a connection that end by themselves, when others are closed.
+var passing = []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED}
+
+const acceptPause = 50 * time.Millisecond
 
 // accept serves a connection of a client that may have one.
 func (s *Server) accept(conn *net.TCPConn) {

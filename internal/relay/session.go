@@ -59,7 +59,7 @@ func (s *Server) plan(session string) ([]*port, error) {
 	case len(ranked) == 0:
 		return nil, errNoPorts
 	case s.o.Failover:
-		return append(slices.Repeat(ranked[:1], attempts-1), ranked[1:]...), nil
+		return append(slices.Repeat(ranked[:1], attempts-1), ranked[1:min(len(ranked), attempts)]...), nil
 	}
 	return slices.Repeat(ranked[:1], attempts), nil
 }
