@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -135,8 +136,12 @@ type port struct {
 	open   atomic.Int64 // connections
 }
 
-// newFleet prepares a fleet. What is known of an old one's login goes on if it is the same.
+// newFleet prepares a fleet. One that is in use goes on, and one that has changed keeps its login if
+// that is the same.
 func (s *Server) newFleet(f Fleet, old []*fleet) *fleet {
+	if i := slices.IndexFunc(old, func(o *fleet) bool { return reflect.DeepEqual(o.Fleet, f) }); i >= 0 {
+		return old[i]
+	}
 	here := &fleet{Fleet: f}
 	if a, err := netip.ParseAddr(f.Host); err == nil {
 		here.literal, here.found = true, []netip.Addr{a}

@@ -682,6 +682,11 @@ func TestAFleetIsReadFromAURL(t *testing.T) {
 	if err := s.SetFleets([]Fleet{f, f}); err == nil || !strings.Contains(err.Error(), "two fleets are called eu") {
 		t.Error(err)
 	}
+	s.SetFleets([]Fleet{f})
+	same := s.fleets.Load().all[0]
+	if s.SetFleets([]Fleet{f}); s.fleets.Load().all[0] != same {
+		t.Error("a fleet that is the same is a new one")
+	}
 	// A fleet that is read again keeps its nonce, unless its password is another one.
 	for password, same := range map[string]bool{"": true, "other": false} {
 		s.SetFleets([]Fleet{f})
