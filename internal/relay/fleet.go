@@ -136,8 +136,8 @@ type port struct {
 	open   atomic.Int64 // connections
 }
 
-// newFleet prepares a fleet. One that is in use goes on, and one that has changed keeps its login if
-// that is the same.
+// newFleet prepares a fleet. One that is in use goes on, and one that has changed keeps its login
+// if that is the same.
 func (s *Server) newFleet(f Fleet, old []*fleet) *fleet {
 	if i := slices.IndexFunc(old, func(o *fleet) bool { return reflect.DeepEqual(o.Fleet, f) }); i >= 0 {
 		return old[i]
