@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
@@ -35,33 +36,53 @@ var encoded = regexp.MustCompile("%[0-9A-Fa-f]{2}")
 // Each command and URL that a person is given takes each password to the proxy as it is, through a
 // real shell and a real curl.
 func TestWhatIsPastedTakesThePasswordAsItIs(t *testing.T) {
+	const page = "http://origin.example/"
 	for _, password := range nastyPasswords {
 		if err := squid.CheckPassword(password); err != nil {
 			t.Fatalf("%q: %v", password, err)
 		}
-		endpoint, page := digestProxy(t, password), "http://origin.example/"
-		proxied := &operator.Credentials{Endpoint: endpoint, Try: page, Source: "secretsmanager"}
-		image := localUser{name: "alice", variable: "PW"}
-		script, typed := credentialsScript(proxied, password), "right"
+		typed := "right"
 		if encoded.MatchString(password) {
 			typed = "wrong-password" // What the output warns of.
 		}
-		for name, c := range map[string]struct{ script, stdin, variable, want string }{
-			"local":          {script: localCurl(endpoint, localUser{name: "alice", password: password})},
-			"local, image":   {script: localCurl(endpoint, image), variable: password},
-			"credentials":    {script: script},
-			"environment":    {script: strings.Replace(script, "curl ", ": ", 1) + "curl --proxy-digest " + page},
-			"asks, as TryIt": {script: credentialsScript(proxied, ""), stdin: password + "\n", want: typed},
-		} {
-			shell := exec.CommandContext(t.Context(), "sh", "-c", c.script)
-			shell.Env = []string{"PATH=" + os.Getenv("PATH"), "PW=" + c.variable}
-			shell.Stdin = strings.NewReader(c.stdin)
-			shell.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Without a terminal curl asks at standard input.
-			out, err := shell.Output()
-			if err != nil || string(out) != cmp.Or(c.want, "right") {
-				t.Errorf("%s, %q: %q, %v\n%s", name, password, out, err, c.script)
+		for _, auth := range []squid.Auth{squid.AuthDigest, squid.AuthBasic} {
+			endpoint := passwordProxy(t, auth, password)
+			script := credentialsScript(endpoint, page, auth, password)
+			asking := credentialsScript(endpoint, page, auth, "")
+			variables := script[strings.Index(script, "export"):] + "curl --proxy-" + string(auth) + " "
+			scripts := map[string]pasted{
+				"credentials":    {script: script},
+				"environment":    {script: variables + page},
+				"PROXY":          {script: variables + `--proxy "$PROXY" ` + page},
+				"asks, as TryIt": {script: asking, stdin: password + "\n", want: typed},
+			}
+			if auth == squid.AuthDigest {
+				image := localUser{name: "alice", variable: "PW"}
+				scripts["local"] = pasted{script: localCurl(endpoint, localUser{name: "alice", password: password})}
+				scripts["local, image"] = pasted{script: localCurl(endpoint, image), variable: password}
+			}
+			for name, p := range scripts {
+				p.run(t, fmt.Sprintf("%s, %s, %q", name, auth, password))
 			}
 		}
+	}
+	script := credentialsScript(passwordProxy(t, squid.AuthNone, ""), page, squid.AuthNone, "")
+	pasted{script: script}.run(t, "none")
+	pasted{script: strings.Replace(script, "curl ", ": ", 1) + "curl " + page}.run(t, "none, environment")
+}
+
+// pasted is a script, what it is given, and what it is to print: "right" for "".
+type pasted struct{ script, stdin, variable, want string }
+
+func (p pasted) run(t *testing.T, name string) {
+	t.Helper()
+	shell := exec.CommandContext(t.Context(), "sh", "-c", p.script)
+	shell.Env = []string{"PATH=" + os.Getenv("PATH"), "PW=" + p.variable}
+	shell.Stdin = strings.NewReader(p.stdin)
+	shell.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Without a terminal curl asks at standard input.
+	out, err := shell.Output()
+	if err != nil || string(out) != cmp.Or(p.want, "right") {
+		t.Errorf("%s: %q, %v\n%s", name, out, err, p.script)
 	}
 }
 
@@ -72,38 +93,50 @@ func localCurl(endpoint string, u localUser) string {
 }
 
 // credentialsScript is all that the command credentials prints for alice.
-func credentialsScript(c *operator.Credentials, password string) string {
+func credentialsScript(endpoint, page string, auth squid.Auth, password string) string {
 	var out bytes.Buffer
-	shown := *c
-	shown.Users = []operator.User{shown.Login("alice", password)}
-	(&streams{out: &out}).credentials(&shown)
+	c := &operator.Credentials{Endpoint: endpoint, Scheme: "http", Auth: auth, Try: page, Source: "secretsmanager"}
+	c.Users = []operator.User{c.Login("alice", password)}
+	(&streams{out: &out}).credentials(c)
 	return out.String()
 }
 
-// digestProxy answers whom alice's password lets in. It returns its host and port.
-func digestProxy(t *testing.T, password string) string {
+// passwordProxy answers whom alice's password lets in, in one way. It returns its host and port.
+func passwordProxy(t *testing.T, auth squid.Auth, password string) string {
 	t.Helper()
 	keys, err := digest.ParseKeys("a-key-for-tests-only-0123456789-abcdefghijklmnopqrstuvwxyz")
 	if err != nil {
 		t.Fatal(err)
 	}
-	users := []digest.User{{Name: "alice", Password: password}}
+	users := []digest.User{{Name: "alice", Password: cmp.Or(password, "none")}}
 	v, err := digest.New(digest.Config{Realm: "squidfleet", Users: users, Keys: keys})
 	if err != nil {
 		t.Fatal(err)
 	}
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		result := v.Verify(&digest.Request{
-			Client: netip.MustParseAddrPort(r.RemoteAddr).Addr(), Method: []byte(r.Method),
-			Target: []byte(r.RequestURI), Header: []byte(r.Header.Get("Proxy-Authorization")),
-		})
-		if result.Reason == digest.Accepted {
-			io.WriteString(w, "right")
-			return
+		sent, reason, challenge := r.Header.Get("Proxy-Authorization"), "wrong-password", `Basic realm="squidfleet"`
+		switch basic := base64.StdEncoding.EncodeToString([]byte("alice:" + password)); auth {
+		case squid.AuthNone:
+			reason = map[bool]string{true: "right"}[sent == ""]
+		case squid.AuthBasic:
+			if sent == "Basic "+basic {
+				reason = "right"
+			}
+		default:
+			result := v.Verify(&digest.Request{
+				Client: netip.MustParseAddrPort(r.RemoteAddr).Addr(), Method: []byte(r.Method),
+				Target: []byte(r.RequestURI), Header: []byte(sent),
+			})
+			if reason = result.Reason.String(); result.Reason == digest.Accepted {
+				reason = "right"
+			}
+			challenge = string(v.AppendChallenge(nil, digest.SHA256, &result))
 		}
-		w.Header().Set("Proxy-Authenticate", string(v.AppendChallenge(nil, digest.SHA256, &result)))
-		w.WriteHeader(http.StatusProxyAuthRequired)
-		fmt.Fprint(w, result.Reason)
+		if reason != "right" {
+			w.Header().Set("Proxy-Authenticate", challenge)
+			w.WriteHeader(http.StatusProxyAuthRequired)
+		}
+		io.WriteString(w, reason)
 	}))
 	t.Cleanup(proxy.Close)
 	return strings.TrimPrefix(proxy.URL, "http://")

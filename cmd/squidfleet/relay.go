@@ -297,7 +297,7 @@ func fleetOf(ctx context.Context, c *operator.Connection, user, password string)
 		return f, usage("%s has its passwords in the image: give --user, and its password in %s or with "+
 			"--password-file", c.Name, passwordVariable)
 	}
-	f = relay.Fleet{Name: c.Name, Region: c.Region, Scheme: "http", User: known.Users[0].Name, Password: password}
+	f = relay.Fleet{Name: c.Name, Region: c.Region, Scheme: known.Scheme, User: known.Users[0].Name, Password: password}
 	// Only this user's secret is read.
 	if f.User != "" && password == "" {
 		if known, err = c.Credentials(ctx, f.User, true); err != nil {

@@ -1,14 +1,8 @@
 import { chromium } from 'playwright-core';
 
-const proxy = new URL(process.env.PROXY);
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM,
-  proxy: {
-    server: `${proxy.protocol}//${proxy.host}`,
-    username: decodeURIComponent(proxy.username),
-    password: decodeURIComponent(proxy.password),
-  },
-});
+const { origin, username, password } = new URL(process.env.PROXY);
+const proxy = { server: origin, username: decodeURIComponent(username), password: decodeURIComponent(password) };
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM, proxy });
 const page = await browser.newPage();
 for (const url of process.argv.slice(2)) {
   const answer = await page.goto(url);

@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -22,6 +23,10 @@ import (
 type Credentials struct {
 	// Endpoint is host and port of the proxy.
 	Endpoint string `json:"endpoint"`
+	// Scheme is that of the proxy's URL: https where clients speak TLS to it.
+	Scheme string `json:"scheme"`
+	// Auth is what the proxy asks for.
+	Auth squid.Auth `json:"auth"`
 	// Addresses are where each egress address has a port of its own, if it has one.
 	Addresses []AddressProxy `json:"addresses,omitempty"`
 	// Try is a page that shows its caller's address, or "" when the fleet's ports allow none.
@@ -29,10 +34,9 @@ type Credentials struct {
 	// Source is where the passwords are. With "image" AWS knows neither them nor the users. It is ""
 	// with auth=none, where there are none.
 	Source container.Credentials `json:"source"`
-	// Users are all users of the fleet, or the one that was asked for.
+	// Users are all users of the fleet, or the one that was asked for. With auth=none there is one
+	// without a name.
 	Users []User `json:"users"`
-
-	way paste.Way
 }
 
 // AddressProxy is the proxy of one egress address: host and port, or a URL with a user.
@@ -52,7 +56,7 @@ type User struct {
 	Addresses []AddressProxy `json:"addresses,omitempty"`
 	// Curl is a command that uses the proxy, asking for a password without one; "" if Try is.
 	Curl string `json:"curl"`
-	// Environment holds the variables that programs take a proxy from, if there is a password.
+	// Environment holds the variables that programs take a proxy from, unless a password is missing.
 	Environment map[string]string `json:"environment,omitempty"`
 }
 
@@ -69,10 +73,11 @@ func (f *Connection) Credentials(ctx context.Context, user string, showPassword 
 	}
 	c := &Credentials{
 		Endpoint: f.outputs[outputEndpoint],
+		Scheme:   cmp.Or(f.outputs[outputScheme], "http"),
+		Auth:     cmp.Or(squid.Auth(environment[container.EnvAuth]), squid.AuthDigest),
 		Source:   container.Credentials(environment[container.EnvCredentials]),
 		Users:    []User{},
 	}
-	c.way = paste.Way{Auth: squid.Auth(environment[container.EnvAuth]), TLS: f.outputs[outputScheme] == "https"}
 	c.Try = tryURL(f.outputs[outputTryIt])
 	host, _, _ := net.SplitHostPort(c.Endpoint)
 	for _, a := range all {
@@ -80,10 +85,11 @@ func (f *Connection) Credentials(ctx context.Context, user string, showPassword 
 			c.Addresses = append(c.Addresses, AddressProxy{a.Number, net.JoinHostPort(host, strconv.Itoa(a.Port))})
 		}
 	}
-	if !c.way.Auth.Passwords() {
+	if !c.Auth.Passwords() {
 		if user != "" || showPassword {
 			return nil, refuse("%s asks for no password (auth=none), and has no users", f.Name)
 		}
+		c.Users = append(c.Users, c.Login("", ""))
 		return c, nil
 	}
 	if c.Source == container.CredentialsImage {
@@ -162,20 +168,28 @@ func (f *Connection) password(ctx context.Context, user string, secrets map[stri
 	return aws.ToString(answer.SecretString), nil
 }
 
+// Way is how clients reach the proxy.
+func (c *Credentials) Way() paste.Way { return paste.Way{Auth: c.Auth, TLS: c.Scheme == "https"} }
+
 // Login returns how one user uses the proxy.
 func (c *Credentials) Login(name, password string) User {
-	account := url.User(name)
-	via := c.way.Asking(c.Endpoint, name)
-	if password != "" {
-		account = url.UserPassword(name, password)
-		via = c.way.WithPassword(c.Endpoint, name, password)
+	way, account := c.Way(), url.User(name)
+	via := way.Asking(c.Endpoint, name)
+	switch {
+	case !c.Auth.Passwords():
+		account, via = nil, way.Open(c.Endpoint)
+	case password != "":
+		account, via = url.UserPassword(name, password), way.WithPassword(c.Endpoint, name, password)
 	}
-	u := User{Name: name, Password: password, Proxy: c.way.URL(c.Endpoint, account)}
+	u := User{Name: name, Password: password, Proxy: way.URL(c.Endpoint, account)}
 	for _, a := range c.Addresses {
-		u.Addresses = append(u.Addresses, AddressProxy{a.Number, c.way.URL(a.Proxy, account)})
+		u.Addresses = append(u.Addresses, AddressProxy{a.Number, way.URL(a.Proxy, account)})
 	}
-	if password != "" {
-		u.Environment = map[string]string{"http_proxy": u.Proxy, "https_proxy": u.Proxy}
+	if password != "" || !c.Auth.Passwords() {
+		u.Environment = map[string]string{}
+		for _, name := range paste.Variables {
+			u.Environment[name] = u.Proxy
+		}
 	}
 	if c.Try != "" {
 		u.Curl = paste.Curl(via, c.Try)

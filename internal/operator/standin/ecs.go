@@ -291,9 +291,12 @@ func (a *AWS) describeTaskDefinition(r *request) (any, error) {
 	if r.Input["taskDefinition"] != taskDefinition {
 		return nil, refuse("ClientException", "Unable to describe task definition.")
 	}
-	environment := []any{object{"name": "SQUIDFLEET_CREDENTIALS", "value": a.fleet.credentials}}
+	environment := []any{object{"name": "SQUIDFLEET_AUTH", "value": a.fleet.auth}}
 	secrets := []any{}
-	if a.fleet.credentials == "secretsmanager" {
+	if a.fleet.auth != "none" {
+		environment = append(environment, object{"name": "SQUIDFLEET_CREDENTIALS", "value": a.fleet.credentials})
+	}
+	if a.fleet.auth != "none" && a.fleet.credentials == "secretsmanager" {
 		environment = append(environment,
 			object{"name": "SQUIDFLEET_USERS", "value": strings.Join(a.fleet.users, ",")})
 		for _, user := range a.fleet.users {

@@ -13,6 +13,8 @@ type fleet struct {
 	stackStatus     string
 	without         []string // outputs that the stack does not have
 	credentials     string
+	auth            string
+	tlsName         string // the fleet's own name; "" without TLS
 	users           []string
 	password        string // everybody's; "" for each one's own
 	rotateEvery     string
@@ -62,7 +64,7 @@ const drainSteps = 6
 
 func newFleet() fleet {
 	f := fleet{
-		stackStatus: "UPDATE_COMPLETE", credentials: "secretsmanager", users: []string{"alice", "bob"},
+		stackStatus: "UPDATE_COMPLETE", credentials: "secretsmanager", auth: "digest", users: []string{"alice", "bob"},
 		rotateEvery: "6h", addressPorts: true,
 	}
 	f.resize(2)
@@ -211,7 +213,8 @@ func (f *fleet) step(s *service) {
 // Set changes the fleet. Its changes are words, so that test scripts can name them:
 //
 //	addresses N, stopped N, rotate-every PERIOD, no-address-ports, full-pages,
-//	users NAME,NAME…, password TEXT, credentials-in-image, stack-status STATUS, without-output ID,
+//	users NAME,NAME…, password TEXT, credentials-in-image, auth AUTH, tls-name NAME,
+//	stack-status STATUS, without-output ID,
 //	unhealthy ADDRESS, spot ADDRESS, stopping ADDRESS, never-healthy, healthy-again,
 //	rotation-fails N [forgotten], rotating N [now], failed-rotations MESSAGES, deployed N STATUS AGO
 //
@@ -228,6 +231,10 @@ func (a *AWS) Set(change string, arguments ...string) error {
 		f.password = argument
 	case "credentials-in-image":
 		f.credentials = "image"
+	case "auth":
+		f.auth = argument
+	case "tls-name":
+		f.tlsName = argument
 	case "stack-status":
 		f.stackStatus = argument
 	case "without-output":

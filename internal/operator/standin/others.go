@@ -17,10 +17,13 @@ func (a *AWS) describeStacks(r *request) (any, error) {
 	if name != StackName+"-Proxy" || a.around.undeployed {
 		return nil, refuse("ValidationError", "Stack with id %s does not exist", name)
 	}
+	endpoint, scheme := Endpoint, "http"
+	if a.fleet.tlsName != "" {
+		endpoint, scheme = a.fleet.tlsName+":35201", "https"
+	}
 	outputs := map[string]string{
-		"Endpoint": Endpoint,
-		"TryIt": "curl --proxy http://" + Endpoint +
-			" --proxy-digest --proxy-user " + a.fleet.users[0] + " https://checkip.amazonaws.com",
+		"Endpoint": endpoint, "Scheme": scheme,
+		"TryIt":            "curl … https://checkip.amazonaws.com",
 		"LogGroup":         logGroup,
 		"FollowLog":        "aws logs tail --region " + Region + " --follow " + logGroup,
 		"ClusterName":      cluster,
