@@ -2,6 +2,7 @@ package proxyimage
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -11,30 +12,35 @@ import (
 	"squidfleet/squid"
 )
 
-// accessValues are values of every parameter that decides who may use the proxy.
-var accessValues = []struct {
-	key    string
-	values []string
-}{
-	{"auth", []string{"digest", "basic", "any", "none"}},
-	{"digest", []string{"fleet", "squid"}},
-	{"credentials", []string{"secretsmanager", "image"}},
-	{"clientCidrs", []string{"198.51.100.0/24", "64.0.0.0/2,2000::/4", "0.0.0.0/0,::/0"}},
-	{"allowAnyClient", []string{"false", "true"}},
-	{"allowPlaintextBasic", []string{"false", "true"}},
+type settings = map[string]any
+
+const narrow = "198.51.100.0/24"
+
+// accessValues are the choices about who may use the proxy and what others can read, each with the
+// parameters that go together.
+var accessValues = [][]settings{
+	{{"auth": "digest"}, {"auth": "basic"}, {"auth": "any"}, {"auth": "none"}},
+	{{"digest": "fleet"}, {"digest": "squid"}},
+	{{"credentials": "secretsmanager"}, {"credentials": "image"}},
+	{{"clientCidrs": narrow}, {"clientCidrs": "64.0.0.0/2,2000::/4"}, {"clientCidrs": "0.0.0.0/0,::/0"}},
+	{{"allowAnyClient": "false"}, {"allowAnyClient": "true"}},
+	{{"allowPlaintextBasic": "false"}, {"allowPlaintextBasic": "true"}},
+	{{"endpoint": "public"}, {"endpoint": "internal"}},
+	{{}, {"certificateArn": "arn:aws:acm:eu-west-1:111122223333:certificate/01234567-89ab-cdef-0123-456789abcdef"},
+		{"domainName": "proxy.example.com", "hostedZoneId": "Z0123456789ABCDEFGHIJ"}},
+	{{}, {"clientSecurityGroups": "sg-0123456789abcdef0", "vpcId": "vpc-0a1b2c3d4e5f60718"}},
+	{{}, {"allowedDomains": "shop.example"}},
 }
 
-// combinations are all contexts with one of the values of each key.
-func combinations() []map[string]any {
-	all := []map[string]any{{}}
-	for _, v := range accessValues {
-		var longer []map[string]any
+// combinations are all contexts with one of each choice.
+func combinations() []settings {
+	all := []settings{{}}
+	for _, values := range accessValues {
+		var longer []settings
 		for _, context := range all {
-			for _, value := range v.values {
-				next := map[string]any{v.key: value}
-				for key, value := range context {
-					next[key] = value
-				}
+			for _, value := range values {
+				next := maps.Clone(context)
+				maps.Copy(next, value)
 				longer = append(longer, next)
 			}
 		}
@@ -43,51 +49,85 @@ func combinations() []map[string]any {
 	return all
 }
 
+// acceptable says which combinations may be deployed.
+func acceptable(c settings) bool {
+	private := c["endpoint"] == "internal" || c["certificateArn"] != nil || c["domainName"] != nil
+	basic := c["auth"] == "basic" || c["auth"] == "any"
+	switch {
+	case basic && !private && c["allowPlaintextBasic"] == "false": // passwords can be read on the way
+	case c["clientCidrs"] != narrow && c["allowAnyClient"] == "false": // not meant
+	case c["clientCidrs"] != narrow && c["auth"] == "none": // an open proxy
+	case c["digest"] == "squid" && c["auth"] != "digest": // Squid's own knows Digest only
+	case c["credentials"] == "image" && c["auth"] == "none": // there are none
+	case c["clientSecurityGroups"] != nil && c["endpoint"] == "public": // groups admit private addresses
+	default:
+		return true
+	}
+	return false
+}
+
 // visitor sends a GET of a public destination to the clients' port.
 type visitor struct {
 	from   string // the address in the PROXY header
 	scheme string // of the credentials, or ""
 	right  bool   // whether they are
+	to     string // the destination's name
 }
 
-// lets reports whether a configuration's rules let the visitor through: the first one decides that
-// all of its lists match. Only lists that the visitor decides about are looked into. Of all others
-// it takes what they are for an innocent request.
-func lets(t *testing.T, conf string, v visitor) bool {
+// rules are the access rules of a configuration, and the lists that the visitor decides about.
+type rules struct {
+	auth    squid.Auth
+	blocks  map[string][]netip.Prefix
+	names   map[string][]string
+	users   []string // lists of everybody whom a helper knows
+	ordered [][]string
+}
+
+func readRules(conf string) rules {
+	r := rules{auth: squid.AuthOf(conf), blocks: map[string][]netip.Prefix{}, names: map[string][]string{}}
+	for line := range strings.Lines(conf) {
+		words := strings.Fields(line)
+		switch {
+		case len(words) >= 3 && words[0] == "http_access":
+			r.ordered = append(r.ordered, words)
+		case len(words) < 4 || words[0] != "acl":
+		case words[2] == "src" && strings.Contains(words[3], "/"): // the others are loopback
+			r.blocks[words[1]] = append(r.blocks[words[1]], netip.MustParsePrefix(words[3]))
+		case words[2] == "dstdomain":
+			r.names[words[1]] = words[3:]
+		case words[2] == "ext_user", words[2] == "proxy_auth":
+			r.users = append(r.users, words[1])
+		}
+	}
+	return r
+}
+
+// lets reports whether the rules let the visitor through: the first one decides that all of its
+// lists match. All lists that the visitor does not decide about are what they are for an innocent
+// request.
+func (r rules) lets(t *testing.T, v visitor) bool {
 	t.Helper()
-	auth := squid.AuthOf(conf)
-	known := v.right && (v.scheme == "Basic" && auth.Basic() || v.scheme == "Digest" && auth.Digest())
+	known := v.right && (v.scheme == "Basic" && r.auth.Basic() || v.scheme == "Digest" && r.auth.Digest())
 	matches := map[string]bool{
 		"all": true, "known_methods": true, "http_scheme": true, "http_ports": true, "resolved": true,
 		"connect": false, "manager": false, "crowd": false, "forbidden": false, "health": false, "guessing": false,
 		"basic_sent": v.scheme == "Basic", "basic": known, "digest": known, "challenged": !known,
 	}
-	for line := range strings.Lines(conf) {
-		words := strings.Fields(line)
-		if len(words) < 4 || words[0] != "acl" {
-			continue
-		}
-		switch name := words[1]; words[2] {
-		case "src":
-			within := netip.MustParsePrefix
-			if !strings.Contains(words[3], "/") {
-				continue // loopback, for the PROXY header
-			}
-			matches[name] = matches[name] || within(words[3]).Contains(netip.MustParseAddr(v.from))
-		case "ext_user", "proxy_auth":
-			matches[name] = known
-		}
+	for name, blocks := range r.blocks {
+		matches[name] = within(v.from, blocks)
 	}
-	for line := range strings.Lines(conf) {
-		words := strings.Fields(line)
-		if len(words) < 3 || words[0] != "http_access" {
-			continue
-		}
+	for name, names := range r.names {
+		matches[name] = slices.Contains(names, v.to)
+	}
+	for _, name := range r.users {
+		matches[name] = known
+	}
+	for _, words := range r.ordered {
 		if !slices.ContainsFunc(words[2:], func(word string) bool {
 			name, negated := strings.CutPrefix(word, "!")
 			is, described := matches[name]
 			if !described {
-				t.Fatalf("%q asks a list that this test does not know", line)
+				t.Fatalf("%q asks a list that this test does not know", words)
 			}
 			return is == negated
 		}) {
@@ -97,52 +137,48 @@ func lets(t *testing.T, conf string, v visitor) bool {
 	return false
 }
 
-// No accepted combination of parameters makes an open proxy.
+func within(address string, blocks []netip.Prefix) bool {
+	a := netip.MustParseAddr(address)
+	return slices.ContainsFunc(blocks, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// No accepted combination of parameters makes an open proxy, or one whose passwords can be read on
+// the way unless that is meant. Every other one is accepted, and serves whom it should.
 func TestNoCombinationOfParametersMakesAnOpenProxy(t *testing.T) {
 	network := Network{LoadBalancerCidrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/28")},
 		VpcCidrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")}}
-	accepted := map[squid.Auth]int{}
 	for _, context := range combinations() {
+		wrong := func(format string, args ...any) { t.Errorf("%v: %s", context, fmt.Sprintf(format, args...)) }
 		p, err := params.Parse(context)
+		if accepted := err == nil; accepted != acceptable(context) {
+			wrong("accepted: %v, want %v: %v", accepted, !accepted, err)
+		}
 		if err != nil {
 			continue
 		}
-		accepted[p.Auth]++
 		conf, err := Config(p, network).Render()
 		if err != nil {
 			t.Fatalf("%v: %v", context, err)
 		}
-		wrong := func(format string, args ...any) { t.Errorf("%v: %s", context, fmt.Sprintf(format, args...)) }
-		if p.Auth.Basic() && !p.AllowPlaintextBasic {
-			wrong("passwords can be read on the way")
-		}
-		if !p.Auth.Passwords() && p.AllowAnyClient && context["clientCidrs"] != "198.51.100.0/24" {
-			wrong("everybody is a client, and nobody needs a password")
-		}
-		for _, from := range []string{"198.51.100.7", "100.1.2.3", "203.0.113.9", "2600::1", "fd00::1", "10.0.0.5"} {
-			inside := slices.ContainsFunc(p.ClientCidrs, func(c netip.Prefix) bool {
-				return c.Contains(netip.MustParseAddr(from))
-			}) && from != "10.0.0.5" // the load balancer's own connections
-			for _, v := range []visitor{{from, "", false}, {from, "Basic", false}, {from, "Digest", false},
-				{from, "Basic", true}, {from, "Digest", true}} {
+		r := readRules(conf)
+		for _, from := range []string{
+			"198.51.100.7", "100.1.2.3", "203.0.113.9", "2600::1", "fd00::1", "10.0.7.7", "10.0.0.5",
+		} {
+			inside := within(from, p.ClientCidrs) ||
+				context["clientSecurityGroups"] != nil && within(from, network.VpcCidrs)
+			inside = inside && !within(from, network.LoadBalancerCidrs) // the load balancer's own connections
+			for _, v := range []visitor{{scheme: ""}, {scheme: "Basic"}, {scheme: "Digest"},
+				{scheme: "Basic", right: true}, {scheme: "Digest", right: true}} {
 				offered := v.scheme == "Basic" && p.Auth.Basic() || v.scheme == "Digest" && p.Auth.Digest()
-				want := inside && (!p.Auth.Passwords() || v.right && offered)
-				if got := lets(t, conf, v); got != want {
-					wrong("%+v is let in: %v, want %v", v, got, want)
+				for _, v.to = range []string{"shop.example", "other.example"} {
+					v.from = from
+					want := inside && (!p.Auth.Passwords() || v.right && offered) &&
+						(context["allowedDomains"] == nil || v.to == "shop.example")
+					if got := r.lets(t, v); got != want {
+						wrong("%+v is let in: %v, want %v", v, got, want)
+					}
 				}
 			}
-		}
-	}
-	// Both verifiers or one, both places of passwords or one, the blocks that are allowed, and what
-	// is allowed in vain.
-	blocks := 1 + 3 // narrow ones, and any with allowAnyClient
-	want := map[squid.Auth]int{
-		squid.AuthDigest: 2 * 2 * blocks * 2, squid.AuthBasic: 2 * blocks, squid.AuthAny: 2 * blocks,
-		squid.AuthNone: (1 + 1) * 2,
-	}
-	for auth, n := range want {
-		if accepted[auth] != n {
-			t.Errorf("%s: %d combinations are accepted, want %d", auth, accepted[auth], n)
 		}
 	}
 }
