@@ -490,6 +490,8 @@ func TestWarnings(t *testing.T) {
 		{"endpoint": "internal", "clientCidrs": "100.64.0.0/16",
 			"privateLinkPrincipals": "arn:aws:iam::111122223333:root"},
 		{"endpoint": "internal", "vpcId": "vpc-0a1b2c3d", "clientSecurityGroups": "sg-0a1b2c3d"},
+		{"endpoint": "internal", "vpcId": "vpc-0a1b2c3d", "clientSecurityGroups": "sg-0a1b2c3d", "auth": "none"},
+		{"endpoint": "internal", "vpcId": "vpc-0a1b2c3d", "clientCidrs": "10.0.0.0/8", "auth": "none"},
 		{"domainName": "a.b", "certificateArn": certificate, "clientCidrs": "8.8.8.8/32"},
 	} {
 		if got := mustParse(t, quiet).Warnings(); got != nil {
