@@ -22,13 +22,14 @@ const (
 	query protocol = iota + 1 // a form, answered with XML
 	ec2                       // the same, with errors and results of its own form
 	jsonRPC
-	rest // S3's
+	rest    // S3's
+	restXML // Route 53's
 )
 
 var protocols = map[string]protocol{
-	"cloudformation": query, "elasticloadbalancing": query, "iam": query, "sts": query, "ec2": ec2, "ecr": jsonRPC,
-	"ecs": jsonRPC, "logs": jsonRPC, "pricing": jsonRPC, "secretsmanager": jsonRPC, "servicequotas": jsonRPC,
-	"sqs": jsonRPC, "ssm": jsonRPC, "s3": rest,
+	"acm": jsonRPC, "cloudformation": query, "ec2": ec2, "ecr": jsonRPC, "ecs": jsonRPC, "elasticloadbalancing": query,
+	"iam": query, "logs": jsonRPC, "pricing": jsonRPC, "route53": restXML, "s3": rest, "secretsmanager": jsonRPC,
+	"servicequotas": jsonRPC, "sqs": jsonRPC, "ssm": jsonRPC, "sts": query,
 }
 
 // Request is a call.
@@ -99,6 +100,12 @@ func Read(hr *http.Request) (*Request, error) {
 		return r, json.Unmarshal(body, &r.Input)
 	case rest:
 		r.Action, r.Body = "", body
+	case restXML:
+		id, zone := strings.CutPrefix(hr.URL.Path, "/2013-04-01/hostedzone/")
+		if !zone || hr.Method != http.MethodGet || strings.Contains(id, "/") {
+			return r, fmt.Errorf("%s is not known", r.Action)
+		}
+		r.Action, r.Input["Id"] = "GetHostedZone", id
 	default:
 		return r, fmt.Errorf("the service %q is not known", r.Service)
 	}
@@ -135,7 +142,7 @@ func (r *Request) Write(w http.ResponseWriter, result any) {
 		if named, is := result.(Element); is {
 			encode(w, named.Name, named.Value)
 		}
-	case ec2:
+	case ec2, restXML:
 		encode(w, r.Action+"Response", result)
 	default:
 		var inner bytes.Buffer

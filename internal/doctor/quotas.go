@@ -53,9 +53,9 @@ func oneWithOwnVPC(p *params.Params) float64 {
 	return 1
 }
 
-// rules is how many a security group may have in one direction. AWS counts IPv4 and IPv6 apart.
-// Inwards each has one for ICMP besides. Outwards there are at most 50 for the destination ports,
-// and two for names.
+// rules is how many a security group may have in one direction. AWS counts IPv4 and IPv6 apart, and
+// a group of clients for both. Inwards each has one for ICMP besides. Outwards there are at most 50
+// for the destination ports, and two for names.
 func rules(p *params.Params) float64 {
 	ipv4 := 0
 	for _, c := range p.ClientCidrs {
@@ -64,7 +64,8 @@ func rules(p *params.Params) float64 {
 		}
 	}
 	ports := slices.Compact(slices.Sorted(slices.Values(slices.Concat(p.HTTPPorts, p.ConnectPorts, []int{80, 443}))))
-	return float64(max(ipv4+1, len(p.ClientCidrs)-ipv4+1, min(len(ports), 50)+2))
+	groups := len(p.ClientSecurityGroups)
+	return float64(max(ipv4+groups+1, len(p.ClientCidrs)-ipv4+groups+1, min(len(ports), 50)+2))
 }
 
 func quotaChecks() (all []check) {

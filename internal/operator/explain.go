@@ -114,7 +114,7 @@ func signIn(o Options) string {
 // permission is the IAM action of an operation.
 func permission(operation *smithy.OperationError) string {
 	prefix := map[string]string{
-		"CloudWatch Logs": "logs", "Elastic Load Balancing v2": "elasticloadbalancing",
+		"CloudWatch Logs": "logs", "Elastic Load Balancing v2": "elasticloadbalancing", "Route 53": "route53",
 		"Secrets Manager": "secretsmanager", "Service Quotas": "servicequotas",
 	}[operation.ServiceID]
 	return cmp.Or(prefix, strings.ToLower(operation.ServiceID)) + ":" + operation.OperationName

@@ -12,8 +12,12 @@ import (
 	"squidfleet/internal/awsapi"
 )
 
-// VPC is the one that vpcId may name.
-const VPC = "vpc-0a1b2c3d4e5f60718"
+// What vpcId, hostedZoneId and certificateArn may name.
+const (
+	VPC         = "vpc-0a1b2c3d4e5f60718"
+	Zone        = "Z0123456789ABCDEFGHIJ"
+	Certificate = "arn:aws:acm:" + Region + ":" + account + ":certificate/01234567-89ab-cdef-0123-456789abcdef"
+)
 
 // surroundings are the model of what the account has besides the fleet.
 type surroundings struct {
@@ -28,6 +32,9 @@ type surroundings struct {
 	subnets    []properties // of the VPC; the second one has no route table of its own
 	entries    []properties // of the VPC's only network ACL
 	secrets    map[string]string
+	groups     []string            // security groups of the VPC
+	zone       properties          // the only hosted zone
+	issued     map[string][]string // status and names of the certificates in the region
 	template   string
 	unpriced   []string // usage types that the price list does not have
 	flood      *flood   // a log instead of the fleet's
@@ -43,6 +50,9 @@ func newSurroundings() surroundings {
 		quotas: map[string]float64{"L-3032A538": 4000},
 		used:   map[string]int{"vpcs": 3, "internet-gateways": 3, "load-balancers": 3},
 	}
+	s.groups = []string{"sg-0a1b2c3d", "sg-1a2b3c4d", "sg-2a3b4c5d"}
+	s.zone = properties{"id": Zone, "name": "example.com.", "private": "false"}
+	s.issued = map[string][]string{Certificate: {"ISSUED", "proxy.example.com", "*.proxy.example.com"}}
 	for i, name := range []string{"a", "b", "c"} {
 		s.subnets = append(s.subnets, properties{
 			"id": "subnet-" + name, "zone": Region + name, "zone-id": "euw1-az" + strconv.Itoa(i+1),
@@ -71,7 +81,7 @@ func (s *surroundings) entry(direction, number, action, protocol, ports, cidr st
 //	region REGION, not-deployed, bootstrap VERSION, no-role NAME, zones NAME=ID[/STATE]…,
 //	quota CODE VALUE, used THINGS N, dual-stack VALUE, subnet ID KEY VALUE, template TEXT,
 //	acl in|out NUMBER allow|deny PROTOCOL FIRST-LAST CIDR, secret ID gone|deleted|empty,
-//	no-price USAGE-TYPE
+//	zone KEY VALUE, certificate STATUS NAME…, no-price USAGE-TYPE
 func (s *surroundings) set(change string, arguments []string) (err error) {
 	switch change {
 	case "region":
@@ -95,6 +105,10 @@ func (s *surroundings) set(change string, arguments []string) (err error) {
 		s.subnets[i][arguments[1]] = arguments[2]
 	case "acl":
 		s.entry(arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5])
+	case "zone":
+		s.zone[arguments[0]] = arguments[1]
+	case "certificate":
+		s.issued[Certificate] = arguments
 	case "secret":
 		s.secrets[arguments[0]] = arguments[1]
 	case "no-price":
@@ -286,6 +300,42 @@ func (a *AWS) describeNetworkAcls(r *request) (any, error) {
 			text("networkAclId", acl["id"]), group("entrySet", entries...), group("associationSet", associations...),
 		}
 	})
+}
+
+// describeSecurityGroups takes the ids that it is asked for as its second filter.
+func (a *AWS) describeSecurityGroups(r *request) (any, error) {
+	if r.Text("Filter.2.Name") != "group-id" {
+		a.problem("ec2:DescribeSecurityGroups would list all groups")
+	}
+	var found []properties
+	for i := 1; r.Text("Filter.2.Value."+strconv.Itoa(i)) != ""; i++ {
+		if id := r.Text("Filter.2.Value." + strconv.Itoa(i)); slices.Contains(a.around.groups, id) {
+			found = append(found, properties{"id": id})
+		}
+	}
+	return a.inVPC(r, "securityGroupInfo", found, func(g properties) []node { return []node{text("groupId", g["id"])} })
+}
+
+func (a *AWS) describeCertificate(r *request) (any, error) {
+	c := a.around.issued[r.Text("CertificateArn")]
+	if c == nil {
+		return nil, refuse("ResourceNotFoundException", "Could not find certificate %s.", r.Text("CertificateArn"))
+	}
+	return object{"Certificate": object{
+		"CertificateArn": r.Text("CertificateArn"), "Status": c[0],
+		"DomainName": c[1], "SubjectAlternativeNames": c[1:],
+	}}, nil
+}
+
+func (a *AWS) getHostedZone(r *request) (any, error) {
+	if r.Text("Id") != a.around.zone["id"] {
+		return nil, &awsapi.Error{
+			Code: "NoSuchHostedZone", Message: "No hosted zone found with ID: " + r.Text("Id"),
+			Status: http.StatusNotFound,
+		}
+	}
+	return group("", group("HostedZone", text("Id", "/hostedzone/"+r.Text("Id")), text("Name", a.around.zone["name"]),
+		group("Config", text("PrivateZone", a.around.zone["private"])))), nil
 }
 
 func (a *AWS) listAccountSettings(r *request) (any, error) {

@@ -14,6 +14,7 @@ type object = map[string]any
 
 // operations answer the actions, each with a value that the service's protocol encodes.
 var operations = map[string]func(*AWS, *request) (any, error){
+	"acm:DescribeCertificate":                    (*AWS).describeCertificate,
 	"cloudformation:DescribeStacks":              (*AWS).describeStacks,
 	"cloudformation:GetTemplate":                 (*AWS).getTemplate,
 	"ec2:DescribeAvailabilityZones":              (*AWS).describeAvailabilityZones,
@@ -21,6 +22,7 @@ var operations = map[string]func(*AWS, *request) (any, error){
 	"ec2:DescribeNetworkAcls":                    (*AWS).describeNetworkAcls,
 	"ec2:DescribeNetworkInterfaces":              (*AWS).describeNetworkInterfaces,
 	"ec2:DescribeRouteTables":                    (*AWS).describeRouteTables,
+	"ec2:DescribeSecurityGroups":                 (*AWS).describeSecurityGroups,
 	"ec2:DescribeSubnets":                        (*AWS).describeSubnets,
 	"ec2:DescribeVpcs":                           (*AWS).describeVpcs,
 	"ecs:DescribeServices":                       (*AWS).describeServices,
@@ -37,6 +39,7 @@ var operations = map[string]func(*AWS, *request) (any, error){
 	"iam:GetRole":                                (*AWS).getRole,
 	"logs:FilterLogEvents":                       (*AWS).filterLogEvents,
 	"pricing:GetProducts":                        (*AWS).getProducts,
+	"route53:GetHostedZone":                      (*AWS).getHostedZone,
 	"secretsmanager:DescribeSecret":              (*AWS).describeSecret,
 	"secretsmanager:GetSecretValue":              (*AWS).getSecretValue,
 	"servicequotas:GetAWSDefaultServiceQuota":    (*AWS).getDefaultServiceQuota,
