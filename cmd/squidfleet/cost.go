@@ -34,7 +34,8 @@ which has few regions. Fargate Spot is taken as 70 percent off, the most that AW
 promises.
 
 Traffic is an assumption: name your own. Each request is taken for a connection of its
-own, and for a line of 500 bytes in the log.`,
+own, and for a line of 500 bytes in the log. With endpoint=internal, clients in the same
+region are no part of --internet. PrivateLink endpoints are paid by those who make them.`,
 		Example: `  squidfleet cost --region us-east-1
   squidfleet cost -c fleetSize=20 -c spotShare=100 -c architecture=arm64 --traffic 2000
   squidfleet cost -c 'activeHours=mon-fri 07:00-19:00' --json | jq .total`,

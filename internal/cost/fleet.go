@@ -6,7 +6,6 @@ import (
 
 	"squidfleet/params"
 	"squidfleet/proxyimage/container"
-	"squidfleet/squid"
 )
 
 // Traffic is what goes through a fleet in a month.
@@ -48,10 +47,11 @@ type Estimate struct {
 
 // A capacity unit of a load balancer is each of these
 // (https://aws.amazon.com/elasticloadbalancing/pricing/), whichever gives most. The third, 100,000
-// connections at a time, is left out: few fleets have as many.
+// connections at a time (with TLS 3,000), is left out: few fleets have as many.
 const (
-	unitConnections = 800 // new ones a second
-	unitGB          = 1   // an hour
+	unitConnections    = 800 // new ones a second
+	unitTLSConnections = 50  // the same of TLS listeners
+	unitGB             = 1   // an hour
 )
 
 // lineBytes is what a request is assumed to be in the log: a line with a URL of 60 characters and
@@ -62,7 +62,8 @@ const lineBytes = 500
 const loadBalancerZones = 2
 
 // OfFleet computes what a fleet costs. Cents are left out: the image in ECR, the calls of
-// EventBridge Scheduler and Secrets Manager, and what the log takes in the archive.
+// EventBridge Scheduler and Secrets Manager, and what the log takes in the archive. Certificates
+// cost nothing, and a PrivateLink endpoint is paid by whoever makes it.
 func (prices Prices) OfFleet(p *params.Params, t Traffic) Estimate {
 	e := Estimate{Region: prices.Region, Source: prices.Source, Hours: month.Hours(), Traffic: t}
 	add := func(name string, quantity float64, unit string, price float64) {
@@ -79,9 +80,15 @@ func (prices Prices) OfFleet(p *params.Params, t Traffic) Estimate {
 	tasks := onDemandHours*prices.task(p, false) + spotHours*prices.task(p, true)
 	add("overlap of rotations", size*hours*overlapShare(p), "h", tasks/(size*hours)+prices.IPv4)
 
-	connections := t.Requests / month.Seconds() / unitConnections
+	perUnit := float64(unitConnections)
+	if p.TLS() {
+		perUnit = unitTLSConnections
+	}
+	connections := t.Requests / month.Seconds() / perUnit
 	add("load balancer", month.Hours(), "h", prices.LoadBalancer)
-	add("addresses of the load balancer", loadBalancerZones*month.Hours(), "h", prices.IPv4)
+	if p.Endpoint != params.EndpointInternal {
+		add("addresses of the load balancer", loadBalancerZones*month.Hours(), "h", prices.IPv4)
+	}
 	add("units of the load balancer", max(connections*month.Hours(), t.GB/unitGB), "LCU-h", prices.LCU)
 	// Half of the traffic changes zones between load balancer and task, and is paid at both ends.
 	add("between zones", t.GB/2*2, "GB", prices.Zone)
@@ -101,13 +108,13 @@ func (prices Prices) OfFleet(p *params.Params, t Traffic) Estimate {
 // spotTasks is how many addresses are on Fargate Spot. A fraction of one stays on demand.
 func spotTasks(p *params.Params) float64 { return float64(p.FleetSize * p.SpotShare / 100) }
 
-// secrets is how many there are: one a user, and one for the key of the nonces.
+// secrets is how many there are: one a user, and one for the key of the nonces if there are any.
 func secrets(p *params.Params) float64 {
 	n := 0
 	if p.Credentials == container.CredentialsSecretsManager {
 		n += len(p.Users)
 	}
-	if p.Digest == squid.DigestFleet {
+	if p.Auth.Nonces(p.Digest) {
 		n++
 	}
 	return float64(n)

@@ -110,6 +110,7 @@ func TestItemsFollowTheParameters(t *testing.T) {
 		return 0
 	}
 	type object = map[string]any
+	tls := object{"domainName": "proxy.example.com", "hostedZoneId": "Z0123456789ABCDEFGHIJ"}
 	for _, c := range []struct {
 		item    string
 		traffic Traffic
@@ -124,6 +125,10 @@ func TestItemsFollowTheParameters(t *testing.T) {
 		// 1,600 connections a second, and 1 GB an hour.
 		{"units of the load balancer", Traffic{GB: 730, Requests: 1600 * 730 * 3600}, nil, 2 * 730},
 		{"units of the load balancer", Traffic{GB: 2190, Requests: 1600 * 730 * 3600}, nil, 3 * 730},
+		{"addresses of the load balancer", Traffic{}, object{"endpoint": "internal"}, 0},
+		{"units of the load balancer", Traffic{GB: 730, Requests: 100 * 730 * 3600}, tls, 2 * 730},
+		{"secrets", Traffic{}, object{"auth": "none"}, 0},
+		{"secrets", Traffic{}, object{"auth": "basic", "allowPlaintextBasic": true}, 1},
 		{"secrets", Traffic{}, object{"users": []any{"a", "b"}, "digest": "squid", "fleetSize": 1}, 2},
 		{"secrets", Traffic{}, object{"users": []any{"a", "b"}, "credentials": "image"}, 1},
 	} {

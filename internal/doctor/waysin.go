@@ -73,8 +73,8 @@ func (v *visit) hostedZone(ctx context.Context) (Finding, error) {
 	inside := givenCertificate(v) && v.params.Endpoint == params.EndpointInternal
 	switch {
 	case !strings.HasSuffix("."+name, "."+zone):
-		return problem("give a domainName in "+zone+", or another hostedZoneId", "%s is the zone %s, and %s is not in it",
-			id, zone, name)
+		return problem("give a domainName in "+zone+", or another hostedZoneId",
+			"%s is the zone %s, and %s is not in it", id, zone, name)
 	case private && !inside:
 		return problem("give the hostedZoneId of the public zone of "+name+"; a private one goes with certificateArn "+
 			"and endpoint=internal", "%s is a private zone", id)
