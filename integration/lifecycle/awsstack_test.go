@@ -308,7 +308,7 @@ func (s *Server) executeChangeSet(r *request) (any, error) {
 	st.changeSets = nil // The others were made for what the stack was before.
 	err = s.deploy(st, set.deployment)
 	for _, r := range st.resources {
-		if r.kind == "AWS::ECS::Service" && err == nil {
+		if r.kind == serviceType && err == nil {
 			err = s.checkImages(r)
 		}
 	}
@@ -367,6 +367,9 @@ func (s *Server) make(st *stack, r *resource) error {
 		if s.find(r.kind, r.id) != nil {
 			return invalid("%s already exists", r.id)
 		}
+	}
+	if err := st.checkTargets(r); err != nil {
+		return err
 	}
 	st.resources[r.logicalID] = r
 	st.event(r.logicalID, r.id, r.kind, verb+"_COMPLETE", "")

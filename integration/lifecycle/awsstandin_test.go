@@ -19,12 +19,14 @@ var small = func() cfnspec.Spec {
 	for kind, identifier := range map[string]string{
 		"AWS::EC2::VPC": "VpcId", "AWS::EC2::Subnet": "SubnetId", "AWS::IAM::Role": "RoleName",
 		"AWS::ECS::Service": "ServiceArn", "AWS::ECS::TaskDefinition": "TaskDefinitionArn",
-		"AWS::Logs::LogGroup": "LogGroupName",
+		"AWS::Logs::LogGroup": "LogGroupName", "AWS::ElasticLoadBalancingV2::LoadBalancer": "LoadBalancerArn",
+		"AWS::ElasticLoadBalancingV2::TargetGroup": "TargetGroupArn", listenerType: "ListenerArn",
 	} {
 		spec[kind] = &cfnspec.Type{
 			PrimaryIdentifier: []string{identifier},
 			Properties: map[string]cfnspec.Property{
 				"CidrBlock": {Replaces: cfnspec.Always}, "VpcId": {Replaces: cfnspec.Always},
+				"Scheme": {Replaces: cfnspec.Always}, "LoadBalancerArn": {Replaces: cfnspec.Always},
 			},
 			Attributes: map[string]cfnspec.Attribute{identifier: {}},
 		}
@@ -130,7 +132,7 @@ func TestTemplatesThatCannotBeWorkedOutAreRefused(t *testing.T) {
 		"unknown attribute": {with(`{"Fn::GetAtt": ["Vpc", "Id"]}`), "does not support attribute type Id"},
 		"unknown function":  {with(`{"Fn::Magic": "x"}`), "Fn::Magic"},
 		"unknown output":    {with(output), "no output x of stack other"},
-		"circle":            {resources(depending("A", "B"), depending("B", "A")), "resources: [A]"},
+		"circle":            {resources(depending("A", "B"), depending("B", "A")), "resources: [B]"},
 		"parameter":         {`{"Parameters": {"P": {"Type": "String"}}}`, "Parameters: [P] must have values"},
 		"stored parameter":  {stored, "Unable to fetch parameters [/x]"},
 	} {
@@ -188,6 +190,33 @@ func TestStackGoesThroughItsStates(t *testing.T) {
 	}
 	if unanswered := s.Unanswered(); len(unanswered) > 0 {
 		t.Errorf("unanswered: %v", unanswered)
+	}
+}
+
+func TestTargetGroupsServeOneLoadBalancer(t *testing.T) {
+	s := start(t)
+	const (
+		balancer = `"Balancer": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer",
+			"Properties": {"Scheme": "internal"}}`
+		targets = `"Targets": {"Type": "AWS::ElasticLoadBalancingV2::TargetGroup"}`
+		service = `"Service": {"Type": "AWS::ECS::Service",
+			"Properties": {"LoadBalancers": [{"TargetGroupArn": {"Ref": "Targets"}}]}}`
+		listener = `{"Type": "AWS::ElasticLoadBalancingV2::Listener", "Properties": {"Port": 1,
+			"LoadBalancerArn": {"Ref": "Balancer"}, "DefaultActions": [{"TargetGroupArn": {"Ref": "Targets"}}]}}`
+		first, second = `"Listener1": ` + listener, `"Listener2": ` + listener
+	)
+	if got, err := s.run(t, "CREATE", "Stack", resources(balancer, targets, first)); got != "CREATE_COMPLETE" {
+		t.Fatalf("%s, %v", got, err)
+	}
+	other := strings.Replace(balancer, "internal", "internet-facing", 1)
+	for _, c := range []struct{ kind, stack, template, want string }{
+		{"UPDATE", "Stack", resources(balancer, targets, first, second), "DuplicateListener"},
+		{"UPDATE", "Stack", resources(other, targets, first), "cannot be associated with more than one load balancer"},
+		{"CREATE", "Unsaid", resources(balancer, targets, first, service), "does not have an associated load balancer"},
+	} {
+		if _, err := s.run(t, c.kind, c.stack, c.template); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v, want %q", err, c.want)
+		}
 	}
 }
 

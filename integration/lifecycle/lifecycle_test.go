@@ -19,7 +19,6 @@ import (
 const (
 	networkStack = "Squidfleet-Network"
 	proxyStack   = "Squidfleet-Proxy"
-	serviceType  = "AWS::ECS::Service"
 )
 
 // arguments are common to the commands that run the app. The image is built for this machine,
