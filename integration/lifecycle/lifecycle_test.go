@@ -2,7 +2,6 @@ package lifecycle
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -19,6 +18,8 @@ import (
 const (
 	networkStack = "Squidfleet-Network"
 	proxyStack   = "Squidfleet-Proxy"
+	groupType    = "AWS::ElasticLoadBalancingV2::TargetGroup"
+	linkType     = "AWS::EC2::VPCEndpointService"
 )
 
 // arguments are common to the commands that run the app. The image is built for this machine,
@@ -94,23 +95,37 @@ func checkServices(t *testing.T, addresses int) {
 	}
 }
 
-// ids returns the id of each of the fleet's resources by stack and logical id.
-func ids() map[string]string {
-	all := map[string]string{}
+// fleet returns the fleet's resources by stack and logical id.
+func fleet() map[string]Resource {
+	all := map[string]Resource{}
 	for _, r := range aws.Resources("") {
 		if r.Stack == networkStack || r.Stack == proxyStack {
-			all[r.Stack+"/"+r.LogicalID] = r.ID
+			all[r.Stack+"/"+r.LogicalID] = r
 		}
 	}
 	return all
 }
 
-// changedIDs returns the logical ids that are in only one of two states, or have another id.
-func changedIDs(before, after map[string]string) []string {
-	all := maps.Clone(before)
-	maps.Copy(all, after)
-	maps.DeleteFunc(all, func(name, _ string) bool { return before[name] == after[name] })
-	return slices.Sorted(maps.Keys(all))
+// expectChanges holds what has become of the fleet to what should have: how many resources of each
+// type came, went or were replaced. The others are those of before, some changed in place.
+func expectChanges(t *testing.T, before map[string]Resource, want map[string]int) {
+	t.Helper()
+	got, after := map[string]int{}, fleet()
+	for name, r := range after {
+		if was, existed := before[name]; !existed {
+			got["new "+r.Type]++
+		} else if was.ID != r.ID {
+			got["replaced "+r.Type]++
+		}
+	}
+	for name, r := range before {
+		if _, stays := after[name]; !stays {
+			got["gone "+r.Type]++
+		}
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("changed: %v\nwant: %v", got, want)
+	}
 }
 
 // built counts how often the container engine was asked to build or push an image.
@@ -179,60 +194,81 @@ func TestLifeCycle(t *testing.T) {
 	})
 
 	chapter("diff shows a changed parameter and changes nothing", func(t *testing.T) {
-		before := ids()
+		before := fleet()
 		changed := cdk(t, arguments("diff", "--fail", "-c", "fleetSize=3")...)
 		changed.expect(t, 1, "[+] AWS::ECS::Service Service3 ", "Number of stacks with differences: 1")
 		if strings.Contains(changed.output, "replacement)") || strings.Contains(changed.output, "be replaced") {
 			t.Errorf("says that something is replaced:\n%s", changed.output)
 		}
 		expectStatus(t, "CREATE_COMPLETE", "CREATE_COMPLETE")
-		if len(changedIDs(before, ids())) > 0 {
-			t.Error("diff has changed the fleet")
-		}
+		expectChanges(t, before, map[string]int{})
 	})
 
 	chapter("deploy adds an address and leaves the others alone", func(t *testing.T) {
-		before := ids()
+		before := fleet()
 		deployAgain(t).expect(t, 0, networkStack+" (no changes)", "✅  "+proxyStack)
 		expectStatus(t, "CREATE_COMPLETE", "UPDATE_COMPLETE")
 		checkServices(t, 3)
-		changed := changedIDs(before, ids()) // a service, a target group, a listener and a schedule
-		if len(changed) != 4 || slices.ContainsFunc(changed, func(name string) bool { return before[name] != "" }) {
-			t.Errorf("changed: %v", changed)
-		}
+		expectChanges(t, before, map[string]int{"new " + serviceType: 1, "new " + listenerType: 1,
+			"new " + groupType: 1, "new AWS::Scheduler::Schedule": 1})
 		if n := built(t, "build"); n != 1 {
 			t.Errorf("the image was built %d times", n)
 		}
 	})
 
-	chapter("a new image replaces the task definition and nothing else", func(t *testing.T) {
-		before := ids()
-		// New ports reach the image, and with it the task definition.
-		ports := []string{"-c", "fleetSize=3", "-c", "connectPorts=443,8443"}
-		cdk(t, arguments("deploy", slices.Concat(unasked, ports)...)...).expect(t, 0, "✅  "+proxyStack)
-		expectStatus(t, "CREATE_COMPLETE", "UPDATE_COMPLETE")
-		if changed, want := changedIDs(before, ids()), []string{proxyStack + "/Task"}; !slices.Equal(changed, want) {
-			t.Errorf("replaced: %v, want %v", changed, want)
+	// deploy gives the proxy a name, and with it TLS.
+	deploy := func(t *testing.T, context ...string) result {
+		all := slices.Clone(unasked)
+		for _, one := range append(context, "domainName=proxy.example.com", "hostedZoneId=Z0123456789ABC") {
+			all = append(all, "-c", one)
 		}
-		checkServices(t, 3)
+		return cdk(t, arguments("deploy", all...)...)
+	}
+
+	chapter("a name, TLS, Basic, and as many addresses as there are ports", func(t *testing.T) {
+		before := fleet()
+		deploy(t, "fleetSize=49", "auth=basic").expect(t, 0, proxyStack+".Endpoint = proxy.example.com:35201",
+			proxyStack+".TryIt = curl --proxy https://proxy.example.com:35201 --proxy-basic")
+		expectStatus(t, "CREATE_COMPLETE", "UPDATE_COMPLETE")
+		checkServices(t, 49)
+		expectChanges(t, before, map[string]int{"new " + serviceType: 46, "new " + listenerType: 46,
+			"new " + groupType: 46, "new AWS::Scheduler::Schedule": 46, "replaced AWS::ECS::TaskDefinition": 1,
+			"new AWS::CertificateManager::Certificate": 1, "new AWS::Route53::RecordSet": 1,
+			"gone AWS::SecretsManager::Secret": 1, // the key of Digest's nonces
+		})
 		if n := built(t, "push"); n != 2 {
 			t.Errorf("%d images pushed, want 2", n)
 		}
 		checkImage(t)
 	})
 
-	chapter("as many addresses as there are ports come and go", func(t *testing.T) {
-		before := ids()
-		deploy := func(addresses int) {
-			changes := []string{"-c", fmt.Sprintf("fleetSize=%d", addresses), "-c", "connectPorts=443,8443"}
-			cdk(t, arguments("deploy", slices.Concat(unasked, changes)...)...).expect(t, 0, "✅  "+proxyStack)
-			checkServices(t, addresses)
-		}
-		deploy(49)
-		deploy(3)
-		if changed := changedIDs(before, ids()); len(changed) > 0 {
-			t.Errorf("changed: %v", changed)
-		}
+	// A target group belongs to one load balancer: a new one has new groups.
+	moves := func(more map[string]int) map[string]int {
+		all := map[string]int{"replaced AWS::ElasticLoadBalancingV2::LoadBalancer": 1,
+			"replaced AWS::ECS::TaskDefinition": 1, "replaced " + listenerType: 4, "new " + groupType: 4}
+		maps.Copy(all, more)
+		return all
+	}
+
+	chapter("inside behind PrivateLink, without passwords, and fewer addresses", func(t *testing.T) {
+		before := fleet()
+		said := deploy(t, "fleetSize=3", "auth=none", "endpoint=internal",
+			"privateLinkPrincipals=arn:aws:iam::111122223333:root")
+		said.expect(t, 0, proxyStack+".TryIt = curl --proxy https://proxy.example.com:35201 https://")
+		said.expect(t, 0, proxyStack+".PrivateLinkService = com.amazonaws.vpce."+Region+"."+one(t, linkType).ID)
+		checkServices(t, 3)
+		expectChanges(t, before, moves(map[string]int{"gone " + serviceType: 46, "gone " + listenerType: 46,
+			"gone " + groupType: 50, "gone AWS::Scheduler::Schedule": 46, "gone AWS::SecretsManager::Secret": 1,
+			"new " + linkType: 1, "new " + linkType + "Permissions": 1}))
+	})
+
+	chapter("outside again, with Digest and Basic", func(t *testing.T) {
+		before := fleet()
+		deploy(t, "fleetSize=3", "auth=any").expect(t, 0, proxyStack+".PasswordOfproxy = ",
+			proxyStack+".TryIt = curl --proxy https://proxy.example.com:35201 --proxy-digest")
+		checkServices(t, 3)
+		expectChanges(t, before, moves(map[string]int{"gone " + groupType: 4, "new AWS::SecretsManager::Secret": 2,
+			"gone " + linkType: 1, "gone " + linkType + "Permissions": 1}))
 	})
 
 	chapter("destroy leaves what bootstrap made", func(t *testing.T) {
