@@ -59,7 +59,7 @@ func looks(t *testing.T, w *world, task *squidTask, line string) []look {
 				}
 			}
 		}},
-		{"Proxy-Status", all(func() []string { return statusProblems(t, w, task) })},
+		{"Proxy-Status", all(func() []string { return statusProblems(t, task) })},
 		{"crowd", of(crowdProblems)},
 	}
 	switch {
@@ -69,6 +69,7 @@ func looks(t *testing.T, w *world, task *squidTask, line string) []look {
 	default:
 		out = append(out, look{"nonce", of(nonceProblems)})
 	}
+	out = append(out, look{"forgery", all(func() []string { return forgeryProblems(t, w, task) })})
 	slices.SortStableFunc(out, func(a, b look) int {
 		return cmp.Compare(strings.Count(line, b.name), strings.Count(line, a.name))
 	})
