@@ -163,7 +163,7 @@ var comings = map[string]struct{ added, removed, replaced effect }{
 // quiet are the types of which only what refers to them is noticed when they are added, removed
 // or replaced.
 var quiet = []string{
-	"AWS::CertificateManager::Certificate", "AWS::EC2::VPCEndpointServicePermissions",
+	"AWS::CertificateManager::Certificate", "AWS::EC2::VPCEndpointServicePermissions", "AWS::Logs::QueryDefinition",
 	"AWS::EC2::InternetGateway", "AWS::EC2::Route", "AWS::EC2::RouteTable", "AWS::EC2::SecurityGroup",
 	"AWS::EC2::SecurityGroupIngress", "AWS::EC2::Subnet", "AWS::EC2::SubnetRouteTableAssociation",
 	"AWS::EC2::VPCCidrBlock", "AWS::EC2::VPCGatewayAttachment", "AWS::ECS::TaskDefinition",

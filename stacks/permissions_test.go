@@ -15,17 +15,19 @@ import (
 	"squidfleet/params"
 )
 
-// endpointPolicy is what it needs besides for a name, TLS and PrivateLink. One policy would be too
-// long.
-const endpointPolicy = "../docs/execution-policy-endpoint.json"
-
-// ofEndpoint are the types of resources that only endpointPolicy allows.
-var ofEndpoint = []string{
-	"AWS::CertificateManager::Certificate", "AWS::EC2::VPCEndpointService", "AWS::EC2::VPCEndpointServicePermissions",
-	"AWS::Route53::RecordSet",
+// furtherPolicies are what it needs besides, by types of resources: for a name, TLS and
+// PrivateLink, and for monitoring. One policy would be too long.
+var furtherPolicies = map[string][]string{
+	"../docs/execution-policy-endpoint.json": {
+		"AWS::CertificateManager::Certificate", "AWS::EC2::VPCEndpointService",
+		"AWS::EC2::VPCEndpointServicePermissions", "AWS::Route53::RecordSet",
+	},
+	monitoringPolicy: {"AWS::Logs::QueryDefinition"},
 }
 
-// executionPolicy is what CloudFormation needs to make, change and delete the default fleet.
+const monitoringPolicy = "../docs/execution-policy-monitoring.json"
+
+// executionPolicy is what CloudFormation needs to make, change and delete the fleet.
 const executionPolicy = "../docs/execution-policy.json"
 
 // maxManagedPolicy is how many characters besides white space IAM takes:
@@ -40,6 +42,8 @@ const maxManagedPolicy = 6144
 // The schemas of certificates and records declare none. Theirs are the actions of the Service
 // Authorization Reference that make, change and delete one, and that Certificate Manager and
 // Route 53 document for validation by DNS.
+//
+// The schema of query definitions names an action DescribeQueryDefinition, which IAM does not have.
 //
 // Left out are those for properties that no template of ours sets: virtual private gateways,
 // IPAM, customers' keys, replicas, capacity reservations, log delivery and index policies, users'
@@ -111,6 +115,8 @@ var actions = map[string]string{
 		"logs: CreateLogGroup DeleteLogGroup PutRetentionPolicy DeleteRetentionPolicy DescribeIndexPolicies " +
 		"DescribeLogGroups DescribeResourcePolicies GetDataProtectionPolicy ListTagsForResource TagResource " +
 		"UntagResource",
+
+	"AWS::Logs::QueryDefinition": "logs: PutQueryDefinition DeleteQueryDefinition DescribeQueryDefinitions",
 
 	"AWS::SQS::Queue": "" +
 		"sqs: CreateQueue DeleteQueue GetQueueAttributes GetQueueUrl SetQueueAttributes ListQueueTags TagQueue " +
@@ -198,7 +204,7 @@ var named = []struct {
 }{
 	{"iamRole", "iam::*:role/", regexp.MustCompile(`^iam:`)},
 	{"sqsQueue", "sqs:*:*:", regexp.MustCompile(`^sqs:`)},
-	{"logsGroup", "logs:*:*:log-group:", regexp.MustCompile(`^logs:(?:Create|Delete|Put|Get|List|Tag|Untag)`)},
+	{"logsGroup", "logs:*:*:log-group:", regexp.MustCompile(`^logs:(?:Create|Delete|Put|Get|List|Tag|Untag)[^Q]`)},
 	{"ecsCluster", "ecs:*:*:cluster/", regexp.MustCompile(`^ecs:(?:Delete|Update|Put)Cluster`)},
 	{"ecsService", "ecs:*:*:service/", regexp.MustCompile(`^ecs:(?:Create|Delete|Update)Service$`)},
 }
@@ -242,6 +248,7 @@ func policyOf(t *testing.T, stackName string, templates []template) []statement 
 	resources := map[string]string{}
 	passed, linked := map[string]bool{}, map[string]bool{}
 	outputs, parameter := false, ""
+	elsewhere := slices.Concat(slices.Collect(maps.Values(furtherPolicies))...)
 	call := func(action string) {
 		sid, resource := onWhat(action, stackName)
 		if resources[sid] = resource; !slices.Contains(found[sid], action) {
@@ -255,7 +262,7 @@ func policyOf(t *testing.T, stackName string, templates []template) []statement 
 			}
 		}
 		for id, r := range one.Resources {
-			if slices.Contains(ofEndpoint, r.Type) {
+			if slices.Contains(elsewhere, r.Type) {
 				continue
 			}
 			needed := actionsOf(r.Type)
@@ -367,22 +374,24 @@ func TestExecutionPolicyIsWhatTheTemplatesNeed(t *testing.T) {
 	}
 	policyFile(t, executionPolicy, statements)
 
-	var more []statement
-	for _, kind := range ofEndpoint {
-		for _, action := range actionsOf(kind) {
-			sid, resource := onWhat(action, name)
-			i := slices.IndexFunc(more, func(s statement) bool { return s.Sid == sid })
-			if i < 0 {
-				i, more = len(more), append(more, statement{Sid: sid, Effect: "Allow", Resource: resource})
+	for path, kinds := range furtherPolicies {
+		var more []statement
+		for _, kind := range kinds {
+			for _, action := range actionsOf(kind) {
+				sid, resource := onWhat(action, name)
+				i := slices.IndexFunc(more, func(s statement) bool { return s.Sid == sid })
+				if i < 0 {
+					i, more = len(more), append(more, statement{Sid: sid, Effect: "Allow", Resource: resource})
+				}
+				more[i].Action = append(more[i].Action, action)
 			}
-			more[i].Action = append(more[i].Action, action)
 		}
+		for i := range more {
+			slices.Sort(more[i].Action)
+			more[i].Action = slices.Compact(more[i].Action)
+		}
+		policyFile(t, path, more)
 	}
-	for i := range more {
-		slices.Sort(more[i].Action)
-		more[i].Action = slices.Compact(more[i].Action)
-	}
-	policyFile(t, endpointPolicy, more)
 }
 
 // everyCase returns the templates of all cases.

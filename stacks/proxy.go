@@ -14,5 +14,6 @@ func (in Input) proxy(n network, dir string) {
 	cluster := newCluster(stack)
 	addresses := newAddresses(n, p, cluster, task, firewall, endpoint)
 	schedules := newSchedules(stack, p, cluster, addresses)
+	newQueries(stack, p, log)
 	addOutputs(stack, p, endpoint, cluster, log, secrets, schedules)
 }

@@ -30,6 +30,7 @@ const (
 	schedule = "AWS::Scheduler::Schedule"
 	secret   = "AWS::SecretsManager::Secret"
 	attr     = "TargetGroupAttributes."
+	query    = "AWS::Logs::QueryDefinition"
 	awsvpc   = "NetworkConfiguration.AwsvpcConfiguration."
 	deploy   = "DeploymentConfiguration."
 	box      = "ContainerDefinitions.0."
@@ -99,6 +100,7 @@ var Promises = []Promise{
 		is(targets, attr+"target_health_state.unhealthy.draining_interval_seconds", delay))},
 	{"idle", "docs/parameters.md", "how long a connection may be silent before the load balancer forgets it", idles},
 	{"metrics", "docs/parameters.md", "whether each task reports its own figures to CloudWatch", reports},
+	{"queries", "docs/operate.md", "In CloudWatch Logs Insights, in the folder of the `stackName`", asks},
 	{"own-zones", "docs/parameters.md", "zones of the fleet's own VPC", ownZones},
 	{"tags", "docs/parameters.md", "tags of the stacks and of every resource that takes some", tagged},
 }
@@ -228,7 +230,7 @@ func (a *Assembly) inImage(name, format string, arguments ...any) *Finding {
 	return &Finding{File: a.ImageDirectory() + "/" + name, Message: fmt.Sprintf(format, arguments...)}
 }
 
-var types = append([]string{balancer, targets, listener, service, task, secret, schedule}, strings.Fields(`
+var types = append([]string{balancer, targets, listener, service, task, secret, schedule, query}, strings.Fields(`
 	AWS::EC2::InternetGateway AWS::EC2::Route AWS::EC2::RouteTable AWS::EC2::SecurityGroup
 	AWS::EC2::SecurityGroupIngress AWS::EC2::Subnet AWS::EC2::SubnetRouteTableAssociation AWS::EC2::VPC
 	AWS::EC2::VPCCidrBlock AWS::EC2::VPCGatewayAttachment AWS::ECS::Cluster AWS::IAM::Role AWS::Logs::LogGroup
@@ -261,6 +263,9 @@ func noNames(a *Assembly) *Finding {
 	return each("", func(a *Assembly, r *resource) *Finding {
 		properties, _ := r.properties.(map[string]any)
 		for key, value := range properties {
+			if r.kind == query && strings.HasPrefix(text(value), a.Params.StackName+"/") {
+				continue
+			}
 			if value == a.Params.DomainName && (r.kind == record || r.kind == certificate) {
 				continue
 			}
@@ -342,7 +347,7 @@ func waits(a *Assembly) *Finding {
 func tagged(a *Assembly) *Finding {
 	without := strings.Fields(`AWS::EC2::Route AWS::EC2::SecurityGroupIngress AWS::EC2::SubnetRouteTableAssociation
 		AWS::EC2::VPCCidrBlock AWS::EC2::VPCGatewayAttachment AWS::SQS::QueuePolicy AWS::Scheduler::Schedule
-		AWS::Route53::RecordSet AWS::EC2::VPCEndpointServicePermissions`)
+		AWS::Route53::RecordSet AWS::EC2::VPCEndpointServicePermissions AWS::Logs::QueryDefinition`)
 	return each("", func(a *Assembly, r *resource) *Finding {
 		if slices.Contains(without, r.kind) {
 			return nil

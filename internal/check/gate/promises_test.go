@@ -427,7 +427,8 @@ var mistakes = []mistake{
 		e.set("Proxy/Resources/TaskFirewall/Properties/SecurityGroupEgress/0/CidrIpv6", "::/0")
 		e.set("Proxy/Resources/TaskFirewall/Properties/SecurityGroupEgress/0/CidrIp", nil)
 	}},
-	{"figures under another fleet's name", "metrics", set(container+"Environment/2/Value", "Other")},
+	{"figures under another fleet's name", "metrics", set(container+"Environment/1/Value", "Other")},
+	{"a query of another log", "queries", set("Proxy/Resources/TopUsers/Properties/LogGroupNames/0", "other")},
 	{"tasks before the listener", "order", set("Proxy/Resources/Service1/DependsOn/2", "Task")},
 }
 

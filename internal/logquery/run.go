@@ -1,0 +1,325 @@
+package logquery
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Line is a log line's JSON object, or a row of an answer. Numbers are float64.
+type Line map[string]any
+
+// Read reads the lines that are JSON objects, as CloudWatch Logs does. @timestamp is their order.
+func Read(lines []string) (all []Line) {
+	for i, text := range lines {
+		var l Line
+		if json.Unmarshal([]byte(text), &l) == nil {
+			l["@timestamp"] = float64(i)
+			all = append(all, l)
+		}
+	}
+	return all
+}
+
+// Run runs a query over lines. It knows what the queries of this package are made of:
+//
+//   - filter with =, !=, <, <=, >, >=, in, ispresent, and, or
+//   - fields with names, and coalesce(field, number) as a name
+//   - parse of a field by a regular expression
+//   - stats with count, count_distinct, sum, earliest and latest, by fields
+//   - sort by one field, and limit
+//
+// Documented at
+// https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CWL_QuerySyntax.html. What the pages
+// leave open is an error: a comparison other than = with a member that a line lacks.
+func Run(query string, lines []Line) ([]Line, error) {
+	var code []string
+	for line := range strings.Lines(query) {
+		if !strings.HasPrefix(line, "#") {
+			code = append(code, line)
+		}
+	}
+	for _, command := range strings.Split(strings.Join(code, ""), "\n| ") {
+		verb, rest, _ := strings.Cut(strings.Join(strings.Fields(command), " "), " ")
+		run, known := verbs[verb]
+		if !known {
+			return nil, fmt.Errorf("%q: unknown command", command)
+		}
+		var err error
+		if lines, err = run(rest, lines); err != nil {
+			return nil, fmt.Errorf("%q: %w", command, err)
+		}
+	}
+	return lines, nil
+}
+
+var verbs = map[string]func(rest string, lines []Line) ([]Line, error){
+	"filter": filter, "fields": fields, "parse": parse, "stats": stats, "sort": sortBy, "limit": limit,
+}
+
+// filter returns the lines for which an expression of the command filter is true.
+func filter(expression string, lines []Line) (kept []Line, err error) {
+	for _, l := range lines {
+		e := evaluation{words: words.FindAllString(expression, -1), line: l}
+		if strings.Join(e.words, "") != strings.ReplaceAll(expression, " ", "") {
+			return nil, fmt.Errorf("%q cannot be read", expression)
+		}
+		if e.or(true) {
+			kept = append(kept, l)
+		}
+		if e.err == nil && len(e.words) > 0 {
+			e.err = fmt.Errorf("%q is left over", e.words)
+		}
+		if e.err != nil {
+			return nil, e.err
+		}
+	}
+	return kept, nil
+}
+
+var words = regexp.MustCompile(`"[^"]*"|[<>!]?=|[<>()\[\],]|[@\w.]+`)
+
+// evaluation reads an expression from left to right. A part that does not matter any more is read,
+// but not computed.
+type evaluation struct {
+	words []string
+	line  Line
+	err   error
+}
+
+func (e *evaluation) next() (word string) {
+	if len(e.words) > 0 {
+		word, e.words = e.words[0], e.words[1:]
+	}
+	return word
+}
+
+func (e *evaluation) is(word string) bool {
+	if len(e.words) == 0 || e.words[0] != word {
+		return false
+	}
+	e.next()
+	return true
+}
+
+func (e *evaluation) or(matters bool) bool {
+	result := e.and(matters)
+	for e.is("or") {
+		result = e.and(matters && !result) || result
+	}
+	return result
+}
+
+func (e *evaluation) and(matters bool) bool {
+	result := e.term(matters)
+	for e.is("and") {
+		result = e.term(matters && result) && result
+	}
+	return result
+}
+
+func (e *evaluation) term(matters bool) bool {
+	if e.is("ispresent") {
+		e.next()
+		_, there := e.line[e.next()]
+		return e.closed(there)
+	}
+	if e.is("(") {
+		return e.closed(e.or(matters))
+	}
+	name, operator := e.next(), e.next()
+	if operator == "in" {
+		found := false
+		for e.next(); len(e.words) > 0 && !e.is("]"); e.is(",") {
+			found = same(e.line[name], e.next()) || found
+		}
+		return found
+	}
+	return e.compare(matters, name, operator, e.next())
+}
+
+func (e *evaluation) closed(result bool) bool {
+	if !e.is(")") && e.err == nil {
+		e.err = fmt.Errorf("a parenthesis is open before %q", e.words)
+	}
+	return result
+}
+
+// same reports whether a member is what is written. A star at the end stands for any text.
+func same(value any, written string) bool {
+	text, err := strconv.Unquote(written)
+	if err != nil {
+		number, err := strconv.ParseFloat(written, 64)
+		return err == nil && value == number
+	}
+	member, isText := value.(string)
+	if begin, wild := strings.CutSuffix(text, "*"); wild {
+		return isText && strings.HasPrefix(member, begin)
+	}
+	return isText && member == text
+}
+
+func (e *evaluation) compare(matters bool, name, operator, written string) bool {
+	value, there := e.line[name]
+	if operator == "=" || !matters {
+		return matters && same(value, written)
+	}
+	if operator == "!=" && there {
+		return !same(value, written)
+	}
+	limit, err := strconv.ParseFloat(written, 64)
+	number, isNumber := value.(float64)
+	if (err != nil || there && !isNumber || operator == "!=") && e.err == nil {
+		e.err = fmt.Errorf("%s %s %s: what comes of it for %v is not documented", name, operator, written, value)
+	}
+	// A number that is not there is neither more nor less than another.
+	switch {
+	case !there:
+		return false
+	case operator == ">=":
+		return number >= limit
+	case operator == "<=":
+		return number <= limit
+	case operator == "<":
+		return number < limit
+	}
+	return operator == ">" && number > limit
+}
+
+var coalesced = regexp.MustCompile(`^coalesce\((\w+), (\d+)\) as (\w+)$`)
+
+// fields shows the fields, or adds one that is computed.
+func fields(rest string, lines []Line) ([]Line, error) {
+	if parts := coalesced.FindStringSubmatch(rest); parts != nil {
+		for _, l := range lines {
+			if l[parts[3]] = l[parts[1]]; l[parts[3]] == nil {
+				l[parts[3]], _ = strconv.ParseFloat(parts[2], 64)
+			}
+		}
+		return lines, nil
+	}
+	names := append(strings.Split(rest, ", "), "@timestamp")
+	var rows []Line
+	for _, l := range lines {
+		row := Line{}
+		for _, name := range names {
+			if value, there := l[name]; there {
+				row[name] = value
+			}
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+func parse(rest string, lines []Line) ([]Line, error) {
+	field, pattern, _ := strings.Cut(rest, " ")
+	expression, err := regexp.Compile(strings.Trim(pattern, "/"))
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range lines {
+		text, _ := l[field].(string)
+		if found := expression.FindStringSubmatch(text); found != nil {
+			for i, name := range expression.SubexpNames()[1:] {
+				l[name] = found[i+1]
+			}
+		}
+	}
+	return lines, nil
+}
+
+var aggregate = regexp.MustCompile(`^(\w+)\(([*\w]+)\) as (\w+)$`)
+
+// stats groups the lines by what the fields after "by" have, nothing included.
+func stats(rest string, lines []Line) (rows []Line, err error) {
+	what, by, _ := strings.Cut(rest, " by ")
+	groups, keys := map[string][]Line{}, []string{}
+	for _, l := range lines {
+		key := ""
+		for _, name := range strings.Split(by, ", ") {
+			key += fmt.Sprintf("%v\x00", l[name])
+		}
+		if groups[key] == nil {
+			keys = append(keys, key)
+		}
+		groups[key] = append(groups[key], l)
+	}
+	for _, key := range keys {
+		row := Line{}
+		for _, name := range strings.Split(by, ", ") {
+			if value, there := groups[key][0][name]; there {
+				row[name] = value
+			}
+		}
+		for _, one := range strings.Split(what, ", ") {
+			parts := aggregate.FindStringSubmatch(one)
+			if parts == nil || functions[parts[1]] == nil {
+				return nil, fmt.Errorf("%q is unknown", one)
+			}
+			var values []any
+			for _, l := range groups[key] {
+				if value, there := l[parts[2]]; there || parts[2] == "*" {
+					values = append(values, value)
+				}
+			}
+			row[parts[3]] = functions[parts[1]](values)
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+// functions are over values in the order of time.
+var functions = map[string]func(values []any) any{
+	"count": func(values []any) any { return float64(len(values)) },
+	"count_distinct": func(values []any) any {
+		distinct := map[any]bool{}
+		for _, v := range values {
+			distinct[v] = true
+		}
+		return float64(len(distinct))
+	},
+	"sum": func(values []any) any {
+		sum := 0.0
+		for _, v := range values {
+			number, _ := v.(float64)
+			sum += number
+		}
+		return sum
+	},
+	"earliest": func(values []any) any { return append(values, nil)[0] },
+	"latest":   func(values []any) any { return append([]any{nil}, values...)[len(values)] },
+}
+
+func sortBy(rest string, lines []Line) ([]Line, error) {
+	name, descending := strings.CutSuffix(rest, " desc")
+	if !descending {
+		return nil, fmt.Errorf("%q: only desc is known", rest)
+	}
+	slices.SortStableFunc(lines, func(a, b Line) int {
+		x, _ := a[name].(float64)
+		y, _ := b[name].(float64)
+		return int(min(max(y-x, -1), 1))
+	})
+	return lines, nil
+}
+
+func limit(rest string, lines []Line) ([]Line, error) {
+	n, err := strconv.Atoi(rest)
+	return lines[:min(n, len(lines))], err
+}
+
+// Match returns the lines that a filter pattern matches:
+// https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html
+func Match(pattern string, lines []Line) ([]Line, error) {
+	bare, braced := strings.CutPrefix(pattern, "{ ")
+	bare, closed := strings.CutSuffix(bare, " }")
+	if !braced || !closed || strings.Contains(bare, " and ") || strings.Contains(bare, " or ") {
+		return nil, fmt.Errorf("%q is no pattern for JSON", pattern)
+	}
+	return filter(strings.NewReplacer("$.", "", "&&", "and", "||", "or").Replace(bare), lines)
+}
