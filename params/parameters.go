@@ -181,6 +181,14 @@ var parameters = []parameter{
 		"whether each task reports its own figures to CloudWatch once a minute: 5 metrics a fleet, which cost $1.50 a "+
 			"month in us-east-1",
 		func(p *Params) *bool { return &p.Metrics }),
+	declare("alarmEmail", text("an e-mail address; not with `alarmTopicArn`", orNone(checkEmail)), "",
+		"who gets alarms, after a click in a first message of AWS's; none of the two: there are "+
+			"no alarms",
+		func(p *Params) *string { return &p.AlarmEmail }),
+	declare("alarmTopicArn", text("the ARN of an SNS topic in the fleet's region; not with `alarmEmail`",
+		orNone(checkTopic)), "",
+		"topic that gets alarms, which CloudWatch and EventBridge may publish to",
+		func(p *Params) *string { return &p.AlarmTopicARN }),
 	declare("timezone", text("a name of the IANA time zone database", checkTimezone), "UTC",
 		"time zone of the log and of `activeHours`",
 		func(p *Params) *string { return &p.Timezone }),

@@ -56,6 +56,8 @@ type Params struct {
 	VpcID                 string                // an existing VPC; empty: the fleet gets its own
 	LogRetentionDays      int                   // a value CloudWatch Logs offers
 	Metrics               bool                  // whether tasks report their own figures
+	AlarmEmail            string                // who gets alarms; empty: nobody
+	AlarmTopicARN         string                // an existing topic that gets alarms; empty: none
 	Timezone              string                // IANA name
 	Tags                  []string              // key=value, each key once
 }

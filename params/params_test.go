@@ -54,6 +54,8 @@ func defaults() Params {
 
 const certificate = "arn:aws-cn:acm:cn-north-1:111122223333:certificate/01234567-89ab-cdef-0123-456789abcdef"
 
+const topic = "arn:aws-cn:sns:cn-north-1:111122223333:alarms"
+
 func TestNothingGivenMeansTheDefaults(t *testing.T) {
 	want := defaults()
 	if p := mustParse(t, nil); !reflect.DeepEqual(*p, want) {
@@ -138,6 +140,9 @@ func TestAccepted(t *testing.T) {
 		{"vpcId", `"vpc-0a1b2c3d"`, "vpc-0a1b2c3d",
 			func(p *Params) { p.VpcID, p.VpcCidr = "vpc-0a1b2c3d", netip.Prefix{} }},
 		{"vpcId", `""`, "", func(*Params) {}},
+		{"alarmEmail", `"ops+fleet@mail.example.com"`, "ops+fleet@mail.example.com",
+			func(p *Params) { p.AlarmEmail = "ops+fleet@mail.example.com" }},
+		{"alarmTopicArn", `"` + topic + `"`, topic, func(p *Params) { p.AlarmTopicARN = topic }},
 		{"logRetentionDays", `3653`, "3653", func(p *Params) { p.LogRetentionDays = 3653 }},
 		{"metrics", `false`, "false", func(p *Params) { p.Metrics = false }},
 		{"timezone", `"America/Argentina/Ushuaia"`, "America/Argentina/Ushuaia",

@@ -33,6 +33,7 @@ var rules = []rule{
 	{[]string{"zones", "vpcId"}, twoZones},
 	{[]string{"domainName", "hostedZoneId", "certificateArn"}, certified},
 	{[]string{"idleTimeout", "domainName", "certificateArn"}, idleOfTLS},
+	{[]string{"alarmEmail", "alarmTopicArn"}, oneAlarmTarget},
 	{[]string{"clientCidrs", "clientSecurityGroups", "privateLinkPrincipals", "endpoint", "vpcId"}, inside},
 }
 

@@ -130,7 +130,7 @@ func (c Config) fleetHelpers(w *writer) {
 	helper := func(acl, remember, format, program string) {
 		w.line("external_acl_type %s_helper ipv4 %s children-max=1 children-startup=1 children-idle=1 "+
 			"concurrency=%d queue-size=%d %s %s %s",
-			acl, remember, digest.Concurrency, c.descriptors(), format, fleetHelper, program)
+			acl, remember, digest.Concurrency, c.Descriptors(), format, fleetHelper, program)
 	}
 	checks := "-passwords " + c.PasswordFile
 	if c.Auth.Digest() {

@@ -15,12 +15,13 @@ const descriptorsPerMiB = 10
 // maxDescriptors is Fargate's own limit, which larger tasks reach before their memory's.
 const maxDescriptors = 65535
 
-func (c Config) descriptors() int { return min(c.Memory*descriptorsPerMiB, maxDescriptors) }
+// Descriptors is how many Squid may have open.
+func (c Config) Descriptors() int { return min(c.Memory*descriptorsPerMiB, maxDescriptors) }
 
 // connectionsPerClient is how many connections one client address may have to one task. With a
 // tunnel on each, which takes two descriptors, that is two fifths of the task's descriptors. Squid
 // asks for it at each request: a connection that has not sent one counts, but is not stopped.
-func (c Config) connectionsPerClient() int { return c.descriptors() / 5 }
+func (c Config) connectionsPerClient() int { return c.Descriptors() / 5 }
 
 // maxHeader is how long the headers of a request may be, in KB: a request line of 8,000 octets
 // (RFC 9110, section 4.1), the same once more as the uri of Digest credentials, and the rest.
@@ -61,7 +62,7 @@ const (
 // gone: they end, because nothing is cached.
 func (c Config) limits(w *writer) {
 	w.section("Limits: no client can use up the task")
-	w.line("max_filedescriptors %d", c.descriptors())
+	w.line("max_filedescriptors %d", c.Descriptors())
 	w.line("request_header_max_size %d KB", maxHeader)
 	w.line("client_request_buffer_max_size %d KB", maxRequest)
 	w.line("# From a connection's start to its PROXY header, from there to the end of the first request's")

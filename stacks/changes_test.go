@@ -70,6 +70,8 @@ var variants = []variant{
 	{"vpcId", "none to one", nil, imported(nil)},
 	{"logRetentionDays", "30 to 7", nil, only("logRetentionDays", "7")},
 	{"metrics", "`true` to `false`", nil, only("metrics", "false")},
+	{"alarmEmail", "none to one", nil, only("alarmEmail", "ops@example.com")},
+	{"alarmTopicArn", "none to one", nil, only("alarmTopicArn", "arn:aws:sns:eu-west-1:123456789012:alarms")},
 	{"timezone", "another", nil, only("timezone", "Asia/Tokyo")},
 	{"tags", "one more", nil, only("tags", "team=crawlers")},
 }
@@ -94,13 +96,14 @@ const (
 	linked     effect = "PrivateLink endpoints can be made, or those that there are lead nowhere"
 	newSecret  effect = "a secret is generated"
 	lostSecret effect = "a secret is deleted at once, without a recovery window"
+	mail       effect = "AWS sends a mail with a link, without which no alarm comes"
 	oldLog     effect = "CloudWatch Logs deletes, or keeps, older events"
 )
 
 // effects are in the order of a row, the gravest first.
 var effects = []effect{
 	otherFleet, newNetwork, endpoint, newPort, encrypted, name, linked, clients, redeployed, scaling, ports, newSecret,
-	lostSecret, oldLog, nothing,
+	lostSecret, mail, oldLog, nothing,
 }
 
 // rule says what is noticed when a resource is changed in place. Whether a change replaces the
@@ -157,12 +160,15 @@ var comings = map[string]struct{ added, removed, replaced effect }{
 	"AWS::ElasticLoadBalancingV2::LoadBalancer": {replaced: endpoint},
 	"AWS::EC2::VPCEndpointService":              {linked, linked, linked},
 	"AWS::Route53::RecordSet":                   {name, name, name},
+	"AWS::SNS::Subscription":                    {added: mail},
 	"AWS::SecretsManager::Secret":               {newSecret, lostSecret, lostSecret},
 }
 
 // quiet are the types of which only what refers to them is noticed when they are added, removed
 // or replaced.
 var quiet = []string{
+	"AWS::CloudWatch::Alarm", "AWS::Events::Rule", "AWS::Logs::MetricFilter", "AWS::SNS::TopicPolicy",
+	"AWS::SNS::Topic",
 	"AWS::CertificateManager::Certificate", "AWS::EC2::VPCEndpointServicePermissions", "AWS::Logs::QueryDefinition",
 	"AWS::EC2::InternetGateway", "AWS::EC2::Route", "AWS::EC2::RouteTable", "AWS::EC2::SecurityGroup",
 	"AWS::EC2::SecurityGroupIngress", "AWS::EC2::Subnet", "AWS::EC2::SubnetRouteTableAssociation",

@@ -22,7 +22,10 @@ var furtherPolicies = map[string][]string{
 		"AWS::CertificateManager::Certificate", "AWS::EC2::VPCEndpointService",
 		"AWS::EC2::VPCEndpointServicePermissions", "AWS::Route53::RecordSet",
 	},
-	monitoringPolicy: {"AWS::Logs::QueryDefinition"},
+	monitoringPolicy: {
+		"AWS::CloudWatch::Alarm", "AWS::Events::Rule", "AWS::Logs::MetricFilter", "AWS::Logs::QueryDefinition",
+		"AWS::SNS::Subscription", "AWS::SNS::Topic", "AWS::SNS::TopicPolicy",
+	},
 }
 
 const monitoringPolicy = "../docs/execution-policy-monitoring.json"
@@ -116,6 +119,17 @@ var actions = map[string]string{
 		"DescribeLogGroups DescribeResourcePolicies GetDataProtectionPolicy ListTagsForResource TagResource " +
 		"UntagResource",
 
+	"AWS::CloudWatch::Alarm": "cloudwatch: PutMetricAlarm DeleteAlarms DescribeAlarms TagResource " +
+		"ListTagsForResource UntagResource",
+	"AWS::Events::Rule": "events: PutRule PutTargets DeleteRule RemoveTargets DescribeRule ListTargetsByRule " +
+		"TagResource ListTagsForResource UntagResource",
+	"AWS::Logs::MetricFilter": "logs: PutMetricFilter DeleteMetricFilter DescribeMetricFilters",
+	"AWS::SNS::Subscription": "sns: Subscribe Unsubscribe GetSubscriptionAttributes SetSubscriptionAttributes " +
+		"ListSubscriptionsByTopic",
+	"AWS::SNS::Topic": "sns: CreateTopic DeleteTopic GetTopicAttributes SetTopicAttributes Subscribe Unsubscribe " +
+		"ListSubscriptionsByTopic GetDataProtectionPolicy PutDataProtectionPolicy TagResource ListTagsForResource " +
+		"UntagResource",
+	"AWS::SNS::TopicPolicy":      "sns: SetTopicAttributes",
 	"AWS::Logs::QueryDefinition": "logs: PutQueryDefinition DeleteQueryDefinition DescribeQueryDefinitions",
 
 	"AWS::SQS::Queue": "" +
@@ -203,6 +217,9 @@ var named = []struct {
 	actions       *regexp.Regexp
 }{
 	{"iamRole", "iam::*:role/", regexp.MustCompile(`^iam:`)},
+	{"snsTopic", "sns:*:*:", regexp.MustCompile(`^sns:(?:Subscribe|.*(?:Topic|Resource|DataProtectionPolicy).*)$`)},
+	{"eventsRule", "events:*:*:rule/", regexp.MustCompile(`^events:`)},
+	{"cloudwatchAlarm", "cloudwatch:*:*:alarm:", regexp.MustCompile(`^cloudwatch:(?:PutMetricAlarm|DeleteAlarms)$`)},
 	{"sqsQueue", "sqs:*:*:", regexp.MustCompile(`^sqs:`)},
 	{"logsGroup", "logs:*:*:log-group:", regexp.MustCompile(`^logs:(?:Create|Delete|Put|Get|List|Tag|Untag)[^Q]`)},
 	{"ecsCluster", "ecs:*:*:cluster/", regexp.MustCompile(`^ecs:(?:Delete|Update|Put)Cluster`)},

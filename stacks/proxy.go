@@ -15,5 +15,10 @@ func (in Input) proxy(n network, dir string) {
 	addresses := newAddresses(n, p, cluster, task, firewall, endpoint)
 	schedules := newSchedules(stack, p, cluster, addresses)
 	newQueries(stack, p, log)
+	known := figures{p: p, endpoint: endpoint}
+	if schedules != nil {
+		known.failures = schedules.failures.QueueName()
+	}
+	newAlarms(stack, known, cluster, log)
 	addOutputs(stack, p, endpoint, cluster, log, secrets, schedules)
 }

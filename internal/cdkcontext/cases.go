@@ -30,6 +30,7 @@ var Cases = map[string]Case{
 		"vpcCidr":             "10.99.0.0/20",
 		"logRetentionDays":    365.0,
 		"metrics":             false,
+		"alarmEmail":          "ops@example.com",
 		"timezone":            "Asia/Tokyo",
 		"zones":               []any{"eu-west-1b", "eu-west-1c"},
 		"tags":                []any{"team=crawlers", "cost centre=a=b"},
@@ -66,7 +67,8 @@ var Cases = map[string]Case{
 		"stackName": "GovCloud", "vpcId": WideVPC, "clientCidrs": []any{"198.51.100.0/24"}, "fleetSize": 1.0,
 	}},
 	"china": {Region: "cn-north-1", Changes: map[string]any{
-		"stackName": "China", "vpcId": WideVPC, "clientCidrs": []any{"198.51.100.0/24"}, "fleetSize": 1.0,
+		"alarmTopicArn": "arn:aws-cn:sns:cn-north-1:123456789012:alarms",
+		"stackName":     "China", "vpcId": WideVPC, "clientCidrs": []any{"198.51.100.0/24"}, "fleetSize": 1.0,
 	}},
 }
 

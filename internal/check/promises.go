@@ -101,6 +101,7 @@ var Promises = []Promise{
 	{"idle", "docs/parameters.md", "how long a connection may be silent before the load balancer forgets it", idles},
 	{"metrics", "docs/parameters.md", "whether each task reports its own figures to CloudWatch", reports},
 	{"queries", "docs/operate.md", "In CloudWatch Logs Insights, in the folder of the `stackName`", asks},
+	{"alarms", "docs/operate.md", "what each alarm means and what to do", alarmed},
 	{"own-zones", "docs/parameters.md", "zones of the fleet's own VPC", ownZones},
 	{"tags", "docs/parameters.md", "tags of the stacks and of every resource that takes some", tagged},
 }
@@ -235,7 +236,9 @@ var types = append([]string{balancer, targets, listener, service, task, secret, 
 	AWS::EC2::SecurityGroupIngress AWS::EC2::Subnet AWS::EC2::SubnetRouteTableAssociation AWS::EC2::VPC
 	AWS::EC2::VPCCidrBlock AWS::EC2::VPCGatewayAttachment AWS::ECS::Cluster AWS::IAM::Role AWS::Logs::LogGroup
 	AWS::SQS::Queue AWS::SQS::QueuePolicy AWS::Scheduler::ScheduleGroup AWS::CertificateManager::Certificate
-	AWS::Route53::RecordSet AWS::EC2::VPCEndpointService AWS::EC2::VPCEndpointServicePermissions`)...)
+	AWS::Route53::RecordSet AWS::EC2::VPCEndpointService AWS::EC2::VPCEndpointServicePermissions
+	AWS::CloudWatch::Alarm AWS::Events::Rule AWS::Logs::MetricFilter AWS::SNS::Subscription AWS::SNS::Topic
+	AWS::SNS::TopicPolicy`)...)
 
 // knownTypes: a fleet has the first five of the types, and none beside them all.
 func knownTypes(a *Assembly) *Finding {
@@ -347,7 +350,8 @@ func waits(a *Assembly) *Finding {
 func tagged(a *Assembly) *Finding {
 	without := strings.Fields(`AWS::EC2::Route AWS::EC2::SecurityGroupIngress AWS::EC2::SubnetRouteTableAssociation
 		AWS::EC2::VPCCidrBlock AWS::EC2::VPCGatewayAttachment AWS::SQS::QueuePolicy AWS::Scheduler::Schedule
-		AWS::Route53::RecordSet AWS::EC2::VPCEndpointServicePermissions AWS::Logs::QueryDefinition`)
+		AWS::Route53::RecordSet AWS::EC2::VPCEndpointServicePermissions AWS::Logs::QueryDefinition
+		AWS::Logs::MetricFilter AWS::SNS::Subscription AWS::SNS::TopicPolicy`)
 	return each("", func(a *Assembly, r *resource) *Finding {
 		if slices.Contains(without, r.kind) {
 			return nil

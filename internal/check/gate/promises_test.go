@@ -59,7 +59,9 @@ var variants = map[string][]any{
 	"endpoint": {"public", "public", "internal"}, "clientSecurityGroups": {"", "", "sg-0a1b2c3d,sg-4e5f6a7b"},
 	"privateLinkPrincipals": {"", "", "arn:aws:iam::111122223333:root"}, "certificateArn": {"", "", aCertificate},
 	"domainName": {"", "proxy.example.com"}, "hostedZoneId": {"", "Z0123456789ABCDEFGHIJ"},
-	"timezone": {"UTC", "America/New_York", "Asia/Kolkata"}, "metrics": {"true", "false"},
+	"alarmEmail":    {"", "", "ops@example.com"},
+	"alarmTopicArn": {"", "arn:aws:sns:eu-west-1:123456789012:alarms"},
+	"timezone":      {"UTC", "America/New_York", "Asia/Kolkata"}, "metrics": {"true", "false"},
 }
 
 // TestPromises: the check has nothing to say about fleets of all kinds, and each promise finds
@@ -384,8 +386,8 @@ var mistakes = []mistake{
 	{"a password in the Dockerfile", "credentials",
 		replace("/Dockerfile", "VOLUME", "ENV TOKEN=hunter2hunter2\nVOLUME")},
 	{"a password as the nonces' key", "users", set(container+"Secrets/1/ValueFrom", ref("PasswordsOfproxy77572FBF"))},
-	{"a topic", "types",
-		set("Proxy/Resources/Topic", map[string]any{"Type": "AWS::SNS::Topic", "Properties": map[string]any{}})},
+	{"a stream", "types",
+		set("Proxy/Resources/Stream", map[string]any{"Type": "AWS::Kinesis::Stream", "Properties": map[string]any{}})},
 	{"a name", "names", set(service+"ServiceName", "proxy")},
 	{"a log that stays", "removal", set("Proxy/Resources/Log/DeletionPolicy", "Retain")},
 	{"fewer tasks while deploying", "capacity", set(service+"DeploymentConfiguration/MinimumHealthyPercent", 50)},
@@ -428,12 +430,21 @@ var mistakes = []mistake{
 		e.set("Proxy/Resources/TaskFirewall/Properties/SecurityGroupEgress/0/CidrIp", nil)
 	}},
 	{"figures under another fleet's name", "metrics", set(container+"Environment/1/Value", "Other")},
+	{"an alarm that nobody gets", "alarms", set("Proxy/Resources/Guessing/Properties/AlarmActions", []any{})},
+	{"alarms all night", "alarms", set("Proxy/Resources/TooFewHealthy/Properties/TreatMissingData", "breaching")},
+	{"somebody else's mail", "alarms", set("Proxy/Resources/AlarmMail/Properties/Endpoint", "x@example.com")},
+	{"a metric that comes and goes", "alarms",
+		set("Proxy/Resources/Failures/Properties/MetricTransformations/0/DefaultValue", nil)},
+	{"events for another", "alarms", set("Proxy/Resources/FailedDeployments/Properties/Targets/0/Arn", ref("Log"))},
+	{"a topic that anybody reads", "alarms",
+		set("Proxy/Resources/AlarmPublishers/Properties/PolicyDocument/Statement/0/Action", "sns:Subscribe")},
 	{"a query of another log", "queries", set("Proxy/Resources/TopUsers/Properties/LogGroupNames/0", "other")},
 	{"tasks before the listener", "order", set("Proxy/Resources/Service1/DependsOn/2", "Task")},
 }
 
 // fleets are the cases of promises about what the default fleet does not have.
-var fleets = map[string]string{"hours": "everything", "tls": "tls", "name": "tls", "private-link": "internal"}
+var fleets = map[string]string{"hours": "everything", "tls": "tls", "name": "tls", "private-link": "internal",
+	"alarms": "everything"}
 
 // findsAlone makes a mistake, which only its promise finds, and returns the templates that it
 // changes.
