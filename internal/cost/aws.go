@@ -55,6 +55,8 @@ var questions = []question{
 	}},
 	{"AmazonCloudWatch", "regionCode", nil, []want{
 		{"DataProcessing-Bytes", func(p *Prices, usd float64) { p.Log = usd }},
+		{"CW:MetricMonitorUsage", func(p *Prices, usd float64) { p.Metric = usd }},
+		{"CW:AlarmMonitorUsage", func(p *Prices, usd float64) { p.Alarm = usd }},
 	}},
 	{"AWSSecretsManager", "regionCode", nil, []want{
 		{"AWSSecretsManager-Secrets", func(p *Prices, usd float64) { p.Secret = usd }},

@@ -29,8 +29,9 @@ func TestPricesFromAWS(t *testing.T) {
 		Region: "eu-west-1", Source: "AWS's price list, published on 2026-01-02",
 		VCPU: map[params.Architecture]float64{params.X8664: 0.04, params.ARM64: 0.03},
 		GB:   map[params.Architecture]float64{params.X8664: 0.004, params.ARM64: 0.003},
-		IPv4: 0.005, LoadBalancer: 0.02, LCU: 0.006, Zone: 0.01, Internet: 0.08, Log: 0.6, Secret: 0.4,
-		NAT: 0.05, RegionalNAT: 0.06, NATGB: 0.04, Instance: 0.005, Disk: 0.1,
+		IPv4: 0.005, LoadBalancer: 0.02, LCU: 0.006, Zone: 0.01, Internet: 0.08, Log: 0.6, Metric: 0.3, Alarm: 0.1,
+		Secret: 0.4,
+		NAT:    0.05, RegionalNAT: 0.06, NATGB: 0.04, Instance: 0.005, Disk: 0.1,
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v\n got %+v\nwant %+v", err, got, want)

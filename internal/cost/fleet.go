@@ -96,6 +96,9 @@ func (prices Prices) OfFleet(p *params.Params, t Traffic) Estimate {
 
 	add("log", t.Requests*lineBytes/1e9, "GB", prices.Log)
 	add("secrets", secrets(p), "secrets", prices.Secret)
+	metrics, alarms := monitoring(p)
+	add("metrics", metrics, "metrics", prices.Metric)
+	add("alarms", alarms, "metrics", prices.Alarm)
 
 	for _, item := range e.Items {
 		e.Total += item.Cost
@@ -118,6 +121,29 @@ func secrets(p *params.Params) float64 {
 		n++
 	}
 	return float64(n)
+}
+
+// monitoring is how many metrics of its own a fleet has, and how many metrics its alarms watch.
+func monitoring(p *params.Params) (metrics, alarms float64) {
+	if p.Metrics {
+		metrics = 5
+	}
+	if !p.Alarms() {
+		return metrics, 0
+	}
+	metrics, alarms = metrics+2, 5
+	for _, more := range []bool{p.ActiveHours.Days != nil, p.RotateEvery > 0 || p.ActiveHours.Days != nil} {
+		if more {
+			alarms++
+		}
+	}
+	if p.Auth.Passwords() && p.Digest == squid.DigestFleet {
+		metrics, alarms = metrics+1, alarms+1
+	}
+	if p.Metrics {
+		alarms += 2
+	}
+	return metrics, alarms
 }
 
 // Amount writes the quantity with its unit.

@@ -28,6 +28,8 @@ type Prices struct {
 	Zone, Internet float64
 	// Log is a GB that CloudWatch Logs takes.
 	Log float64
+	// Metric is a month of a metric of the account's own, Alarm one of a metric with an alarm.
+	Metric, Alarm float64
 	// Secret is a month of a secret.
 	Secret float64
 
@@ -65,6 +67,8 @@ var table = map[string]Prices{
 		Zone:         0.01, // each way; https://www.usage.ai/blogs/aws-network-costs/, May 2026
 		Internet:     0.09, // AWSDataTransfer, DataTransfer-Out-Bytes, 2026-09-29
 		Log:          0.50, // https://c3x.dev/blog/cloudwatch-logs-cost-optimization, June 2026
+		Metric:       0.30, // https://signoz.io/guides/cloudwatch-pricing, February 2026
+		Alarm:        0.10, // https://c3x.dev/resources/aws/aws_cloudwatch_metric_alarm
 		// https://aws.amazon.com/secrets-manager/pricing/; AWSSecretsManager in another region,
 		// 2026-09-27, has the same.
 		Secret:      0.40,

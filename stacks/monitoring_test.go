@@ -1,0 +1,82 @@
+package stacks_test
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"squidfleet/internal/cdkcontext"
+	"squidfleet/internal/cost"
+	"squidfleet/params"
+)
+
+// Metrics and alarms are paid one by one, whatever fleetSize is.
+func TestTheCostsCountMetricsAndAlarms(t *testing.T) {
+	prices, err := cost.InTable("us-east-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	email := only("alarmEmail", "ops@example.com")
+	fleets := []cdkcontext.Case{
+		{Changes: email}, {Changes: with(with(email, "fleetSize", "7"), "rotateEvery", "off")},
+		{Changes: with(email, "auth", "none")},
+	}
+	for _, c := range append(slices.Collect(maps.Values(cdkcontext.Cases)), fleets...) {
+		context, err := c.Context()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := params.Parse(context)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, want := map[string]float64{}, map[string]float64{}
+		for _, item := range prices.OfFleet(p, cost.Traffic{}).Items {
+			if item.Name == "metrics" || item.Name == "alarms" {
+				want[item.Name] = item.Quantity
+			}
+		}
+		if p.Metrics {
+			got["metrics"] = 5
+		}
+		alarms := 0
+		for _, r := range synthCase(t, c).templates["Proxy"].Resources {
+			switch r.Type {
+			case "AWS::Logs::MetricFilter":
+				got["metrics"]++
+			case "AWS::CloudWatch::Alarm":
+				alarms++
+				for _, one := range r.Properties["Metrics"].([]any) {
+					if one.(map[string]any)["MetricStat"] != nil {
+						got["alarms"]++
+					}
+				}
+			}
+		}
+		if !maps.Equal(got, want) || alarms > 8 {
+			t.Errorf("%v: %d alarms; there are %v, and %v are paid", c.Changes, alarms, got, want)
+		}
+	}
+}
+
+// What is alarming follows the parameters.
+func TestThresholdsFollowTheParameters(t *testing.T) {
+	large := map[string]any{"fleetSize": "7", "cpu": "1024", "memory": "4096", "users": "alice,bob"}
+	all := map[string]any{}
+	for id, r := range synth(t, with(large, "alarmEmail", "ops@example.com")).templates["Proxy"].Resources {
+		if r.Type == "AWS::CloudWatch::Alarm" {
+			all[id] = r.Properties["Threshold"]
+			if means, _ := r.Properties["AlarmDescription"].(string); !strings.HasSuffix(means, "#alarms, "+id) {
+				t.Errorf("%s: %q", id, means)
+			}
+		}
+	}
+	for id, want := range map[string]any{
+		"TooFewHealthy": 4., "Guessing": 100., "DescriptorsScarce": 32768., "MemoryScarce": float64(4096 << 20 / 10 * 9),
+	} {
+		if all[id] != want {
+			t.Errorf("%s: %v, want %v", id, all[id], want)
+		}
+	}
+}
