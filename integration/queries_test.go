@@ -64,8 +64,9 @@ func TestQueriesFindWhatTheyAreFor(t *testing.T) {
 		"WhoUsedAnAddress": {"bob origin.example:443 3", "bob garbage.example 1"},
 		"WhatAUserDid": {"CONNECT 200", "CONNECT 200", "CONNECT 200", "CONNECT 403", "GET 502", "GET 503",
 			"GET 503"},
-		"TopDestinations": {"origin.example 3", "origin.example:443 3", "garbage.example 1"},
-		"TopUsers":        {"bob 4", "alice 3"},
+		"TopDestinations":  {"origin.example 3", "origin.example:443 3", "garbage.example 1"},
+		"RequestsByStatus": {"200 5", "403 1", "407 17", "502 1", "503 3"},
+		"TopUsers":         {"bob 4", "alice 3"},
 		"FailuresByDestination": {
 			"nowhere.example 503 2", "garbage.example 502 1",
 		},
@@ -100,7 +101,7 @@ func TestQueriesFindWhatTheyAreFor(t *testing.T) {
 			t.Errorf("%s: %d lines, %v; want %d: %v", f.Metric, len(lines), err, want, lines)
 		}
 	}
-	if len(logquery.Queries) != 6 || len(logquery.Filters) != 3 {
+	if len(logquery.Queries) != 7 || len(logquery.Filters) != 3 {
 		t.Error("a query or a filter is not tried")
 	}
 }

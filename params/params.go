@@ -58,6 +58,7 @@ type Params struct {
 	Metrics               bool                  // whether tasks report their own figures
 	AlarmEmail            string                // who gets alarms; empty: nobody
 	AlarmTopicARN         string                // an existing topic that gets alarms; empty: none
+	Dashboard             bool                  // whether there is a dashboard
 	Timezone              string                // IANA name
 	Tags                  []string              // key=value, each key once
 }

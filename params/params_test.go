@@ -48,7 +48,7 @@ func defaults() Params {
 		AllowedPrivateCidrs: prefixes(), FleetSize: 2, CPU: 256, Memory: 512,
 		Architecture: X8664,
 		RotateEvery:  time.Hour, DrainTimeout: 2 * time.Minute, VpcCidr: netip.MustParsePrefix("10.0.0.0/16"),
-		Zones: []string{}, LogRetentionDays: 30, Metrics: true, Timezone: "UTC", Tags: []string{},
+		Zones: []string{}, LogRetentionDays: 30, Metrics: true, Dashboard: true, Timezone: "UTC", Tags: []string{},
 	}
 }
 
@@ -140,6 +140,7 @@ func TestAccepted(t *testing.T) {
 		{"vpcId", `"vpc-0a1b2c3d"`, "vpc-0a1b2c3d",
 			func(p *Params) { p.VpcID, p.VpcCidr = "vpc-0a1b2c3d", netip.Prefix{} }},
 		{"vpcId", `""`, "", func(*Params) {}},
+		{"dashboard", `false`, "false", func(p *Params) { p.Dashboard = false }},
 		{"alarmEmail", `"ops+fleet@mail.example.com"`, "ops+fleet@mail.example.com",
 			func(p *Params) { p.AlarmEmail = "ops+fleet@mail.example.com" }},
 		{"alarmTopicArn", `"` + topic + `"`, topic, func(p *Params) { p.AlarmTopicARN = topic }},

@@ -19,9 +19,10 @@ import (
 
 // figures names what CloudWatch knows of the fleet.
 type figures struct {
-	p        *params.Params
-	endpoint endpoint
-	failures *string // the queue's name, nil without schedules
+	p *params.Params
+	// The names of the load balancer, of its common target group, and of the queue of what failed,
+	// which is nil without schedules.
+	balancer, targets, failures *string
 }
 
 // figure is a metric. A period is in seconds.
@@ -34,10 +35,10 @@ type figure struct {
 // ofBalancer is a figure of the load balancer, or of its common targets: all tasks are among them.
 func (f figures) ofBalancer(name, stat string, period float64, targets bool) figure {
 	one := figure{"AWS/NetworkELB", name, stat, period, [][2]*string{
-		{jsii.String("LoadBalancer"), f.endpoint.loadBalancer.LoadBalancerFullName()}}}
+		{jsii.String("LoadBalancer"), f.balancer}}}
 	if targets {
 		one.dimensions = append(one.dimensions,
-			[2]*string{jsii.String("TargetGroup"), f.endpoint.common.targets.TargetGroupFullName()})
+			[2]*string{jsii.String("TargetGroup"), f.targets})
 	}
 	return one
 }
@@ -96,12 +97,12 @@ func (f figures) alarms() []alarm {
 	}
 	all := []alarm{
 		few,
-		{id: "AddressUnhealthy", means: "An egress address does not answer the load balancer, and ECS did not replace it.",
+		{id: "AddressUnhealthy", means: "An egress address does not answer, and ECS did not replace it.",
 			figures: []figure{unhealthy}, threshold: 1, periods: 10, missing: good},
 		{id: "PortsExhausted", means: "The load balancer had no port left for connections to a task, and refused some.",
 			figures:   []figure{f.ofBalancer("PortAllocationErrorCount", "Sum", fiveMinutes, false)},
 			threshold: 1, periods: 1, missing: good},
-		{id: "DestinationsFail", means: "More than half of the requests fail, as destinations do not resolve or answer.",
+		{id: "DestinationsFail", means: "More than half of the requests fail at their destinations.",
 			figures:    []figure{f.ofLog(logquery.Requests, fiveMinutes), f.ofLog(logquery.Failures, fiveMinutes)},
 			expression: "IF(m1 >= 20, 100 * m2 / m1, 0)", threshold: 50, periods: 3, missing: good},
 	}
@@ -112,8 +113,8 @@ func (f figures) alarms() []alarm {
 	}
 	if f.guessesTold() {
 		all = append(all, alarm{id: "Guessing", means: "Somebody tries passwords, or a client has a wrong one.",
-			figures: []figure{f.ofLog(logquery.Guesses, fiveMinutes)}, threshold: float64(50 * len(p.Users)), periods: 1,
-			missing: good})
+			figures: []figure{f.ofLog(logquery.Guesses, fiveMinutes)}, threshold: float64(50 * len(p.Users)),
+			periods: 1, missing: good})
 	}
 	if p.Metrics {
 		limit := squid.Config{Memory: p.Memory}.Descriptors()

@@ -72,6 +72,7 @@ var variants = []variant{
 	{"metrics", "`true` to `false`", nil, only("metrics", "false")},
 	{"alarmEmail", "none to one", nil, only("alarmEmail", "ops@example.com")},
 	{"alarmTopicArn", "none to one", nil, only("alarmTopicArn", "arn:aws:sns:eu-west-1:123456789012:alarms")},
+	{"dashboard", "`true` to `false`", nil, only("dashboard", "false")},
 	{"timezone", "another", nil, only("timezone", "Asia/Tokyo")},
 	{"tags", "one more", nil, only("tags", "team=crawlers")},
 }
@@ -146,6 +147,7 @@ var rules = []rule{
 	{"AWS::ElasticLoadBalancingV2::TargetGroup", "TargetGroupAttributes", nothing},
 	{"AWS::IAM::Role", "Policies", nothing},
 	{"AWS::IAM::Role", "AssumeRolePolicyDocument", nothing},
+	{"AWS::CloudWatch::Dashboard", "DashboardBody", nothing},
 	{"AWS::Logs::LogGroup", "RetentionInDays", oldLog},
 	{"AWS::Scheduler::Schedule", "ScheduleExpression", nothing},
 	{"AWS::Scheduler::Schedule", "Target", nothing},
@@ -167,8 +169,8 @@ var comings = map[string]struct{ added, removed, replaced effect }{
 // quiet are the types of which only what refers to them is noticed when they are added, removed
 // or replaced.
 var quiet = []string{
-	"AWS::CloudWatch::Alarm", "AWS::Events::Rule", "AWS::Logs::MetricFilter", "AWS::SNS::TopicPolicy",
-	"AWS::SNS::Topic",
+	"AWS::CloudWatch::Dashboard", "AWS::CloudWatch::Alarm", "AWS::Events::Rule", "AWS::Logs::MetricFilter",
+	"AWS::SNS::TopicPolicy", "AWS::SNS::Topic",
 	"AWS::CertificateManager::Certificate", "AWS::EC2::VPCEndpointServicePermissions", "AWS::Logs::QueryDefinition",
 	"AWS::EC2::InternetGateway", "AWS::EC2::Route", "AWS::EC2::RouteTable", "AWS::EC2::SecurityGroup",
 	"AWS::EC2::SecurityGroupIngress", "AWS::EC2::Subnet", "AWS::EC2::SubnetRouteTableAssociation",

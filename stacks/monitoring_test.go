@@ -73,7 +73,8 @@ func TestThresholdsFollowTheParameters(t *testing.T) {
 		}
 	}
 	for id, want := range map[string]any{
-		"TooFewHealthy": 4., "Guessing": 100., "DescriptorsScarce": 32768., "MemoryScarce": float64(4096 << 20 / 10 * 9),
+		"TooFewHealthy": 4., "Guessing": 100., "DescriptorsScarce": 32768.,
+		"MemoryScarce": float64(4096 << 20 / 10 * 9),
 	} {
 		if all[id] != want {
 			t.Errorf("%s: %v, want %v", id, all[id], want)

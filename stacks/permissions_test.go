@@ -23,7 +23,8 @@ var furtherPolicies = map[string][]string{
 		"AWS::EC2::VPCEndpointServicePermissions", "AWS::Route53::RecordSet",
 	},
 	monitoringPolicy: {
-		"AWS::CloudWatch::Alarm", "AWS::Events::Rule", "AWS::Logs::MetricFilter", "AWS::Logs::QueryDefinition",
+		"AWS::CloudWatch::Dashboard", "AWS::CloudWatch::Alarm", "AWS::Events::Rule", "AWS::Logs::MetricFilter",
+		"AWS::Logs::QueryDefinition",
 		"AWS::SNS::Subscription", "AWS::SNS::Topic", "AWS::SNS::TopicPolicy",
 	},
 }
@@ -120,6 +121,8 @@ var actions = map[string]string{
 		"UntagResource",
 
 	"AWS::CloudWatch::Alarm": "cloudwatch: PutMetricAlarm DeleteAlarms DescribeAlarms TagResource " +
+		"ListTagsForResource UntagResource",
+	"AWS::CloudWatch::Dashboard": "cloudwatch: PutDashboard GetDashboard DeleteDashboards TagResource " +
 		"ListTagsForResource UntagResource",
 	"AWS::Events::Rule": "events: PutRule PutTargets DeleteRule RemoveTargets DescribeRule ListTargetsByRule " +
 		"TagResource ListTagsForResource UntagResource",

@@ -15,10 +15,12 @@ func (in Input) proxy(n network, dir string) {
 	addresses := newAddresses(n, p, cluster, task, firewall, endpoint)
 	schedules := newSchedules(stack, p, cluster, addresses)
 	newQueries(stack, p, log)
-	known := figures{p: p, endpoint: endpoint}
+	known := figures{p: p, balancer: endpoint.loadBalancer.LoadBalancerFullName(),
+		targets: endpoint.common.targets.TargetGroupFullName()}
 	if schedules != nil {
 		known.failures = schedules.failures.QueueName()
 	}
 	newAlarms(stack, known, cluster, log)
+	newDashboard(stack, known, cluster, log)
 	addOutputs(stack, p, endpoint, cluster, log, secrets, schedules)
 }

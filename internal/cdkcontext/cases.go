@@ -30,6 +30,7 @@ var Cases = map[string]Case{
 		"vpcCidr":             "10.99.0.0/20",
 		"logRetentionDays":    365.0,
 		"metrics":             false,
+		"dashboard":           false,
 		"alarmEmail":          "ops@example.com",
 		"timezone":            "Asia/Tokyo",
 		"zones":               []any{"eu-west-1b", "eu-west-1c"},

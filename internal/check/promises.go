@@ -102,6 +102,7 @@ var Promises = []Promise{
 	{"metrics", "docs/parameters.md", "whether each task reports its own figures to CloudWatch", reports},
 	{"queries", "docs/operate.md", "In CloudWatch Logs Insights, in the folder of the `stackName`", asks},
 	{"alarms", "docs/operate.md", "what each alarm means and what to do", alarmed},
+	{"dashboard", "docs/parameters.md", "whether CloudWatch has a dashboard of the fleet", shown},
 	{"own-zones", "docs/parameters.md", "zones of the fleet's own VPC", ownZones},
 	{"tags", "docs/parameters.md", "tags of the stacks and of every resource that takes some", tagged},
 }
@@ -237,7 +238,8 @@ var types = append([]string{balancer, targets, listener, service, task, secret, 
 	AWS::EC2::VPCCidrBlock AWS::EC2::VPCGatewayAttachment AWS::ECS::Cluster AWS::IAM::Role AWS::Logs::LogGroup
 	AWS::SQS::Queue AWS::SQS::QueuePolicy AWS::Scheduler::ScheduleGroup AWS::CertificateManager::Certificate
 	AWS::Route53::RecordSet AWS::EC2::VPCEndpointService AWS::EC2::VPCEndpointServicePermissions
-	AWS::CloudWatch::Alarm AWS::Events::Rule AWS::Logs::MetricFilter AWS::SNS::Subscription AWS::SNS::Topic
+	AWS::CloudWatch::Dashboard AWS::CloudWatch::Alarm AWS::Events::Rule AWS::Logs::MetricFilter
+	AWS::SNS::Subscription AWS::SNS::Topic
 	AWS::SNS::TopicPolicy`)...)
 
 // knownTypes: a fleet has the first five of the types, and none beside them all.

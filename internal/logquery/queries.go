@@ -40,6 +40,10 @@ filter user = "` + User + `"
     sum(bytesToClient) as received by host
 | sort requests desc
 | limit 100`},
+	{"RequestsByStatus", "Requests by status", `filter ispresent(durationMs)
+| stats count(*) as requests by status
+| sort requests desc
+| limit 100`},
 	{"TopUsers", "Top users", `filter ispresent(destination) and destination != "-"
 | stats count(*) as requests, sum(bytesFromClient) as sent, sum(bytesToClient) as received by user
 | sort requests desc

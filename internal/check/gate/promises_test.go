@@ -61,6 +61,7 @@ var variants = map[string][]any{
 	"domainName": {"", "proxy.example.com"}, "hostedZoneId": {"", "Z0123456789ABCDEFGHIJ"},
 	"alarmEmail":    {"", "", "ops@example.com"},
 	"alarmTopicArn": {"", "arn:aws:sns:eu-west-1:123456789012:alarms"},
+	"dashboard":     {"true", "false"},
 	"timezone":      {"UTC", "America/New_York", "Asia/Kolkata"}, "metrics": {"true", "false"},
 }
 
@@ -438,6 +439,7 @@ var mistakes = []mistake{
 	{"events for another", "alarms", set("Proxy/Resources/FailedDeployments/Properties/Targets/0/Arn", ref("Log"))},
 	{"a topic that anybody reads", "alarms",
 		set("Proxy/Resources/AlarmPublishers/Properties/PolicyDocument/Statement/0/Action", "sns:Subscribe")},
+	{"no dashboard", "dashboard", set("Proxy/Resources/Dashboard", nil)},
 	{"a query of another log", "queries", set("Proxy/Resources/TopUsers/Properties/LogGroupNames/0", "other")},
 	{"tasks before the listener", "order", set("Proxy/Resources/Service1/DependsOn/2", "Task")},
 }
