@@ -6,6 +6,7 @@ import (
 
 	"squidfleet/params"
 	"squidfleet/proxyimage/container"
+	"squidfleet/squid"
 )
 
 // Traffic is what goes through a fleet in a month.
