@@ -191,6 +191,7 @@ func TestCallsOfALargeFleet(t *testing.T) {
 			}
 		}
 		begun := time.Now()
+		f.now = func() time.Time { return time.Unix(0, 0) } // No address is overdue, at any hour.
 		all, err := f.Addresses(t.Context())
 		if err != nil {
 			t.Fatal(err)
