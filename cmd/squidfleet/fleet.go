@@ -66,11 +66,8 @@ func lookAtAddresses(further ...string) []string {
 
 // with finds the fleet and does something with it.
 func (f *fleetFlags) with(cmd *cobra.Command, do func(*operator.Connection) error) error {
-	if f.Poll < pollMin || f.Poll > pollMax {
-		return usage("--poll %v: must be from %v to %v", f.Poll, pollMin, pollMax)
-	}
-	if err := params.CheckStackName(f.StackName); err != nil {
-		return usage("--stack-name: %v", err)
+	if err := f.check(); err != nil {
+		return err
 	}
 	return f.explained(cmd, func() error {
 		fleet, err := operator.Connect(cmd.Context(), f.Options)
@@ -79,6 +76,16 @@ func (f *fleetFlags) with(cmd *cobra.Command, do func(*operator.Connection) erro
 		}
 		return do(fleet)
 	})
+}
+
+func (f *fleetFlags) check() error {
+	if f.Poll < pollMin || f.Poll > pollMax {
+		return usage("--poll %v: must be from %v to %v", f.Poll, pollMin, pollMax)
+	}
+	if err := params.CheckStackName(f.StackName); err != nil {
+		return usage("--stack-name: %v", err)
+	}
+	return nil
 }
 
 // explained does something with AWS, whose errors it explains.

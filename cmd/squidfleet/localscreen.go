@@ -34,13 +34,15 @@ type localScreen struct {
 const redraw = 500 * time.Millisecond
 
 func newLocalScreen(s *streams, json bool) *localScreen {
-	return &localScreen{s: s, json: json, live: s.colours && !json, size: func() (int, int) {
-		width, height, err := term.GetSize(int(os.Stdout.Fd()))
-		if err != nil {
-			return 80, 24
-		}
-		return width, height
-	}}
+	return &localScreen{s: s, json: json, live: s.colours && !json, size: terminalSize}
+}
+
+func terminalSize() (width, height int) {
+	width, height, err := term.GetSize(int(os.Stdout.Fd()))
+	if err != nil {
+		return 80, 24
+	}
+	return width, height
 }
 
 // clock is the form of the times.
@@ -209,18 +211,22 @@ func (l *localScreen) draw(fleet interface{ Addresses() []local.AddressStatus })
 	}
 	b.WriteString("\n" + localSummary(addresses) + "\n" + printable(l.latest) + "\n")
 
-	var text string
-	for line := range strings.Lines(b.String()) {
-		text += cut(strings.TrimSuffix(line, "\n"), width) + "\n"
-	}
+	frame := redrawn(b.String(), l.drawn, width) + cut(prompt+printable(l.typed), width-1) + "\x1b[J"
+	l.drawn = strings.Count(b.String(), "\n")
+	fmt.Fprint(l.s.out, frame)
+}
+
+// redrawn draws lines over so many that were drawn before, each cut to a terminal's width.
+func redrawn(text string, before, width int) string {
 	var frame strings.Builder
-	if l.drawn > 0 {
-		fmt.Fprintf(&frame, "\x1b[%dA", l.drawn)
+	if before > 0 {
+		fmt.Fprintf(&frame, "\x1b[%dA", before)
 	}
-	frame.WriteString("\r" + strings.ReplaceAll(text, "\n", "\x1b[K\n"))
-	frame.WriteString(cut(prompt+printable(l.typed), width-1) + "\x1b[J")
-	l.drawn = strings.Count(text, "\n")
-	fmt.Fprint(l.s.out, frame.String())
+	frame.WriteString("\r")
+	for line := range strings.Lines(text) {
+		frame.WriteString(cut(strings.TrimSuffix(line, "\n"), width) + "\x1b[K\n")
+	}
+	return frame.String()
 }
 
 // end leaves the table as it is. Later events are written as lines.

@@ -24,7 +24,7 @@ Exit codes:
   1    failed; the reason is on stderr
   2    wrong usage
   3    refused: the fleet is in no state for it, and nothing was changed;
-       of doctor: there is something to do
+       of doctor and status: there is something to do
   130  interrupted
   141  nobody reads the output any more
 
@@ -59,6 +59,7 @@ With --json, a failure is also an object with the member "error" on stdout.`,
 		newRetire(s),
 		newRotate(s),
 		newStart(s),
+		newStatus(s),
 		newStop(s),
 		newWho(s),
 	)

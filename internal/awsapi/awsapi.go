@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"path"
 	"regexp"
 	"strings"
 )
@@ -24,17 +25,19 @@ const (
 	jsonRPC
 	rest    // S3's
 	restXML // Route 53's
+	rpcCBOR // CloudWatch's: https://smithy.io/2.0/additional-specs/protocols/smithy-rpc-v2.html
 )
 
 var protocols = map[string]protocol{
 	"acm": jsonRPC, "cloudformation": query, "ec2": ec2, "ecr": jsonRPC, "ecs": jsonRPC, "elasticloadbalancing": query,
-	"iam": query, "logs": jsonRPC, "pricing": jsonRPC, "route53": restXML, "s3": rest, "secretsmanager": jsonRPC,
-	"servicequotas": jsonRPC, "sqs": jsonRPC, "ssm": jsonRPC, "sts": query,
+	"iam": query, "logs": jsonRPC, "monitoring": rpcCBOR, "pricing": jsonRPC, "route53": restXML,
+	"s3": rest, "secretsmanager": jsonRPC, "servicequotas": jsonRPC, "sqs": jsonRPC, "ssm": jsonRPC, "sts": query,
 }
 
 // Request is a call.
 type Request struct {
-	// Service is what the call is signed for, Action the operation. S3's path says it.
+	// Service is what the call is signed for, in CloudWatch's case its name in IAM policies. Action is
+	// the operation. S3's path says it.
 	Service, Action string
 	// AccessKey, Region and Token are the signature's.
 	AccessKey, Region, Token string
@@ -106,6 +109,9 @@ func Read(hr *http.Request) (*Request, error) {
 			return r, fmt.Errorf("%s is not known", r.Action)
 		}
 		r.Action, r.Input["Id"] = "GetHostedZone", id
+	case rpcCBOR:
+		r.Service, r.Action = "cloudwatch", path.Base(hr.URL.Path)
+		return r, r.readCBOR(body)
 	default:
 		return r, fmt.Errorf("the service %q is not known", r.Service)
 	}
@@ -131,9 +137,13 @@ type Element struct {
 
 // Write writes the answer of a call: what json or xml can encode. S3's is an Element or nil.
 func (r *Request) Write(w http.ResponseWriter, result any) {
-	if r.protocol == jsonRPC {
+	switch r.protocol {
+	case jsonRPC:
 		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 		json.NewEncoder(w).Encode(result)
+		return
+	case rpcCBOR:
+		writeCBOR(w, http.StatusOK, result)
 		return
 	}
 	w.Header().Set("Content-Type", "text/xml;charset=UTF-8")
@@ -168,7 +178,11 @@ func (r *Request) WriteError(w http.ResponseWriter, e *Error) {
 		status = http.StatusBadRequest
 	}
 	detail := struct{ Code, Message string }{e.Code, e.Message}
-	if r.protocol == jsonRPC {
+	switch r.protocol {
+	case rpcCBOR:
+		writeCBOR(w, status, map[string]any{"__type": e.Code, "message": e.Message})
+		return
+	case jsonRPC:
 		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 		w.WriteHeader(status)
 		json.NewEncoder(w).Encode(map[string]string{"__type": e.Code, "message": e.Message})

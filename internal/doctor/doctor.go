@@ -49,10 +49,11 @@ type Report struct {
 	Findings []Finding `json:"findings"`
 }
 
-// Ill reports whether there is anything to do: a problem, or a question that AWS did not answer.
-func (r *Report) Ill() bool {
-	return slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Level == Problem || f.Level == Unknown })
-}
+// Ill reports whether there is anything to do.
+func (r *Report) Ill() bool { return slices.ContainsFunc(r.Findings, Finding.Ill) }
+
+// Ill reports whether there is something to do: a problem, or a question that AWS did not answer.
+func (f Finding) Ill() bool { return f.Level == Problem || f.Level == Unknown }
 
 // check is one thing to look at.
 type check struct {
@@ -84,24 +85,35 @@ var checks = slices.Concat(
 		{"certificate", []string{"acm:DescribeCertificate"}, givenCertificate, (*visit).certificate},
 		{"hosted zone", []string{"route53:GetHostedZone"}, givenZone, (*visit).hostedZone},
 		{"groups of clients", []string{"ec2:DescribeSecurityGroups"}, givenGroups, (*visit).groups},
-		rotations("that could not begin", (*operator.Connection).FailedRotations, "sqs:GetQueueAttributes"),
-		rotations("that were given up", (*operator.Connection).AbandonedDeployments, "ecs:ListServices",
-			"ecs:DescribeServices", "ecs:ListServiceDeployments"),
-		{"rotations that hang", []string{"ecs:ListServices", "ecs:DescribeServices"}, deployed, (*visit).hanging},
-		{"secrets", []string{"ecs:ListServices", "ecs:DescribeServices", "ecs:DescribeTaskDefinition",
-			"secretsmanager:DescribeSecret"}, deployed, (*visit).secrets},
-		{"template", []string{"cloudformation:GetTemplate"}, deployed, (*visit).template},
 	},
+	ofDeployed,
 )
 
-func always(*visit) bool        { return true }
-func ownVPC(v *visit) bool      { return v.params.VpcID == "" }
-func importedVPC(v *visit) bool { return v.params.VpcID != "" }
-func deployed(v *visit) bool    { return v.fleet != nil }
+// ofDeployed are the checks of a deployed fleet.
+var ofDeployed = []check{
+	rotations("that could not begin", (*operator.Connection).FailedRotations, "sqs:GetQueueAttributes"),
+	rotations("that were given up", (*operator.Connection).AbandonedDeployments, "ecs:ListServices",
+		"ecs:DescribeServices", "ecs:ListServiceDeployments"),
+	{"rotations that hang", []string{"ecs:ListServices", "ecs:DescribeServices"}, parametrised, (*visit).hanging},
+	{"secrets", []string{"ecs:ListServices", "ecs:DescribeServices", "ecs:DescribeTaskDefinition",
+		"secretsmanager:DescribeSecret"}, deployed, (*visit).secrets},
+	{"template", []string{"cloudformation:GetTemplate"}, parametrised, (*visit).template},
+}
+
+func always(*visit) bool         { return true }
+func ownVPC(v *visit) bool       { return v.params.VpcID == "" }
+func importedVPC(v *visit) bool  { return v.params.VpcID != "" }
+func deployed(v *visit) bool     { return v.fleet != nil }
+func parametrised(v *visit) bool { return v.fleet != nil && v.params != nil }
 
 // Permissions returns the IAM actions of all checks.
-func Permissions() (all []string) {
-	for _, c := range checks {
+func Permissions() []string { return permissions(checks) }
+
+// PermissionsOfDeployed returns those of the checks of a deployed fleet.
+func PermissionsOfDeployed() []string { return permissions(ofDeployed) }
+
+func permissions(some []check) (all []string) {
+	for _, c := range some {
 		all = append(all, c.actions...)
 	}
 	slices.Sort(all)
@@ -143,25 +155,50 @@ func Examine(ctx context.Context, o operator.Options, p *params.Params, assembly
 		if v.account == "" {
 			return nil, err
 		}
-		if err != nil {
-			found = v.unknown(err)
-		}
-		found.Check, found.Permissions = c.name, c.actions
-		r.Findings = append(r.Findings, found)
+		r.Findings = append(r.Findings, c.finding(v, found, err))
 	}
 	r.Account = v.account
 	return r, nil
 }
 
-// unknown is the finding of a check that AWS did not answer.
-func (v *visit) unknown(err error) Finding {
+// Deployed runs the checks of a deployed fleet, which was found with cfg. Without parameters it
+// leaves out those that compare the fleet with them. The error is for an interruption.
+func Deployed(
+	ctx context.Context, cfg aws.Config, o operator.Options, fleet *operator.Connection, p *params.Params,
+	assembly fs.FS,
+) (all []Finding, err error) {
+	v := &visit{params: p, options: o, cfg: cfg, assembly: assembly, fleet: fleet}
+	for _, c := range ofDeployed {
+		if !c.applies(v) {
+			continue
+		}
+		found, err := c.run(v, ctx)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		all = append(all, c.finding(v, found, err))
+	}
+	return all, nil
+}
+
+// finding completes what a check found.
+func (c check) finding(v *visit, found Finding, err error) Finding {
+	if err != nil {
+		found = Unanswered(err, v.options)
+	}
+	found.Check, found.Permissions = c.name, c.actions
+	return found
+}
+
+// Unanswered is the finding of a check that AWS did not answer.
+func Unanswered(err error, o operator.Options) Finding {
 	if action := operator.Denied(err); action != "" {
 		return Finding{
 			Level: Unknown, Detail: "AWS does not allow " + action,
 			Fix: "let your IAM policy allow " + action + ", or name another --profile",
 		}
 	}
-	return Finding{Level: Unknown, Detail: operator.Explain(err, v.options), Fix: "run squidfleet doctor again"}
+	return Finding{Level: Unknown, Detail: operator.Explain(err, o), Fix: "run squidfleet doctor again"}
 }
 
 func ok(format string, arguments ...any) (Finding, error) {

@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
@@ -56,6 +57,7 @@ type Connection struct {
 	logs          *cloudwatchlogs.Client
 	secrets       *secretsmanager.Client
 	queues        *sqs.Client
+	watch         *cloudwatch.Client
 }
 
 // Errors of Config that no request was made for.
@@ -113,6 +115,7 @@ func ConnectWith(ctx context.Context, cfg aws.Config, o Options) (*Connection, e
 		ecs: ecs.NewFromConfig(cfg), ec2: ec2.NewFromConfig(cfg),
 		loadBalancing: elasticloadbalancingv2.NewFromConfig(cfg), logs: cloudwatchlogs.NewFromConfig(cfg),
 		secrets: secretsmanager.NewFromConfig(cfg), queues: sqs.NewFromConfig(cfg),
+		watch: cloudwatch.NewFromConfig(cfg),
 	}
 	return f, f.locate(ctx, cloudformation.NewFromConfig(cfg))
 }

@@ -38,6 +38,7 @@ type surroundings struct {
 	template   string
 	unpriced   []string // usage types that the price list does not have
 	flood      *flood   // a log instead of the fleet's
+	alarms     []any
 }
 
 type properties map[string]string
@@ -81,7 +82,7 @@ func (s *surroundings) entry(direction, number, action, protocol, ports, cidr st
 //	region REGION, not-deployed, bootstrap VERSION, no-role NAME, zones NAME=ID[/STATE]…,
 //	quota CODE VALUE, used THINGS N, dual-stack VALUE, subnet ID KEY VALUE, template TEXT,
 //	acl in|out NUMBER allow|deny PROTOCOL FIRST-LAST CIDR, secret ID gone|deleted|empty,
-//	zone KEY VALUE, certificate STATUS NAME…, no-price USAGE-TYPE
+//	zone KEY VALUE, certificate STATUS NAME…, no-price USAGE-TYPE, alarm NAME STATE MEANING
 func (s *surroundings) set(change string, arguments []string) (err error) {
 	switch change {
 	case "region":
@@ -113,6 +114,11 @@ func (s *surroundings) set(change string, arguments []string) (err error) {
 		s.secrets[arguments[0]] = arguments[1]
 	case "no-price":
 		s.unpriced = append(s.unpriced, arguments[0])
+	case "alarm":
+		s.alarms = append(s.alarms, object{
+			"AlarmName": arguments[0], "StateValue": arguments[1], "AlarmDescription": arguments[2],
+			"StateTransitionedTimestamp": time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC),
+		})
 	case "template":
 		s.template = arguments[0]
 	default:
@@ -336,6 +342,18 @@ func (a *AWS) getHostedZone(r *request) (any, error) {
 	}
 	return group("", group("HostedZone", text("Id", "/hostedzone/"+r.Text("Id")), text("Name", a.around.zone["name"]),
 		group("Config", text("PrivateZone", a.around.zone["private"])))), nil
+}
+
+func (a *AWS) describeAlarms(r *request) (any, error) {
+	all := slices.DeleteFunc(slices.Clone(a.around.alarms), func(one any) bool {
+		return !strings.HasPrefix(one.(object)["AlarmName"].(string), r.Text("AlarmNamePrefix"))
+	})
+	page, next, err := a.pageOf(len(all), r.Text("NextToken"))
+	answer := object{"MetricAlarms": all[page.from:page.to]}
+	if next != "" {
+		answer["NextToken"] = next
+	}
+	return answer, err
 }
 
 func (a *AWS) listAccountSettings(r *request) (any, error) {

@@ -17,6 +17,7 @@ var operations = map[string]func(*AWS, *request) (any, error){
 	"acm:DescribeCertificate":                    (*AWS).describeCertificate,
 	"cloudformation:DescribeStacks":              (*AWS).describeStacks,
 	"cloudformation:GetTemplate":                 (*AWS).getTemplate,
+	"cloudwatch:DescribeAlarms":                  (*AWS).describeAlarms,
 	"ec2:DescribeAvailabilityZones":              (*AWS).describeAvailabilityZones,
 	"ec2:DescribeInternetGateways":               (*AWS).describeInternetGateways,
 	"ec2:DescribeNetworkAcls":                    (*AWS).describeNetworkAcls,
@@ -308,6 +309,7 @@ func (a *AWS) describeTaskDefinition(r *request) (any, error) {
 	}
 	return object{"taskDefinition": object{
 		"taskDefinitionArn":    r.Input["taskDefinition"],
+		"registeredAt":         epoch(time.Now().Add(-50*time.Hour - time.Minute)),
 		"containerDefinitions": []any{object{"name": "proxy", "environment": environment, "secrets": secrets}},
 	}}, nil
 }

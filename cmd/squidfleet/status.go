@@ -1,0 +1,342 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/spf13/cobra"
+
+	"squidfleet/internal/doctor"
+	"squidfleet/internal/operator"
+	"squidfleet/params"
+)
+
+// status is what squidfleet status writes as JSON. Its names are stable. What AWS did not answer is
+// null, and one of the findings.
+type status struct {
+	StackName string             `json:"stackName"`
+	Region    string             `json:"region"`
+	At        time.Time          `json:"at"`
+	Addresses []operator.Address `json:"addresses"`
+	Alarms    []operator.Alarm   `json:"alarms"`
+	LastHour  *operator.Traffic  `json:"lastHour"`
+	// Deployed is when the task definition was registered.
+	Deployed *time.Time       `json:"deployed"`
+	Findings []doctor.Finding `json:"findings"`
+}
+
+func (t *status) ill() bool { return slices.ContainsFunc(t.Findings, doctor.Finding.Ill) }
+
+func newStatus(s *streams) *cobra.Command {
+	w := statusWatch{s: s}
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show on one screen how the fleet is",
+		Long: `Show on one screen how the fleet is: the addresses as in squidfleet ips, and a line each for
+  addresses  how many serve
+  alarms     each that rings (parameters alarmEmail and alarmTopicArn)
+  last hour  requests that were let in, those of them that failed as their destination did not
+             do what it should, and refused ones; at most 100,000 lines of the log are counted
+  image      when its task definition was registered: the image itself may be older
+  doctor     what squidfleet doctor complains of, which has the fix and further checks
+
+It does not know whether the image's base has a newer version: only another registry does.
+What needs the parameters in cdk.json is left out if they are not this fleet's.
+
+With --watch it goes on until Ctrl-C, which is no failure: on a terminal as a screen that is
+drawn again, otherwise as lines for what changes, with --json as an object a line. Log,
+image and doctor are then asked once a minute.
+
+Exit code 0 means that all is well, 3 that something needs attention or is unknown.`,
+		Example: `  squidfleet status
+  squidfleet status --watch
+  squidfleet status --json | jq -r '.findings[] | select(.level == "problem").detail'`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("poll") && !w.again {
+				return usage("--poll is for --watch: without it status does not wait")
+			}
+			if err := w.parameters(cmd.Flags().Changed("stack-name")); err != nil {
+				return err
+			}
+			if err := w.flags.check(); err != nil {
+				return err
+			}
+			err := w.flags.explained(cmd, func() error { return w.run(cmd.Context()) })
+			if w.again && cmd.Context().Err() != nil && !s.unread() {
+				return nil // There is no other way to end it.
+			}
+			return err
+		},
+	}
+	w.flags.add(cmd)
+	w.flags.addPoll(cmd, 5*time.Second)
+	cmd.Flags().BoolVarP(&w.again, "watch", "w", false, "go on, and show what changes")
+	name := cmd.Flags().Lookup("stack-name")
+	name.Usage, name.DefValue = "the fleet's parameter stackName (default: as in cdk.json, or Squidfleet)", ""
+	var actions []string
+	for _, p := range statusParts {
+		actions = append(actions, p.actions...)
+	}
+	slices.Sort(actions)
+	needs(cmd, slices.Compact(actions)...)
+	return cmd
+}
+
+// statusWatch looks at a fleet once, or again and again.
+type statusWatch struct {
+	s     *streams
+	flags fleetFlags
+	again bool
+	cfg   aws.Config
+	p     *params.Params // nil unless cdk.json is this fleet's
+
+	slow   status // what is asked once a minute
+	slowAt time.Time
+	drawn  int             // lines on the screen
+	shown  map[string]bool // lines that hold
+}
+
+// parameters reads cdk.json, which names the fleet unless the command line does.
+func (w *statusWatch) parameters(named bool) error {
+	p, err := parameters(nil)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !named {
+		w.flags.StackName = p.StackName
+	}
+	if w.flags.StackName == p.StackName {
+		w.p = p
+	}
+	return nil
+}
+
+// statusPart is a thing that AWS is asked.
+type statusPart struct {
+	name    string
+	actions []string
+	slow    bool
+	ask     func(*statusWatch, context.Context, *operator.Connection, *status) ([]doctor.Finding, error)
+}
+
+var statusParts = []statusPart{
+	{"addresses", lookAtAddresses(), false, (*statusWatch).addresses},
+	{"alarms", []string{"cloudwatch:DescribeAlarms"}, false, (*statusWatch).alarms},
+	{"last hour", []string{"logs:FilterLogEvents"}, true, (*statusWatch).traffic},
+	{"image", []string{"ecs:DescribeTaskDefinition"}, true, (*statusWatch).image},
+	{"doctor", doctor.PermissionsOfDeployed(), true, (*statusWatch).doctor},
+}
+
+func (w *statusWatch) run(ctx context.Context) (err error) {
+	if w.cfg, err = operator.Config(ctx, w.flags.Options); err != nil {
+		return err
+	}
+	for {
+		now, err := w.look(ctx)
+		if err == nil {
+			err = w.show(now)
+		}
+		if err == nil && !w.again && now.ill() {
+			err = errFound
+		}
+		if err != nil || !w.again {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(w.flags.Poll):
+		}
+	}
+}
+
+// look asks everything. The error is for a fleet that is not found, or an interruption.
+func (w *statusWatch) look(ctx context.Context) (*status, error) {
+	f, err := operator.ConnectWith(ctx, w.cfg, w.flags.Options)
+	if err != nil {
+		return nil, err
+	}
+	now := &status{StackName: f.Name, Region: f.Region, At: time.Now().UTC().Truncate(time.Second)}
+	slow := time.Since(w.slowAt) >= time.Minute
+	if slow {
+		w.slow, w.slowAt = status{}, time.Now()
+	}
+	for _, p := range statusParts {
+		to := now
+		if p.slow {
+			to = &w.slow
+		}
+		if p.slow && !slow {
+			continue
+		}
+		found, err := p.ask(w, ctx, f, to)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if err != nil {
+			found = []doctor.Finding{doctor.Unanswered(err, w.flags.Options)}
+		}
+		for _, one := range found {
+			if one.Check == "" {
+				one.Check, one.Permissions = p.name, p.actions
+			}
+			to.Findings = append(to.Findings, one)
+		}
+	}
+	now.LastHour, now.Deployed = w.slow.LastHour, w.slow.Deployed
+	now.Findings = append(now.Findings, w.slow.Findings...)
+	return now, nil
+}
+
+func one(level doctor.Level, format string, arguments ...any) []doctor.Finding {
+	return []doctor.Finding{{Level: level, Detail: fmt.Sprintf(format, arguments...)}}
+}
+
+func (w *statusWatch) addresses(
+	ctx context.Context, f *operator.Connection, to *status,
+) (_ []doctor.Finding, err error) {
+	if to.Addresses, err = f.Addresses(ctx); err != nil {
+		return nil, err
+	}
+	well, stopped, level, ill := 0, 0, doctor.OK, ""
+	for _, a := range to.Addresses {
+		tasks := map[operator.Health]int{}
+		for _, t := range a.Tasks {
+			tasks[t.Health]++
+		}
+		switch serves := tasks[operator.Healthy]+tasks[operator.Draining] > 0; {
+		case tasks[operator.Unhealthy] > 0, !serves && !a.Stopped:
+			level, ill = doctor.Problem, fmt.Sprintf("%s, not number %d", ill, a.Number)
+		case serves:
+			well++
+		default:
+			stopped++
+		}
+	}
+	return one(level, "%d of %d serve, and %d are stopped%s", well, len(to.Addresses), stopped, ill), nil
+}
+
+func (w *statusWatch) alarms(
+	ctx context.Context, f *operator.Connection, to *status,
+) (found []doctor.Finding, err error) {
+	if to.Alarms, err = f.Alarms(ctx); err != nil {
+		return nil, err
+	}
+	for _, a := range to.Alarms {
+		if a.State == operator.AlarmOn {
+			found = append(found, one(doctor.Problem, "%s since %s: %s", a.Name, a.Since.Format(time.RFC3339),
+				a.Meaning)...)
+		}
+	}
+	switch {
+	case len(to.Alarms) == 0:
+		return one(doctor.Note, "none are set"), nil
+	case found == nil:
+		return one(doctor.OK, "none of %d rings", len(to.Alarms)), nil
+	}
+	return found, nil
+}
+
+func (w *statusWatch) traffic(
+	ctx context.Context, f *operator.Connection, to *status,
+) (_ []doctor.Finding, err error) {
+	if to.LastHour, err = f.Traffic(ctx, time.Now().Add(-time.Hour)); err != nil {
+		return nil, err
+	}
+	t, until := to.LastHour, ""
+	if !t.Complete {
+		until = " until " + t.To.Format(time.RFC3339) + "; later ones are not counted"
+	}
+	return one(doctor.OK, "%d requests, %d of them failed, and %d refused%s", t.Requests, t.Failures, t.Refused,
+		until), nil
+}
+
+func (w *statusWatch) image(ctx context.Context, f *operator.Connection, to *status) ([]doctor.Finding, error) {
+	at, err := f.Registered(ctx)
+	if err != nil {
+		return nil, err
+	}
+	to.Deployed = &at
+	return one(doctor.OK, "deployed %s ago, at %s", age(time.Since(at)), at.Format(time.RFC3339)), nil
+}
+
+// doctor has the findings that need attention, or one that says that there is none.
+func (w *statusWatch) doctor(ctx context.Context, f *operator.Connection, _ *status) ([]doctor.Finding, error) {
+	all, err := doctor.Deployed(ctx, w.cfg, w.flags.Options, f, w.p, os.DirFS("cdk.out"))
+	ill := slices.DeleteFunc(slices.Clone(all), func(f doctor.Finding) bool { return !f.Ill() })
+	if err != nil || len(ill) > 0 {
+		return ill, err
+	}
+	return one(doctor.OK, "all %d checks of what is deployed", len(all)), nil
+}
+
+// status writes the screen.
+func (s *streams) status(now *status) {
+	word := s.paint("all is well", green)
+	if now.ill() {
+		word = s.paint("something needs attention", red)
+	}
+	fmt.Fprintf(s.out, "%s in %s at %s: %s\n\n", now.StackName, now.Region, now.At.Format(time.RFC3339), word)
+	findings := slices.Clone(now.Findings)
+	for i := range findings {
+		findings[i].Fix = "" // one line each
+	}
+	s.table(doctorRows(findings))
+	if now.ill() {
+		fmt.Fprintln(s.out, "\nsquidfleet doctor has more, and what to do.")
+	}
+	if now.Addresses != nil {
+		fmt.Fprintln(s.out)
+		s.table(addressRows(now.Addresses))
+	}
+}
+
+// show writes it, draws the screen over the last one, or writes what changed.
+func (w *statusWatch) show(now *status) error {
+	switch {
+	case w.flags.json && w.again:
+		return w.s.jsonLine(now)
+	case w.flags.json:
+		return w.s.json(now)
+	case !w.again:
+		w.s.status(now)
+		return nil
+	case w.s.colours:
+		w.draw(now, terminalSize)
+		return nil
+	}
+	hold := map[string]bool{}
+	for _, f := range now.Findings {
+		line := fmt.Sprintf("%s: %s: %s", f.Check, f.Level, printable(f.Detail))
+		if hold[line] = true; !w.shown[line] {
+			fmt.Fprintf(w.s.out, "%s %s\n", now.At.Format(time.RFC3339), line)
+		}
+	}
+	w.shown = hold
+	return nil
+}
+
+// draw leaves out lines that the screen has no room for: the cursor cannot go back to them.
+func (w *statusWatch) draw(now *status, size func() (width, height int)) {
+	var b bytes.Buffer
+	screen := *w.s
+	screen.out = &b
+	screen.status(now)
+	width, height := size()
+	lines := slices.Collect(strings.Lines(b.String()))
+	lines = lines[:min(len(lines), max(height-1, 1))]
+	fmt.Fprint(w.s.out, redrawn(strings.Join(lines, ""), w.drawn, width)+"\x1b[J")
+	w.drawn = len(lines)
+}

@@ -1,0 +1,57 @@
+package awsapi
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/aws/smithy-go/encoding/cbor"
+)
+
+// readCBOR reads arguments that are texts or numbers.
+func (r *Request) readCBOR(body []byte) error {
+	decoded, err := cbor.Decode(body)
+	if err != nil {
+		return err
+	}
+	arguments, _ := decoded.(cbor.Map)
+	for name, value := range arguments {
+		switch v := value.(type) {
+		case cbor.String:
+			r.Input[name] = string(v)
+		case cbor.Uint:
+			r.Input[name] = float64(v)
+		default:
+			return fmt.Errorf("%s has a value that cannot be read: %T", name, value)
+		}
+	}
+	return nil
+}
+
+func writeCBOR(w http.ResponseWriter, status int, result any) {
+	w.Header().Set("Content-Type", "application/cbor")
+	w.Header().Set("Smithy-Protocol", "rpc-v2-cbor")
+	w.WriteHeader(status)
+	w.Write(cbor.Encode(toCBOR(result)))
+}
+
+// toCBOR takes what the stand-ins' answers are made of. A time is a tagged number of seconds.
+func toCBOR(value any) cbor.Value {
+	switch v := value.(type) {
+	case map[string]any:
+		m := cbor.Map{}
+		for name, member := range v {
+			m[name] = toCBOR(member)
+		}
+		return m
+	case []any:
+		list := cbor.List{}
+		for _, member := range v {
+			list = append(list, toCBOR(member))
+		}
+		return list
+	case time.Time:
+		return &cbor.Tag{ID: 1, Value: cbor.Float64(float64(v.UnixMilli()) / 1000)}
+	}
+	return cbor.String(fmt.Sprint(value))
+}

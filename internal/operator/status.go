@@ -1,0 +1,117 @@
+package operator
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+)
+
+// Alarm is one of the fleet's alarms. The names of its JSON are stable.
+type Alarm struct {
+	Name string `json:"name"`
+	// State is CloudWatch's: OK, ALARM or INSUFFICIENT_DATA. Since is how long.
+	State string    `json:"state"`
+	Since time.Time `json:"since"`
+	// Meaning is its description: what it means and what to do.
+	Meaning string `json:"meaning"`
+}
+
+// AlarmOn is the state of an alarm that rings.
+const AlarmOn = "ALARM"
+
+// Alarms returns the fleet's alarms. CloudFormation begins their names with the stack's.
+func (f *Connection) Alarms(ctx context.Context) ([]Alarm, error) {
+	all := []Alarm{}
+	pages := cloudwatch.NewDescribeAlarmsPaginator(f.watch, &cloudwatch.DescribeAlarmsInput{
+		AlarmNamePrefix: aws.String(f.stack() + "-"),
+	})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range page.MetricAlarms {
+			all = append(all, Alarm{
+				Name: aws.ToString(a.AlarmName), State: string(a.StateValue), Meaning: aws.ToString(a.AlarmDescription),
+				Since: aws.ToTime(a.StateTransitionedTimestamp).UTC(),
+			})
+		}
+	}
+	return all, nil
+}
+
+// Traffic counts requests. The names of its JSON are stable.
+type Traffic struct {
+	From time.Time `json:"from"`
+	// To is when the last counted line was logged if there were too many, else when the log was read.
+	To time.Time `json:"to"`
+	// Complete is whether there were not too many.
+	Complete bool `json:"complete"`
+	// Requests were let in. Failures are those of them that the proxy answered itself because their
+	// destination did not do what it should.
+	Requests int `json:"requests"`
+	Failures int `json:"failures"`
+	// Refused are not among the requests.
+	Refused int `json:"refused"`
+}
+
+// mostCounted bounds the lines that Traffic reads: some dozens of calls.
+const mostCounted = 100_000
+
+var errEnough = errors.New("enough")
+
+// Traffic counts the requests since a time, the first 100,000 lines of them.
+func (f *Connection) Traffic(ctx context.Context, from time.Time) (*Traffic, error) {
+	t, lines, last := &Traffic{From: from.UTC(), To: f.now().UTC(), Complete: true}, 0, from
+	query := LogQuery{From: t.From, To: t.To, Statuses: []Status{{200, 599}}}
+	err := f.Logs(ctx, query, nil, func(e Event) error {
+		if lines++; lines > mostCounted {
+			t.To, t.Complete = last.UTC(), false
+			return errEnough
+		}
+		last = later(last, e.Logged)
+		t.add(e)
+		return nil
+	})
+	if err != nil && !errors.Is(err, errEnough) {
+		return nil, err
+	}
+	return t, nil
+}
+
+func (t *Traffic) add(e Event) {
+	switch {
+	case e.Line == nil: // a line that counts refusals that have none
+		var more struct{ Suppressed int }
+		if json.Unmarshal([]byte(e.Message), &more) == nil {
+			t.Refused += more.Suppressed
+		}
+	case e.Status == 403 || e.Status == 407 || e.Status == 429:
+		t.Refused++
+	default:
+		t.Requests++
+		if e.Status >= 502 && e.Status <= 504 && e.Error != "-" {
+			t.Failures++
+		}
+	}
+}
+
+// Registered returns when the task definition of the addresses was registered, which names their
+// image.
+func (f *Connection) Registered(ctx context.Context) (time.Time, error) {
+	all, err := f.bare(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	answer, err := f.ecs.DescribeTaskDefinition(ctx,
+		&ecs.DescribeTaskDefinitionInput{TaskDefinition: all[0].service.TaskDefinition})
+	if err != nil {
+		return time.Time{}, err
+	}
+	return aws.ToTime(answer.TaskDefinition.RegisteredAt).UTC(), nil
+}
