@@ -184,7 +184,6 @@ func TestCallsOfALargeFleet(t *testing.T) {
 			"ec2:DescribeNetworkInterfaces": 3},
 	} {
 		f, aws := connect(t)
-		f.rotateEvery = 0 // Whether an address is overdue, and is asked for, depends on the time of day.
 		for _, change := range [][]string{{"addresses", fmt.Sprint(size)}, {"full-pages"}} {
 			if err := aws.Set(change[0], change[1:]...); err != nil {
 				t.Fatal(err)
