@@ -66,6 +66,9 @@ func TestTheReadmeHoldsTheCosts(t *testing.T) {
 		fmt.Fprintf(&b, "| %s | %s | %s | $%.2f |\n", item.Name, item.Amount(), item.UnitPrice(), item.Cost)
 	}
 	fmt.Fprintf(&b, "| **in all** | | | **$%.2f** |\n", e.Total)
+	const hours = "mon-fri 07:00-19:00"
+	working := usEast1.OfFleet(parse(t, map[string]any{"activeHours": hours}), ExampleTraffic)
+	fmt.Fprintf(&b, "| **with `activeHours` %s** | | | **$%.2f** |\n", hours, working.Total)
 	doctest.Section(t, "../..", "fleet costs", b.String())
 }
 
