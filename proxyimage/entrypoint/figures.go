@@ -73,8 +73,10 @@ func (f *figures) refused() (int64, error) {
 	return since, nil
 }
 
-// metricLine is one line of the embedded metric format, which CloudWatch Logs turns into metrics
-// (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html).
+// metricLine is one line of the embedded metric format, which CloudWatch Logs turns into metrics:
+//
+// https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+//
 // The fleet is the only dimension: one of the task's would be billed anew with each rotation. No
 // name needs quoting.
 func metricLine(fleet string, now time.Time, all []figure) []byte {
