@@ -2,60 +2,61 @@ package params
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 )
 
-// fargateSizes are the task sizes that Fargate offers for Linux: for each cpu (units, 1024 to a
-// vCPU) the memory (MiB) from least to most in steps.
+// fargateSizes are the task sizes of up to one vCPU that Fargate offers for Linux: for each cpu
+// (units, 1024 to a vCPU) the memory (MiB). Squid is one process and uses no more.
 //
 // Source: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-cpu-memory-error.html
 // and the property Memory of AWS::ECS::TaskDefinition.
-var fargateSizes = []struct{ cpu, least, most, step int }{
-	{256, 512, 2048, 0}, // 512, 1024 and 2048: each the double of the one before
-	{512, 1024, 4096, 1024},
-	{1024, 2048, 8192, 1024},
-	{2048, 4096, 16384, 1024},
-	{4096, 8192, 30720, 1024},
-	{8192, 16384, 61440, 4096},
-	{16384, 32768, 122880, 8192},
+var fargateSizes = map[int][]int{
+	256:     {512, 1024, 2048},
+	512:     {1024, 2048, 3072, 4096},
+	mostCPU: {2048, 3072, 4096, 5120, 6144, 7168, 8192},
 }
 
-func fargateCPUs() []int {
-	var cpus []int
-	for _, s := range fargateSizes {
-		cpus = append(cpus, s.cpu)
-	}
-	return cpus
-}
+const mostCPU = 1024
 
-// fargateMemory returns the memory sizes that go with a cpu, smallest first; none if Fargate has
-// no such cpu.
-func fargateMemory(cpu int) []int {
-	var sizes []int
-	for _, s := range fargateSizes {
-		if s.cpu != cpu {
-			continue
+// cpu is one of Fargate's sizes. Larger ones have a message of their own.
+func cpu() kind[int] {
+	k := integerOf("a size Fargate offers", 256, 512, mostCPU)
+	offered := k.read
+	k.read = func(path string, value any) (int, Errors) {
+		if n, ok := whole(value); ok && n > mostCPU {
+			return 0, Errors{{path, fmt.Sprintf("%d is more than one vCPU, and one Squid uses no more; "+
+				"give %s, and a larger fleetSize to carry more", n, k.limits)}}
 		}
-		for m := s.least; m <= s.most; {
-			sizes = append(sizes, m)
-			if s.step == 0 {
-				m *= 2
-			} else {
-				m += s.step
-			}
-		}
+		return offered(path, value)
 	}
-	return sizes
+	return k
 }
 
-// fargateMemoryText names the memory sizes that go with a cpu, all of them if they are few.
-func fargateMemoryText(cpu int) string {
-	sizes := fargateMemory(cpu)
-	if len(sizes) > 8 {
-		return fmt.Sprintf("%d to %d in steps of %d", sizes[0], sizes[len(sizes)-1], sizes[1]-sizes[0])
+// memory is any whole number. The rule fargatePair says which ones go with the cpu.
+func memory() kind[int] {
+	limits := "a size Fargate offers with the `cpu`: " + fargateMemory(256) + " with 256"
+	return scalar("integer", limits, func(value any) (int, error) {
+		n, ok := whole(value)
+		if !ok {
+			return 0, fmt.Errorf("%s is not a whole number; give a memory size in MiB", show(value))
+		}
+		return n, nil
+	})
+}
+
+func fargatePair(p *Params) Errors {
+	if slices.Contains(fargateSizes[p.CPU], p.Memory) {
+		return nil
 	}
+	return Errors{{"memory", fmt.Sprintf("Fargate offers no %d MiB with cpu %d; give %s, or another cpu",
+		p.Memory, p.CPU, fargateMemory(p.CPU))}}
+}
+
+// fargateMemory names the memory sizes that go with a cpu.
+func fargateMemory(cpu int) string {
 	var words []string
-	for _, m := range sizes {
+	for _, m := range fargateSizes[cpu] {
 		words = append(words, strconv.Itoa(m))
 	}
 	return either(words)

@@ -129,8 +129,8 @@ var parameters = []parameter{
 		fmt.Sprintf("number of egress addresses, each a service of one task; more than %d only with "+
 			"`addressPorts=false`", mostPorts),
 		func(p *Params) *int { return &p.FleetSize }),
-	declare("cpu", integerOf("a size Fargate offers", fargateCPUs()...), 256,
-		"CPU units of a task, 1024 to a vCPU",
+	declare("cpu", cpu(), 256,
+		"CPU units of a task, 1024 to a vCPU. Squid uses no more than one: addresses (`fleetSize`) carry more",
 		func(p *Params) *int { return &p.CPU }),
 	declare("memory", memory(), 512,
 		"MiB of a task; each allows 5 tunnels, 2 of them from one client address (2,560 and 1,024 with 512)",
@@ -207,18 +207,6 @@ func ports() kind[[]int] {
 	const most = 64
 	limits := fmt.Sprintf("at most %d ports of 1 to 65535; `httpPorts` and `connectPorts` not both empty", most)
 	return list(integer(1, 65535, ""), limits, size{most: most}, nil)
-}
-
-// memory is any whole number. The rule fargatePair says which ones go with the cpu.
-func memory() kind[int] {
-	limits := "a size Fargate offers with the `cpu`: " + fargateMemoryText(256) + " with 256"
-	return scalar("integer", limits, func(value any) (int, error) {
-		n, ok := whole(value)
-		if !ok {
-			return 0, fmt.Errorf("%s is not a whole number; give a memory size in MiB", show(value))
-		}
-		return n, nil
-	})
 }
 
 // stackNameForm is CloudFormation's rule for stack names. It allows 128 characters; ten are left

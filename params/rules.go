@@ -3,7 +3,6 @@ package params
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"squidfleet/squid"
 )
@@ -147,14 +146,6 @@ func openedOwnNetwork(p *Params) Errors {
 		}
 	}
 	return errs
-}
-
-func fargatePair(p *Params) Errors {
-	if slices.Contains(fargateMemory(p.CPU), p.Memory) {
-		return nil
-	}
-	return Errors{{"memory", fmt.Sprintf("Fargate offers no %d MiB with cpu %d; give %s, or another cpu",
-		p.Memory, p.CPU, fargateMemoryText(p.CPU))}}
 }
 
 // oneVPC refuses a range for an existing VPC. The default counts as not given, because cdk.json
