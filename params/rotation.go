@@ -67,6 +67,20 @@ func ParsePeriod(s string) (time.Duration, error) {
 //	https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/2366
 const LoadBalancerLag = 2 * time.Minute
 
+// The load balancer checks a task by connecting to it. The kernel accepts the connection, so a task
+// that is short of processor time passes. A Squid that hangs is found by the container's own check.
+//
+// The interval and HealthyChecks are the least that AWS allows. A new task is in service one
+// interval after its first check. With UnhealthyChecks a task may be away for ten seconds.
+//
+//	https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateTargetGroup.html
+const (
+	CheckInterval   = 5 * time.Second
+	CheckTimeout    = 4 * time.Second // a packet may be lost twice, which takes 1 and 2 s
+	HealthyChecks   = 2
+	UnhealthyChecks = 3
+)
+
 // CloudFormation gives up deleting an ECS service after longestDelete: the schema of
 // AWS::ECS::Service says so under handlers.delete.timeoutInMinutes (aws cloudformation
 // describe-type --type RESOURCE --type-name AWS::ECS::Service). Deleting one drains its tasks:

@@ -86,13 +86,13 @@ func (e endpoint) newEntry(n network, p *params.Params, id string, port int) (ma
 		ConnectionTermination: jsii.Bool(true),
 		HealthCheck: &elb.HealthCheck{
 			Protocol:                elb.Protocol_TCP,
-			Interval:                awscdk.Duration_Seconds(jsii.Number(10)),
-			Timeout:                 awscdk.Duration_Seconds(jsii.Number(5)),
-			HealthyThresholdCount:   jsii.Number(2),
-			UnhealthyThresholdCount: jsii.Number(2),
+			Interval:                awscdk.Duration_Seconds(jsii.Number(params.CheckInterval.Seconds())),
+			Timeout:                 awscdk.Duration_Seconds(jsii.Number(params.CheckTimeout.Seconds())),
+			HealthyThresholdCount:   jsii.Number(params.HealthyChecks),
+			UnhealthyThresholdCount: jsii.Number(params.UnhealthyChecks),
 		},
 	})
-	// A busy task may miss two checks. By default the load balancer then cuts its connections. They
+	// A busy task may miss some checks. By default the load balancer then cuts its connections. They
 	// go on instead, for as long as those of a task that leaves, and ECS replaces a task that stays
 	// unhealthy:
 	// https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health.html

@@ -20,7 +20,7 @@ import (
 
 // speed divides all of AWS's times, so that their ratios stay: the load balancer's lag and the
 // drainTimeout, two minutes each, are 4 s, the deregistration delay is their sum, and health
-// checks come every third of a second instead of every 10 s.
+// checks come every sixth of a second instead of every 5 s.
 const speed = 30
 
 var (

@@ -26,7 +26,12 @@ func Median[T ~float64 | ~int64](values []T) T {
 // Report replaces the section of docs/design/benchmarks.md with the given name by a text in
 // Markdown, or adds it. root is the module's directory.
 func Report(root, section, text string) error {
-	path := filepath.Join(root, "docs", "design", "benchmarks.md")
+	return ReportIn(root, "benchmarks.md", section, text)
+}
+
+// ReportIn is Report for another document of docs/design.
+func ReportIn(root, name, section, text string) error {
+	path := filepath.Join(root, "docs", "design", name)
 	document, err := os.ReadFile(path)
 	if err != nil {
 		return err

@@ -29,12 +29,12 @@ type Timing struct {
 // stopReserve is what the entrypoint needs after its drain. Squid's share of it cannot be divided.
 const stopReserve = container.StopTimeout - container.DrainTimeout
 
-// AWS returns the times of a deployed fleet. The health check's are those of
-// stacks/loadbalancer.go. The lag is the longest that was seen.
+// AWS returns the times of a deployed fleet. The lag is the longest that was seen.
 func AWS(p *params.Params) Timing {
 	return Timing{
 		HealthCheck: nlb.HealthCheck{
-			Interval: 10 * time.Second, Timeout: 5 * time.Second, HealthyThreshold: 2, UnhealthyThreshold: 2,
+			Interval: params.CheckInterval, Timeout: params.CheckTimeout,
+			HealthyThreshold: params.HealthyChecks, UnhealthyThreshold: params.UnhealthyChecks,
 		},
 		DeregistrationDelay: p.DeregistrationDelay(),
 		StopDelay:           p.DeregistrationDelay(),

@@ -1,0 +1,110 @@
+package integration
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"squidfleet/internal/bench"
+	"squidfleet/internal/rig"
+	"squidfleet/params"
+	"squidfleet/proxyimage/container"
+)
+
+// BenchmarkChecks measures what the load balancer's checks cost a task, and how the checks of a
+// task fare that has all the work it can do. It writes a section of the document about rotations.
+func BenchmarkChecks(b *testing.B) {
+	rig.StartDNS(b).Set("origin.example", publicIPv4.String())
+	startBulk(b)
+	task := startTask(b, options(nil))
+	tasks := []*squidTask{task}
+
+	const many = 5000
+	before := cpuTime(b, tasks)
+	for range many {
+		if err := check(task); err != nil {
+			b.Fatal(err)
+		}
+	}
+	each := (cpuTime(b, tasks) - before) / many
+
+	const clients, loadTime = 256, 30 * time.Second
+	defer limit(b, task, taskShare)()
+	end := time.Now().Add(loadTime)
+	over := func() bool { return time.Now().After(end) }
+	var all sync.WaitGroup
+	done, errs := make([]float64, clients), make([]error, clients)
+	for i := range clients {
+		all.Go(func() {
+			done[i], errs[i] = newTunnels(&loader{client: client(task), tasks: tasks}, over)
+		})
+	}
+	balancer, own := new(checks), new(checks)
+	all.Go(func() { balancer.repeat(b, over, 10*time.Millisecond, func() error { return check(task) }) })
+	all.Go(func() {
+		own.repeat(b, over, 100*time.Millisecond, func() error { _, err := task.Health(); return err })
+	})
+	all.Wait()
+	var total float64
+	for i, n := range done {
+		if total += n; errs[i] != nil {
+			b.Fatal(errs[i])
+		}
+	}
+	var report strings.Builder
+	fmt.Fprintf(&report, "`make bench` (BenchmarkChecks): a task with %d %% of a core, as by default, and %d clients that open\n"+
+		"tunnels as fast as they can, on one machine of %d processors: %.0f tunnels in %v.\n\n"+
+		"| | checks | failed | median, ms | slowest, ms | limit, ms |\n|---|---|---|---|---|---|\n",
+		taskShare, clients, runtime.NumCPU(), total, loadTime)
+	balancer.row(&report, "the load balancer's: a connection", params.CheckTimeout)
+	own.row(&report, "the container's own", container.HealthTimeout)
+	fmt.Fprintf(&report, "\nOne of the load balancer's costs an idle task %d µs of processor time.\n", each.Microseconds())
+	b.Logf("\n%s", &report)
+	if err := bench.ReportIn("..", "rotation.md", "checks", report.String()); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// checks are those of one kind.
+type checks struct {
+	took   []time.Duration
+	failed int
+}
+
+func (c *checks) repeat(b *testing.B, over func() bool, pause time.Duration, check func() error) {
+	for !over() {
+		begun := time.Now()
+		err := check()
+		c.took = append(c.took, time.Since(begun))
+		if err != nil {
+			c.failed++
+			b.Log(err)
+		}
+		time.Sleep(pause)
+	}
+}
+
+// row writes a line of the report.
+func (c *checks) row(report io.Writer, what string, limit time.Duration) {
+	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+	fmt.Fprintf(report, "| %s | %d | **%d** | %.1f | %.1f | %d |\n", what, len(c.took), c.failed,
+		ms(bench.Median(c.took)), ms(slices.Max(c.took)), limit.Milliseconds())
+}
+
+// check is the load balancer's health check.
+func check(task *squidTask) error {
+	dialer := net.Dialer{Timeout: params.CheckTimeout, LocalAddr: &net.TCPAddr{IP: net.IP(loadBalancer.AsSlice())}}
+	conn, err := dialer.Dial("tcp", task.Addr.String())
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_, err = rig.LocalHeader().WriteTo(conn)
+	return err
+}

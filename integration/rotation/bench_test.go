@@ -1,0 +1,105 @@
+package rotation
+
+import (
+	"crypto/rand"
+	"fmt"
+	"net"
+	"net/netip"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"squidfleet/internal/bench"
+	"squidfleet/internal/local"
+	"squidfleet/internal/nlb"
+	"squidfleet/squid"
+)
+
+// benchRounds are enough: the intervals make up almost all of the time.
+const benchRounds = 3
+
+// BenchmarkIntoService measures how long tasks take from their start into service, at the load
+// balancer's true intervals. It writes a section of the document about rotations.
+func BenchmarkIntoService(b *testing.B) {
+	origin, err := local.StartOrigin(nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer origin.Close()
+	earlier := nlb.HealthCheck{
+		Interval: 10 * time.Second, Timeout: 5 * time.Second, HealthyThreshold: 2, UnhealthyThreshold: 2,
+	}
+	checks := []nlb.HealthCheck{earlier, local.AWS(parameters).HealthCheck}
+	var listens []time.Duration
+	serves := make([][]time.Duration, len(checks))
+	for range benchRounds {
+		for i, check := range checks {
+			listened, served := intoService(b, origin.Address, check)
+			listens, serves[i] = append(listens, listened...), append(serves[i], served...)
+		}
+	}
+	var report strings.Builder
+	fmt.Fprintf(&report, "`make bench` (BenchmarkIntoService): medians of %d tasks each, in turns, %d at a time, on one machine\n"+
+		"of %d processors. The intervals are AWS's. Squid listens %.2f s after the start of the task's programs.\n\n",
+		benchRounds*addresses, addresses, runtime.NumCPU(), bench.Median(listens).Seconds())
+	report.WriteString("| the load balancer checks | a task is in service after |\n|---|---|\n")
+	for i, check := range checks {
+		fmt.Fprintf(&report, "| every %v | **%.1f s** |\n", check.Interval, bench.Median(serves[i]).Seconds())
+	}
+	b.Logf("\n%s", &report)
+	if err := bench.ReportIn("../..", "rotation.md", "into-service", report.String()); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// intoService starts a fleet, and returns how long each task took until it listened, and until it
+// was in service.
+func intoService(b *testing.B, origin netip.AddrPort, check nlb.HealthCheck) (listened, served []time.Duration) {
+	b.Helper()
+	timing := local.AWS(parameters)
+	timing.HealthCheck = check
+	var mu sync.Mutex
+	var waiting sync.WaitGroup
+	f, err := local.Start(b.Context(), local.Options{
+		Params: parameters, Passwords: []squid.Credential{{User: "alice", Password: rand.Text()}},
+		Addresses: addresses, Zones: zones, Port: parameters.ListenerPort, Timing: timing, Origin: origin,
+		Report: func(e local.Event) {
+			switch e.Kind {
+			case local.Started:
+				waiting.Go(func() {
+					took := untilItListens(netip.AddrPortFrom(e.Task.Address, uint16(parameters.ListenerPort)))
+					mu.Lock()
+					defer mu.Unlock()
+					listened = append(listened, took)
+				})
+			case local.Serving:
+				mu.Lock()
+				defer mu.Unlock()
+				served = append(served, e.Time.Sub(e.Task.Started))
+			}
+		},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	waiting.Wait()
+	if err := f.Close(); err != nil {
+		b.Fatal(err)
+	}
+	return listened, served
+}
+
+// untilItListens waits for a minute at most.
+func untilItListens(at netip.AddrPort) time.Duration {
+	begun := time.Now()
+	for time.Since(begun) < time.Minute {
+		if conn, err := net.Dial("tcp", at.String()); err == nil {
+			conn.Close()
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return time.Since(begun)
+}
