@@ -63,7 +63,7 @@ func BenchmarkChecks(b *testing.B) {
 		"| | checks | failed | median, ms | slowest, ms | limit, ms |\n|---|---|---|---|---|---|\n",
 		taskShare, clients, runtime.NumCPU(), total, loadTime)
 	balancer.row(&report, "the load balancer's: a connection", params.CheckTimeout)
-	own.row(&report, "the container's own", container.HealthTimeout)
+	own.row(&report, "the container's own, its program outside of the share", container.HealthTimeout)
 	fmt.Fprintf(&report, "\nOne of the load balancer's costs an idle task %d µs of processor time.\n", each.Microseconds())
 	b.Logf("\n%s", &report)
 	if err := bench.ReportIn("..", "rotation.md", "checks", report.String()); err != nil {
