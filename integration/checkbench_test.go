@@ -58,13 +58,14 @@ func BenchmarkChecks(b *testing.B) {
 		}
 	}
 	var report strings.Builder
-	fmt.Fprintf(&report, "`make bench` (BenchmarkChecks): a task with %d %% of a core, as by default, and %d clients that open\n"+
-		"tunnels as fast as they can, on one machine of %d processors: %.0f tunnels in %v.\n\n"+
+	fmt.Fprintf(&report, "`make bench` (BenchmarkChecks): a task with %d %% of a core, as by default, and %d clients that\n"+
+		"open tunnels as fast as they can, on one machine of %d processors: %.0f tunnels in %v.\n\n"+
 		"| | checks | failed | median, ms | slowest, ms | limit, ms |\n|---|---|---|---|---|---|\n",
 		taskShare, clients, runtime.NumCPU(), total, loadTime)
 	balancer.row(&report, "the load balancer's: a connection", params.CheckTimeout)
 	own.row(&report, "the container's own, its program outside of the share", container.HealthTimeout)
-	fmt.Fprintf(&report, "\nOne of the load balancer's costs an idle task %d µs of processor time.\n", each.Microseconds())
+	fmt.Fprintf(&report, "\nOne of the load balancer's costs an idle task %d µs of processor time.\n",
+		each.Microseconds())
 	b.Logf("\n%s", &report)
 	if err := bench.ReportIn("..", "rotation.md", "checks", report.String()); err != nil {
 		b.Fatal(err)
