@@ -15,6 +15,10 @@ const AddressTag = ownTags + "address"
 // ownTags begins the keys of the fleet's own tags.
 const ownTags = "squidfleet:"
 
+// BaseLabel is the container's label that names the image from which its own is built. OCI names it
+// so (https://github.com/opencontainers/image-spec/blob/main/annotations.md).
+const BaseLabel = "org.opencontainers.image.base.name"
+
 // RotationOffset is how long after the beginning of a period an address is rotated: the
 // bit-reversed number as a fraction of the period (0, 1/2, 1/4, 3/4, 1/8, …). It does not depend
 // on fleetSize, and the offsets of any fleetSize are spread evenly.

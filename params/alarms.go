@@ -8,6 +8,9 @@ import (
 // Alarms reports whether somebody gets alarms.
 func (p *Params) Alarms() bool { return p.AlarmEmail != "" || p.AlarmTopicARN != "" }
 
+// AlarmTopicRegion returns the region of the topic that gets alarms, by its ARN.
+func (p *Params) AlarmTopicRegion() string { return regionOf(topicForm, p.AlarmTopicARN) }
+
 var (
 	emailForm  = regexp.MustCompile(`^[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}$`)
 	topicForm  = regexp.MustCompile(`^arn:aws[a-z-]*:sns:([a-z0-9-]+):\d{12}:[A-Za-z0-9_-]{1,256}$`)

@@ -67,7 +67,12 @@ var (
 
 // CertificateRegion returns the region of a certificate by its ARN.
 func (p *Params) CertificateRegion() string {
-	if parts := certificateForm.FindStringSubmatch(p.CertificateARN); parts != nil {
+	return regionOf(certificateForm, p.CertificateARN)
+}
+
+// regionOf returns the region of an ARN, "" if it does not have the form.
+func regionOf(form *regexp.Regexp, arn string) string {
+	if parts := form.FindStringSubmatch(arn); parts != nil {
 		return parts[1]
 	}
 	return ""

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 
 	"squidfleet/params"
 	"squidfleet/proxyimage/container"
@@ -37,6 +38,11 @@ func Recipe() map[string][]byte {
 	}
 	return files
 }
+
+var from = regexp.MustCompile(`(?m)^FROM\s+(\S+)`)
+
+// Base returns the name of the image that the fleet's image is built from.
+func Base() string { return string(from.FindSubmatch(Recipe()["Dockerfile"])[1]) }
 
 // Modes of the staged files. They are part of the image, so they do not depend on the umask.
 const (

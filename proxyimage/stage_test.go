@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -71,6 +72,13 @@ func stage(t *testing.T, p *params.Params, passwords []squid.Credential) string 
 	dir := filepath.Join(t.TempDir(), "context")
 	ok(t, Stage(t.Context(), dir, p, network, passwords))
 	return dir
+}
+
+// Without them squidfleet status cannot say whether there is a newer base.
+func TestTheBaseHasItsRegistryAndADateOrDigest(t *testing.T) {
+	if base := Base(); !regexp.MustCompile(`^docker\.io/\S+:\S*(-\d{8}\b|@sha256:)`).MatchString(base) {
+		t.Error(base)
+	}
 }
 
 func TestStagedFilesAndModes(t *testing.T) {

@@ -46,7 +46,7 @@ func TestTasksRefuseEveryRangeOfAnImportedVPC(t *testing.T) {
 	}
 }
 
-func TestAVPCThatDoesNotFitIsRefusedInOneLine(t *testing.T) {
+func TestAPlaceThatDoesNotFitIsRefusedInOneLine(t *testing.T) {
 	withSubnets := func(kind string) map[string]any {
 		lookup := maps.Clone(cdkcontext.Lookups(cdkcontext.Region)[vpcKey].(map[string]any))
 		lookup["subnetGroups"] = []any{map[string]any{"name": kind, "type": kind, "subnets": []any{map[string]any{
@@ -75,6 +75,10 @@ func TestAVPCThatDoesNotFitIsRefusedInOneLine(t *testing.T) {
 			`vpcId: looking up the subnets of ` + id + ` failed: no permission; give`},
 		{"zones elsewhere", only("zones", "us-east-1a,us-east-1b"),
 			"zones: are in us-east-1, and the fleet would go to eu-west-1; "},
+		{"a certificate elsewhere", only("certificateArn", strings.Replace(certificate, "eu-west-1", "us-east-1", 1)),
+			"certificateArn: is in us-east-1, and the fleet would go to eu-west-1; give a certificate of "},
+		{"a topic elsewhere", only("alarmTopicArn", "arn:aws-cn:sns:cn-north-1:123456789012:alarms"),
+			"alarmTopicArn: is in cn-north-1, and the fleet would go to eu-west-1; give a topic of that region, "},
 		{"no such VPC", imported(map[string]any{vpcKey: failed("no VPC matches {}"), ipv6Key: failed("not\n found")}),
 			lookup + "no VPC matches {}; not found; give"},
 		{"the same reason twice", imported(map[string]any{vpcKey: failed("no login"), ipv6Key: failed("no login")}),

@@ -30,7 +30,7 @@ type network struct {
 }
 
 func (in Input) network(app awscdk.App) (network, error) {
-	if err := in.checkCertificate(); err != nil {
+	if err := in.checkRegions(); err != nil {
 		return network{}, err
 	}
 	if in.Params.VpcID != "" {
@@ -55,14 +55,22 @@ func (in Input) checkZones() error {
 	return nil
 }
 
-// checkCertificate refuses a certificate of another region, which no load balancer takes.
-func (in Input) checkCertificate() error {
-	region := in.Params.CertificateRegion()
-	if region == "" || in.Account == "" || region == in.Region {
+// checkRegions refuses what is in another region: no load balancer takes such a certificate, and no
+// alarm such a topic.
+func (in Input) checkRegions() error {
+	if in.Account == "" {
 		return nil
 	}
-	return fmt.Errorf("certificateArn: is in %s, and the fleet would go to %s; give a certificate of that region, "+
-		"or another region to the CDK, for instance with AWS_REGION", region, in.Region)
+	for _, arn := range [][3]string{
+		{"certificateArn", "certificate", in.Params.CertificateRegion()},
+		{"alarmTopicArn", "topic", in.Params.AlarmTopicRegion()},
+	} {
+		if region := arn[2]; region != "" && region != in.Region {
+			return fmt.Errorf("%s: is in %s, and the fleet would go to %s; give a %s of that region, or another region "+
+				"to the CDK, for instance with AWS_REGION", arn[0], region, in.Region, arn[1])
+		}
+	}
+	return nil
 }
 
 // zones is how many availability zones our own VPC spans: the fewest with which the proxy

@@ -52,6 +52,8 @@ func newTask(stack awscdk.Stack, p *params.Params, image awsecrassets.DockerImag
 			Name:      jsii.String(containerName),
 			Image:     image.ImageUri(),
 			Essential: jsii.Bool(true),
+			// Without a name nothing in the image tells its base: no layer of it is left.
+			DockerLabels: map[string]*string{params.BaseLabel: jsii.String(proxyimage.Base())},
 			PortMappings: &[]*awsecs.CfnTaskDefinition_PortMappingProperty{{
 				ContainerPort: jsii.Number(p.ListenerPort),
 				Protocol:      jsii.String("tcp"),

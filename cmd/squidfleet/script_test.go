@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -17,6 +19,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	bases "squidfleet/internal/baseimage/standin"
 	"squidfleet/internal/local"
 	"squidfleet/internal/operator/standin"
 	"squidfleet/params"
@@ -32,8 +35,12 @@ func TestMain(m *testing.M) {
 // ago, and 198.51.100.2, 1 h 12 min. Besides testscript's own commands it has
 //
 //	$NOW                       when the script began, as --at takes it
+//	$BASE                      a repository of a registry, for images to build from
+//	$PROXY                     that registry, which refuses to be a proxy
+//	$HANGS                     the same, of a registry that does not answer
 //	aws CHANGE [ARGUMENT]      change the fleet, see standin.AWS.Set
 //	fail ACTION CODE TIMES     make an action answer with an error
+//	push TAG DATE ARCHITECTURE…  make a tag of $BASE lead to an image
 //	synth TEXT                 write a cdk.out with that template, made from cdk.json
 //	log ADDRESS AGO TEXT       make the task with that address write a line
 //	exits CODE COMMAND…        run a command that must end with that code
@@ -52,6 +59,17 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			aws := standin.New()
 			env.Values["aws"] = aws
+			registry := bases.New()
+			env.Values["bases"] = registry
+			hangs, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				return err
+			}
+			// Longer than the commands wait; then they fail and the test does not hang.
+			time.AfterFunc(time.Minute, func() { hangs.Close() })
+			env.Setenv("BASE", registry.Repository)
+			env.Setenv("PROXY", registry.Listener.Addr().String())
+			env.Setenv("HANGS", hangs.Addr().String()+"/library/debian")
 			env.Setenv("AWS_ENDPOINT_URL", aws.URL)
 			env.Setenv("AWS_REGION", standin.Region)
 			env.Setenv("AWS_ACCESS_KEY_ID", standin.AccessKey)
@@ -63,6 +81,8 @@ func TestScripts(t *testing.T) {
 			env.Setenv("NOW", time.Now().UTC().Format(time.RFC3339))
 			env.Defer(func() {
 				aws.Close()
+				registry.Close()
+				hangs.Close()
 				for _, problem := range aws.Problems() {
 					t.Errorf("%s: %s", env.WorkDir, problem)
 				}
@@ -75,6 +95,12 @@ func TestScripts(t *testing.T) {
 			},
 			"fail": func(ts *testscript.TestScript, _ bool, args []string) {
 				standIn(ts).Fail(args[0], args[1], number(ts, args[2]))
+			},
+			"push": func(ts *testscript.TestScript, _ bool, args []string) {
+				made, err := time.Parse(time.DateOnly, args[1])
+				ts.Check(err)
+				_, err = ts.Value("bases").(*bases.Registry).Push(context.Background(), args[0], made, args[2:]...)
+				ts.Check(err)
 			},
 			"synth": synth,
 			"log": func(ts *testscript.TestScript, _ bool, args []string) {

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/spf13/cobra"
 
+	"squidfleet/internal/baseimage"
 	"squidfleet/internal/doctor"
 	"squidfleet/internal/operator"
 	"squidfleet/params"
@@ -29,7 +30,9 @@ type status struct {
 	Alarms    []operator.Alarm   `json:"alarms"`
 	LastHour  *operator.Traffic  `json:"lastHour"`
 	// Deployed is when the task definition was registered.
-	Deployed *time.Time       `json:"deployed"`
+	Deployed *time.Time `json:"deployed"`
+	// Base is null if its registry did not answer.
+	Base     *baseimage.Base  `json:"base"`
 	Findings []doctor.Finding `json:"findings"`
 }
 
@@ -47,13 +50,14 @@ func newStatus(s *streams) *cobra.Command {
              do what it should, and refused ones; at most 100,000 lines of the log are counted
   image      when its task definition was registered: the image itself may be older
   doctor     what squidfleet doctor complains of, which has the fix and further checks
+  base       whether the image's base, Debian, has a newer version: its registry is asked, without
+             credentials and for 5 seconds at most. A newer one, or no answer, is no problem
 
-It does not know whether the image's base has a newer version: only another registry does.
 What needs the parameters in cdk.json is left out if they are not this fleet's.
 
 With --watch it goes on until Ctrl-C, which is no failure: on a terminal as a screen that is
 drawn again, otherwise as lines for what changes, with --json as an object a line. Log,
-image and doctor are then asked once a minute.
+image and doctor are then asked once a minute, the base's registry once an hour.
 
 Exit code 0 means that all is well, 3 that something needs attention or is unknown.`,
 		Example: `  squidfleet status
@@ -101,8 +105,13 @@ type statusWatch struct {
 
 	slow   status // what is asked once a minute
 	slowAt time.Time
-	drawn  int             // lines on the screen
-	shown  map[string]bool // lines that hold
+	// asked is what the registry was asked about, and newer waits for the answer.
+	asked   operator.Image
+	askedAt time.Time
+	newer   func() (*baseimage.Base, error)
+
+	drawn int             // lines on the screen
+	shown map[string]bool // lines that hold
 }
 
 // parameters reads cdk.json, which names the fleet unless the command line does.
@@ -123,7 +132,7 @@ func (w *statusWatch) parameters(named bool) error {
 	return nil
 }
 
-// statusPart is a thing that AWS is asked.
+// statusPart is a thing that AWS, or the base's registry, is asked.
 type statusPart struct {
 	name    string
 	actions []string
@@ -137,6 +146,7 @@ var statusParts = []statusPart{
 	{"last hour", []string{"logs:FilterLogEvents"}, true, (*statusWatch).traffic},
 	{"image", []string{"ecs:DescribeTaskDefinition"}, true, (*statusWatch).image},
 	{"doctor", doctor.PermissionsOfDeployed(), true, (*statusWatch).doctor},
+	{"base", []string{}, true, (*statusWatch).base}, // last: the registry answers meanwhile
 }
 
 func (w *statusWatch) run(ctx context.Context) (err error) {
@@ -195,7 +205,7 @@ func (w *statusWatch) look(ctx context.Context) (*status, error) {
 			to.Findings = append(to.Findings, one)
 		}
 	}
-	now.LastHour, now.Deployed = w.slow.LastHour, w.slow.Deployed
+	now.LastHour, now.Deployed, now.Base = w.slow.LastHour, w.slow.Deployed, w.slow.Base
 	now.Findings = append(now.Findings, w.slow.Findings...)
 	return now, nil
 }
@@ -264,12 +274,59 @@ func (w *statusWatch) traffic(
 }
 
 func (w *statusWatch) image(ctx context.Context, f *operator.Connection, to *status) ([]doctor.Finding, error) {
-	at, err := f.Registered(ctx)
+	image, err := f.Image(ctx)
 	if err != nil {
 		return nil, err
 	}
+	at := image.Registered
 	to.Deployed = &at
+	w.ask(ctx, image)
 	return one(doctor.OK, "deployed %s ago, at %s", age(time.Since(at)), at.Format(time.RFC3339)), nil
+}
+
+// registryTime bounds the question to the registry: status waits for it at the end.
+const registryTime = 5 * time.Second
+
+// ask begins to ask whether the image's base has a newer version. It does so once an hour.
+func (w *statusWatch) ask(ctx context.Context, image operator.Image) {
+	image.Registered = time.Time{}
+	if image == w.asked && time.Since(w.askedAt) < time.Hour {
+		return
+	}
+	w.asked, w.askedAt = image, time.Now()
+	var base *baseimage.Base
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		late := fmt.Errorf("no answer within %s", registryTime)
+		ctx, cancel := context.WithTimeoutCause(ctx, registryTime, late)
+		defer cancel()
+		base, err = baseimage.Look(ctx, image.Base, image.Architecture)
+	}()
+	w.newer = func() (*baseimage.Base, error) {
+		<-done
+		return base, err
+	}
+}
+
+func (w *statusWatch) base(_ context.Context, _ *operator.Connection, to *status) ([]doctor.Finding, error) {
+	if w.newer == nil {
+		return nil, nil // The line of the image says why.
+	}
+	if w.asked.Base == "" {
+		return one(doctor.Note, "cannot say: the task definition does not name the image's base"), nil
+	}
+	base, err := w.newer()
+	if err != nil {
+		return one(doctor.Note, "cannot say: %v", err), nil
+	}
+	to.Base = base
+	if base.Newer == nil {
+		return one(doctor.OK, "%s has no newer version", base.Name), nil
+	}
+	return one(doctor.Note, "%s has a newer version, of %s. What to do: docs/operate.md#a-newer-base", base.Name,
+		base.Newer.Format(time.DateOnly)), nil
 }
 
 // doctor has the findings that need attention, or one that says that there is none.

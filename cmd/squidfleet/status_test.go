@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 
+	"squidfleet/internal/baseimage/standin"
 	"squidfleet/internal/doctor"
+	"squidfleet/internal/operator"
 )
 
 // A screen that is drawn again begins where the last one did, so it must fit the terminal.
@@ -31,6 +34,40 @@ func TestStatusIsDrawnOverItself(t *testing.T) {
 			func() (int, int) { return 69, screen.height })
 		if got := strings.ReplaceAll(out.String(), "\x1b[K", ""); got != screen.want {
 			t.Errorf("screen %d is %q,\nwant %q", i, got, screen.want)
+		}
+	}
+}
+
+func TestTheRegistryIsAskedOnceAnHour(t *testing.T) {
+	registry := standin.New()
+	defer registry.Close()
+	for _, tag := range []string{"trixie-20260918", "trixie-20261016", "trixie"} {
+		if _, err := registry.Push(t.Context(), tag, time.Now(), "amd64"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var w statusWatch
+	for _, look := range []struct {
+		tag   string
+		later time.Duration // than the look before
+		asked bool
+	}{
+		{"trixie-20260918", 0, true},
+		{"trixie-20260918", 59 * time.Minute, false},
+		{"trixie-20260918", time.Hour, true},
+		{"trixie-20261016", time.Minute, true},
+	} {
+		registry.Asked()
+		w.askedAt = w.askedAt.Add(-look.later)
+		image := operator.Image{Registered: time.Now(), Base: registry.Repository + ":" + look.tag, Architecture: "amd64"}
+		w.ask(t.Context(), image)
+		var now status
+		found, err := w.base(t.Context(), nil, &now)
+		if err != nil || now.Base == nil || now.Base.Name != image.Base {
+			t.Errorf("%+v: %v, %v", look, found, err)
+		}
+		if asked := len(registry.Asked()) > 0; asked != look.asked {
+			t.Errorf("%+v: asked %t", look, asked)
 		}
 	}
 }

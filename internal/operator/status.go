@@ -9,6 +9,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"squidfleet/params"
 )
 
 // Alarm is one of the fleet's alarms. The names of its JSON are stable.
@@ -101,17 +104,34 @@ func (t *Traffic) add(e Event) {
 	}
 }
 
-// Registered returns when the task definition of the addresses was registered, which names their
-// image.
-func (f *Connection) Registered(ctx context.Context) (time.Time, error) {
+// Image is what the task definition of the addresses says of their image.
+type Image struct {
+	// Registered is when the task definition was registered.
+	Registered time.Time
+	// Base is the image that it was built from, "" if that is not said.
+	Base string
+	// Architecture is as registries name it.
+	Architecture string
+}
+
+// Image returns what is known of the addresses' image.
+func (f *Connection) Image(ctx context.Context) (Image, error) {
 	all, err := f.bare(ctx)
 	if err != nil {
-		return time.Time{}, err
+		return Image{}, err
 	}
 	answer, err := f.ecs.DescribeTaskDefinition(ctx,
 		&ecs.DescribeTaskDefinitionInput{TaskDefinition: all[0].service.TaskDefinition})
 	if err != nil {
-		return time.Time{}, err
+		return Image{}, err
 	}
-	return aws.ToTime(answer.TaskDefinition.RegisteredAt).UTC(), nil
+	task := answer.TaskDefinition
+	image := Image{Registered: aws.ToTime(task.RegisteredAt).UTC(), Architecture: "amd64"}
+	for _, c := range task.ContainerDefinitions {
+		image.Base = c.DockerLabels[params.BaseLabel]
+	}
+	if p := task.RuntimePlatform; p != nil && p.CpuArchitecture == types.CPUArchitectureArm64 {
+		image.Architecture = "arm64"
+	}
+	return image, nil
 }

@@ -307,9 +307,16 @@ func (a *AWS) describeTaskDefinition(r *request) (any, error) {
 			secrets = append(secrets, object{"name": variable(user), "valueFrom": secretARN(user)})
 		}
 	}
+	labels := object{}
+	if a.fleet.base != "" {
+		labels[params.BaseLabel] = a.fleet.base
+	}
 	return object{"taskDefinition": object{
-		"taskDefinitionArn":    r.Input["taskDefinition"],
-		"registeredAt":         epoch(time.Now().Add(-50*time.Hour - time.Minute)),
-		"containerDefinitions": []any{object{"name": "proxy", "environment": environment, "secrets": secrets}},
+		"taskDefinitionArn": r.Input["taskDefinition"],
+		"registeredAt":      epoch(time.Now().Add(-50*time.Hour - time.Minute)),
+		"runtimePlatform":   object{"cpuArchitecture": "ARM64", "operatingSystemFamily": "LINUX"},
+		"containerDefinitions": []any{object{
+			"name": "proxy", "environment": environment, "secrets": secrets, "dockerLabels": labels,
+		}},
 	}}, nil
 }

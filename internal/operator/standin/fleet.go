@@ -13,6 +13,7 @@ type fleet struct {
 	stackStatus     string
 	without         []string // outputs that the stack does not have
 	credentials     string
+	base            string // named by the container's label; "" for no label
 	auth            string
 	tlsName         string // the fleet's own name; "" without TLS
 	users           []string
@@ -214,7 +215,7 @@ func (f *fleet) step(s *service) {
 //
 //	addresses N, stopped N, rotate-every PERIOD, no-address-ports, full-pages,
 //	users NAME,NAME…, password TEXT, credentials-in-image, auth AUTH, tls-name NAME,
-//	stack-status STATUS, without-output ID,
+//	base IMAGE, stack-status STATUS, without-output ID,
 //	unhealthy ADDRESS, spot ADDRESS, stopping ADDRESS, never-healthy, healthy-again,
 //	rotation-fails N [forgotten], rotating N [now], failed-rotations MESSAGES, deployed N STATUS AGO
 //
@@ -233,6 +234,8 @@ func (a *AWS) Set(change string, arguments ...string) error {
 		f.credentials = "image"
 	case "auth":
 		f.auth = argument
+	case "base":
+		f.base = argument
 	case "tls-name":
 		f.tlsName = argument
 	case "stack-status":
