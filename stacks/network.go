@@ -66,8 +66,8 @@ func (in Input) checkRegions() error {
 		{"alarmTopicArn", "topic", in.Params.AlarmTopicRegion()},
 	} {
 		if region := arn[2]; region != "" && region != in.Region {
-			return fmt.Errorf("%s: is in %s, and the fleet would go to %s; give a %s of that region, or another region "+
-				"to the CDK, for instance with AWS_REGION", arn[0], region, in.Region, arn[1])
+			return fmt.Errorf("%s: is in %s, and the fleet would go to %s; give a %s of that region, or another "+
+				"region to the CDK, for instance with AWS_REGION", arn[0], region, in.Region, arn[1])
 		}
 	}
 	return nil

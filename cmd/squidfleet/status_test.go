@@ -59,11 +59,11 @@ func TestTheRegistryIsAskedOnceAnHour(t *testing.T) {
 	} {
 		registry.Asked()
 		w.askedAt = w.askedAt.Add(-look.later)
-		image := operator.Image{Registered: time.Now(), Base: registry.Repository + ":" + look.tag, Architecture: "amd64"}
-		w.ask(t.Context(), image)
+		base := registry.Repository + ":" + look.tag
+		w.ask(t.Context(), operator.Image{Registered: time.Now(), Base: base, Architecture: "amd64"})
 		var now status
 		found, err := w.base(t.Context(), nil, &now)
-		if err != nil || now.Base == nil || now.Base.Name != image.Base {
+		if err != nil || now.Base == nil || now.Base.Name != base {
 			t.Errorf("%+v: %v, %v", look, found, err)
 		}
 		if asked := len(registry.Asked()) > 0; asked != look.asked {
