@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"squidfleet/internal/rig"
@@ -22,8 +24,16 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "24"); err != nil {
 		panic(err)
 	}
-	os.Exit(m.Run())
+	var err error
+	if scratch, err = os.MkdirTemp("", "squidfleet-scratch-"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	os.RemoveAll(scratch)
+	os.Exit(code)
 }
+
+var scratch string // a directory until all tests are over
 
 // The addresses and names of all tests.
 var (
@@ -79,6 +89,33 @@ var (
 func inModes(t *testing.T, modes []mode, test func(t *testing.T, m mode)) {
 	for _, m := range modes {
 		t.Run(fmt.Sprintf("auth=%s,digest=%s", m["auth"], m["digest"]), func(t *testing.T) { test(t, m) })
+	}
+}
+
+// shareOf is set in a copy of this program that runs a share of a test: the share's number.
+const shareOf = "SQUIDFLEET_TEST_SHARE"
+
+// inShares runs the shares of a long test at the same time, which it mostly spends waiting. Each is
+// run by a copy of this program, whose namespaces have the same addresses and ports once more.
+func inShares(t *testing.T, shares int, test func(t *testing.T, share int)) {
+	if text := os.Getenv(shareOf); text != "" {
+		share, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		test(t, share)
+		return
+	}
+	for share := range shares {
+		t.Run(fmt.Sprint("share ", share), func(t *testing.T) {
+			t.Parallel()
+			again := rig.Apart(t.Context(), "-test.v", "-test.run", "^"+strings.Split(t.Name(), "/")[0]+"$")
+			again.Env = append(again.Env, fmt.Sprint(shareOf, "=", share))
+			out, err := again.CombinedOutput()
+			if t.Log(string(out)); err != nil || !strings.Contains(string(out), "--- PASS") {
+				t.Errorf("the copy: %v", err)
+			}
+		})
 	}
 }
 

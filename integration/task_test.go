@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"net"
 	"net/netip"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -74,8 +76,8 @@ func stage(t testing.TB, o taskOptions) (string, *params.Params) {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(top, "context")
-	if err := proxyimage.Stage(context.Background(), dir, p, o.Network, credentials); err != nil {
-		t.Fatal(err)
+	if out, err := exec.Command("cp", "-a", stagedOnce(t, p, o.Network, credentials), dir).CombinedOutput(); err != nil {
+		t.Fatalf("cp: %v: %s", err, out)
 	}
 	if err := os.Mkdir(filepath.Join(dir, container.Run), 0o700); err != nil {
 		t.Fatal(err)
@@ -106,6 +108,23 @@ func stage(t testing.TB, o taskOptions) (string, *params.Params) {
 		}
 	}
 	return dir, p
+}
+
+var staged sync.Map // functions that return a directory, by what is staged there
+
+// stagedOnce returns a directory that holds the staged files of the parameters. Most tasks have the
+// same ones, and each time Go would compile the entrypoint.
+func stagedOnce(t testing.TB, p *params.Params, n proxyimage.Network, credentials []squid.Credential) string {
+	t.Helper()
+	once, _ := staged.LoadOrStore(fmt.Sprintf("%+v %v %q", *p, n, credentials), sync.OnceValues(func() (string, error) {
+		dir := filepath.Join(scratch, rand.Text())
+		return dir, proxyimage.Stage(context.Background(), dir, p, n, credentials)
+	}))
+	dir, err := once.(func() (string, error))()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // startTask stages and starts a task and waits until it accepts connections. The end of the test

@@ -4,6 +4,7 @@
 package rig
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log"
@@ -40,17 +41,9 @@ func Isolate() {
 		log.Fatalln("rig: these tests make network namespaces and need root: " +
 			"run them with sudo, for example `sudo -E env PATH=\"$PATH\" make test`")
 	}
-	self, err := os.Executable()
-	if err != nil {
-		log.Fatalln("rig:", err)
-	}
-	again := exec.Command(self, os.Args[1:]...)
+	again := Apart(context.Background(), os.Args[1:]...)
 	again.Stdin, again.Stdout, again.Stderr = os.Stdin, os.Stdout, os.Stderr
-	again.Env = append(os.Environ(), isolated+"=1")
-	again.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL,
-	}
-	err = again.Run()
+	err := again.Run()
 	var exit *exec.ExitError
 	switch {
 	case err == nil:
@@ -61,22 +54,28 @@ func Isolate() {
 	log.Fatalln("rig:", err)
 }
 
+// Apart returns a command that runs the calling program again in new namespaces. Isolate returns at
+// once in it.
+func Apart(ctx context.Context, arguments ...string) *exec.Cmd {
+	self, err := os.Executable()
+	if err != nil {
+		log.Fatalln("rig:", err)
+	}
+	again := exec.CommandContext(ctx, self, arguments...)
+	again.Env = append(os.Environ(), isolated+"=1")
+	again.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL,
+	}
+	return again
+}
+
 func prepare() error {
 	// Mounts made here must not show outside.
 	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
 	}
-	resolv := filepath.Join(os.TempDir(), fmt.Sprintf("squidfleet-rig-resolv.%d", os.Getpid()))
-	if err := os.WriteFile(resolv, []byte("nameserver 127.0.0.1\n"), 0o644); err != nil {
+	if err := mountResolvConf(); err != nil {
 		return err
-	}
-	defer os.Remove(resolv) // the mount keeps the file alive
-	target, err := filepath.EvalSymlinks("/etc/resolv.conf")
-	if err != nil {
-		return err
-	}
-	if err := syscall.Mount(resolv, target, "", syscall.MS_BIND, ""); err != nil {
-		return fmt.Errorf("mount a resolv.conf: %w", err)
 	}
 	// Squid's segments there have fixed names, which other Squids on the machine may use too.
 	if err := syscall.Mount("tmpfs", "/dev/shm", "tmpfs", syscall.MS_NOSUID|syscall.MS_NODEV, "mode=1777"); err != nil {
@@ -100,6 +99,27 @@ func prepare() error {
 		if err := os.WriteFile("/proc/sys/net/ipv4/"+name, []byte(value), 0o644); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// mountResolvConf has names asked of this machine. What Apart runs is in a namespace like that.
+func mountResolvConf() error {
+	const content = "nameserver 127.0.0.1\n"
+	target, err := filepath.EvalSymlinks("/etc/resolv.conf")
+	if err != nil {
+		return err
+	}
+	if text, err := os.ReadFile(target); err != nil || string(text) == content {
+		return err
+	}
+	resolv := filepath.Join(os.TempDir(), fmt.Sprintf("squidfleet-rig-resolv.%d", os.Getpid()))
+	if err := os.WriteFile(resolv, []byte(content), 0o644); err != nil {
+		return err
+	}
+	defer os.Remove(resolv) // the mount keeps the file alive
+	if err := syscall.Mount(resolv, target, "", syscall.MS_BIND, ""); err != nil {
+		return fmt.Errorf("mount a resolv.conf: %w", err)
 	}
 	return nil
 }
