@@ -1,21 +1,5 @@
 package check
 
-import "strings"
-
-// asks: each saved query reads the fleet's log, and nothing else.
-func asks(a *Assembly) *Finding {
-	for _, t := range a.all(task) {
-		log := []any{t.value(logs + "Options.awslogs-group")}
-		if found := is(query, "LogGroupNames", log)(a); found != nil {
-			return found
-		}
-	}
-	if len(a.all(query)) == 0 {
-		return a.template("there is no %s", query)
-	}
-	return nil
-}
-
 const (
 	alarm        = "AWS::CloudWatch::Alarm"
 	topic        = "AWS::SNS::Topic"
@@ -67,21 +51,4 @@ func alarmed(a *Assembly) *Finding {
 			}
 			return nil
 		}))(a)
-}
-
-// shown: the dashboard is there if it is wanted, and its queries read the fleet's log.
-func shown(a *Assembly) *Finding {
-	all := a.all("AWS::CloudWatch::Dashboard")
-	if (len(all) == 1) != a.Params.Dashboard {
-		return a.template("there are %d dashboards", len(all))
-	}
-	for _, r := range all {
-		for _, t := range a.all(task) {
-			body, log := r.text("DashboardBody"), t.text(logs+"Options.awslogs-group")
-			if n := strings.Count(body, "SOURCE '"); n == 0 || n != strings.Count(body, "SOURCE '"+log+"'") {
-				return r.wrong("DashboardBody: asks another log than %s", log)
-			}
-		}
-	}
-	return nil
 }

@@ -325,27 +325,3 @@ func routed(a *Assembly) *Finding {
 		return nil
 	})(a)
 }
-
-// ownZones: a VPC of the fleet's own is in the zones that are named, or in the region's first two.
-func ownZones(a *Assembly) *Finding {
-	want := slices.Clone(a.Params.Zones)
-	for i := range 2 {
-		if len(a.Params.Zones) == 0 {
-			zones := map[string]any{"Fn::GetAZs": ""}
-			want = append(want, show(map[string]any{"Fn::Select": []any{fmt.Sprint(i), zones}}))
-		}
-	}
-	var got []string
-	for _, r := range a.all("AWS::EC2::Subnet") {
-		zone := r.value("AvailabilityZone")
-		if named, is := zone.(string); is {
-			got = append(got, named)
-		} else {
-			got = append(got, show(zone))
-		}
-	}
-	if d := unlike(got, want); d != "" && a.Params.VpcID == "" {
-		return a.template("the subnets' zones: %s", d)
-	}
-	return nil
-}

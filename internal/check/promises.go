@@ -99,11 +99,7 @@ var Promises = []Promise{
 		is(targets, attr+"target_health_state.unhealthy.connection_termination.enabled", "false"),
 		is(targets, attr+"target_health_state.unhealthy.draining_interval_seconds", delay))},
 	{"idle", "docs/parameters.md", "how long a connection may be silent before the load balancer forgets it", idles},
-	{"metrics", "docs/parameters.md", "whether each task reports its own figures to CloudWatch", reports},
-	{"queries", "docs/operate.md", "In CloudWatch Logs Insights, in the folder of the `stackName`", asks},
 	{"alarms", "docs/operate.md", "what each alarm means and what to do", alarmed},
-	{"dashboard", "docs/parameters.md", "whether CloudWatch has a dashboard of the fleet", shown},
-	{"own-zones", "docs/parameters.md", "zones of the fleet's own VPC", ownZones},
 	{"tags", "docs/parameters.md", "tags of the stacks and of every resource that takes some", tagged},
 }
 

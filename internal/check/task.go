@@ -247,19 +247,6 @@ func (a *Assembly) partition() string {
 	return "aws"
 }
 
-// reports: each task reports its figures under the fleet's name, or not at all.
-func reports(a *Assembly) *Finding {
-	return each(task, func(a *Assembly, r *resource) *Finding {
-		const name = "SQUIDFLEET_METRICS"
-		got, reports := pairs(r.value(box + "Environment"))[name]
-		if reports != a.Params.Metrics || reports && got != a.Params.StackName {
-			return r.wrong("Environment: %s is %s, and metrics is %v of %s", name, show(got), a.Params.Metrics,
-				a.Params.StackName)
-		}
-		return nil
-	})(a)
-}
-
 // idles: the load balancer forgets a silent connection after idleTimeout, and Squid ends it
 // earlier.
 func idles(a *Assembly) *Finding {

@@ -170,24 +170,6 @@ func judge(t *testing.T, files fstest.MapFS, given ...string) []check.Finding {
 	return findings
 }
 
-// TestABoundaryOfTheCDKsContext: every role has it, and the check has nothing against it.
-func TestABoundaryOfTheCDKsContext(t *testing.T) {
-	boundary := map[string]any{"@aws-cdk/core:permissionsBoundary": map[string]any{"name": "Boundary"}}
-	a := load(t, synth(t, filepath.Join(t.TempDir(), "cdk.out"), cdkcontext.Case{Changes: boundary}))
-	for _, f := range a.Broken() {
-		t.Error(f)
-	}
-	roles := a.Properties("AWS::IAM::Role")
-	for _, role := range roles {
-		if got := fmt.Sprint(role["PermissionsBoundary"]); !strings.Contains(got, ":policy/Boundary") {
-			t.Errorf("PermissionsBoundary is %s", got)
-		}
-	}
-	if len(roles) != 2 {
-		t.Errorf("%d roles", len(roles))
-	}
-}
-
 // edited is an assembly in which a test makes a mistake.
 type edited struct {
 	t     *testing.T
@@ -369,6 +351,11 @@ var mistakes = []mistake{
 	{"no password asked", "squid-access",
 		replace("squid.conf", "http_access allow clients authenticated", "http_access allow clients")},
 	{"any port for tunnels", "squid-access", replace("squid.conf", "http_access deny connect !connect_ports\n", "")},
+	{"any name", "squid-access", replace("squid.conf", "http_access deny !allowed_domains\n", "")},
+	{"a name that is blocked", "squid-access", replace("squid.conf", "http_access deny blocked_domains\n", "")},
+	{"a name too few", "squid-access", replace("squid.conf", "acl allowed_domains dstdomain -n example.org\n", "")},
+	{"a blocked name too few", "squid-access",
+		replace("squid.conf", "acl blocked_domains dstdomain -n private.example.com\n", "")},
 	{"no address of its own", "public-address", set(network+"AssignPublicIp", "DISABLED")},
 	{"a task role", "task-role", set(task+"TaskRoleArn", getAtt("ExecutionRole605A040B", "Arn"))},
 	{"a writable root", "hardened", set(container+"ReadonlyRootFilesystem", false)},
@@ -415,11 +402,6 @@ var mistakes = []mistake{
 	{"no endpoint", "outputs", set("Proxy/Outputs/ClusterName", nil)},
 	{"connections cut after two missed checks", "unhealthy", set(targets+"6/Value", "0")},
 	{"connections that Squid believes in for longer", "idle", set(listener+"ListenerAttributes/0/Value", "300")},
-	{"a third zone", "own-zones", func(e edited) {
-		for _, subnet := range []string{"LoadBalancer", "Tasks"} {
-			e.set("Network/Resources/Vpc"+subnet+"Subnet2Subnet/Properties/AvailabilityZone/Fn::Select/0", 2)
-		}
-	}},
 	{"somebody else's tag", "tags", set(service+"Tags", add(map[string]any{"Key": "team", "Value": "mail"}))},
 	{"a partition of its own", "rotation",
 		set(rotation+"Target/Arn", "arn:aws:scheduler:::aws-sdk:ecs:updateService")},
@@ -430,7 +412,6 @@ var mistakes = []mistake{
 		e.set("Proxy/Resources/TaskFirewall/Properties/SecurityGroupEgress/0/CidrIpv6", "::/0")
 		e.set("Proxy/Resources/TaskFirewall/Properties/SecurityGroupEgress/0/CidrIp", nil)
 	}},
-	{"figures under another fleet's name", "metrics", set(container+"Environment/1/Value", "Other")},
 	{"an alarm that nobody gets", "alarms", set("Proxy/Resources/Guessing/Properties/AlarmActions", []any{})},
 	{"alarms all night", "alarms", set("Proxy/Resources/TooFewHealthy/Properties/TreatMissingData", "breaching")},
 	{"somebody else's mail", "alarms", set("Proxy/Resources/AlarmMail/Properties/Endpoint", "x@example.com")},
@@ -439,23 +420,18 @@ var mistakes = []mistake{
 	{"events for another", "alarms", set("Proxy/Resources/FailedDeployments/Properties/Targets/0/Arn", ref("Log"))},
 	{"a topic that anybody reads", "alarms",
 		set("Proxy/Resources/AlarmPublishers/Properties/PolicyDocument/Statement/0/Action", "sns:Subscribe")},
-	{"no dashboard", "dashboard", set("Proxy/Resources/Dashboard", nil)},
-	{"a query of another log", "queries", set("Proxy/Resources/TopUsers/Properties/LogGroupNames/0", "other")},
 	{"tasks before the listener", "order", set("Proxy/Resources/Service1/DependsOn/2", "Task")},
 }
 
-// fleets are the cases of promises about what the default fleet does not have.
+// fleets are the cases of promises, or of single mistakes, about what the default fleet lacks.
 var fleets = map[string]string{"hours": "everything", "tls": "tls", "name": "tls", "private-link": "internal",
-	"alarms": "everything"}
+	"alarms": "everything", "any name": "everything", "a name that is blocked": "everything",
+	"a name too few": "everything", "a blocked name too few": "everything"}
 
 // findsAlone makes a mistake, which only its promise finds, and returns the templates that it
 // changes.
 func findsAlone(t *testing.T, m mistake) (changed [][]byte) {
-	fleet := "default"
-	if f, other := fleets[m.promise]; other {
-		fleet = f
-	}
-	right := assembly(t, fleet)
+	right := assembly(t, cmp.Or(fleets[m.name], fleets[m.promise], "default"))
 	e := edited{t, maps.Clone(right)}
 	m.make(e)
 	if findings := load(t, e.files).Broken(); len(findings) != 1 || findings[0].Rule != m.promise {
