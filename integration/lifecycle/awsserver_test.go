@@ -9,7 +9,7 @@ package lifecycle
 //   - What changes: which resources of an update change in place, which are replaced, which stay;
 //     and that nothing is left after a deletion. A property that may replace a resource under
 //     conditions changes it in place.
-//   - The image: the registry is real, wants a login, and a service's image must be in it.
+//   - The image: the registry is real and wants a login.
 //   - Who calls: every call has the form of a signed one, with the credentials of
 //     [Server.Environment], or those of a role that a stack has made. No signature is computed.
 //

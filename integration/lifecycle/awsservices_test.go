@@ -126,50 +126,27 @@ func (s *Server) inRegistry(repository, kind, name string) (body []byte, digest 
 	return response.Body.Bytes(), digest, response.Code == http.StatusOK
 }
 
-// manifest returns the manifest of a task definition's image: without it, ECS starts no task.
-func (s *Server) manifest(uri string) (repository string, manifest []byte, err error) {
-	path, found := strings.CutPrefix(uri, fmt.Sprintf("%s.dkr.ecr.%s.amazonaws.com/", Account, Region))
-	repository, tag, tagged := strings.Cut(path, ":")
-	if found && tagged && s.find("AWS::ECR::Repository", repository) != nil {
-		if manifest, _, found = s.inRegistry(repository, "manifests", tag); found {
-			return repository, manifest, nil
-		}
-	}
-	return "", nil, fmt.Errorf("CannotPullContainerError: %s: not found", uri)
-}
-
 // ImageConfig returns the configuration of a task definition's image, as OCI specifies it.
 func (s *Server) ImageConfig(uri string) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	repository, manifest, err := s.manifest(uri)
-	if err != nil {
-		return nil, err
+	path, found := strings.CutPrefix(uri, fmt.Sprintf("%s.dkr.ecr.%s.amazonaws.com/", Account, Region))
+	repository, tag, tagged := strings.Cut(path, ":")
+	if !found || !tagged || s.repository(repository) != nil {
+		return nil, fmt.Errorf("%s is in no repository", uri)
 	}
-	var parsed struct{ Config struct{ Digest string } }
-	if err := json.Unmarshal(manifest, &parsed); err != nil {
-		return nil, err
-	}
-	config, _, found := s.inRegistry(repository, "blobs", parsed.Config.Digest)
-	if !found {
-		return nil, fmt.Errorf("%s: the registry lacks its configuration", uri)
-	}
-	return config, nil
-}
-
-// checkImages returns an error unless a service's images are in the registry: ECS waits for tasks.
-func (s *Server) checkImages(service *resource) error {
-	task := s.find("AWS::ECS::TaskDefinition", fmt.Sprint(service.properties["TaskDefinition"]))
-	if task == nil {
-		return invalid("Unable to describe task definition %v.", service.properties["TaskDefinition"])
-	}
-	for _, one := range listOf(task.properties["ContainerDefinitions"]) {
-		container, _ := one.(map[string]any)
-		if _, _, err := s.manifest(fmt.Sprint(container["Image"])); err != nil {
-			return err
+	var manifest struct{ Config struct{ Digest string } }
+	body, _, found := s.inRegistry(repository, "manifests", tag)
+	if found {
+		if err := json.Unmarshal(body, &manifest); err != nil {
+			return nil, err
 		}
+		body, _, found = s.inRegistry(repository, "blobs", manifest.Config.Digest)
 	}
-	return nil
+	if !found {
+		return nil, fmt.Errorf("the registry lacks %s", uri)
+	}
+	return body, nil
 }
 
 // Load balancing.

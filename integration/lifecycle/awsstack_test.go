@@ -307,11 +307,6 @@ func (s *Server) executeChangeSet(r *request) (any, error) {
 	}
 	st.changeSets = nil // The others were made for what the stack was before.
 	err = s.deploy(st, set.deployment)
-	for _, r := range st.resources {
-		if r.kind == serviceType && err == nil {
-			err = s.checkImages(r)
-		}
-	}
 	st.operated(set.kind, err)
 	return nil, nil
 }
