@@ -64,7 +64,7 @@ var verbs = map[string]func(rest string, lines []Line) ([]Line, error){
 func filter(expression string, lines []Line) (kept []Line, err error) {
 	for _, l := range lines {
 		e := evaluation{words: words.FindAllString(expression, -1), line: l}
-		if strings.Join(e.words, "") != strings.ReplaceAll(expression, " ", "") {
+		if strings.ReplaceAll(strings.Join(e.words, ""), " ", "") != strings.ReplaceAll(expression, " ", "") {
 			return nil, fmt.Errorf("%q cannot be read", expression)
 		}
 		if e.or(true) {

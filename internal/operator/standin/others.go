@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"squidfleet/internal/logquery"
 )
 
 const targetGroup = "arn:aws:elasticloadbalancing:" + Region + ":" + account +
@@ -161,4 +163,13 @@ var notNameable = regexp.MustCompile(`[^A-Z0-9]`)
 // variable is the name under which the tasks get a password.
 func variable(user string) string {
 	return "SQUIDFLEET_PASSWORD_" + notNameable.ReplaceAllString(strings.ToUpper(user), "_")
+}
+
+// match reports whether a filter pattern matches a line; an empty one does.
+func match(pattern, message string) (bool, error) {
+	if pattern == "" {
+		return true, nil
+	}
+	lines, err := logquery.Match(pattern, logquery.Read([]string{message}))
+	return len(lines) > 0, err
 }
