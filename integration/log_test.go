@@ -14,28 +14,12 @@ import (
 	"testing"
 	"time"
 
+	"squidfleet/internal/operator"
 	"squidfleet/internal/rig"
 )
 
-// entry is a line of the log.
-type entry struct {
-	Time            string `json:"time"`
-	DurationMs      int    `json:"durationMs"`
-	Client          string `json:"client"`
-	User            string `json:"user"`
-	Auth            string `json:"auth"`
-	Method          string `json:"method"`
-	URL             string `json:"url"`
-	Status          int    `json:"status"`
-	Result          string `json:"result"`
-	Error           string `json:"error"`
-	ErrorDetail     string `json:"errorDetail"`
-	Destination     string `json:"destination"`
-	BytesFromClient int    `json:"bytesFromClient"`
-	BytesToClient   int    `json:"bytesToClient"`
-	UserAgent       string `json:"userAgent"`
-	Egress          string `json:"egress"`
-}
+// entry is a line of the log, as the operator's command reads it.
+type entry = operator.Line
 
 // parse reads a line as strictly as JSON can be read: valid UTF-8, no unknown member, none missing,
 // nothing behind the object.

@@ -1,44 +1,6 @@
 package operator
 
-import (
-	"encoding/json"
-	"net/netip"
-	"regexp"
-	"slices"
-	"testing"
-
-	"squidfleet/params"
-	"squidfleet/proxyimage"
-)
-
-// The members of Line are those that squid.conf logs, and the entrypoint's.
-func TestLineHasTheMembersOfTheLog(t *testing.T) {
-	p, err := params.Parse(map[string]any{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	network := proxyimage.Network{
-		LoadBalancerCidrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/28")},
-		VpcCidrs:          []netip.Prefix{p.VpcCidr},
-	}
-	text, err := proxyimage.Config(p, network).Render()
-	if err != nil {
-		t.Fatal(err)
-	}
-	format := regexp.MustCompile(`(?m)^logformat \w+ (.*)$`).FindStringSubmatch(text)
-	if format == nil {
-		t.Fatal("squid.conf has no logformat")
-	}
-	line, err := json.Marshal(Line{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	member := regexp.MustCompile(`"\w+":`)
-	want := append([]string{`"egress":`}, member.FindAllString(format[1], -1)...)
-	if got := member.FindAllString(string(line), -1); !slices.Equal(got, want) {
-		t.Errorf("members %q\nthe log has %q", got, want)
-	}
-}
+import "testing"
 
 func TestParseLine(t *testing.T) {
 	for _, message := range []string{
