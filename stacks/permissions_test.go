@@ -261,20 +261,28 @@ type statement struct {
 	Condition map[string]map[string][]string `json:",omitempty"`
 }
 
+// grouped returns statements that allow actions, one for each kind of resource.
+func grouped(stackName string, actions []string) (policy []statement) {
+	slices.Sort(actions)
+	for _, action := range slices.Compact(actions) {
+		sid, resource := onWhat(action, stackName)
+		i := slices.IndexFunc(policy, func(s statement) bool { return s.Sid == sid })
+		if i < 0 {
+			i, policy = len(policy), append(policy, statement{Sid: sid, Effect: "Allow", Resource: resource})
+		}
+		policy[i].Action = append(policy[i].Action, action)
+	}
+	slices.SortFunc(policy, func(a, b statement) int { return strings.Compare(a.Sid, b.Sid) })
+	return policy
+}
+
 // policyOf derives the policy from the resources, functions and parameters of templates.
 func policyOf(t *testing.T, stackName string, templates []template) []statement {
 	t.Helper()
-	found := map[string][]string{} // actions by the ids of statements
-	resources := map[string]string{}
+	var called []string
 	passed, linked := map[string]bool{}, map[string]bool{}
 	outputs, parameter := false, ""
 	elsewhere := slices.Concat(slices.Collect(maps.Values(furtherPolicies))...)
-	call := func(action string) {
-		sid, resource := onWhat(action, stackName)
-		if resources[sid] = resource; !slices.Contains(found[sid], action) {
-			found[sid] = append(found[sid], action)
-		}
-	}
 	for _, one := range templates {
 		for _, read := range one.Parameters {
 			if strings.HasPrefix(read.Type, "AWS::SSM::Parameter::") {
@@ -295,7 +303,7 @@ func policyOf(t *testing.T, stackName string, templates []template) []statement 
 				case serviceLinkedRole:
 					linked[serviceLinked[r.Type]] = true
 				default:
-					call(action)
+					called = append(called, action)
 				}
 			}
 			if r.Type == "AWS::IAM::Role" {
@@ -308,23 +316,18 @@ func policyOf(t *testing.T, stackName string, templates []template) []statement 
 			outputs = outputs || bytes.Contains(text, []byte(`"Fn::GetStackOutput"`))
 			for function, needed := range functions {
 				if bytes.Contains(text, []byte(`"`+function+`"`)) {
-					for _, action := range needed {
-						call(action)
-					}
+					called = append(called, needed...)
 				}
 			}
 		}
 	}
-	var policy []statement
+	policy := grouped(stackName, called)
 	add := func(sid, resource string, condition map[string]map[string][]string, actions ...string) {
 		slices.Sort(actions)
 		policy = append(policy, statement{sid, "Allow", actions, resource, condition})
 	}
 	equals := func(key string, values map[string]bool) map[string]map[string][]string {
 		return map[string]map[string][]string{"StringEquals": {key: slices.Sorted(maps.Keys(values))}}
-	}
-	for _, sid := range slices.Sorted(maps.Keys(found)) {
-		add(sid, resources[sid], nil, found[sid]...)
 	}
 	add("PassRole", of("iam::*:role/", stackName), equals("iam:PassedToService", passed), passRole)
 	add("ReadSecrets", "*", ofStack(stackName), readSecret)
@@ -395,22 +398,11 @@ func TestExecutionPolicyIsWhatTheTemplatesNeed(t *testing.T) {
 	policyFile(t, executionPolicy, statements)
 
 	for path, kinds := range furtherPolicies {
-		var more []statement
+		var needed []string
 		for _, kind := range kinds {
-			for _, action := range actionsOf(kind) {
-				sid, resource := onWhat(action, name)
-				i := slices.IndexFunc(more, func(s statement) bool { return s.Sid == sid })
-				if i < 0 {
-					i, more = len(more), append(more, statement{Sid: sid, Effect: "Allow", Resource: resource})
-				}
-				more[i].Action = append(more[i].Action, action)
-			}
+			needed = append(needed, actionsOf(kind)...)
 		}
-		for i := range more {
-			slices.Sort(more[i].Action)
-			more[i].Action = slices.Compact(more[i].Action)
-		}
-		policyFile(t, path, more)
+		policyFile(t, path, grouped(name, needed))
 	}
 }
 
@@ -457,25 +449,17 @@ const boundaryName = "SquidfleetBoundary"
 // boundaryOf derives the boundary from the templates' roles.
 func boundaryOf(t *testing.T, stackName string, templates []template) []statement {
 	t.Helper()
-	found := map[string][]string{}
-	resources := map[string]string{}
+	var all []string
 	for _, one := range templates {
 		for _, r := range one.Resources {
-			for _, action := range granted(r) {
-				sid, resource := onWhat(action, stackName)
-				if resources[sid] = resource; !slices.Contains(found[sid], action) {
-					found[sid] = append(found[sid], action)
-				}
-			}
+			all = append(all, granted(r)...)
 		}
 	}
-	var policy []statement
-	for _, sid := range slices.Sorted(maps.Keys(found)) {
-		one := statement{Sid: sid, Effect: "Allow", Action: found[sid], Resource: resources[sid]}
-		if slices.Sort(one.Action); slices.Contains(one.Action, readSecret) {
-			one.Condition = ofStack(stackName)
+	policy := grouped(stackName, all)
+	for i, one := range policy {
+		if slices.Contains(one.Action, readSecret) {
+			policy[i].Condition = ofStack(stackName)
 		}
-		policy = append(policy, one)
 	}
 	// The actions that give a role permissions and know the condition key, as the Service
 	// Authorization Reference lists them.
