@@ -76,7 +76,8 @@ func stage(t testing.TB, o taskOptions) (string, *params.Params) {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(top, "context")
-	if out, err := exec.Command("cp", "-a", stagedOnce(t, p, o.Network, credentials), dir).CombinedOutput(); err != nil {
+	staged := stagedOnce(t, p, o.Network, credentials)
+	if out, err := exec.Command("cp", "-a", staged, dir).CombinedOutput(); err != nil {
 		t.Fatalf("cp: %v: %s", err, out)
 	}
 	if err := os.Mkdir(filepath.Join(dir, container.Run), 0o700); err != nil {

@@ -7,8 +7,8 @@ import (
 	"squidfleet/internal/awsapi"
 )
 
-// No change of the project's stacks gets these refusals. They would show that one needs a new target
-// group, or has to make a listener before a service.
+// No change of the project's stacks gets these refusals. They would show that a target group has to
+// be a new one, or a listener to be there before a service.
 func TestTargetGroupsServeOneLoadBalancer(t *testing.T) {
 	const (
 		balancer = `"Balancer": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer",

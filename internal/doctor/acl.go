@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+
+	"squidfleet/internal/operator"
 )
 
 // traffic is TCP that has to pass a network ACL.
@@ -65,7 +67,7 @@ func stops(entries []types.NetworkAclEntry, t traffic) int32 {
 }
 
 func (v *visit) networkACLs(ctx context.Context, public []subnet) (Finding, error) {
-	all, err := collect(ctx,
+	all, err := operator.Collect(ctx,
 		ec2.NewDescribeNetworkAclsPaginator(ec2.NewFromConfig(v.cfg),
 			&ec2.DescribeNetworkAclsInput{Filters: v.ofVPC()}),
 		func(p *ec2.DescribeNetworkAclsOutput) []types.NetworkAcl { return p.NetworkAcls })

@@ -214,23 +214,3 @@ func isCode(err error, code string) bool {
 	var answer smithy.APIError
 	return errors.As(err, &answer) && answer.ErrorCode() == code
 }
-
-// pager is one of the SDK's paginators.
-type pager[Page, Options any] interface {
-	HasMorePages() bool
-	NextPage(context.Context, ...func(*Options)) (Page, error)
-}
-
-// collect returns what the pages of a list hold.
-func collect[Page, Options, T any](
-	ctx context.Context, pages pager[Page, Options], list func(Page) []T,
-) (all []T, err error) {
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, list(page)...)
-	}
-	return all, nil
-}

@@ -13,6 +13,7 @@ import (
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/aws/aws-sdk-go-v2/service/servicequotas"
 
+	"squidfleet/internal/operator"
 	"squidfleet/params"
 )
 
@@ -129,7 +130,7 @@ func (v *visit) limit(ctx context.Context, q quota) (float64, error) {
 }
 
 func (v *visit) loadBalancers(ctx context.Context) (n int, err error) {
-	all, err := collect(ctx, elasticloadbalancingv2.NewDescribeLoadBalancersPaginator(
+	all, err := operator.Collect(ctx, elasticloadbalancingv2.NewDescribeLoadBalancersPaginator(
 		elasticloadbalancingv2.NewFromConfig(v.cfg), nil),
 		func(p *elasticloadbalancingv2.DescribeLoadBalancersOutput) []elbtypes.LoadBalancer {
 			return p.LoadBalancers
@@ -143,13 +144,13 @@ func (v *visit) loadBalancers(ctx context.Context) (n int, err error) {
 }
 
 func (v *visit) vpcs(ctx context.Context) (int, error) {
-	all, err := collect(ctx, ec2.NewDescribeVpcsPaginator(ec2.NewFromConfig(v.cfg), nil),
+	all, err := operator.Collect(ctx, ec2.NewDescribeVpcsPaginator(ec2.NewFromConfig(v.cfg), nil),
 		func(p *ec2.DescribeVpcsOutput) []types.Vpc { return p.Vpcs })
 	return len(all), err
 }
 
 func (v *visit) gateways(ctx context.Context) (int, error) {
-	all, err := collect(ctx, ec2.NewDescribeInternetGatewaysPaginator(ec2.NewFromConfig(v.cfg), nil),
+	all, err := operator.Collect(ctx, ec2.NewDescribeInternetGatewaysPaginator(ec2.NewFromConfig(v.cfg), nil),
 		func(p *ec2.DescribeInternetGatewaysOutput) []types.InternetGateway { return p.InternetGateways })
 	return len(all), err
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"squidfleet/internal/operator"
 )
 
 // ofSubnets is a check of the public subnets, with the action that it calls besides.
@@ -53,13 +55,14 @@ func (v *visit) ofVPC() []types.Filter {
 // publicSubnets returns the subnets with a route to an internet gateway.
 func (v *visit) publicSubnets(ctx context.Context) (public []subnet, err error) {
 	client := ec2.NewFromConfig(v.cfg)
-	tables, err := collect(ctx,
+	tables, err := operator.Collect(ctx,
 		ec2.NewDescribeRouteTablesPaginator(client, &ec2.DescribeRouteTablesInput{Filters: v.ofVPC()}),
 		func(p *ec2.DescribeRouteTablesOutput) []types.RouteTable { return p.RouteTables })
 	if err != nil {
 		return nil, err
 	}
-	all, err := collect(ctx, ec2.NewDescribeSubnetsPaginator(client, &ec2.DescribeSubnetsInput{Filters: v.ofVPC()}),
+	all, err := operator.Collect(ctx,
+		ec2.NewDescribeSubnetsPaginator(client, &ec2.DescribeSubnetsInput{Filters: v.ofVPC()}),
 		func(p *ec2.DescribeSubnetsOutput) []types.Subnet { return p.Subnets })
 	for _, s := range all {
 		found := subnet{Subnet: s, id: aws.ToString(s.SubnetId), zone: aws.ToString(s.AvailabilityZone)}

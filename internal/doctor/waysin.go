@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/aws/aws-sdk-go-v2/service/route53"
 
+	"squidfleet/internal/operator"
 	"squidfleet/params"
 )
 
@@ -85,7 +86,7 @@ func (v *visit) hostedZone(ctx context.Context) (Finding, error) {
 // groups looks for the security groups of clients.
 func (v *visit) groups(ctx context.Context) (Finding, error) {
 	wanted := v.params.ClientSecurityGroups
-	found, err := collect(ctx, ec2.NewDescribeSecurityGroupsPaginator(ec2.NewFromConfig(v.cfg),
+	found, err := operator.Collect(ctx, ec2.NewDescribeSecurityGroupsPaginator(ec2.NewFromConfig(v.cfg),
 		&ec2.DescribeSecurityGroupsInput{
 			Filters: append(v.ofVPC(), types.Filter{Name: aws.String("group-id"), Values: wanted}),
 		}), func(p *ec2.DescribeSecurityGroupsOutput) []types.SecurityGroup { return p.SecurityGroups })

@@ -80,19 +80,11 @@ func (f *Connection) listServices(ctx context.Context) ([]string, error) {
 	if f.services != nil {
 		return f.services, nil
 	}
-	pages := ecs.NewListServicesPaginator(f.ecs, &ecs.ListServicesInput{
+	arns, err := Collect(ctx, ecs.NewListServicesPaginator(f.ecs, &ecs.ListServicesInput{
 		Cluster: aws.String(f.cluster), MaxResults: aws.Int32(listServicesMax),
-	})
-	var arns []string
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return nil, err
-		}
-		arns = append(arns, page.ServiceArns...)
-	}
+	}), func(page *ecs.ListServicesOutput) []string { return page.ServiceArns })
 	f.services = arns
-	return arns, nil
+	return arns, err
 }
 
 // bare lists the addresses without their tasks, by their numbers.

@@ -138,16 +138,13 @@ func newTask(t types.Task, public netip.Addr, private string, target elbtypes.Ta
 func (f *Connection) describeTasks(ctx context.Context) ([]types.Task, error) {
 	var arns []string
 	for _, status := range []types.DesiredStatus{types.DesiredStatusRunning, types.DesiredStatusStopped} {
-		pages := ecs.NewListTasksPaginator(f.ecs, &ecs.ListTasksInput{
+		some, err := Collect(ctx, ecs.NewListTasksPaginator(f.ecs, &ecs.ListTasksInput{
 			Cluster: aws.String(f.cluster), DesiredStatus: status,
-		})
-		for pages.HasMorePages() {
-			page, err := pages.NextPage(ctx)
-			if err != nil {
-				return nil, err
-			}
-			arns = append(arns, page.TaskArns...)
+		}), func(page *ecs.ListTasksOutput) []string { return page.TaskArns })
+		if err != nil {
+			return nil, err
 		}
+		arns = append(arns, some...)
 	}
 	// One that changed sides between the lists is in both.
 	slices.Sort(arns)
@@ -179,21 +176,22 @@ func (f *Connection) publicAddresses(ctx context.Context, tasks []types.Task) (m
 	}
 	found := map[string]netip.Addr{}
 	for chunk := range slices.Chunk(ids, filterValues) {
-		pages := ec2.NewDescribeNetworkInterfacesPaginator(f.ec2, &ec2.DescribeNetworkInterfacesInput{
+		input := &ec2.DescribeNetworkInterfacesInput{
 			Filters: []ec2types.Filter{{Name: aws.String("network-interface-id"), Values: chunk}},
-		})
-		for pages.HasMorePages() {
-			page, err := pages.NextPage(ctx)
-			if err != nil {
-				return nil, err
+		}
+		interfaces, err := Collect(ctx, ec2.NewDescribeNetworkInterfacesPaginator(f.ec2, input),
+			func(page *ec2.DescribeNetworkInterfacesOutput) []ec2types.NetworkInterface {
+				return page.NetworkInterfaces
+			})
+		if err != nil {
+			return nil, err
+		}
+		for _, i := range interfaces {
+			if i.Association == nil {
+				continue
 			}
-			for _, i := range page.NetworkInterfaces {
-				if i.Association == nil {
-					continue
-				}
-				if address, err := netip.ParseAddr(aws.ToString(i.Association.PublicIp)); err == nil {
-					found[aws.ToString(i.NetworkInterfaceId)] = address
-				}
+			if address, err := netip.ParseAddr(aws.ToString(i.Association.PublicIp)); err == nil {
+				found[aws.ToString(i.NetworkInterfaceId)] = address
 			}
 		}
 	}
