@@ -107,21 +107,6 @@ func TestCdkJSONHoldsTheDefaults(t *testing.T) {
 	}
 }
 
-func TestTable(t *testing.T) {
-	lines := strings.Split(strings.TrimSuffix(Table(), "\n"), "\n")
-	if len(lines) != 2+len(parameters) {
-		t.Fatalf("%d lines", len(lines))
-	}
-	for i, line := range lines {
-		if n := strings.Count(line, "|") - strings.Count(line, `\|`); n != 6 {
-			t.Errorf("line %d has %d bars: %s", i, n, line)
-		}
-		if i > 1 && !strings.HasPrefix(line, "| `"+parameters[i-2].Key+"` | "+parameters[i-2].Type+" | ") {
-			t.Errorf("line %d: %s", i, line)
-		}
-	}
-}
-
 func TestCellsKeepTheirBars(t *testing.T) {
 	if got := cell("a|b"); got != `a\|b` {
 		t.Error(got)

@@ -166,6 +166,19 @@ func TestAccepted(t *testing.T) {
 	}
 }
 
+func TestValuesThatGoTogether(t *testing.T) {
+	for _, context := range []map[string]any{
+		{"allowedPrivateCidrs": "192.168.0.0/16", "blockedCidrs": "192.168.7.0/24"},
+		{"blockedCidrs": "0.0.0.0/1,::/0"},                               // half of IPv4 is a lot
+		{"fleetSize": 100, "addressPorts": false, "listenerPort": 65535}, // the addresses need no ports behind it
+		{"rotateEvery": "20m", "drainTimeout": "10m"},
+		{"rotateEvery": "10m", "drainTimeout": "0s"},  // the shortest of both
+		{"rotateEvery": "30m", "drainTimeout": "20m"}, // the longest drainTimeout
+	} {
+		mustParse(t, context)
+	}
+}
+
 func TestNumbersMayBeIntAndJSONNumber(t *testing.T) {
 	p := mustParse(t, map[string]any{
 		"fleetSize": 7, "spotShare": json.Number("50"),
@@ -247,13 +260,6 @@ func TestStackNamesLeaveRoomForWhatStacksAppend(t *testing.T) {
 	}
 }
 
-func TestAnyClientMustBeMeant(t *testing.T) {
-	p := mustParse(t, map[string]any{"clientCidrs": "0.0.0.0/0,::/0", "allowAnyClient": "true"})
-	if !slices.Equal(p.ClientCidrs, prefixes("0.0.0.0/0", "::/0")) {
-		t.Error(p.ClientCidrs)
-	}
-}
-
 func TestAFleetFitsIntoItsVPC(t *testing.T) {
 	for bits, most := range map[int]int{26: 11, 25: 27, 24: 59, 23: 100, 16: 100} {
 		vpc := fmt.Sprintf("10.0.0.0/%d", bits)
@@ -277,17 +283,6 @@ func TestAnExistingVPCHasItsOwnRange(t *testing.T) {
 	if p.VpcCidr.IsValid() {
 		t.Errorf("VpcCidr is %s", p.VpcCidr)
 	}
-}
-
-func TestOpeningInsideWhichSomethingIsBlocked(t *testing.T) {
-	mustParse(t, map[string]any{"allowedPrivateCidrs": "192.168.0.0/16", "blockedCidrs": "192.168.7.0/24"})
-	// Half of IPv4 is a lot.
-	mustParse(t, map[string]any{"blockedCidrs": "0.0.0.0/1,::/0"})
-}
-
-// TestPortsGoAsFarAsTheyReach: without ports of the addresses, the port may be the last one.
-func TestPortsGoAsFarAsTheyReach(t *testing.T) {
-	mustParse(t, map[string]any{"fleetSize": 100, "addressPorts": false, "listenerPort": 65535})
 }
 
 func TestPeriodsAreReadAsTheyAreWritten(t *testing.T) {
@@ -314,12 +309,6 @@ func TestParametersSurviveTheAssembly(t *testing.T) {
 	}
 }
 
-func TestRotationMayStartWhenTheLastOneIsOver(t *testing.T) {
-	mustParse(t, map[string]any{"rotateEvery": "20m", "drainTimeout": "10m"})
-	mustParse(t, map[string]any{"rotateEvery": "10m", "drainTimeout": "0s"})  // the shortest of both
-	mustParse(t, map[string]any{"rotateEvery": "30m", "drainTimeout": "20m"}) // the longest drainTimeout
-}
-
 func TestARotationThatIsStartedLateIsOverBeforeTheNext(t *testing.T) {
 	for _, c := range []struct{ every, drain, want string }{
 		{"10m", "0s", "1m"}, {"12m", "2m", "1m"}, {"30m", "2m", "19m"}, {"1h", "2m", "49m"}, {"30m", "20m", "1m"},
@@ -331,17 +320,6 @@ func TestARotationThatIsStartedLateIsOverBeforeTheNext(t *testing.T) {
 		}
 		if over := p.RetryTime() + startTime + p.DeregistrationDelay() + stopTime; over > p.RotateEvery {
 			t.Errorf("every %s, drainTimeout %s: the last attempt is over after %v", c.every, c.drain, over)
-		}
-	}
-}
-
-// The last connection that the load balancer's lag brings to an old task has the drainTimeout
-// too.
-func TestTheDeregistrationDelayHoldsTheLagAndTheDrainTimeout(t *testing.T) {
-	for drain, want := range map[string]string{"0s": "2m", "2m": "4m", "20m": "22m"} {
-		p := mustParse(t, map[string]any{"rotateEvery": "off", "drainTimeout": drain})
-		if got := format(p.DeregistrationDelay()); got != want {
-			t.Errorf("drainTimeout %s: %s, want %s", drain, got, want)
 		}
 	}
 }
@@ -421,12 +399,6 @@ func TestSuggestions(t *testing.T) {
 		if got := nearest(name, known); got != want {
 			t.Errorf("%q: %q, want %q", name, got, want)
 		}
-	}
-}
-
-func TestGOARCH(t *testing.T) {
-	if X8664.GOARCH() != "amd64" || ARM64.GOARCH() != "arm64" {
-		t.Error(X8664.GOARCH(), ARM64.GOARCH())
 	}
 }
 

@@ -74,22 +74,6 @@ func TestRotationsAreFixedTimes(t *testing.T) {
 	}
 }
 
-func TestActiveHoursAreFixedTimes(t *testing.T) {
-	for _, c := range []struct {
-		hours       params.ActiveHours
-		start, stop string
-	}{
-		{params.ActiveHours{Days: []time.Weekday{1, 2}, Start: 7 * time.Hour, Stop: 19*time.Hour + 30*time.Minute},
-			"cron(0 7 ? * MON,TUE *)", "cron(30 19 ? * MON,TUE *)"},
-		{params.ActiveHours{Days: []time.Weekday{6, 0}, Start: 22 * time.Hour, Stop: 6 * time.Hour},
-			"cron(0 22 ? * SAT,SUN *)", "cron(0 6 ? * SUN,MON *)"},
-	} {
-		if start, stop := startAndStop(c.hours); start != c.start || stop != c.stop {
-			t.Errorf("%+v: %s and %s", c.hours, start, stop)
-		}
-	}
-}
-
 func TestTryItUsesASchemeThatThePortsAllow(t *testing.T) {
 	for _, c := range []struct {
 		http, connect []int

