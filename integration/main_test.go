@@ -85,19 +85,23 @@ var (
 		newMode("basic", "fleet"), newMode("any", "fleet"), newMode("none", "fleet"))
 )
 
-// inModes runs a test in each of some modes.
+func (m mode) String() string { return fmt.Sprintf("auth=%s,digest=%s", m["auth"], m["digest"]) }
+
+// inModes runs a test in each of some modes, as inShares does.
 func inModes(t *testing.T, modes []mode, test func(t *testing.T, m mode)) {
+	var names []string
 	for _, m := range modes {
-		t.Run(fmt.Sprintf("auth=%s,digest=%s", m["auth"], m["digest"]), func(t *testing.T) { test(t, m) })
+		names = append(names, m.String())
 	}
+	inShares(t, names, func(t *testing.T, share int) { test(t, modes[share]) })
 }
 
 // shareOf is set in a copy of this program that runs a share of a test: the share's number.
 const shareOf = "SQUIDFLEET_TEST_SHARE"
 
-// inShares runs the shares of a long test at the same time, which it mostly spends waiting. Each is
-// run by a copy of this program, whose namespaces have the same addresses and ports once more.
-func inShares(t *testing.T, shares int, test func(t *testing.T, share int)) {
+// inShares runs the shares of a test at the same time, because most of them mostly wait. A copy of
+// this program runs each. Its namespaces have the same addresses and ports once more.
+func inShares(t *testing.T, names []string, test func(t *testing.T, share int)) {
 	if text := os.Getenv(shareOf); text != "" {
 		share, err := strconv.Atoi(text)
 		if err != nil {
@@ -106,8 +110,8 @@ func inShares(t *testing.T, shares int, test func(t *testing.T, share int)) {
 		test(t, share)
 		return
 	}
-	for share := range shares {
-		t.Run(fmt.Sprint("share ", share), func(t *testing.T) {
+	for share, name := range names {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			again := rig.Apart(t.Context(), "-test.v", "-test.run", "^"+strings.Split(t.Name(), "/")[0]+"$")
 			again.Env = append(again.Env, fmt.Sprint(shareOf, "=", share))
