@@ -5,16 +5,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
-	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/google/go-containerregistry/pkg/registry"
 )
 
 // newEngine has an empty store, and in the cache a base image that holds a single file.
@@ -69,33 +65,6 @@ func (e *Engine) build(t *testing.T, recipe, base string) {
 	if err != nil || image != recipe {
 		t.Errorf("base %s, want %s: %v", image, recipe, err)
 	}
-}
-
-// The build takes the image that was pulled and does not ask the registry again.
-func TestBaseIsPulledByItsDigest(t *testing.T) {
-	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
-	defer server.Close()
-	address := strings.TrimPrefix(server.URL, "http://")
-	e := newEngine(t, address)
-	tagged := address + "/library/debian:trixie-20260918-slim"
-	cache, _ := cachedBase("trixie")
-	for _, arguments := range [][]string{
-		{"import", cache, tagged}, {"push", "--tls-verify=false", tagged}, {"rmi", tagged},
-	} {
-		if _, err := e.Run(t.Context(), arguments...); err != nil {
-			t.Fatal(err)
-		}
-	}
-	manifest := httptest.NewRecorder()
-	server.Config.Handler.ServeHTTP(manifest,
-		httptest.NewRequest("HEAD", "/v2/library/debian/manifests/trixie-20260918-slim", nil))
-	image := tagged + "@" + manifest.Header().Get("Docker-Content-Digest")
-	name, err := e.PrepareBase(t.Context(), image)
-	if err != nil || name != image {
-		t.Fatalf("%s, %v; want %s", name, err, image)
-	}
-	server.Close()
-	e.build(t, image, name)
 }
 
 // A missing tag must fail here: otherwise it fails only at a deployment.
