@@ -2,11 +2,12 @@ package stacks
 
 import (
 	"errors"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"squidfleet/internal/cdkcontext"
 )
 
 // write writes a file for each name, below dir.
@@ -24,20 +25,7 @@ func write(t *testing.T, dir string, content map[string]string) {
 // holds compares the files below dir with their wanted content.
 func holds(t *testing.T, dir string, want map[string]string) {
 	t.Helper()
-	got := map[string]string{}
-	err := filepath.WalkDir(dir, func(path string, found fs.DirEntry, err error) error {
-		if err != nil || found.IsDir() {
-			return err
-		}
-		text, err := os.ReadFile(path)
-		name, _ := filepath.Rel(dir, path)
-		got[name] = string(text)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !maps.Equal(got, want) {
+	if got := cdkcontext.Files(t, dir); !maps.Equal(got, want) {
 		t.Errorf("%s holds %v, want %v", dir, got, want)
 	}
 }
