@@ -13,8 +13,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"squidfleet/proxyimage/container"
 )
 
 // units are those of CloudWatch that have no rate in them.
@@ -62,63 +60,6 @@ func embedded(t *testing.T, line string) map[string]int64 {
 	return values
 }
 
-func TestTheFiguresFollowWhatTheyMeasure(t *testing.T) {
-	every := container.EnvMetricsEvery + "=100ms"
-	silent := newFixture(t, script{}, credentialsInImage, every).serving()
-	f := newFixture(t, script{}, credentialsInImage, every, container.EnvMetrics+"=Fleet-1")
-	p := f.serving()
-	lines := func() (all []map[string]int64) {
-		for line := range strings.Lines(p.stdout.String()) {
-			if strings.HasPrefix(line, container.MetricsBegin) && strings.HasSuffix(line, "\n") {
-				all = append(all, embedded(t, line))
-			}
-		}
-		return all
-	}
-	waitFor(t, "a line", func() bool { return len(lines()) > 0 })
-	first := lines()[0]
-	// The fake has no port for health checks.
-	if len(first) != 5 || first["Connections"] != 0 || first["AnswerTime"] != container.HealthTimeout.Milliseconds() {
-		t.Errorf("at first: %v", first)
-	}
-	resident := residentOf(t, p.Process.Pid) + residentOf(t, f.called(runFile).Pid)
-	if got := first["Memory"]; got < resident*9/10 || got > resident*11/10 {
-		t.Errorf("%d bytes are in memory, want about %d", got, resident)
-	}
-
-	const clients = 7
-	for range clients {
-		conn := f.connect()
-		fmt.Fprint(conn, logLine+refusalLine("-", "-", 0, "TCP_DENIED"))
-	}
-	var last map[string]int64
-	waitFor(t, "the connections", func() bool {
-		refused := int64(0)
-		for _, last = range lines() {
-			refused += last["ConnectionsRefused"]
-		}
-		return last["Connections"] == clients && last["Descriptors"] == first["Descriptors"]+clients &&
-			refused >= clients
-	})
-	waitFor(t, "a line without refused connections", func() bool {
-		all := lines()
-		return all[len(all)-1]["ConnectionsRefused"] == 0
-	})
-	if text := silent.stdout.String(); strings.Contains(text, container.MetricsBegin) {
-		t.Errorf("without a fleet's name: %s", text)
-	}
-}
-
-// residentOf is a process's resident memory, in bytes.
-func residentOf(t *testing.T, pid int) int64 {
-	t.Helper()
-	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
-	ok(t, err)
-	pages, err := strconv.ParseInt(strings.Fields(string(content))[1], 10, 64)
-	ok(t, err)
-	return pages * int64(os.Getpagesize())
-}
-
 func TestConnectionsThatNobodyAcceptsAreCounted(t *testing.T) {
 	before, err := listenOverflows()
 	ok(t, err)
@@ -143,9 +84,11 @@ func TestConnectionsThatNobodyAcceptsAreCounted(t *testing.T) {
 
 // What is not there is said and left out, and the line stays whole.
 func TestAFigureThatCannotBeReadIsLeftOut(t *testing.T) {
-	f := &figures{fleet: "Fleet-1", dir: t.TempDir(), squid: -1, cut: new(atomic.Int64)}
-	values := embedded(t, string(metricLine(f.fleet, time.Now(), f.read())))
-	if _, there := values["Descriptors"]; there || len(values) != 4 {
-		t.Errorf("%v", values)
+	for squid, count := range map[int]int{os.Getpid(): 5, -1: 4} {
+		f := &figures{fleet: "Fleet-1", dir: t.TempDir(), squid: squid, cut: new(atomic.Int64)}
+		values := embedded(t, string(metricLine(f.fleet, time.Now(), f.read())))
+		if _, there := values["Descriptors"]; there != (squid > 0) || len(values) != count {
+			t.Errorf("Squid is process %d: %v", squid, values)
+		}
 	}
 }
