@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"os"
@@ -50,7 +51,10 @@ func rebindingProblems(w *world, task *squidTask) (problems []string) {
 			all.Go(func() {
 				name := fmt.Sprintf("%s-%v.slow.example", strings.ToLower(method), refreshed)
 				var switched atomic.Bool
+				asked, ask := context.WithTimeout(context.Background(), 10*time.Second)
+				defer ask()
 				w.names.SetFunc(name, func(rig.Question) rig.Answer {
+					ask()
 					if switched.Load() {
 						return rig.Answer{TTL: 2, Addresses: []netip.Addr{netip.MustParseAddr("169.254.169.254")}}
 					}
@@ -68,6 +72,7 @@ func rebindingProblems(w *world, task *squidTask) (problems []string) {
 						wrong("%s: %+v, %v, want Proxy-Status %s", target, response, err, want)
 					}
 				})
+				<-asked.Done()
 				time.Sleep(500 * time.Millisecond) // by now the rules have checked the public address
 				switched.Store(true)
 				if refreshed {
