@@ -44,23 +44,31 @@ $(CLIENT_MODULES): docs/clients/package.json docs/clients/package-lock.json
 	cd docs/clients && npm ci --no-audit --no-fund
 	@touch $@
 
-# A cold build cache makes the CDK CLI silent for minutes.
+# A cold build cache makes the CDK CLI silent for a minute.
 .PHONY: app
 app: go
 	@scripts/compile.sh . "the CDK app"
+
+# The first time, npm's downloads need little of the processors that the compiler keeps busy.
+.PHONY: ready modules
+ready: go
+	@$(MAKE) --no-print-directory -j2 app modules
+
+modules: $(NODE_MODULES)
+	@:
 
 # The CDK CLI misses credentials only after a synth.
 .PHONY: credentials
 credentials: go
 	@scripts/compile.sh ./internal/credentials "the check of credentials"
-	@go run ./internal/credentials $(ARGS)
+	@scripts/go.sh run ./internal/credentials $(ARGS)
 
 .PHONY: synth
-synth: app $(NODE_MODULES) ## write the CloudFormation templates and the image's build context into cdk.out
+synth: ready ## write the CloudFormation templates and the image's build context into cdk.out
 	cdk synth --quiet $(ARGS)
 
 .PHONY: diff
-diff: credentials app $(NODE_MODULES) ## show what a deployment would change
+diff: credentials ready ## show what a deployment would change
 	cdk diff $(ARGS)
 
 .PHONY: deploy
@@ -71,23 +79,23 @@ deploy: credentials $(NODE_MODULES) ## deploy or update the fleet, after a check
 	cdk deploy --all --app "$(or $(ASSEMBLY),cdk.out)" $(ARGS)
 
 .PHONY: destroy
-destroy: credentials app $(NODE_MODULES) ## remove the fleet
+destroy: credentials ready ## remove the fleet
 	cdk destroy --all $(ARGS)
 
 CONTEXT ?= cdk.context.json
 
 .PHONY: check
-check: $(if $(ASSEMBLY),go,app) $(NODE_MODULES) ## judge an assembly before AWS does (ASSEMBLY=cdk.out CONTEXT=cdk.context.json; without one, a fresh one of the parameters)
+check: $(if $(ASSEMBLY),go $(NODE_MODULES),ready) ## judge an assembly before AWS does (ASSEMBLY=cdk.out CONTEXT=cdk.context.json; without one, a fresh one of the parameters)
 	$(if $(ASSEMBLY),$(if $(ARGS),$(error $(no_parameters))))
 	@if [ -z "$(ASSEMBLY)" ]; then cdk synth --quiet $(ARGS); fi
 	@scripts/compile.sh ./internal/check/cmd "the check"
-	go run ./internal/check/cmd -context "$(CONTEXT)" "$(or $(ASSEMBLY),cdk.out)"
+	scripts/go.sh run ./internal/check/cmd -context "$(CONTEXT)" "$(or $(ASSEMBLY),cdk.out)"
 
 .PHONY: local
 local: ## run a fleet on this machine, with addresses that change: no AWS, no container engine (ARGS="--rotate-every 20s")
 	@scripts/setup.sh go squid curl
 	@scripts/compile.sh ./cmd/squidfleet squidfleet
-	go build -o bin/squidfleet ./cmd/squidfleet
+	scripts/go.sh build -o bin/squidfleet ./cmd/squidfleet
 	@exec bin/squidfleet local $(ARGS) # not go run, which keeps SIGTERM to itself
 
 # The parts of make test, in its order. CI runs them side by side.
@@ -115,7 +123,7 @@ unit: go ## run the tests that need nothing but Go
 
 .PHONY: templates
 templates: go $(NODE_MODULES) ## run the tests that synthesise, and judge what they synthesise
-	go test -timeout 25m . ./stacks/... ./internal/check/...
+	scripts/go.sh test -timeout 25m . ./stacks/... ./internal/check/...
 
 .PHONY: integration
 integration: root go $(NODE_MODULES) ## run the tests with a real Squid

@@ -23,7 +23,7 @@ func TestCompileSaysHowFarItIs(t *testing.T) {
 		{"exit 0", "", "", 0},
 		{
 			"printf 'go: downloading example.com/m v1.0.0\\nunicode/utf8\\nexample.com/m/v2\\n' >&2",
-			"compiling the app; the first time takes minutes\n",
+			"compiling the app; the first time takes a minute\n",
 			"\rcompiling the app: 0 packages \rcompiling the app: 1 packages \rcompiling the app: 2 packages \n",
 			0,
 		},

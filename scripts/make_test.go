@@ -32,7 +32,7 @@ func TestMakeRefusesParametersForAnAssembly(t *testing.T) {
 func TestMakeLooksForCredentialsFirst(t *testing.T) {
 	for _, target := range []string{"diff", "deploy", "destroy"} {
 		said, err := dry(target, "ARGS=--profile x")
-		look := strings.Index(said, "go run ./internal/credentials --profile x\n")
+		look := strings.Index(said, "scripts/go.sh run ./internal/credentials --profile x\n")
 		synth := strings.Index(said, "cdk ")
 		if err != nil || look < 0 || synth < look {
 			t.Errorf("make %s: %v\n%s", target, err, said)
