@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/jsii-runtime-go"
@@ -36,6 +37,7 @@ func NewApp(dir string, context map[string]any) (*App, error) {
 	if err := relayStderr(); err != nil {
 		return nil, err
 	}
+	os.Setenv("NODE_OPTIONS", nodeOptions(os.Getenv("NODE_OPTIONS")))
 	outdir, err := openOutdir(cmp.Or(dir, os.Getenv("CDK_OUTDIR"), "cdk.out"))
 	if err != nil {
 		return nil, err
@@ -53,6 +55,26 @@ func NewApp(dir string, context map[string]any) (*App, error) {
 		Outdir:             jsii.String(outdir.work),
 	})}, nil
 }
+
+// nodeOptions returns the options of the CDK's Node.js, with those that the user gave.
+//
+// AWS's rules are WebAssembly whose memory grows in hundreds of steps. At each of them V8 looks for
+// garbage on all its threads, which costs more than all the rest. One thread does less of it.
+func nodeOptions(user string) string {
+	const pool, heap = "--v8-pool-size", "--max-old-space-size=4069" // heap is jsii's default
+	if strings.Contains(user, pool) {
+		return user
+	}
+	return pool + "=1 " + cmp.Or(user, heap)
+}
+
+// rules are AWS's own for templates, which the CDK else loads in Synth.
+var rules = sync.OnceValue(func() awscdk.CloudFormationValidatePlugin {
+	return awscdk.NewCloudFormationValidatePlugin(nil)
+})
+
+// loadRules takes a second, the first time.
+func (a *App) loadRules() { awscdk.Validations_Of(a.App).AddPlugins(rules()) }
 
 // Synth writes the app's assembly. It returns an error if the CDK's validation, which includes
 // AWS's own rules for templates, fails. The CDK has then printed the reasons on stderr.

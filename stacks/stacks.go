@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/jsii-runtime-go"
@@ -65,7 +66,13 @@ func (in Input) Add(ctx context.Context, app *App) error {
 	defer os.RemoveAll(staging)
 	dir := filepath.Join(staging, "context")
 	trusted := proxyimage.Network{LoadBalancerCidrs: n.loadBalancerCidrs, VpcCidrs: n.vpcCidrs}
-	if err := proxyimage.Stage(ctx, dir, in.Params, trusted, in.Passwords); err != nil {
+	// The go command compiles while the CDK loads.
+	var stage sync.WaitGroup
+	defer stage.Wait() // also after a panic, and before the directory goes
+	stage.Go(func() { err = proxyimage.Stage(ctx, dir, in.Params, trusted, in.Passwords) })
+	app.loadRules()
+	stage.Wait()
+	if err != nil {
 		return err
 	}
 	if in.Staged != nil {
