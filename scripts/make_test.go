@@ -40,6 +40,22 @@ func TestMakeLooksForCredentialsFirst(t *testing.T) {
 	}
 }
 
+// Other settings would compile the CDK's bindings again.
+func TestProgramsWithTheCDKShareOneBuild(t *testing.T) {
+	file, err := os.ReadFile("../cdk.json")
+	if err != nil || !strings.Contains(string(file), `"app": "scripts/go.sh run ."`) {
+		t.Errorf("cdk.json does not run the app with scripts/go.sh: %v", err)
+	}
+	for target, want := range map[string]string{
+		"check":     "\nscripts/go.sh run ./internal/check/cmd ",
+		"templates": "\nscripts/go.sh test -timeout 25m . ./stacks/... ",
+	} {
+		if said, err := dry(target); err != nil || !strings.Contains("\n"+said, want) {
+			t.Errorf("make %s: %v\n%s", target, err, said)
+		}
+	}
+}
+
 // dry returns what make would run. A make around the tests has no say in it.
 func dry(arguments ...string) (string, error) {
 	command := exec.Command("make", append([]string{"-C", "..", "-n"}, arguments...)...)

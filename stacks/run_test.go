@@ -45,3 +45,15 @@ func TestASignalIsTheExitStatusOfWhatItEnds(t *testing.T) {
 	}()
 	status(func(context.Context) error { panic("a mistake") })
 }
+
+func TestUsersOptionsOfNodeStay(t *testing.T) {
+	for user, want := range map[string]string{
+		"":                                  "--v8-pool-size=1 --max-old-space-size=4069",
+		"--max-old-space-size=800":          "--v8-pool-size=1 --max-old-space-size=800",
+		"--trace-warnings --v8-pool-size=4": "--trace-warnings --v8-pool-size=4",
+	} {
+		if got := nodeOptions(user); got != want {
+			t.Errorf("with %q: %q, want %q", user, got, want)
+		}
+	}
+}

