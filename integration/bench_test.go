@@ -1,23 +1,17 @@
 package integration
 
 import (
-	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"net/netip"
 	"os"
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
-
-	"github.com/icholy/digest"
 
 	"squidfleet/internal/bench"
 	"squidfleet/internal/rig"
@@ -81,7 +75,7 @@ func BenchmarkThroughput(b *testing.B) {
 	w.names.Set("origin.example", publicIPv4.String())
 	body := strings.Repeat("x", 1024)
 	w.origins.SetHandler(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { io.WriteString(rw, body) }))
-	startBulk(b)
+	rig.StartBulk(b)
 
 	var report strings.Builder
 	fmt.Fprintf(&report, "## Throughput\n\n"+
@@ -92,9 +86,9 @@ func BenchmarkThroughput(b *testing.B) {
 		"clients send Basic.\n",
 		rounds, roundTime, workers, runtime.NumCPU())
 	workloads := []workload{
-		{"keep-alive GET of 1 KiB", "requests", keepAliveGets},
-		{"CONNECT each", "tunnels", newTunnels},
-		{"bulk in a tunnel", "MB", bulk},
+		{"keep-alive GET of 1 KiB", "requests", 1, rig.KeepAliveGets},
+		{"CONNECT each", "tunnels", 1, rig.NewTunnels},
+		{"bulk in a tunnel", "MB", 1e6, rig.Bulk},
 	}
 	port := 35201
 	for _, tasks := range []int{1, 3} {
@@ -144,7 +138,8 @@ const (
 
 type workload struct {
 	name, unit string
-	job        job
+	per        float64 // how many of what the job counts are one
+	job        rig.Job
 }
 
 // compare runs a workload on all contenders in turns and returns lines for the report.
@@ -153,18 +148,18 @@ func compare(b *testing.B, load workload, contenders []*contender, tasks int) st
 	rate, cpu := map[string][]float64{}, map[string][]float64{}
 	for round := range rounds + 1 {
 		for _, c := range contenders {
-			before := cpuTime(b, c.tasks)
-			begin := time.Now()
-			amount, err := together(c.tasks, load.job)
+			var used time.Duration
+			loaded, err := rig.Load(loaders(c.tasks), load.job, roundTime, func() {
+				used = cpuTime(b, c.tasks) - used
+			})
 			if err != nil {
 				b.Fatalf("%s, %s: %v\n%s", load.name, c.name, err, c.tasks[0].Errors())
 			}
 			if round == 0 {
 				continue // to warm up
 			}
-			rate[c.name] = append(rate[c.name], amount/time.Since(begin).Seconds())
-			used := cpuTime(b, c.tasks) - before
-			cpu[c.name] = append(cpu[c.name], float64(used.Microseconds())/amount)
+			rate[c.name] = append(rate[c.name], loaded.Rate/load.per)
+			cpu[c.name] = append(cpu[c.name], float64(used.Microseconds())/(loaded.Amount/load.per))
 		}
 	}
 	var lines strings.Builder
@@ -178,6 +173,15 @@ func compare(b *testing.B, load workload, contenders []*contender, tasks int) st
 		b.ReportMetric(toUsual, fmt.Sprintf("%s-%s-%d", strings.Fields(load.name)[0], c.name, tasks))
 	}
 	return lines.String()
+}
+
+// loaders are the clients of tasks under one configuration.
+func loaders(tasks []*squidTask) []*rig.Loader {
+	var addresses []netip.AddrPort
+	for _, task := range tasks {
+		addresses = append(addresses, task.Addr)
+	}
+	return rig.Loaders(workers, client(tasks[0]), addresses...)
 }
 
 // onPort returns a copy of a task's options with another port.
@@ -221,183 +225,4 @@ func cpuTime(b *testing.B, tasks []*squidTask) time.Duration {
 		}
 	}
 	return time.Duration(ticks) * time.Second / 100 // USER_HZ
-}
-
-// loader is a client as cheap as possible, so that a benchmark measures the proxy.
-type loader struct {
-	client rig.Client
-	tasks  []*squidTask // taken in turn
-	next   int
-	conn   net.Conn
-	reader *bufio.Reader
-	basic  string // header line with Basic credentials
-	nonce  string
-	count  int
-}
-
-func (l *loader) dial() (err error) {
-	l.client.Task = l.tasks[l.next%len(l.tasks)].Addr
-	l.next++
-	if l.conn, err = l.client.Dial(); err != nil {
-		return err
-	}
-	if l.reader == nil {
-		l.reader = bufio.NewReader(l.conn)
-	} else {
-		l.reader.Reset(l.conn)
-	}
-	return nil
-}
-
-// request sends one request under the current nonce, answers a challenge, and reads the answer.
-// The bytes of a tunnel are left unread.
-func (l *loader) request(method, target, uri string) error {
-	for range 3 {
-		head := method + " " + target + " HTTP/1.1\r\nHost: origin.example\r\n"
-		if l.client.Algorithm == "Basic" { // sent where nothing is asked for as well
-			head += l.basic + "\r\n"
-		} else if l.nonce != "" {
-			l.count++
-			head += answer(l.nonce, fmt.Sprintf("%08x", l.count), method, uri) + "\r\n"
-		}
-		if _, err := io.WriteString(l.conn, head+"\r\n"); err != nil {
-			return err
-		}
-		response, err := http.ReadResponse(l.reader, &http.Request{Method: method})
-		if err != nil {
-			return err
-		}
-		if response.StatusCode == http.StatusOK && method == http.MethodConnect {
-			return nil
-		}
-		if _, err := io.Copy(io.Discard, response.Body); err != nil {
-			return err
-		}
-		switch response.StatusCode {
-		case http.StatusOK:
-			return nil
-		case http.StatusProxyAuthRequired:
-			challenge, err := digest.ParseChallenge(response.Header.Get("Proxy-Authenticate"))
-			if err != nil {
-				return err
-			}
-			l.nonce, l.count = challenge.Nonce, 0
-			if response.Close {
-				l.conn.Close()
-				if err := l.dial(); err != nil {
-					return err
-				}
-			}
-		default:
-			return fmt.Errorf("status %d", response.StatusCode)
-		}
-	}
-	return fmt.Errorf("challenged three times")
-}
-
-// job is what a worker does until a round is over. It returns the amount done.
-type job func(l *loader, over func() bool) (float64, error)
-
-// together runs a job on all workers for a round and adds up the amounts done.
-func together(tasks []*squidTask, job job) (float64, error) {
-	return allWorkers(job, func(i int) *loader {
-		l := &loader{client: client(tasks[0]), tasks: tasks, next: i}
-		l.basic = "Proxy-Authorization: " + rig.Basic(l.client.User, l.client.Password)
-		l.client.Header = rig.ProxyHeader(netip.AddrFrom4([4]byte{198, 51, 100, byte(100 + i)}))
-		return l
-	})
-}
-
-func allWorkers(job job, newLoader func(i int) *loader) (float64, error) {
-	end := time.Now().Add(roundTime)
-	amounts, errs := make([]float64, workers), make([]error, workers)
-	var all sync.WaitGroup
-	for i := range workers {
-		all.Go(func() {
-			amounts[i], errs[i] = job(newLoader(i), func() bool { return time.Now().After(end) })
-		})
-	}
-	all.Wait()
-	total := 0.0
-	for _, amount := range amounts {
-		total += amount
-	}
-	return total, errors.Join(errs...)
-}
-
-func keepAliveGets(l *loader, over func() bool) (done float64, err error) {
-	if err := l.dial(); err != nil {
-		return 0, err
-	}
-	defer l.conn.Close()
-	for ; err == nil && !over(); done++ {
-		err = l.request("GET", "http://origin.example/", "/")
-	}
-	return done, err
-}
-
-// tunnel opens a tunnel and sends an order, see startBulk.
-func (l *loader) tunnel(order string) error {
-	if err := l.dial(); err != nil {
-		return err
-	}
-	if err := l.request("CONNECT", "origin.example:443", "origin.example:443"); err != nil {
-		return err
-	}
-	_, err := io.WriteString(l.conn, order)
-	return err
-}
-
-func newTunnels(l *loader, over func() bool) (done float64, err error) {
-	for ; !over(); done++ {
-		if err := l.tunnel(sendNothing); err != nil {
-			return done, err
-		}
-		io.Copy(io.Discard, l.reader)
-		l.conn.Close()
-	}
-	return done, nil
-}
-
-func bulk(l *loader, over func() bool) (megabytes float64, err error) {
-	if err := l.tunnel("1"); err != nil {
-		return 0, err
-	}
-	defer l.conn.Close()
-	buffer := make([]byte, 256<<10)
-	for err == nil && !over() {
-		var n int
-		n, err = l.reader.Read(buffer)
-		megabytes += float64(n) / 1e6
-	}
-	return megabytes, err
-}
-
-const sendNothing = "0"
-
-// startBulk listens on port 443 of every address. It answers all orders but sendNothing with
-// endless bytes.
-func startBulk(b *testing.B) {
-	b.Helper()
-	listener, err := net.Listen("tcp", ":443")
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				order := make([]byte, 1)
-				_, err := io.ReadFull(conn, order)
-				for block := make([]byte, 256<<10); err == nil && string(order) != sendNothing; {
-					_, err = conn.Write(block)
-				}
-			}()
-		}
-	}()
 }

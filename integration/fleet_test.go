@@ -1,8 +1,6 @@
 package integration
 
 import (
-	"crypto/md5"
-	"encoding/hex"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -80,16 +78,9 @@ func freshNonce(t *testing.T, who rig.Client) string {
 	return nonceOf(challenge)
 }
 
-func sum(parts ...string) string {
-	hash := md5.Sum([]byte(strings.Join(parts, ":")))
-	return hex.EncodeToString(hash[:])
-}
-
-// answer is the header line that answers a challenge.
+// answer is the header line with which alice answers a challenge.
 func answer(nonce, nc, method, uri string) string {
-	response := sum(sum("alice", "squidfleet", password), nonce, nc, "c", "auth", sum(method, uri))
-	return `Proxy-Authorization: Digest username="alice", realm="squidfleet", nonce="` + nonce +
-		`", uri="` + uri + `", qop=auth, nc=` + nc + `, cnonce="c", response="` + response + `"`
+	return rig.Client{User: "alice", Password: password}.Answer("squidfleet", nonce, nc, method, uri)
 }
 
 // A captured header can be used again only for the same method, path and client address, and with

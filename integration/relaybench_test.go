@@ -2,7 +2,6 @@ package integration
 
 import (
 	"bufio"
-	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -30,7 +29,7 @@ func BenchmarkRelay(b *testing.B) {
 	w.names.Set("origin.example", publicIPv4.String())
 	body := strings.Repeat("x", 1024)
 	w.origins.SetHandler(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { io.WriteString(rw, body) }))
-	startBulk(b)
+	rig.StartBulk(b)
 	o := options(map[string]any{"connectPorts": "443,8443"})
 	o.Edit = func(conf string) string {
 		conf = strings.Replace(conf, " require-proxy-header", "", 1)
@@ -51,9 +50,6 @@ func BenchmarkRelay(b *testing.B) {
 		{"direct", rig.Client{Task: task.Addr, User: "alice", Password: password}},
 		{"relay", rig.Client{Task: at}},
 	}
-	newLoader := func(way int) *loader {
-		return &loader{client: ways[way].client, tasks: []*squidTask{{Addr: ways[way].client.Task}}}
-	}
 	var report strings.Builder
 	fmt.Fprintf(&report, "## The relay\n\n"+
 		"`make bench` (BenchmarkRelay): medians of %d interleaved rounds of %s, %d connections at a time; client,\n"+
@@ -65,19 +61,20 @@ func BenchmarkRelay(b *testing.B) {
 	for _, share := range []int{taskShare, 0} {
 		free := limit(b, task, share)
 		for _, load := range []workload{
-			{"keep-alive GET of 1 KiB", "requests", keepAliveGets}, {"CONNECT each", "tunnels", newTunnels},
-			{"CONNECT, TLS and GET of 1 KiB each", "tunnels", tlsTunnels}, {"bulk in a tunnel", "MB", bulk},
+			{"keep-alive GET of 1 KiB", "requests", 1, rig.KeepAliveGets},
+			{"CONNECT each", "tunnels", 1, rig.NewTunnels},
+			{"CONNECT, TLS and GET of 1 KiB each", "tunnels", 1, rig.TLSTunnels},
+			{"bulk in a tunnel", "MB", 1e6, rig.Bulk},
 		} {
 			rate := make([][]float64, len(ways))
 			for round := range rounds + 1 {
 				for way := range ways {
-					begin := time.Now()
-					amount, err := allWorkers(load.job, func(int) *loader { return newLoader(way) })
+					loaded, err := rig.Load(rig.Loaders(workers, ways[way].client), load.job, roundTime, func() {})
 					if err != nil {
 						b.Fatalf("%s, %s: %v", load.name, ways[way].name, err)
 					}
 					if round > 0 { // to warm up
-						rate[way] = append(rate[way], amount/time.Since(begin).Seconds())
+						rate[way] = append(rate[way], loaded.Rate/load.per)
 					}
 				}
 			}
@@ -96,33 +93,31 @@ func BenchmarkRelay(b *testing.B) {
 		"|---|---|---|---|\n")
 	for _, c := range []struct {
 		name string
-		once func(l *loader) error
+		once func(l *rig.Loader) error
 	}{
-		{"GET on a connection that is open", func(l *loader) error {
-			return l.request("GET", "http://origin.example/", "/")
-		}},
-		{"CONNECT with its connection", func(l *loader) error {
-			defer func() { l.conn.Close() }()
-			return l.tunnel(sendNothing)
+		{"GET on a connection that is open", (*rig.Loader).Get},
+		{"CONNECT with its connection", func(l *rig.Loader) error {
+			defer func() { l.Conn.Close() }()
+			return l.Tunnel(rig.SendNothing)
 		}},
 	} {
 		var took [2][]time.Duration
 		for range rounds {
 			for way := range ways {
-				l := newLoader(way)
-				if err := l.dial(); err != nil {
+				l := rig.Loader{Client: ways[way].client}
+				if err := l.Dial(); err != nil {
 					b.Fatal(err)
 				}
 				for i := range 500 {
 					begin := time.Now()
-					if err := c.once(l); err != nil {
+					if err := c.once(&l); err != nil {
 						b.Fatal(err)
 					}
 					if i >= 20 { // to warm up
 						took[way] = append(took[way], time.Since(begin))
 					}
 				}
-				l.conn.Close()
+				l.Conn.Close()
 			}
 		}
 		direct, through := bench.Median(took[0]), bench.Median(took[1])
@@ -132,14 +127,11 @@ func BenchmarkRelay(b *testing.B) {
 	const tunnels = 1000
 	idle := pss(b, relay)
 	for range tunnels {
-		l := newLoader(1)
-		if err := l.dial(); err != nil {
+		l := rig.Loader{Client: ways[1].client}
+		if err := l.Tunnel(""); err != nil {
 			b.Fatal(err)
 		}
-		if err := l.request("CONNECT", "origin.example:443", ""); err != nil {
-			b.Fatal(err)
-		}
-		defer l.conn.Close()
+		defer l.Conn.Close()
 	}
 	full := pss(b, relay)
 	fmt.Fprintf(&report,
@@ -254,25 +246,4 @@ func pss(b *testing.B, pid int) float64 {
 	}
 	b.Fatal("no Pss")
 	return 0
-}
-
-// tlsTunnels is what clients use tunnels for: a TLS handshake and a request in each.
-func tlsTunnels(l *loader, over func() bool) (done float64, err error) {
-	for ; !over(); done++ {
-		if err := l.dial(); err != nil {
-			return done, err
-		}
-		if err := l.request("CONNECT", "origin.example:8443", "origin.example:8443"); err != nil {
-			return done, err
-		}
-		secure := tls.Client(l.conn, &tls.Config{InsecureSkipVerify: true})
-		if _, err := io.WriteString(secure, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
-			return done, err
-		}
-		if _, err := io.Copy(io.Discard, secure); err != nil {
-			return done, err
-		}
-		secure.Close()
-	}
-	return done, nil
 }

@@ -3,14 +3,17 @@ package rig
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
 	"log"
 	"maps"
+	"math/big"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"strconv"
 	"sync"
@@ -37,11 +40,9 @@ type Origins struct {
 func StartOrigins(t testing.TB, plain, overTLS []int) *Origins {
 	t.Helper()
 	o := &Origins{connections: map[netip.AddrPort]int{}, ever: map[netip.AddrPort]int{}}
-	donor := httptest.NewTLSServer(nil) // its certificate and key are all that is used
-	certificate := donor.TLS.Certificates[0]
+	certificate := makeCertificate(t)
 	o.Roots = x509.NewCertPool()
-	o.Roots.AddCert(donor.Certificate())
-	donor.Close()
+	o.Roots.AddCert(certificate.Leaf)
 	server := &http.Server{
 		Handler: http.HandlerFunc(o.answer),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
@@ -80,6 +81,29 @@ func StartOrigins(t testing.TB, plain, overTLS []int) *Origins {
 		done.Wait()
 	})
 	return o
+}
+
+// makeCertificate makes a certificate for example.com. Its key is of the kind that costs a handshake
+// least, so that a benchmark measures the proxy.
+func makeCertificate(t testing.TB) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), DNSNames: []string{"example.com"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+	}
+	signed, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(signed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{signed}, PrivateKey: key, Leaf: leaf}
 }
 
 func (o *Origins) answer(w http.ResponseWriter, r *http.Request) {
