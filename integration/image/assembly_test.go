@@ -76,7 +76,7 @@ func runApp(app, directory string, changes map[string]any) error {
 
 // taskDefinition is the part of the synthesised task definition that says how the container runs.
 type taskDefinition struct {
-	Memory               string
+	Cpu, Memory          string
 	ContainerDefinitions []struct {
 		User                   string
 		ReadonlyRootFilesystem bool

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -31,10 +32,12 @@ const (
 	buildsFile   = "builds.json"
 )
 
-// benching returns whether benchmarks are wanted, before the testing package reads its flags.
-func benching() bool {
+// benching returns whether a benchmark is wanted, before the testing package reads its flags.
+func benching(name string) bool {
 	flag.Parse()
-	return flag.Lookup("test.bench").Value.String() != ""
+	pattern := flag.Lookup("test.bench").Value.String()
+	wanted, err := regexp.MatchString(pattern, name)
+	return pattern != "" && wanted && err == nil
 }
 
 // benchBuilds builds both contenders without a cache, in turns, and writes each one's seconds to

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -21,13 +22,16 @@ import (
 // storeVariable is the directory of the images for the copy inside the namespaces.
 const storeVariable = "SQUIDFLEET_IMAGE_STORE"
 
-// containers is the engine with the images of both credential modes, see tag.
+// containers is the engine with the images, see tag.
 var containers *engine.Engine
 
 // fleets are the parts of the assemblies, by mode.
 var fleets = map[string]published{}
 
 func TestMain(m *testing.M) {
+	if benching("BenchmarkCapacity") {
+		maps.Copy(contexts, capacityContexts())
+	}
 	store := os.Getenv(storeVariable)
 	if store == "" {
 		// A build downloads packages from Debian. The tests' namespaces have no way there.
@@ -106,8 +110,8 @@ const (
 	inImage   = "image"
 )
 
-// contexts are the differences from cdk.json's parameters, by image. Together they have both
-// choices of every parameter that the image depends on.
+// contexts are the differences from cdk.json's parameters, by image. These two have both choices of
+// every parameter that the image depends on. A benchmark adds its own.
 var contexts = map[string]map[string]any{
 	inSecrets: {"clientCidrs": "198.51.100.0/24", "users": "alice,bob"},
 	inImage: {"clientCidrs": "198.51.100.0/24", "users": "alice,bob",
@@ -116,7 +120,7 @@ var contexts = map[string]map[string]any{
 
 func tag(mode string) string { return "localhost/squidfleet:" + mode }
 
-// buildImages builds both images from the directories that the CDK would use.
+// buildImages builds the images from the directories that the CDK would use.
 func buildImages(e *engine.Engine, store string) error {
 	ctx := context.Background()
 	if err := synth(store); err != nil {
@@ -130,12 +134,12 @@ func buildImages(e *engine.Engine, store string) error {
 	if err != nil {
 		return err
 	}
-	for _, mode := range []string{inSecrets, inImage} {
+	for mode := range contexts {
 		fleet, err := load(store, mode)
 		if err != nil {
 			return err
 		}
-		if mode == inSecrets && benching() {
+		if mode == inSecrets && benching("BenchmarkImage") {
 			if err := benchBuilds(e, store, fleet.context, base); err != nil {
 				return err
 			}

@@ -32,6 +32,8 @@ type Client struct {
 	// Algorithm chooses one of several challenges: MD5, SHA-256, or Basic. The default is the first
 	// challenge.
 	Algorithm string
+	// Timeout is how long a connection may last. The default is 20 s.
+	Timeout time.Duration
 }
 
 // DigestKey is the key of the nonces that all tasks of the tests share.
@@ -59,7 +61,8 @@ const clientTimeout = 20 * time.Second
 
 // Dial opens a connection to the task and sends the PROXY header.
 func (c Client) Dial() (net.Conn, error) {
-	dialer := net.Dialer{Timeout: clientTimeout}
+	timeout := cmp.Or(c.Timeout, clientTimeout)
+	dialer := net.Dialer{Timeout: timeout}
 	if c.From.IsValid() {
 		dialer.LocalAddr = &net.TCPAddr{IP: c.From.AsSlice()}
 	}
@@ -67,7 +70,7 @@ func (c Client) Dial() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn.SetDeadline(time.Now().Add(clientTimeout))
+	conn.SetDeadline(time.Now().Add(timeout))
 	if c.Header != nil {
 		if _, err := c.Header.WriteTo(conn); err != nil {
 			conn.Close()

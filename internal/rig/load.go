@@ -37,6 +37,8 @@ type Loader struct {
 	realm  string
 	nonce  string
 	count  int
+	due    time.Time // of PacedGets
+	buffer []byte    // of Bulk
 }
 
 // Loaders are n that share tasks and come from a hundred addresses of 198.51.100.0/24. A client
@@ -95,6 +97,10 @@ func (l *Loader) Request(method, target, uri string) error {
 		}
 		switch response.StatusCode {
 		case http.StatusOK:
+			if response.Close {
+				l.Conn.Close()
+				return l.Dial()
+			}
 			return nil
 		case http.StatusProxyAuthRequired:
 			challenge, err := digest.ParseChallenge(response.Header.Get("Proxy-Authenticate"))
@@ -130,26 +136,43 @@ func sum(parts ...string) string {
 // Get sends a request for the body of an origin on the open connection.
 func (l *Loader) Get() error { return l.Request("GET", "http://origin.example/", "/") }
 
-// Tunnel opens a connection and a tunnel on it, and sends an order, see StartBulk.
-func (l *Loader) Tunnel(order string) error {
+// Tunnel opens a connection and a tunnel on it to the listener of StartBulk.
+func (l *Loader) Tunnel() error {
 	if err := l.Dial(); err != nil {
 		return err
 	}
-	if err := l.Request("CONNECT", "origin.example:443", "origin.example:443"); err != nil {
-		return err
+	err := l.Request("CONNECT", "origin.example:443", "origin.example:443")
+	if err != nil {
+		l.Conn.Close()
 	}
-	_, err := io.WriteString(l.Conn, order)
 	return err
 }
 
-// Orders to the listener of StartBulk.
+// Byte opens a tunnel, has a byte pass through it, and closes it.
+func (l *Loader) Byte() error {
+	if err := l.Tunnel(); err != nil {
+		return err
+	}
+	return l.CloseTunnel()
+}
+
+// CloseTunnel has a byte pass through an open tunnel and closes it.
+func (l *Loader) CloseTunnel() error {
+	defer l.Conn.Close()
+	if _, err := io.WriteString(l.Conn, sendNothing); err != nil {
+		return err
+	}
+	_, err := io.Copy(io.Discard, l.reader)
+	return err
+}
+
+// The byte that the listener of StartBulk waits for.
 const (
-	SendNothing = "0"
+	sendNothing = "0"
 	sendBulk    = "1"
 )
 
-// StartBulk listens on port 443 of every address. It answers all orders but SendNothing with
-// endless bytes.
+// StartBulk listens on port 443 of every address, for Loader.Tunnel and Bulk.
 func StartBulk(t testing.TB) {
 	t.Helper()
 	listener, err := net.Listen("tcp", ":443")
@@ -157,6 +180,7 @@ func StartBulk(t testing.TB) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { listener.Close() })
+	block := make([]byte, 256<<10)
 	go func() {
 		for {
 			conn, err := listener.Accept()
@@ -167,7 +191,7 @@ func StartBulk(t testing.TB) {
 				defer conn.Close()
 				order := make([]byte, 1)
 				_, err := io.ReadFull(conn, order)
-				for block := make([]byte, 256<<10); err == nil && string(order) != SendNothing; {
+				for err == nil && string(order) != sendNothing {
 					_, err = conn.Write(block)
 				}
 			}()
@@ -175,98 +199,87 @@ func StartBulk(t testing.TB) {
 	}()
 }
 
-// Job is what a loader does until the context ends. It reports each piece: how much it was, and how
-// long it took.
-type Job func(ctx context.Context, l *Loader, done func(amount int, took time.Duration)) error
-
-// KeepAliveGets sends one request after the other on a connection.
-func KeepAliveGets(ctx context.Context, l *Loader, done func(int, time.Duration)) error {
-	return PacedGets(0)(ctx, l, done)
+// Job is what loaders do.
+type Job struct {
+	// begin is done by all of them before one goes on: a proxy that is busy with the first ones would
+	// not get to the last.
+	begin func(l *Loader) error
+	// piece is done again and again. It returns how much it was, and how long it took.
+	piece func(ctx context.Context, l *Loader) (amount int, took time.Duration, err error)
 }
+
+// timed is a piece of one.
+func timed(piece func(l *Loader) error) func(context.Context, *Loader) (int, time.Duration, error) {
+	return func(_ context.Context, l *Loader) (int, time.Duration, error) {
+		begin := time.Now()
+		err := piece(l)
+		return 1, time.Since(begin), err
+	}
+}
+
+var (
+	// KeepAliveGets sends one request after the other on a connection.
+	KeepAliveGets = Job{(*Loader).open, timed((*Loader).Get)}
+	// NewTunnels opens one tunnel after the other, each with a byte through it.
+	NewTunnels = Job{(*Loader).Byte, timed((*Loader).Byte)}
+	// TLSTunnels is what clients use tunnels for: a TLS handshake and a request in each.
+	TLSTunnels = Job{(*Loader).https, timed((*Loader).https)}
+	// Bulk reads bytes from a tunnel.
+	Bulk = Job{(*Loader).Tunnel, bulk}
+)
 
 // PacedGets sends requests on a connection at random times, on average after a pause. A request
 // that has to wait for the one before takes from when it was due.
 func PacedGets(pause time.Duration) Job {
-	return func(ctx context.Context, l *Loader, done func(int, time.Duration)) error {
-		if err := l.Dial(); err != nil {
-			return err
+	return Job{(*Loader).open, func(ctx context.Context, l *Loader) (int, time.Duration, error) {
+		if l.due.IsZero() {
+			l.due = time.Now()
 		}
-		defer func() { l.Conn.Close() }()
-		for due := time.Now(); ; {
-			if err := l.Get(); err != nil {
-				return err
-			}
-			done(1, time.Since(due))
-			if pause == 0 {
-				due = time.Now()
-				if ctx.Err() != nil {
-					return nil
-				}
-				continue
-			}
-			due = due.Add(time.Duration(rand.ExpFloat64() * float64(pause)))
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-time.After(time.Until(due)):
-			}
+		l.due = l.due.Add(time.Duration(rand.ExpFloat64() * float64(pause)))
+		select {
+		case <-ctx.Done():
+			return 0, 0, nil
+		case <-time.After(time.Until(l.due)):
 		}
-	}
+		err := l.Get()
+		return 1, time.Since(l.due), err
+	}}
 }
 
-// NewTunnels opens one tunnel after the other, each with a byte through it.
-func NewTunnels(ctx context.Context, l *Loader, done func(int, time.Duration)) error {
-	for ctx.Err() == nil {
-		begin := time.Now()
-		if err := l.Tunnel(SendNothing); err != nil {
-			return err
-		}
-		io.Copy(io.Discard, l.reader)
-		l.Conn.Close()
-		done(1, time.Since(begin))
-	}
-	return nil
-}
-
-// TLSTunnels is what clients use tunnels for: a TLS handshake and a request in each.
-func TLSTunnels(ctx context.Context, l *Loader, done func(int, time.Duration)) error {
-	for ctx.Err() == nil {
-		begin := time.Now()
-		if err := l.Dial(); err != nil {
-			return err
-		}
-		if err := l.Request("CONNECT", "origin.example:8443", "origin.example:8443"); err != nil {
-			return err
-		}
-		secure := tls.Client(l.Conn, &tls.Config{InsecureSkipVerify: true})
-		if _, err := io.WriteString(secure, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
-			return err
-		}
-		if _, err := io.Copy(io.Discard, secure); err != nil {
-			return err
-		}
-		secure.Close()
-		done(1, time.Since(begin))
-	}
-	return nil
-}
-
-// Bulk reads bytes from a tunnel.
-func Bulk(ctx context.Context, l *Loader, done func(int, time.Duration)) error {
-	if err := l.Tunnel(sendBulk); err != nil {
+// open opens a connection and sends a request on it.
+func (l *Loader) open() error {
+	if err := l.Dial(); err != nil {
 		return err
 	}
-	defer l.Conn.Close()
-	buffer := make([]byte, 256<<10)
-	for ctx.Err() == nil {
-		begin := time.Now()
-		n, err := l.reader.Read(buffer)
-		if err != nil {
-			return err
-		}
-		done(n, time.Since(begin))
+	return l.Get()
+}
+
+func (l *Loader) https() error {
+	if err := l.Dial(); err != nil {
+		return err
 	}
-	return nil
+	if err := l.Request("CONNECT", "origin.example:8443", "origin.example:8443"); err != nil {
+		return err
+	}
+	secure := tls.Client(l.Conn, &tls.Config{InsecureSkipVerify: true})
+	defer secure.Close()
+	if _, err := io.WriteString(secure, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
+		return err
+	}
+	_, err := io.Copy(io.Discard, secure)
+	return err
+}
+
+func bulk(_ context.Context, l *Loader) (int, time.Duration, error) {
+	if l.buffer == nil {
+		l.buffer = make([]byte, 64<<10)
+		if _, err := io.WriteString(l.Conn, sendBulk); err != nil {
+			return 0, 0, err
+		}
+	}
+	begin := time.Now()
+	n, err := l.reader.Read(l.buffer)
+	return n, time.Since(begin), err
 }
 
 // Loaded is what loaders did in the time that counted.
@@ -277,37 +290,44 @@ type Loaded struct {
 	P50, P99 time.Duration
 }
 
-// settle is how long the work of the beginning may take to be done with.
-const settle = 200 * time.Millisecond
+// settle is how long the work of the beginning may take to be done with, for each hundred loaders.
+const settle = 100 * time.Millisecond
 
-// Load has loaders do a job at the same time. A length of it counts, once each has done a piece.
-// Edge is called at the beginning and at the end of what counts.
+// Load has loaders do a job at the same time, and counts for a length of it. Edge is called at the
+// beginning and at the end of what counts. Load closes the loaders' connections.
 func Load(loaders []*Loader, job Job, length time.Duration, edge func()) (Loaded, error) {
+	errs := make([]error, len(loaders))
+	var all sync.WaitGroup
+	for i, l := range loaders {
+		all.Go(func() { errs[i] = job.begin(l) })
+	}
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return Loaded{}, fmt.Errorf("begin: %w", err)
+	}
+
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var counting atomic.Bool
 	var amount atomic.Int64
-	var began, ended sync.WaitGroup
-	began.Add(len(loaders))
-	took, errs := make([][]time.Duration, len(loaders)), make([]error, len(loaders))
+	took := make([][]time.Duration, len(loaders))
 	for i, l := range loaders {
-		ended.Go(func() {
-			begun := sync.OnceFunc(began.Done)
-			errs[i] = job(ctx, l, func(n int, t time.Duration) {
-				begun()
+		all.Go(func() {
+			defer func() { l.Conn.Close() }()
+			for ctx.Err() == nil {
+				n, t, err := job.piece(ctx, l)
+				if err != nil {
+					errs[i] = err
+					return
+				}
 				if counting.Load() {
 					amount.Add(int64(n))
 					took[i] = append(took[i], t)
 				}
-			})
-			if errs[i] != nil {
-				cancel()
 			}
-			begun()
 		})
 	}
-	began.Wait()
-	time.Sleep(settle)
+	time.Sleep(settle * time.Duration(1+len(loaders)/100))
 	edge()
 	begin := time.Now()
 	counting.Store(true)
@@ -316,12 +336,12 @@ func Load(loaders []*Loader, job Job, length time.Duration, edge func()) (Loaded
 	elapsed := time.Since(begin)
 	edge()
 	cancel()
-	ended.Wait()
+	all.Wait()
 	total := float64(amount.Load())
 	loaded := Loaded{Amount: total, Rate: total / elapsed.Seconds()}
-	if all := slices.Concat(took...); len(all) > 0 {
-		slices.Sort(all)
-		loaded.P50, loaded.P99 = all[len(all)/2], all[len(all)*99/100]
+	if times := slices.Concat(took...); len(times) > 0 {
+		slices.Sort(times)
+		loaded.P50, loaded.P99 = times[len(times)/2], times[len(times)*99/100]
 	}
 	return loaded, errors.Join(errs...)
 }

@@ -83,8 +83,8 @@ func StartOrigins(t testing.TB, plain, overTLS []int) *Origins {
 	return o
 }
 
-// makeCertificate makes a certificate for example.com. Its key is of the kind that costs a handshake
-// least, so that a benchmark measures the proxy.
+// makeCertificate makes a certificate for example.com. Its key is of the kind that costs a
+// handshake least, so that a benchmark measures the proxy.
 func makeCertificate(t testing.TB) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
