@@ -125,7 +125,7 @@ var parameters = []parameter{
 	// A rotation may double the fleet, and a load balancer with cross-zone balancing has 500
 	// targets
 	// (https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html).
-	declare("fleetSize", integer(1, 100, ""), 2,
+	declare("fleetSize", integer(1, mostAddresses, ""), 2,
 		fmt.Sprintf("number of egress addresses, each a service of one task; more than %d only with "+
 			"`addressPorts=false`", mostPorts),
 		func(p *Params) *int { return &p.FleetSize }),

@@ -62,6 +62,17 @@ func wideClients(p *Params) Errors {
 // (https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html).
 const mostPorts = 50 - 1
 
+// mostAddresses is how many a fleet can have.
+const mostAddresses = 100
+
+// MostAddresses is the largest fleetSize that goes with addressPorts.
+func (p *Params) MostAddresses() int {
+	if p.AddressPorts {
+		return mostPorts
+	}
+	return mostAddresses
+}
+
 // roomForPorts refuses more addresses than there are ports for.
 func roomForPorts(p *Params) (errs Errors) {
 	if !p.AddressPorts {

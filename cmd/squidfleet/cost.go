@@ -35,16 +35,21 @@ promises.
 
 Traffic is an assumption: name your own. Each request is taken for a connection of its
 own, and for a line of 500 bytes in the log. With endpoint=internal, clients in the same
-region are no part of --internet. PrivateLink endpoints are paid by those who make them.`,
+region are no part of --internet. PrivateLink endpoints are paid by those who make them.
+
+The last line says whether the fleet is large enough for the traffic at its peak. If it is
+not, a table shows which sizes are. The figures behind this are of one machine and not
+Fargate's, so a fleet is taken to carry half of them.`,
 		Example: `  squidfleet cost --region us-east-1
   squidfleet cost -c fleetSize=20 -c spotShare=100 -c architecture=arm64 --traffic 2000
+  squidfleet cost --requests 50000000 --traffic 5000 --peak 10 --tunnels 3000
   squidfleet cost -c 'activeHours=mon-fri 07:00-19:00' --json | jq .total`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !cmd.Flags().Changed("internet") {
 				flags.traffic.InternetGB = flags.traffic.GB
 			}
-			for _, name := range []string{"traffic", "internet", "requests"} {
+			for _, name := range []string{"traffic", "internet", "requests", "peak", "tunnels"} {
 				if n, _ := cmd.Flags().GetFloat64(name); !(n >= 0) || math.IsInf(n, 0) {
 					return usage("--%s %v: must be a number from 0 on", name, n)
 				}
@@ -80,6 +85,9 @@ region are no part of --internet. PrivateLink endpoints are paid by those who ma
 	f.Float64Var(&flags.traffic.InternetGB, "internet", 0,
 		"GB of it that AWS sends to the internet: answers to clients outside AWS, and uploads (default: all)")
 	f.Float64Var(&flags.traffic.Requests, "requests", cost.ExampleTraffic.Requests, "requests a month")
+	f.Float64Var(&flags.traffic.Peak, "peak", cost.ExampleTraffic.Peak,
+		"how many times its mean of the hours in service the traffic is at its peak")
+	f.Float64Var(&flags.traffic.Tunnels, "tunnels", 0, "tunnels open at a time, at the peak")
 	addContext(cmd, &flags.context)
 	needsAlone(cmd, "pricing:GetProducts (if it is allowed)")
 	return cmd
@@ -145,6 +153,31 @@ func (s *streams) cost(p *params.Params, e cost.Estimate) {
 			fmt.Fprintln(s.out, line)
 		}
 	}
+	fmt.Fprintln(s.out)
+	s.load(p, e.Load)
+}
+
+// load says whether a fleet is large enough, and if not, which would be.
+func (s *streams) load(p *params.Params, l cost.Load) {
+	fmt.Fprintf(s.out, "At the peak, %.3g HTTPS requests and %.3g MB a second, %.0f tunnels open: "+
+		"%.2g %% of half of what %d tasks with cpu=%d and memory=%d carry (measured: %s).\n",
+		l.Requests, l.MB, l.Tunnels, 100*l.Share, p.FleetSize, p.CPU, p.Memory, l.Measured)
+	if l.Share <= 1 {
+		return
+	}
+	if len(l.Sizes) == 0 {
+		fmt.Fprintln(s.out, "The fleet is too small. No single fleet is large enough: divide the traffic between "+
+			"several.")
+		return
+	}
+	fmt.Fprintln(s.out, "The fleet is too small. These are large enough:")
+	fmt.Fprintln(s.out)
+	rows := [][]cell{{plain("CPU"), plain("MEMORY"), plain("FLEETSIZE"), plain("TOTAL A MONTH")}}
+	for _, size := range l.Sizes {
+		rows = append(rows, []cell{plain(fmt.Sprint(size.CPU)), plain(fmt.Sprint(size.Memory)),
+			plain(fmt.Sprint(size.FleetSize)), plain(dollars(size.Total))})
+	}
+	s.table(rows)
 }
 
 func dollars(usd float64) string { return fmt.Sprintf("$%.2f", usd) }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"squidfleet/internal/capacity"
 	"squidfleet/params"
 	"squidfleet/proxyimage/container"
 	"squidfleet/squid"
@@ -18,10 +19,14 @@ type Traffic struct {
 	InternetGB float64 `json:"internetGB"`
 	// Requests are the lines in the log. Each is taken for a connection of its own.
 	Requests float64 `json:"requests"`
+	// Peak is how many times its mean of the hours in service the traffic is at its peak.
+	Peak float64 `json:"peak"`
+	// Tunnels is how many are open at a time, at the peak.
+	Tunnels float64 `json:"tunnels"`
 }
 
 // ExampleTraffic is what the documents reckon with, and squidfleet cost without other figures.
-var ExampleTraffic = Traffic{GB: 100, InternetGB: 100, Requests: 1e6}
+var ExampleTraffic = Traffic{GB: 100, InternetGB: 100, Requests: 1e6, Peak: 5}
 
 // Item is a part of the monthly cost. Cost is Quantity times Price.
 type Item struct {
@@ -44,6 +49,7 @@ type Estimate struct {
 	PerAddress float64 `json:"perAddress"`
 	// Comparison has this fleet first.
 	Comparison []Way `json:"comparison"`
+	Load       Load  `json:"load"`
 }
 
 // A capacity unit of a load balancer is each of these
@@ -66,6 +72,14 @@ const loadBalancerZones = 2
 // EventBridge Scheduler and Secrets Manager, and what the log takes in the archive. Certificates
 // cost nothing, and a PrivateLink endpoint is paid by whoever makes it.
 func (prices Prices) OfFleet(p *params.Params, t Traffic) Estimate {
+	e := prices.estimate(p, t)
+	e.Comparison = prices.compare(p, t)
+	e.Load = prices.load(p, t, capacity.Recorded())
+	return e
+}
+
+// estimate is OfFleet without what it is compared with.
+func (prices Prices) estimate(p *params.Params, t Traffic) Estimate {
 	e := Estimate{Region: prices.Region, Source: prices.Source, Hours: month.Hours(), Traffic: t}
 	add := func(name string, quantity float64, unit string, price float64) {
 		if quantity > 0 {
@@ -105,7 +119,6 @@ func (prices Prices) OfFleet(p *params.Params, t Traffic) Estimate {
 		e.Total += item.Cost
 	}
 	e.PerAddress = e.Total / size
-	e.Comparison = prices.compare(p, t)
 	return e
 }
 
