@@ -77,8 +77,8 @@ type Latency struct {
 	P99 float64 `json:"p99"`
 }
 
-// Task is what a task carries with 16 connections or more: the least of the figures for which it was
-// the limit.
+// Task is what a task carries with 16 connections or more: the least of the figures for which it
+// was the limit.
 type Task struct {
 	Size
 	Requests, HTTPS, MB Rate
