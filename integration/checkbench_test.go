@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,7 +22,7 @@ import (
 // task fare that has all the work it can do. It writes a section of the document about rotations.
 func BenchmarkChecks(b *testing.B) {
 	rig.StartDNS(b).Set("origin.example", publicIPv4.String())
-	startBulk(b)
+	rig.StartBulk(b)
 	task := startTask(b, options(nil))
 	tasks := []*squidTask{task}
 
@@ -36,32 +37,24 @@ func BenchmarkChecks(b *testing.B) {
 
 	const clients, loadTime = 256, 30 * time.Second
 	defer limit(b, task, taskShare)()
-	end := time.Now().Add(loadTime)
-	over := func() bool { return time.Now().After(end) }
+	var over atomic.Bool
 	var all sync.WaitGroup
-	done, errs := make([]float64, clients), make([]error, clients)
-	for i := range clients {
-		all.Go(func() {
-			done[i], errs[i] = newTunnels(&loader{client: client(task), tasks: tasks}, over)
-		})
-	}
 	balancer, own := new(checks), new(checks)
-	all.Go(func() { balancer.repeat(b, over, 10*time.Millisecond, func() error { return check(task) }) })
+	all.Go(func() { balancer.repeat(b, &over, 10*time.Millisecond, func() error { return check(task) }) })
 	all.Go(func() {
-		own.repeat(b, over, 100*time.Millisecond, func() error { _, err := task.Health(); return err })
+		own.repeat(b, &over, 100*time.Millisecond, func() error { _, err := task.Health(); return err })
 	})
+	loaded, err := rig.Load(rig.Loaders(clients, client(task)), rig.NewTunnels, loadTime, func() {})
+	over.Store(true)
 	all.Wait()
-	var total float64
-	for i, n := range done {
-		if total += n; errs[i] != nil {
-			b.Fatal(errs[i])
-		}
+	if err != nil {
+		b.Fatal(err)
 	}
 	var report strings.Builder
 	fmt.Fprintf(&report, "`make bench` (BenchmarkChecks): a task with %d %% of a core, as by default, and %d clients that\n"+
 		"open tunnels as fast as they can, on one machine of %d processors: %.0f tunnels in %v.\n\n"+
 		"| | checks | failed | median, ms | slowest, ms | limit, ms |\n|---|---|---|---|---|---|\n",
-		taskShare, clients, runtime.NumCPU(), total, loadTime)
+		taskShare, clients, runtime.NumCPU(), loaded.Amount, loadTime)
 	balancer.row(&report, "the load balancer's: a connection", params.CheckTimeout)
 	own.row(&report, "the container's own, its program outside of the share", container.HealthTimeout)
 	fmt.Fprintf(&report, "\nOne of the load balancer's costs an idle task %d µs of processor time.\n",
@@ -78,8 +71,8 @@ type checks struct {
 	failed int
 }
 
-func (c *checks) repeat(b *testing.B, over func() bool, pause time.Duration, check func() error) {
-	for !over() {
+func (c *checks) repeat(b *testing.B, over *atomic.Bool, pause time.Duration, check func() error) {
+	for !over.Load() {
 		begun := time.Now()
 		err := check()
 		c.took = append(c.took, time.Since(begun))
