@@ -31,9 +31,9 @@ const (
 	// longestLine is beyond what Squid writes: it cuts lines at 8 KiB. What is longer is copied in
 	// pieces of this size, each as a line.
 	longestLine = 64 << 10
-	// logPause lets lines gather after a read: being woken for each line costs a busy Squid a third
-	// of its throughput on two cores. The pipe holds more lines than Squid writes in this time.
-	logPause = 2 * time.Millisecond
+	// logPause lets lines gather after a read. The pipe holds more lines than Squid writes in this
+	// time, unless they are long: then reads are large, and no pause follows.
+	logPause = 10 * time.Millisecond
 )
 
 // copyLines copies source line by line through a function that appends what a line becomes, with

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -56,5 +59,33 @@ func TestAReaderThatStoppedReadingIsNotWaitedFor(t *testing.T) {
 			}
 			p.start().ends(5)
 		})
+	}
+}
+
+// A pipe in an epoll set wakes whoever waits there at each line.
+func TestNoPollerWaitsForTheLog(t *testing.T) {
+	pipe, err := newLogPipe()
+	ok(t, err)
+	pipe.begin("log", func(source io.Reader) error { return copyLines(io.Discard, source, message) })
+	defer finish(pipe)
+	// The poller is there as soon as anything is in it.
+	read, write, err := os.Pipe()
+	ok(t, err)
+	defer read.Close()
+	defer write.Close()
+	infos, err := filepath.Glob("/proc/self/fdinfo/*")
+	ok(t, err)
+	polled := map[int]bool{}
+	for _, info := range infos {
+		text, _ := os.ReadFile(info) // that of the directory itself has gone
+		for line := range strings.Lines(string(text)) {
+			var fd int
+			if n, _ := fmt.Sscanf(line, "tfd: %d", &fd); n == 1 {
+				polled[fd] = true
+			}
+		}
+	}
+	if len(polled) == 0 || polled[pipe.read.fd] {
+		t.Errorf("the pipe is descriptor %d; in epoll sets: %v", pipe.read.fd, polled)
 	}
 }
