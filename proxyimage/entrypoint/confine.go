@@ -3,6 +3,9 @@ package main
 import (
 	"fmt"
 	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // prSetNoNewPrivs is PR_SET_NO_NEW_PRIVS of <linux/prctl.h>, which package syscall lacks.
@@ -17,4 +20,35 @@ func renouncePrivileges() error {
 		return fmt.Errorf("prctl(PR_SET_NO_NEW_PRIVS): %w", errno)
 	}
 	return nil
+}
+
+// withoutConntrack keeps this process and its descendants from asking netfilter. Squid asks it
+// about each connection that it accepts, with eight system calls, for the sake of marks that no
+// configuration of ours looks at. An unprivileged process gets no answer anyway. With a socket that
+// cannot be opened Squid goes on at once: a tenth of what a small tunnel costs is saved.
+//
+// Nothing depends on the filter, so a kernel without filters is no error.
+func withoutConntrack() {
+	// Offsets in struct seccomp_data of <linux/seccomp.h>: the call's number, then from 16 on its
+	// arguments of 8 bytes. Fargate's processors are little-endian.
+	const number, family, protocol = 0, 16, 32
+	load := func(offset uint32) unix.SockFilter {
+		return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: offset}
+	}
+	skipUnless := func(value uint32, skip uint8) unix.SockFilter {
+		return unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: value, Jf: skip}
+	}
+	end := func(result uint32) unix.SockFilter {
+		return unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: result}
+	}
+	filter := []unix.SockFilter{
+		load(number), skipUnless(unix.SYS_SOCKET, 5),
+		load(family), skipUnless(unix.AF_NETLINK, 3),
+		load(protocol), skipUnless(unix.NETLINK_NETFILTER, 1),
+		end(unix.SECCOMP_RET_ERRNO | uint32(unix.EPROTONOSUPPORT)),
+		end(unix.SECCOMP_RET_ALLOW),
+	}
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC,
+		uintptr(unsafe.Pointer(&program)))
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -14,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"squidfleet/proxyimage/container"
 	"squidfleet/squid"
@@ -29,7 +32,7 @@ func TestSquidIsCheckedThenStarted(t *testing.T) {
 		runFile:   {"-n", "second", "-N", "-f", "squid.conf"},
 	} {
 		got := f.called(name)
-		want := call{append(got.Arguments[:1:1], arguments...), environment, f.directory, got.Pid, got.Passwords}
+		want := call{append(got.Arguments[:1:1], arguments...), environment, f.directory, got.Pid, got.Passwords, got.Netlink}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %+v, want %+v", name, got, want)
 		}
@@ -254,6 +257,11 @@ func TestSquidsProcess(t *testing.T) {
 	// A terminal's Ctrl-C must not reach Squid.
 	if group, err := syscall.Getpgid(squidPid); err != nil || group != squidPid {
 		t.Errorf("Squid (%d) is in group %d, %v", squidPid, group, err)
+	}
+	// Of the kernel's parts only netfilter is out of reach.
+	want := map[int]syscall.Errno{unix.NETLINK_NETFILTER: unix.EPROTONOSUPPORT, unix.NETLINK_ROUTE: 0}
+	if got := f.called(runFile).Netlink; !maps.Equal(got, want) {
+		t.Errorf("Squid opens netlink sockets with %v, want %v", got, want)
 	}
 	// No thread can gain privileges.
 	for _, pid := range []int{pid, squidPid} {

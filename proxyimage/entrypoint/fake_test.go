@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // The tests run the built program with a fake Squid: this test binary under another name. The fake
@@ -42,7 +44,8 @@ type call struct {
 	Environment []string
 	Directory   string
 	Pid         int
-	Passwords   string // content of run/passwords
+	Passwords   string                // content of run/passwords
+	Netlink     map[int]syscall.Errno // by protocol, why a socket does not open
 }
 
 const (
@@ -153,7 +156,13 @@ func record(name string) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		panic(err)
 	}
-	content, err := json.Marshal(call{os.Args, os.Environ(), directory, os.Getpid(), string(passwords)})
+	netlink := map[int]syscall.Errno{}
+	for _, protocol := range []int{unix.NETLINK_NETFILTER, unix.NETLINK_ROUTE} {
+		fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW, protocol)
+		unix.Close(fd)
+		netlink[protocol], _ = err.(syscall.Errno)
+	}
+	content, err := json.Marshal(call{os.Args, os.Environ(), directory, os.Getpid(), string(passwords), netlink})
 	must(err)
 	must(os.WriteFile(name+".new", content, 0o600))
 	must(os.Rename(name+".new", name))

@@ -71,6 +71,7 @@ func runSquid(s settings, signals <-chan os.Signal) (int, error) {
 	children := make(chan os.Signal, 1)
 	signal.Notify(children, syscall.SIGCHLD)
 
+	withoutConntrack()
 	stdout, err := newLogPipe()
 	if err != nil {
 		return exitFailure, err
