@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	rounds    = 7
-	roundTime = 2 * time.Second
+	rounds    = 5
+	roundTime = time.Second
 	workers   = 16
 )
 
@@ -71,7 +71,7 @@ type contender struct {
 // origins, in turns, medians of the rounds, one task and three. It writes a section of the
 // benchmarks document.
 func BenchmarkThroughput(b *testing.B) {
-	w := &world{names: rig.StartDNS(b), origins: rig.StartOrigins(b, []int{80}, nil)}
+	w := &world{names: rig.StartDNS(b), origins: rig.StartOrigins(b, []int{80}, []int{8443})}
 	w.names.Set("origin.example", publicIPv4.String())
 	body := strings.Repeat("x", 1024)
 	w.origins.SetHandler(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { io.WriteString(rw, body) }))
@@ -81,7 +81,8 @@ func BenchmarkThroughput(b *testing.B) {
 	fmt.Fprintf(&report, "## Throughput\n\n"+
 		"`make bench` (BenchmarkThroughput): medians of %d interleaved rounds of %s, %d connections at a time,\n"+
 		"clients and origins on the same machine of %d cores.\n"+
-		"Usual: the same Squid, configured as the usual recipe does. CPU is that of Squid and its helpers.\n"+
+		"Usual: the same Squid, configured as the usual recipe does; once with a connection to the destination for\n"+
+		"each plain request, as here. CPU is that of Squid and its helpers.\n"+
 		"With three tasks, each new connection of a client goes to the next one. With auth=basic and auth=any,\n"+
 		"clients send Basic.\n",
 		rounds, roundTime, workers, runtime.NumCPU())
@@ -94,6 +95,9 @@ func BenchmarkThroughput(b *testing.B) {
 	for _, tasks := range []int{1, 3} {
 		contenders := []*contender{
 			{name: usual, mode: newMode("digest", "squid"), edit: usualConfiguration},
+			{name: usual + ", destinations as here", mode: newMode("digest", "squid"), edit: func(conf string) string {
+				return usualConfiguration(conf) + "server_persistent_connections off\n"
+			}},
 			{name: native, mode: newMode("digest", "squid")},
 			{name: "digest=fleet", mode: newMode("digest", "fleet")},
 			{name: "auth=basic", mode: newMode("basic", "fleet")},
@@ -102,7 +106,7 @@ func BenchmarkThroughput(b *testing.B) {
 		}
 		for _, c := range contenders {
 			for range tasks {
-				o := onPort(options(c.mode), port)
+				o := onPort(options(c.mode.with(map[string]any{"connectPorts": "443,8443"})), port)
 				o.Edit = c.edit
 				c.tasks = append(c.tasks, startTask(b, o))
 				port += 10
@@ -116,6 +120,9 @@ func BenchmarkThroughput(b *testing.B) {
 				continue // one tunnel has one task
 			}
 			report.WriteString(compare(b, load, contenders, tasks))
+		}
+		if tasks == 1 {
+			report.WriteString(quarter(b, contenders))
 		}
 		for _, c := range contenders {
 			for _, task := range c.tasks {
@@ -184,6 +191,46 @@ func loaders(tasks []*squidTask) []*rig.Loader {
 	return rig.Loaders(workers, client(tasks[0]), addresses...)
 }
 
+// quarter compares tasks that have the default share of a core each, and returns a table for the
+// report. The usual recipe has no entrypoint: the one that copies its log here gets no part of the
+// share.
+func quarter(b *testing.B, contenders []*contender) string {
+	b.Helper()
+	var lines strings.Builder
+	fmt.Fprintf(&lines, "\n| one task, %d %% of a core | | a second | to usual | to auth=none |\n"+
+		"|---|---|---|---|---|\n", taskShare)
+	for _, load := range []workload{
+		{"keep-alive GET of 1 KiB", "requests", 1, rig.KeepAliveGets},
+		{"CONNECT each", "tunnels", 1, rig.NewTunnels},
+		{"CONNECT, TLS and GET of 1 KiB each", "tunnels", 1, rig.TLSTunnels},
+	} {
+		rate := map[string][]float64{}
+		for round := range rounds + 1 {
+			for _, c := range contenders {
+				pid := c.tasks[0].Pid()
+				if strings.HasPrefix(c.name, usual) {
+					pid = squidOf(b, c.tasks[0])
+				}
+				free := limit(b, pid, taskShare)
+				loaded, err := rig.Load(loaders(c.tasks), load.job, roundTime, func() {})
+				if err != nil {
+					b.Fatalf("%s, %s: %v\n%s", load.name, c.name, err, c.tasks[0].Errors())
+				}
+				if round > 0 { // to warm up
+					rate[c.name] = append(rate[c.name], loaded.Rate)
+				}
+				free()
+			}
+		}
+		for _, c := range contenders {
+			r := bench.Median(rate[c.name])
+			fmt.Fprintf(&lines, "| %s (%s) | %s | %.0f | **%.2f** | **%.2f** |\n", load.name, load.unit, c.name, r,
+				r/bench.Median(rate[usual]), r/bench.Median(rate[open]))
+		}
+	}
+	return lines.String()
+}
+
 // onPort returns a copy of a task's options with another port.
 func onPort(o taskOptions, port int) taskOptions {
 	o.Context = maps.Clone(o.Context)
@@ -196,13 +243,10 @@ func cpuTime(b *testing.B, tasks []*squidTask) time.Duration {
 	b.Helper()
 	var pids []int
 	for _, task := range tasks {
-		squids, err := task.Children("squid")
-		if err != nil || len(squids) != 1 {
-			b.Fatal(squids, err)
-		}
-		pids = append(pids, squids...)
+		pid := squidOf(b, task)
+		pids = append(pids, pid)
 		for _, helper := range []string{"entrypoint", "digest_file_aut"} { // the kernel cuts names
-			helpers, err := childrenOf(squids[0], helper)
+			helpers, err := childrenOf(pid, helper)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -36,7 +36,7 @@ func BenchmarkChecks(b *testing.B) {
 	each := (cpuTime(b, tasks) - before) / many
 
 	const clients, loadTime = 256, 30 * time.Second
-	defer limit(b, task, taskShare)()
+	defer limit(b, task.Pid(), taskShare)()
 	var over atomic.Bool
 	var all sync.WaitGroup
 	balancer, own := new(checks), new(checks)

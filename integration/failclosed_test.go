@@ -222,7 +222,7 @@ func TestTheHealthCheckNoticesAHelperThatRefusesEverybody(t *testing.T) {
 	report(t, brokenHealthProblems(t, options(nil), asItIs))
 }
 
-func squidOf(t *testing.T, task *squidTask) int {
+func squidOf(t testing.TB, task *squidTask) int {
 	t.Helper()
 	pids, err := task.Children("squid")
 	if err != nil || len(pids) != 1 {

@@ -59,7 +59,7 @@ func BenchmarkRelay(b *testing.B) {
 		"| a second | direct | through the relay | ratio |\n|---|---|---|---|\n",
 		rounds, roundTime, workers, runtime.NumCPU(), taskShare)
 	for _, share := range []int{taskShare, 0} {
-		free := limit(b, task, share)
+		free := limit(b, task.Pid(), share)
 		for _, load := range []workload{
 			{"keep-alive GET of 1 KiB", "requests", 1, rig.KeepAliveGets},
 			{"CONNECT each", "tunnels", 1, rig.NewTunnels},
@@ -143,9 +143,9 @@ func BenchmarkRelay(b *testing.B) {
 // taskShare is how much of a core a task has by default, in percent: cpu is 256.
 const taskShare = 25
 
-// limit gives a task and its programs a share of one core in percent, or with 0 all that there is,
+// limit gives a process and those that it started a share of one core in percent, or with 0 all that there is,
 // until free is called.
-func limit(b *testing.B, task *squidTask, share int) (free func()) {
+func limit(b *testing.B, pid, share int) (free func()) {
 	b.Helper()
 	if share == 0 {
 		return func() {}
@@ -156,7 +156,7 @@ func limit(b *testing.B, task *squidTask, share int) (free func()) {
 		root, quota = "/sys/fs/cgroup", "cpu.max"
 		text += " 100000"
 	}
-	pids := []int{task.Pid()}
+	pids := []int{pid}
 	for i := 0; i < len(pids); i++ {
 		children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", pids[i]))
 		if err != nil {
