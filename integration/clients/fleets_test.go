@@ -45,7 +45,7 @@ func (w way) proxy() string {
 	return fmt.Sprintf("%s://%slocalhost:%d", scheme, user, w.port)
 }
 
-// startFleet starts a fleet of two addresses.
+// startFleet starts a fleet of three addresses.
 func startFleet(t *testing.T, w way) *local.Fleet {
 	t.Helper()
 	// Each fleet's tasks have a port of their own, because all take their addresses from one range.
@@ -61,7 +61,7 @@ func startFleet(t *testing.T, w way) *local.Fleet {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := local.Options{Params: p, Addresses: 2, Zones: 1, Port: w.port, TLS: w.tls, Timing: local.AWS(p).Faster(30)}
+	o := local.Options{Params: p, Addresses: 3, Zones: 1, Port: w.port, TLS: w.tls, Timing: local.AWS(p).Faster(30)}
 	for _, user := range p.Users {
 		o.Passwords = append(o.Passwords, squid.Credential{User: user, Password: password})
 	}
