@@ -2,12 +2,8 @@ package integration
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptest"
-	"net/url"
 	"os"
 	"os/exec"
 	"strings"
@@ -67,72 +63,5 @@ func TestPastedCommandsGetThrough(t *testing.T) {
 			}
 		}
 		task.Kill()
-	}
-}
-
-// digestHop serves clients without Digest: it takes requests without a password and sends them on
-// as alice.
-func digestHop(t *testing.T, proxy string) *url.URL {
-	t.Helper()
-	hop := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodConnect {
-			response, err := through(proxy).Request(r.Method, r.URL.String())
-			if err != nil {
-				rw.WriteHeader(http.StatusBadGateway)
-				return
-			}
-			rw.WriteHeader(response.StatusCode)
-			io.WriteString(rw, response.Text)
-			return
-		}
-		tunnel, refusal, err := through(proxy).Tunnel(r.Host)
-		if err != nil || tunnel == nil {
-			t.Errorf("no tunnel: %+v, %v", refusal, err)
-			rw.WriteHeader(http.StatusBadGateway)
-			return
-		}
-		defer tunnel.Close()
-		client, _, err := http.NewResponseController(rw).Hijack()
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer client.Close()
-		io.WriteString(client, "HTTP/1.1 200 OK\r\n\r\n")
-		go io.Copy(tunnel, client)
-		io.Copy(client, tunnel)
-	}))
-	t.Cleanup(hop.Close)
-	address, err := url.Parse(hop.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return address
-}
-
-func TestAClientWithoutDigestGetsThroughWithAHop(t *testing.T) {
-	w := newWorld(t)
-	_, proxy := hop(t, insider, startTask(t, options(nil)))
-	secure := &tls.Config{RootCAs: w.origins.Roots, ServerName: "example.com"}
-	for _, test := range []struct {
-		proxy *url.URL
-		want  int
-	}{{digestHop(t, proxy), 200}, {&url.URL{Scheme: "http", Host: proxy}, 407}} {
-		client := http.Client{Transport: &http.Transport{Proxy: http.ProxyURL(test.proxy), TLSClientConfig: secure}}
-		response, err := client.Get("http://origin.example/")
-		if err != nil {
-			t.Fatal(err)
-		}
-		response.Body.Close()
-		if response.StatusCode != test.want {
-			t.Errorf("by %v: %d, want %d", test.proxy, response.StatusCode, test.want)
-		}
-		response, err = client.Get("https://origin.example/")
-		if got := err == nil; got != (test.want == 200) {
-			t.Errorf("https by %v: %v, %v", test.proxy, response, err)
-		}
-		if err == nil {
-			response.Body.Close()
-		}
 	}
 }
