@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -297,6 +298,23 @@ func (u localUser) via(way paste.Way, endpoint string) paste.Via {
 	return way.WithPassword(endpoint, u.name, u.password)
 }
 
+// relay is the line that puts a relay before the fleet, with this user's password.
+func (u localUser) relay(way paste.Way, endpoint string, addresses int) (line string) {
+	var user *url.Userinfo
+	if u.name != "" {
+		user, line = url.User(u.name), passwordVariable+"="+paste.Word(u.password)+" "
+	}
+	if u.variable != "" {
+		line = passwordVariable + `="$` + u.variable + `" `
+	}
+	proxy := fmt.Sprintf("%s?addresses=%d", way.URL(endpoint, user), addresses)
+	line += "squidfleet relay --proxy " + paste.Word(proxy)
+	if way.CA != "" {
+		line += " --ca " + paste.Word(way.CA)
+	}
+	return line
+}
+
 // localWelcome is what a user needs.
 type localWelcome struct {
 	Event    string `json:"event"` // "ready"
@@ -310,6 +328,7 @@ type localWelcome struct {
 	// Curl asks at the common port, CurlAddress at that of the first address.
 	Curl        string         `json:"curl"`
 	CurlAddress string         `json:"curlAddress"`
+	Relay       string         `json:"relay"` // the command that puts a relay before the fleet
 	Addresses   []localAddress `json:"addresses"`
 	Speed       float64        `json:"speed"`
 	RotateEvery string         `json:"rotateEvery"`
@@ -349,10 +368,15 @@ func welcome(fleet *local.Fleet, origin *local.Origin, plan localPlan) localWelc
 		w.Addresses = append(w.Addresses, localAddress{number, int(fleet.EndpointOf(number).Port())})
 	}
 	way := paste.Way{Auth: plan.auth, TLS: w.CA != "", CA: w.CA}
+	var first localUser // with auth=none there is none
+	if len(w.users) > 0 {
+		first = w.users[0]
+	}
+	w.Relay = first.relay(way, w.Endpoint, plan.options.Addresses)
 	curl := func(endpoint string) string {
 		via := way.Open(endpoint)
-		if len(w.users) > 0 {
-			via = w.users[0].via(way, endpoint)
+		if first.name != "" {
+			via = first.via(way, endpoint)
 		}
 		// Without --noproxy, a NO_PROXY that names 127.0.0.0/8 would have curl go around the proxy.
 		return paste.Curl(via, w.Origin, "-sS", "--noproxy", "''")

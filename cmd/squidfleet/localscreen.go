@@ -88,10 +88,12 @@ func (l *localScreen) ready(w localWelcome) error {
 	fmt.Fprintf(out, "  for i in 1 2 3 4 5 6; do %s; done\n\n", w.Curl)
 	fmt.Fprintf(out, "It stays until address %d is rotated:\n\n", first.Number)
 	fmt.Fprintf(out, "  for i in 1 2 3 4 5 6; do %s; done\n\n", w.CurlAddress)
-	if w.users[0].variable != "" {
+	fmt.Fprintf(out, "Programs without Digest or TLS can use the proxy at 127.0.0.1:3128 that this starts:\n\n")
+	fmt.Fprintf(out, "  %s\n\n", w.Relay)
+	if len(w.PasswordVariables) > 0 {
 		fmt.Fprintf(out, "The passwords are the image's: the other terminal needs the same variables.\n")
 	}
-	for _, u := range w.users[1:] {
+	for _, u := range w.users[min(1, len(w.users)):] {
 		if u.variable != "" {
 			fmt.Fprintf(out, "User %s has the password in $%s\n", u.name, u.variable)
 		} else {

@@ -105,7 +105,7 @@ func TestLocalTableIsDrawnInItsOwnPlace(t *testing.T) {
 	screen := newLocalScreen(&streams{out: &out, err: &out, colours: true}, false)
 	screen.size = func() (int, int) { return 80, 24 }
 	if err := screen.ready(localWelcome{
-		users: []localUser{{name: "proxy", password: "open sesame"}}, Addresses: []localAddress{{1, 35202}},
+		Addresses: []localAddress{{1, 35202}},
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -264,22 +264,27 @@ func TestLocalDoesNotWriteThePasswordsOfAnImage(t *testing.T) {
 		context map[string]any
 		lookup  func(string) (string, bool)
 		want    []paste.Via
+		relay   string
 	}{
 		{inImage("alice"), only("SQUIDFLEET_PASSWORD"),
-			[]paste.Via{paste.Way{}.WithVariable(endpoint, "alice", "SQUIDFLEET_PASSWORD")}},
+			[]paste.Via{paste.Way{}.WithVariable(endpoint, "alice", "SQUIDFLEET_PASSWORD")},
+			`SQUIDFLEET_PASSWORD="$SQUIDFLEET_PASSWORD" squidfleet relay --proxy 'http://alice@127.0.0.1:35201?addresses=2'`},
 		{inImage("alice"), only("SQUIDFLEET_PASSWORD_ALICE"),
-			[]paste.Via{paste.Way{}.WithVariable(endpoint, "alice", "SQUIDFLEET_PASSWORD_ALICE")}},
+			[]paste.Via{paste.Way{}.WithVariable(endpoint, "alice", "SQUIDFLEET_PASSWORD_ALICE")},
+			`SQUIDFLEET_PASSWORD="$SQUIDFLEET_PASSWORD_ALICE" squidfleet relay `},
 		{
 			inImage("alice,bob"), only("SQUIDFLEET_PASSWORD_ALICE", "SQUIDFLEET_PASSWORD_BOB"),
 			[]paste.Via{
 				paste.Way{}.WithVariable(endpoint, "alice", "SQUIDFLEET_PASSWORD_ALICE"),
 				paste.Way{}.WithVariable(endpoint, "bob", "SQUIDFLEET_PASSWORD_BOB"),
 			},
+			"",
 		},
 		{map[string]any{"users": "alice,bob"}, only(), []paste.Via{
 			paste.Way{}.WithPassword(endpoint, "alice", "open sesame"),
 			paste.Way{}.WithPassword(endpoint, "bob", "s3cret&c"),
-		}},
+		}, "SQUIDFLEET_PASSWORD='open sesame' squidfleet relay "},
+		{map[string]any{"auth": "none"}, only(), nil, "squidfleet relay --proxy 'http://127.0.0.1:35201?addresses=2'"},
 	} {
 		p, err := params.Parse(c.context)
 		if err != nil {
@@ -293,8 +298,12 @@ func TestLocalDoesNotWriteThePasswordsOfAnImage(t *testing.T) {
 		for _, u := range w.users {
 			got = append(got, u.via(paste.Way{}, endpoint))
 		}
-		if !slices.Equal(got, c.want) || !strings.Contains(w.Curl, string(c.want[0])) {
+		first := append(slices.Clone(c.want), paste.Way{}.Open(endpoint))[0]
+		if !slices.Equal(got, c.want) || !strings.Contains(w.Curl, string(first)) {
 			t.Errorf("%v: %q in %s, want %q", c.context, got, w.Curl, c.want)
+		}
+		if !strings.HasPrefix(w.Relay, c.relay) {
+			t.Errorf("%v: %s, want %s", c.context, w.Relay, c.relay)
 		}
 		for _, json := range []bool{false, true} {
 			var out strings.Builder
@@ -302,8 +311,11 @@ func TestLocalDoesNotWriteThePasswordsOfAnImage(t *testing.T) {
 				t.Error(err)
 			}
 			shown := strings.Contains(out.String(), "sesame")
-			if shown != (p.Credentials != container.CredentialsImage) {
+			if shown != (len(c.want) > 0 && p.Credentials != container.CredentialsImage) {
 				t.Errorf("%v: %s", c.context, out.String())
+			}
+			if !json && !strings.Contains(out.String(), "\n  "+w.Relay+"\n") {
+				t.Errorf("%s lacks %s", out.String(), w.Relay)
 			}
 		}
 	}

@@ -316,6 +316,29 @@ func TestLocalSpeaksTLS(t *testing.T) {
 			t.Errorf("%s\nanswers %q and ends with %d, %v; want %q and %d", c.curl, out, code, err, c.want, c.code)
 		}
 	}
+	// The relay is before the fleet, TLS and all.
+	relay := exec.Command("sh", "-c", ready.Relay)
+	relay.Env = append(os.Environ(), "PATH="+filepath.Dir(program)+":"+os.Getenv("PATH"))
+	relay.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	said, err := relay.StderrPipe()
+	if err == nil {
+		err = relay.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := bufio.NewReader(said).ReadString('\n'); !strings.Contains(text, "listens on 127.0.0.1:3128") {
+		t.Errorf("%s\nsays %q, %v", ready.Relay, text, err)
+	}
+	for _, session := range []string{"", "cart-42@"} {
+		out, err := exec.Command("curl", "-sS", "--noproxy", "", "--proxy", "http://"+session+"127.0.0.1:3128",
+			ready.Origin).CombinedOutput()
+		if string(out) != "127.77.1.1\n" {
+			t.Errorf("through the relay as %q: %q, %v", session, out, err)
+		}
+	}
+	syscall.Kill(-relay.Process.Pid, syscall.SIGKILL)
+	relay.Wait()
 	if err := run.end(os.Interrupt); err != nil {
 		t.Errorf("after Ctrl-C: %v", err)
 	}
@@ -396,7 +419,7 @@ type line struct {
 	Event                               string
 	Number, Port                        int
 	Endpoint, Origin, Curl, CurlAddress string
-	CA                                  string
+	Relay, CA                           string
 	Addresses                           []struct{ Number, Port int }
 	Passwords                           map[string]string
 }
