@@ -2,7 +2,6 @@ package integration
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -208,12 +207,11 @@ func limit(b *testing.B, pid, share int) (free func()) {
 // startRelay starts the command in front of a task, and returns its process and where it listens.
 func startRelay(b *testing.B, program string, task netip.AddrPort) (pid int, at netip.AddrPort) {
 	b.Helper()
-	command := exec.Command(program, "relay", "--json", "--listen", "127.0.0.1:0", "--max-connections", "2000",
+	command := exec.Command(program, "relay", "--listen", "127.0.0.1:0", "--max-connections", "2000",
 		"--proxy", "http://alice@"+task.String())
 	command.Env = append(os.Environ(), "SQUIDFLEET_PASSWORD="+password)
-	command.Stderr = os.Stderr
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	out, err := command.StdoutPipe()
+	said, err := command.StderrPipe()
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -224,17 +222,15 @@ func startRelay(b *testing.B, program string, task netip.AddrPort) (pid int, at 
 		command.Process.Kill()
 		command.Wait()
 	})
-	reader := bufio.NewReader(out)
+	reader := bufio.NewReader(said)
 	line, err := reader.ReadString('\n')
-	var ready struct{ Listen string }
-	if err == nil {
-		err = json.Unmarshal([]byte(line), &ready)
-	}
-	if err != nil {
+	_, rest, _ := strings.Cut(line, " listens on ")
+	listen, _, _ := strings.Cut(rest, ",")
+	if at, err = netip.ParseAddrPort(listen); err != nil {
 		b.Fatal(line, err)
 	}
-	go io.Copy(io.Discard, reader)
-	return command.Process.Pid, netip.MustParseAddrPort(ready.Listen)
+	go io.Copy(os.Stderr, reader)
+	return command.Process.Pid, at
 }
 
 // pss is a process's memory in MB, what it shares counted in part.

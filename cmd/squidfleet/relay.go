@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -22,20 +23,22 @@ import (
 	"squidfleet/internal/operator"
 	"squidfleet/internal/relay"
 	"squidfleet/params"
+	"squidfleet/squid"
 )
 
 // relayFlags are the flags of squidfleet relay.
 type relayFlags struct {
 	fleetFlags
-	listen        string
-	proxies       []string
-	passwordFiles []string
-	ca            string
-	allow         []string
-	stackNames    []string
-	regions       []string
-	user          string
-	health        bool
+	listen         string
+	proxies        []string
+	passwordFiles  []string
+	ca             string
+	allow          []string
+	stackNames     []string
+	regions        []string
+	user           string
+	health         bool
+	plaintextBasic bool
 	relay.Options
 }
 
@@ -89,8 +92,8 @@ http://relay.squidfleet/ through the relay shows fleets, ports and sessions as J
 	f.StringVar(&flags.ca, "ca", "", "a file with the authorities of https fleets (PEM), instead of the system's")
 	f.BoolVar(&flags.RequireSession, "require-session", false, "ask each client for a session (407)")
 	f.BoolVar(&flags.Failover, "failover", false, "send a session to another address while its own is not served")
-	f.BoolVar(&flags.PlaintextBasic, "plaintext-basic", false,
-		"answer Basic without TLS, which shows the password to the network")
+	f.BoolVar(&flags.plaintextBasic, "plaintext-basic", false,
+		"answer Basic without TLS, which shows the password to the network (with auth=basic in AWS: on)")
 	f.IntVar(&flags.MaxConnections, "max-connections", 1000, "how many clients' connections may be open at a time")
 	f.DurationVar(&flags.Drain, "drain", 20*time.Second, "how long connections may go on after SIGTERM")
 	f.StringArrayVar(&flags.stackNames, "stack-name", []string{"Squidfleet"},
@@ -118,6 +121,11 @@ func (s *streams) relay(cmd *cobra.Command, flags *relayFlags) error {
 	fleets, err := find(cmd)
 	if err != nil {
 		return err
+	}
+	// Its work is short waits for the network. A second thread costs more for waking it up than it
+	// gains, see docs/design/benchmarks.md.
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(1)
 	}
 	flags.Report = s.relayEvent(flags.json)
 	server, err := relay.Listen(flags.listen, flags.Options, fleets)
@@ -223,6 +231,7 @@ func (flags *relayFlags) named(*cobra.Command) (fleets []relay.Fleet, err error)
 		if err != nil {
 			return nil, usage("--proxy: the URL %v", err)
 		}
+		f.PlaintextBasic = flags.plaintextBasic
 		if f.User != "" {
 			if f.Password, err = flags.password(i); err != nil {
 				return nil, err
@@ -276,6 +285,7 @@ func (flags *relayFlags) inAWS(cmd *cobra.Command) (fleets []relay.Fleet, err er
 				Poll: pollMin}}
 			err := one.with(cmd, func(c *operator.Connection) error {
 				f, err := fleetOf(cmd.Context(), c, flags.user, password)
+				f.PlaintextBasic = f.PlaintextBasic || flags.plaintextBasic
 				fleets = append(fleets, f)
 				return err
 			})
@@ -297,7 +307,9 @@ func fleetOf(ctx context.Context, c *operator.Connection, user, password string)
 		return f, usage("%s has its passwords in the image: give --user, and its password in %s or with "+
 			"--password-file", c.Name, passwordVariable)
 	}
-	f = relay.Fleet{Name: c.Name, Region: c.Region, Scheme: known.Scheme, User: known.Users[0].Name, Password: password}
+	f = relay.Fleet{Name: c.Name, Region: c.Region, Scheme: known.Scheme, User: known.Users[0].Name, Password: password,
+		// Synth has asked whoever deployed it whether Basic may go without TLS.
+		PlaintextBasic: known.Auth == squid.AuthBasic}
 	// Only this user's secret is read.
 	if f.User != "" && password == "" {
 		if known, err = c.Credentials(ctx, f.User, true); err != nil {

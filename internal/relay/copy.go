@@ -9,64 +9,97 @@ import (
 	"sync/atomic"
 )
 
-// copyBody copies a body: what the reader has of it, and the rest from the connection behind it, by
-// the kernel if both ends are TCP's. Chunks stay chunks if chunked is set. Trailers are dropped.
-func copyBody(to io.Writer, r *bufio.Reader, from io.Reader, b body, chunked bool) (n int64, err error) {
-	if b.chunked {
-		return copyChunks(to, r, chunked)
+var (
+	readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 4<<10) }}
+	writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 4<<10) }}
+	blocks  = sync.Pool{New: func() any { return new([16 << 10]byte) }}
+)
+
+func newReader(from io.Reader) *bufio.Reader {
+	r := readers.Get().(*bufio.Reader)
+	r.Reset(from)
+	return r
+}
+
+// release gives a reader back, if there is one.
+func release(r *bufio.Reader) {
+	if r != nil {
+		r.Reset(nil)
+		readers.Put(r)
 	}
-	have := int64(r.Buffered())
+}
+
+// closeWrite ends a connection's own half.
+func closeWrite(conn net.Conn) error { return conn.(interface{ CloseWrite() error }).CloseWrite() }
+
+// writeTo has a function write into a buffer, and sends it.
+func writeTo(to io.Writer, write func(w *bufio.Writer)) error {
+	w := writers.Get().(*bufio.Writer)
+	w.Reset(to)
+	write(w)
+	err := w.Flush()
+	w.Reset(nil)
+	writers.Put(w)
+	return err
+}
+
+// transfer sends a head, if there is one, and its body: together what the reader has of it, and then
+// the rest from the connection behind the reader, by the kernel if both ends are TCP's. It returns
+// how much of the body was sent. Chunks stay chunks if chunked is set; trailers are dropped.
+func transfer(to io.Writer, head func(w *bufio.Writer), r *bufio.Reader, from io.Reader, b body,
+	chunked bool) (n int64, err error) {
+	if !b.chunked {
+		n = int64(r.Buffered())
+	}
 	if b.length >= 0 {
-		have = min(have, b.length)
+		n = min(n, b.length)
 	}
-	if n, err = io.CopyN(to, r, have); err != nil {
-		return n, err
+	if err := writeTo(to, func(w *bufio.Writer) {
+		if head != nil {
+			head(w)
+		}
+		io.CopyN(w, r, n)
+	}); err != nil {
+		return 0, err
 	}
 	var rest int64
-	if b.length < 0 {
+	switch {
+	case b.chunked:
+		return copyChunks(to, r, chunked)
+	case b.length < 0:
 		rest, err = io.Copy(to, from)
-	} else {
-		rest, err = io.CopyN(to, from, b.length-have)
+	case b.length > n:
+		rest, err = io.CopyN(to, from, b.length-n)
 	}
 	return n + rest, err
 }
-
-var blocks = sync.Pool{New: func() any { return new([16 << 10]byte) }}
 
 // copyChunks copies chunk after chunk, each as soon as it is there.
 func copyChunks(to io.Writer, r *bufio.Reader, chunked bool) (n int64, err error) {
 	from := httputil.NewChunkedReader(r)
 	block := blocks.Get().(*[16 << 10]byte)
 	defer blocks.Put(block)
-	for {
-		got, err := from.Read(block[:])
-		if got > 0 {
-			n += int64(got)
-			wrong := writeTo(to, func(w *bufio.Writer) {
-				if chunked {
-					httputil.NewChunkedWriter(w).Write(block[:got])
-				} else {
-					w.Write(block[:got])
-				}
-			})
-			if wrong != nil {
-				return n, wrong
+	for err == nil {
+		var got int
+		got, err = from.Read(block[:])
+		n += int64(got)
+		wrong := writeTo(to, func(w *bufio.Writer) {
+			if !chunked {
+				w.Write(block[:got])
+			} else if got > 0 {
+				httputil.NewChunkedWriter(w).Write(block[:got])
 			}
-		}
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return n, err
+		})
+		if wrong != nil {
+			return n, wrong
 		}
 	}
-	for left := maxRequestHead; ; {
-		line, err := readLine(r, &left)
-		if err != nil {
+	if err != io.EOF {
+		return n, err
+	}
+	for left, line := maxRequestHead, "trailer"; line != ""; {
+		if line, err = readLine(r, &left); err != nil {
 			return n, err
-		}
-		if line == "" {
-			break
 		}
 	}
 	if chunked {
@@ -79,8 +112,11 @@ func copyChunks(to io.Writer, r *bufio.Reader, chunked bool) (n int64, err error
 // back. An end goes on as the end of that half; an error ends both.
 func join(client *net.TCPConn, r *bufio.Reader, l *link) (sent, received int64) {
 	var over atomic.Bool // one half
-	half := func(to, from net.Conn, r *bufio.Reader) int64 {
-		n, err := flush(to, r)
+	half := func(to, from net.Conn, r *bufio.Reader) (n int64) {
+		early, _ := r.Peek(r.Buffered())
+		err := writeTo(to, func(w *bufio.Writer) { w.Write(early) })
+		n = int64(len(early))
+		release(r)
 		if err == nil {
 			var rest int64
 			rest, err = copyAll(to, from)
@@ -103,20 +139,11 @@ func join(client *net.TCPConn, r *bufio.Reader, l *link) (sent, received int64) 
 	return sent, received
 }
 
-// flush writes what a reader holds and gives it back.
-func flush(to io.Writer, r *bufio.Reader) (n int64, err error) {
-	if have := r.Buffered(); have > 0 {
-		n, err = io.CopyN(to, r, int64(have))
-	}
-	release(r)
-	return n, err
-}
-
 // copyAll copies until the end; from TCP to TCP the kernel does it.
 func copyAll(to, from net.Conn) (int64, error) {
-	if tcp, is := to.(*net.TCPConn); is {
+	if kernel, is := to.(*net.TCPConn); is {
 		if _, is := from.(*net.TCPConn); is {
-			return tcp.ReadFrom(from)
+			return kernel.ReadFrom(from)
 		}
 	}
 	block := blocks.Get().(*[16 << 10]byte)

@@ -21,16 +21,4 @@
 // A connection that fails before a byte of the client's request went out is tried again, at most
 // three times in all. A request that the fleet refused for its nonce is sent again with a new one,
 // because the fleet has not passed it on. Nothing else is ever sent twice.
-//
-// # Files
-//
-//	fleet.go     fleets and their ports
-//	session.go   a session's port
-//	login.go     credentials: Digest or Basic, and the nonce
-//	head.go      heads of messages, and where bodies end
-//	link.go      connections to a fleet
-//	client.go    a client's connection: requests and tunnels
-//	copy.go      bodies and tunnels, byte for byte
-//	status.go    what the relay says about itself
-//	server.go    who may connect, limits, the end
 package relay

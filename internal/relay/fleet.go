@@ -35,6 +35,8 @@ type Fleet struct {
 	Addresses []Address
 	// User and Password are the credentials. Without a user none are sent.
 	User, Password string
+	// PlaintextBasic lets the password itself go to the fleet without TLS.
+	PlaintextBasic bool
 }
 
 // Address is one egress address of a fleet.
@@ -50,43 +52,41 @@ const maxAddresses = 49
 
 // ParseFleet reads a fleet from http://USER@HOST:PORT, or https. The query may have "addresses",
 // how many of them have the ports behind PORT, and "name".
-func ParseFleet(text string) (Fleet, error) {
+func ParseFleet(text string) (f Fleet, err error) {
 	u, err := url.Parse(text)
-	if err != nil {
-		// The error would repeat a password.
-		return Fleet{}, errors.New("is not a URL such as http://USER@HOST:PORT")
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" ||
+		strings.Trim(u.Path, "/")+u.Fragment != "" {
+		// url's error would repeat a password.
+		return f, errors.New("is not a URL such as http://USER@HOST:PORT")
 	}
-	f := Fleet{Scheme: u.Scheme, Host: u.Hostname(), User: u.User.Username()}
 	if _, has := u.User.Password(); has {
-		return Fleet{}, errors.New("has a password in it, which other users of the machine can see; " +
+		return f, errors.New("has a password in it, which other users of the machine can see; " +
 			"give it in SQUIDFLEET_PASSWORD or with --password-file")
 	}
-	if f.Scheme != "http" && f.Scheme != "https" || f.Host == "" || strings.Trim(u.Path, "/")+u.Fragment != "" {
-		return Fleet{}, errors.New("is not a URL such as http://USER@HOST:PORT")
-	}
+	f = Fleet{Scheme: u.Scheme, Host: u.Hostname(), User: u.User.Username()}
 	if f.Port, err = strconv.Atoi(u.Port()); err != nil || f.Port < 1 || f.Port > 65535 {
-		return Fleet{}, errors.New("has no port from 1 to 65535")
+		return f, errors.New("has no port from 1 to 65535")
 	}
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
-		return Fleet{}, fmt.Errorf("has a query that cannot be read: %w", err)
+		return f, fmt.Errorf("has a query that cannot be read: %w", err)
 	}
 	for key, values := range query {
 		switch {
 		case len(values) > 1:
-			return Fleet{}, fmt.Errorf("has %q more than once", key)
+			return f, fmt.Errorf("has %q more than once", key)
 		case key == "name":
 			f.Name = values[0]
 		case key == "addresses":
 			n, err := strconv.Atoi(values[0])
 			if most := min(maxAddresses, 65535-f.Port); err != nil || n < 0 || n > most {
-				return Fleet{}, fmt.Errorf("has addresses=%s, which is not from 0 to %d", values[0], most)
+				return f, fmt.Errorf("has addresses=%s, which is not from 0 to %d", values[0], most)
 			}
 			for k := range n {
 				f.Addresses = append(f.Addresses, Address{Number: k + 1, Port: f.Port + k + 1})
 			}
 		default:
-			return Fleet{}, fmt.Errorf("has %q in its query; there are addresses and name", key)
+			return f, fmt.Errorf("has %q in its query; there are addresses and name", key)
 		}
 	}
 	return f, nil
@@ -114,13 +114,13 @@ func (f *Fleet) String() string {
 // fleet is a fleet in use.
 type fleet struct {
 	Fleet
-	login *login
-	tls   *tls.Config // nil: without TLS
-	any   *port
-	// own are the ports of the addresses.
-	own []*port
+	login  *login
+	dialer interface {
+		DialContext(ctx context.Context, network, address string) (net.Conn, error)
+	}
+	any *port
+	own []*port // of the addresses
 
-	literal bool // Host is an address
 	mu      sync.Mutex
 	found   []netip.Addr // of Host
 	expires time.Time
@@ -142,13 +142,11 @@ func (s *Server) newFleet(f Fleet, old []*fleet) *fleet {
 	if i := slices.IndexFunc(old, func(o *fleet) bool { return reflect.DeepEqual(o.Fleet, f) }); i >= 0 {
 		return old[i]
 	}
-	here := &fleet{Fleet: f}
-	if a, err := netip.ParseAddr(f.Host); err == nil {
-		here.literal, here.found = true, []netip.Addr{a}
-	}
+	dialer := &net.Dialer{Timeout: dialTimeout}
+	here := &fleet{Fleet: f, dialer: dialer}
 	if f.Scheme == "https" {
-		here.tls = &tls.Config{ServerName: f.Host, RootCAs: s.o.Roots, MinVersion: tls.VersionTLS12,
-			ClientSessionCache: tls.NewLRUClientSessionCache(64)}
+		here.dialer = &tls.Dialer{NetDialer: dialer, Config: &tls.Config{ServerName: f.Host, RootCAs: s.o.Roots,
+			MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(64)}}
 	}
 	here.any = &port{fleet: here, port: f.Port}
 	for _, a := range f.Addresses {
@@ -157,9 +155,10 @@ func (s *Server) newFleet(f Fleet, old []*fleet) *fleet {
 			&port{fleet: here, number: a.Number, port: a.Port, hash: binary.BigEndian.Uint64(sum[:])})
 	}
 	here.login = &login{user: f.User, password: f.Password,
-		basic: f.Scheme == "https" || s.o.PlaintextBasic || isLoopback(f.Host)}
+		basic: f.Scheme == "https" || f.PlaintextBasic || isLoopback(f.Host)}
 	for _, o := range old {
-		if o.id() == f.id() && o.endpoint() == f.endpoint() && o.User == f.User && o.Password == f.Password {
+		if o.id() == f.id() && o.endpoint() == f.endpoint() && o.User == f.User && o.Password == f.Password &&
+			o.login.basic == here.login.basic {
 			here.login = o.login
 		}
 	}
@@ -176,22 +175,20 @@ func isLoopback(host string) bool {
 const namesLive = 10 * time.Second
 
 // addresses are the load balancer's, beginning with another one each time.
-func (f *fleet) addresses(ctx context.Context) ([]netip.Addr, error) {
+func (f *fleet) addresses(ctx context.Context) (all []netip.Addr, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.literal && time.Now().After(f.expires) {
-		found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", f.Host)
+	if time.Now().After(f.expires) {
+		// A machine without IPv6 must not try it first.
+		for _, network := range []string{"ip4", "ip6"} {
+			if all, err = net.DefaultResolver.LookupNetIP(ctx, network, f.Host); err == nil {
+				break
+			}
+		}
 		if err != nil {
 			return nil, err
 		}
-		for i := range found {
-			found[i] = found[i].Unmap()
-		}
-		// A machine without IPv6 must not try it first.
-		if v4 := slices.DeleteFunc(slices.Clone(found), netip.Addr.Is6); len(v4) > 0 {
-			found = v4
-		}
-		f.found, f.expires = found, time.Now().Add(namesLive)
+		f.found, f.expires = all, time.Now().Add(namesLive)
 	}
 	f.turn++
 	at := f.turn % len(f.found)

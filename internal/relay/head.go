@@ -2,13 +2,15 @@ package relay
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // head is the first line and the fields of a message, in their order and spelling.
@@ -33,18 +35,15 @@ var (
 // readHead reads a head. io.EOF means that there was not a byte of one.
 func readHead(r *bufio.Reader, most int) (*head, error) {
 	h := &head{fields: make([]field, 0, 16)}
-	for first := true; ; {
+	for {
 		line, err := readLine(r, &most)
-		if err != nil {
-			if err == io.EOF && !first {
-				err = io.ErrUnexpectedEOF
-			}
-			return nil, err
-		}
 		switch {
-		case first && line == "": // Some clients end a body with a line too many.
-		case first:
-			h.line, first = line, false
+		case err == io.EOF && h.line != "":
+			return nil, io.ErrUnexpectedEOF
+		case err != nil:
+			return nil, err
+		case h.line == "": // Some clients end a body with a line too many.
+			h.line = line
 		case line == "":
 			return h, nil
 		default:
@@ -56,72 +55,37 @@ func readHead(r *bufio.Reader, most int) (*head, error) {
 }
 
 // readLine reads a line without its end and takes its length off what is left.
-func readLine(r *bufio.Reader, left *int) (string, error) {
-	var long []byte
+func readLine(r *bufio.Reader, left *int) (line string, err error) {
 	for {
 		part, err := r.ReadSlice('\n')
 		if *left -= len(part); *left < 0 {
 			return "", errHeadTooLong
 		}
-		if err == bufio.ErrBufferFull {
-			long = append(long, part...)
-			continue
-		}
-		if err != nil {
-			if err == io.EOF && len(long)+len(part) > 0 {
-				err = io.ErrUnexpectedEOF
-			}
+		line += string(part)
+		switch {
+		case err == nil:
+			return strings.TrimSuffix(line[:len(line)-1], "\r"), nil
+		case err == io.EOF && line != "":
+			return "", io.ErrUnexpectedEOF
+		case err != bufio.ErrBufferFull:
 			return "", err
 		}
-		if long != nil {
-			part = append(long, part...)
-		}
-		return string(bytes.TrimSuffix(part[:len(part)-1], []byte("\r"))), nil
 	}
 }
 
 // add takes a field's line, or one that continues the field before.
 func (h *head) add(line string) error {
-	if line[0] == ' ' || line[0] == '\t' {
-		if len(h.fields) == 0 {
-			return fmt.Errorf("%w: the first field begins with a blank", errMalformed)
-		}
-		last := &h.fields[len(h.fields)-1]
-		last.value = strings.Trim(last.value+" "+strings.Trim(line, " \t"), " ")
-		return check(*last)
-	}
 	name, value, found := strings.Cut(line, ":")
+	if last := len(h.fields) - 1; last >= 0 && strings.ContainsAny(line[:1], " \t") {
+		name, value, found = h.fields[last].name, h.fields[last].value+" "+strings.Trim(line, " \t"), true
+		h.fields = h.fields[:last]
+	}
 	f := field{name, strings.Trim(value, " \t")}
-	if !found {
-		return fmt.Errorf("%w: a field without a colon", errMalformed)
+	if !found || !httpguts.ValidHeaderFieldName(f.name) || !httpguts.ValidHeaderFieldValue(f.value) {
+		return fmt.Errorf("%w: a field's line", errMalformed)
 	}
 	h.fields = append(h.fields, f)
-	return check(f)
-}
-
-func check(f field) error {
-	if !isToken(f.name) || !isText(f.value) {
-		return fmt.Errorf("%w: a field has bytes that it must not have", errMalformed)
-	}
 	return nil
-}
-
-// isToken reports whether a text is a token of RFC 9110: a method, or a field's name.
-func isToken(text string) bool {
-	return text != "" && strings.IndexFunc(text, func(r rune) bool {
-		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') &&
-			!strings.ContainsRune("!#$%&'*+-.^_`|~", r)
-	}) < 0
-}
-
-// isText reports whether a text has no control bytes, which could end its line.
-func isText(text string) bool {
-	for i := range len(text) {
-		if text[i] < ' ' && text[i] != '\t' || text[i] == 0x7f {
-			return false
-		}
-	}
-	return true
 }
 
 func (h *head) values(name string) (values []string) {
@@ -134,29 +98,11 @@ func (h *head) values(name string) (values []string) {
 }
 
 // get is the first value of a field, or "".
-func (h *head) get(name string) string {
-	for _, f := range h.fields {
-		if strings.EqualFold(f.name, name) {
-			return f.value
-		}
-	}
-	return ""
-}
+func (h *head) get(name string) string { return append(h.values(name), "")[0] }
 
 // has reports whether a field, a list, has an element.
 func (h *head) has(name, element string) bool {
-	return contains(h.values(name), element)
-}
-
-func contains(lists []string, element string) bool {
-	for _, list := range lists {
-		for one := range strings.SplitSeq(list, ",") {
-			if strings.EqualFold(strings.Trim(one, " \t"), element) {
-				return true
-			}
-		}
-	}
-	return false
+	return httpguts.HeaderValuesContainsToken(h.values(name), element)
 }
 
 // hopByHop are fields for the next hop only, besides those that Connection names. Expect goes on,
@@ -172,7 +118,7 @@ func (h *head) writeFields(w *bufio.Writer) {
 	for _, f := range h.fields {
 		same := func(name string) bool { return strings.EqualFold(name, f.name) }
 		if slices.ContainsFunc(hopByHop, same) ||
-			!same("Content-Length") && !same("Host") && contains(named, f.name) {
+			!same("Content-Length") && !same("Host") && httpguts.HeaderValuesContainsToken(named, f.name) {
 			continue
 		}
 		w.WriteString(f.name)
@@ -188,7 +134,7 @@ type body struct {
 	chunked bool
 }
 
-func (b body) none() bool { return b.length == 0 && !b.chunked }
+func (b body) none() bool { return b == body{} }
 
 // framing reads where the body ends. What two readers could read differently is an error. open is
 // what a message has without a length: 0, or -1.
@@ -211,6 +157,17 @@ func (h *head) framing(open int64) (body, error) {
 	return body{length: int64(n)}, nil
 }
 
+// status reads an answer's line.
+func (h *head) status() (int, error) {
+	version, rest, _ := strings.Cut(h.line, " ")
+	code, _, _ := strings.Cut(rest, " ")
+	n, err := strconv.ParseUint(code, 10, 16)
+	if err != nil || len(code) != 3 || n < 100 || !strings.HasPrefix(version, "HTTP/1.") {
+		return 0, fmt.Errorf("%w: the answer's first line", errMalformed)
+	}
+	return int(n), nil
+}
+
 // request is what a client wants.
 type request struct {
 	*head
@@ -221,51 +178,36 @@ type request struct {
 }
 
 // parse reads the request line and the framing.
-func (h *head) parse() (*request, error) {
+func (h *head) parse() (r *request, err error) {
 	parts := strings.Split(h.line, " ")
-	if len(parts) != 3 || !isToken(parts[0]) || parts[1] == "" ||
-		!isText(parts[1]) || parts[2] != "HTTP/1.1" && parts[2] != "HTTP/1.0" {
+	if len(parts) != 3 || !httpguts.ValidHeaderFieldName(parts[0]) || parts[1] == "" ||
+		!httpguts.ValidHeaderFieldValue(parts[1]) || parts[2] != "HTTP/1.1" && parts[2] != "HTTP/1.0" {
 		return nil, fmt.Errorf("%w: the request line", errMalformed)
 	}
-	r := &request{head: h, method: parts[0], target: parts[1], old: parts[2] == "HTTP/1.0"}
-	if r.method == "CONNECT" {
-		return r, nil
+	r = &request{head: h, method: parts[0], target: parts[1], old: parts[2] == "HTTP/1.0"}
+	if r.method != http.MethodConnect {
+		r.body, err = h.framing(0)
 	}
-	var err error
-	r.body, err = h.framing(0)
 	return r, err
 }
 
 // keeps reports whether the client wants to go on with its connection.
 func (r *request) keeps() bool {
-	if r.has("Connection", "close") || r.has("Proxy-Connection", "close") {
-		return false
-	}
-	return !r.old || r.has("Connection", "keep-alive") || r.has("Proxy-Connection", "keep-alive")
+	says := func(what string) bool { return r.has("Connection", what) || r.has("Proxy-Connection", what) }
+	return !says("close") && (!r.old || says("keep-alive"))
 }
 
 // destination is the target's host, with its port if it has one, and nothing else of it.
 func (r *request) destination() string {
 	_, rest, found := strings.Cut(r.target, "://")
-	if !found {
-		if r.method == "CONNECT" {
-			return r.target
-		}
+	switch {
+	case r.method == http.MethodConnect:
+		return r.target
+	case !found:
 		return ""
 	}
 	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
 		rest = rest[:i]
 	}
 	return rest[strings.LastIndexByte(rest, '@')+1:]
-}
-
-// status reads an answer's line.
-func (h *head) status() (int, error) {
-	version, rest, _ := strings.Cut(h.line, " ")
-	code, _, _ := strings.Cut(rest, " ")
-	n, err := strconv.ParseUint(code, 10, 16)
-	if err != nil || len(code) != 3 || n < 100 || !strings.HasPrefix(version, "HTTP/1.") {
-		return 0, fmt.Errorf("%w: the answer's first line", errMalformed)
-	}
-	return int(n), nil
 }

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -33,26 +34,27 @@ type challenge struct {
 // again. The fleet's nonces live for 30 minutes.
 const bodyNonce = 10 * time.Minute
 
-// current returns the challenge to answer, or nil if the fleet has to be asked for one first.
-func (l *login) current(hasBody bool) *challenge {
+// ready reports whether a request can be sent, and does not need a challenge first.
+func (l *login) ready(hasBody bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c := l.challenge
-	if c != nil && c.digest != nil && hasBody && time.Since(c.at) > bodyNonce {
-		return nil
-	}
-	return c
+	return l.user == "" || c != nil && (c.digest == nil || !hasBody || time.Since(c.at) <= bodyNonce)
 }
 
-// answer is the value of Proxy-Authorization for a request.
-func (l *login) answer(c *challenge, method, uri string) (string, error) {
-	if c.digest == nil {
-		return "Basic " + base64.StdEncoding.EncodeToString([]byte(l.user+":"+l.password)), nil
+// answer is the value of Proxy-Authorization for a request, or "" without a user.
+func (l *login) answer(method, uri string) (string, error) {
+	if l.user == "" {
+		return "", nil
 	}
 	l.mu.Lock()
+	c := l.challenge
 	c.count++
 	count := c.count
 	l.mu.Unlock()
+	if c.digest == nil {
+		return "Basic " + base64.StdEncoding.EncodeToString([]byte(l.user+":"+l.password)), nil
+	}
 	d, err := digest.Digest(c.digest,
 		digest.Options{Method: method, URI: uri, Count: count, Username: l.user, Password: l.password})
 	if err != nil {
@@ -60,18 +62,9 @@ func (l *login) answer(c *challenge, method, uri string) (string, error) {
 	}
 	// The library's own text escapes bytes beyond ASCII.
 	text := "Digest username=" + quoted(d.Username) + ", realm=" + quoted(d.Realm) + ", nonce=" + quoted(d.Nonce) +
-		", uri=" + quoted(d.URI) + ", response=" + quoted(d.Response)
-	if d.Algorithm != "" {
-		text += ", algorithm=" + d.Algorithm
-	}
+		", uri=" + quoted(d.URI) + ", response=" + quoted(d.Response) + ", algorithm=" + cmp.Or(d.Algorithm, "MD5")
 	if d.QOP != "" {
 		text += ", cnonce=" + quoted(d.Cnonce) + ", qop=" + d.QOP + fmt.Sprintf(", nc=%08x", d.Nc)
-	}
-	if d.Opaque != "" {
-		text += ", opaque=" + quoted(d.Opaque)
-	}
-	if d.Userhash {
-		text += ", userhash=true"
 	}
 	return text, nil
 }

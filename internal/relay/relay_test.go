@@ -94,7 +94,8 @@ func TestAFleetThatCannotBeUsedIsExplained(t *testing.T) {
 		{Fleet{Scheme: "https", Host: "proxy.example"}, false, nil},
 		{Fleet{Scheme: "http", Host: "::1"}, false, nil},
 	} {
-		s := &Server{o: Options{PlaintextBasic: c.allow}}
+		s := &Server{}
+		c.fleet.PlaintextBasic = c.allow
 		h := &head{fields: []field{{"Proxy-Authenticate", "Basic realm=r"}}}
 		if err := s.newFleet(c.fleet, nil).login.learn(h); err != c.want {
 			t.Errorf("%+v: %v", c, err)
@@ -113,7 +114,7 @@ func TestABodyIsSentOnceOnly(t *testing.T) {
 	once(t, s, post, 502, "the body cannot be sent twice")
 	once(t, s, post, 200, "5 bytes")
 	f.expire("third")
-	s.fleets.Load().all[0].login.challenge.at = time.Now().Add(-bodyNonce - time.Second)
+	(*s.fleets.Load())[0].login.challenge.at = time.Now().Add(-bodyNonce - time.Second)
 	once(t, s, post, 200, "5 bytes")
 	if got := f.seen(); len(got) != 4 {
 		t.Errorf("%q", got)
@@ -338,7 +339,7 @@ func TestStatusIsForProgramsOfThisMachine(t *testing.T) {
 	once(t, s, "GET /other HTTP/1.1\nHost: 127.0.0.1", 404, "")
 	once(t, s, "GET /healthz HTTP/1.1\nHost: pod", 200, "ok")
 	for i := range maxSessions + 10 {
-		s.count(fmt.Sprint("more-", i), s.fleets.Load().all[0].any)()
+		s.count(fmt.Sprint("more-", i), (*s.fleets.Load())[0].any)()
 	}
 	if got := len(s.Status().Sessions); got != maxSessions {
 		t.Errorf("%d sessions are kept", got)
@@ -452,7 +453,7 @@ func TestBodiesAreStreamed(t *testing.T) {
 		switch {
 		case strings.Contains(h.target, "abort"):
 			conn.SetReadDeadline(time.Now().Add(10 * time.Second))
-			_, err := copyBody(io.Discard, r, conn, h.body, false)
+			_, err := transfer(io.Discard, nil, r, conn, h.body, false)
 			aborted <- err
 			return false
 		case strings.Contains(h.target, "bye"):
@@ -683,18 +684,18 @@ func TestAFleetIsReadFromAURL(t *testing.T) {
 		t.Error(err)
 	}
 	s.SetFleets([]Fleet{f})
-	same := s.fleets.Load().all[0]
-	if s.SetFleets([]Fleet{f}); s.fleets.Load().all[0] != same {
+	same := (*s.fleets.Load())[0]
+	if s.SetFleets([]Fleet{f}); (*s.fleets.Load())[0] != same {
 		t.Error("a fleet that is the same is a new one")
 	}
 	// A fleet that is read again keeps its nonce, unless its password is another one.
 	for password, same := range map[string]bool{"": true, "other": false} {
 		s.SetFleets([]Fleet{f})
-		before := s.fleets.Load().all[0].login
+		before := (*s.fleets.Load())[0].login
 		next := f
 		next.Password, next.Addresses = password, nil
 		s.SetFleets([]Fleet{next})
-		if got := s.fleets.Load().all[0].login == before; got != same {
+		if got := (*s.fleets.Load())[0].login == before; got != same {
 			t.Errorf("%q: %v", password, got)
 		}
 	}

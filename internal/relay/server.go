@@ -23,8 +23,6 @@ type Options struct {
 	RequireSession bool
 	// Failover sends a session to its next address while the port of its own is not served.
 	Failover bool
-	// PlaintextBasic lets the password itself go to a fleet without TLS.
-	PlaintextBasic bool
 	// Roots are the authorities for a fleet's certificate; nil for the system's.
 	Roots *x509.CertPool
 	// MaxConnections of clients are open at a time; others get 503.
@@ -50,13 +48,13 @@ const (
 
 // Event is something that happened. It has no credentials and no more of a URL than its host.
 type Event struct {
-	Time    time.Time `json:"time"`
-	Kind    Kind      `json:"event"`
-	Client  string    `json:"client,omitempty"`
-	Session string    `json:"session,omitempty"`
-	Method  string    `json:"method,omitempty"`
-	Target  string    `json:"target,omitempty"`
-	Fleet   string    `json:"fleet,omitempty"`
+	Time    time.Time      `json:"time"`
+	Kind    Kind           `json:"event"`
+	Client  netip.AddrPort `json:"client,omitzero"`
+	Session string         `json:"session,omitempty"`
+	Method  string         `json:"method,omitempty"`
+	Target  string         `json:"target,omitempty"`
+	Fleet   string         `json:"fleet,omitempty"`
 	// Number is the address's; 0 is any.
 	Number int `json:"number,omitempty"`
 	Port   int `json:"port,omitempty"`
@@ -67,11 +65,14 @@ type Event struct {
 	Error    string `json:"error,omitempty"`
 }
 
+// at has the event be about a port.
+func (e *Event) at(p *port) { e.Fleet, e.Number, e.Port = p.fleet.String(), p.number, p.port }
+
 // Server is a relay.
 type Server struct {
 	o        Options
 	listener *net.TCPListener
-	fleets   atomic.Pointer[fleets]
+	fleets   atomic.Pointer[[]*fleet]
 	turn     atomic.Uint64
 	active   atomic.Int64    // connections of clients
 	ctx      context.Context // ends when connections are cut
@@ -79,21 +80,18 @@ type Server struct {
 
 	reporting sync.Mutex
 
-	mu       sync.Mutex
-	ending   bool
-	clients  map[*client]bool
-	sessions map[string]*SessionStatus
+	ending   atomic.Bool
 	group    sync.WaitGroup
+	mu       sync.Mutex
+	idle     map[*net.TCPConn]bool // clients' connections; true: they wait for a request
+	sessions map[string]*SessionStatus
 }
-
-// fleets are those in use.
-type fleets struct{ all []*fleet }
 
 // Listen opens the relay's port. Beyond loopback it needs Options.Allow.
 func Listen(address string, o Options, all []Fleet) (*Server, error) {
 	for _, prefix := range o.Allow {
-		if err := checkAllowed(prefix); err != nil {
-			return nil, err
+		if least := prefix.Addr().BitLen() / 4; prefix.Bits() < least {
+			return nil, fmt.Errorf("allow %s: is wider than /%d: the relay has no password", prefix, least)
 		}
 	}
 	at, err := net.ResolveTCPAddr("tcp", address)
@@ -104,7 +102,7 @@ func Listen(address string, o Options, all []Fleet) (*Server, error) {
 		return nil, fmt.Errorf("listen on %s: other machines reach it; --allow CIDR says which of them may use "+
 			"the relay", address)
 	}
-	s := &Server{o: o, clients: map[*client]bool{}, sessions: map[string]*SessionStatus{}}
+	s := &Server{o: o, idle: map[*net.TCPConn]bool{}, sessions: map[string]*SessionStatus{}}
 	if err := s.SetFleets(all); err != nil {
 		return nil, err
 	}
@@ -119,18 +117,6 @@ func Listen(address string, o Options, all []Fleet) (*Server, error) {
 	return s, nil
 }
 
-// checkAllowed refuses blocks so wide that the relay would be open to strangers.
-func checkAllowed(prefix netip.Prefix) error {
-	least := 8
-	if prefix.Addr().Is6() {
-		least = 32
-	}
-	if prefix.Bits() < least {
-		return fmt.Errorf("allow %s: is wider than /%d: the relay has no password", prefix, least)
-	}
-	return nil
-}
-
 // Addr is where the relay listens.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
@@ -139,20 +125,19 @@ func (s *Server) SetFleets(all []Fleet) error {
 	if len(all) == 0 {
 		return errors.New("no fleet")
 	}
-	var old []*fleet
+	var old, next []*fleet
 	if now := s.fleets.Load(); now != nil {
-		old = now.all
+		old = *now
 	}
-	next := &fleets{}
 	ids := map[string]bool{}
 	for _, f := range all {
 		if ids[f.id()] {
 			return fmt.Errorf("two fleets are called %s", f.String())
 		}
 		ids[f.id()] = true
-		next.all = append(next.all, s.newFleet(f, old))
+		next = append(next, s.newFleet(f, old))
 	}
-	s.fleets.Store(next)
+	s.fleets.Store(&next)
 	return nil
 }
 
@@ -176,17 +161,8 @@ func (s *Server) Serve(ctx context.Context) error {
 		}
 		time.Sleep(acceptPause)
 	}
-	over := make(chan struct{})
-	go func() {
-		s.group.Wait()
-		close(over)
-	}()
-	select {
-	case <-over:
-	case <-time.After(s.o.Drain):
-		s.cut()
-		<-over
-	}
+	defer time.AfterFunc(s.o.Drain, s.cut).Stop()
+	s.group.Wait()
 	return nil
 }
 
@@ -201,24 +177,19 @@ func (s *Server) accept(conn *net.TCPConn) {
 		conn.Close()
 		return
 	}
-	c := &client{s: s, conn: conn}
 	full := s.active.Add(1) > int64(s.o.MaxConnections)
 	s.group.Go(func() {
 		defer s.active.Add(-1)
-		stop := context.AfterFunc(s.ctx, func() { conn.Close() })
-		defer stop()
+		defer context.AfterFunc(s.ctx, func() { conn.Close() })()
+		defer conn.Close()
+		c := &client{s: s, conn: conn}
 		if full {
 			c.say(nil, 503, "connection_limit_reached", fmt.Errorf("%d connections are open", s.o.MaxConnections))
-			conn.Close()
 			return
 		}
-		c.r = newReader(conn)
-		s.mu.Lock()
-		s.clients[c] = true
-		s.mu.Unlock()
 		c.serve()
 		s.mu.Lock()
-		delete(s.clients, c)
+		delete(s.idle, conn)
 		s.mu.Unlock()
 	})
 }
@@ -230,48 +201,31 @@ func (s *Server) allows(from netip.Addr) bool {
 }
 
 // setIdle notes whether a connection waits for a request. false: the relay ends, and so does it.
-func (s *Server) setIdle(c *client, idle bool) bool {
+func (s *Server) setIdle(conn *net.TCPConn, idle bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c.idle = idle
-	return !s.ending
-}
-
-func (s *Server) draining() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.ending
+	s.idle[conn] = idle
+	return !s.ending.Load()
 }
 
 // drain stops listening and ends idle connections.
 func (s *Server) drain() {
 	s.report(Event{Time: time.Now(), Kind: Draining})
+	s.ending.Store(true)
 	s.mu.Lock()
-	s.ending = true
-	for c := range s.clients {
-		if c.idle {
-			c.conn.Close()
+	for conn, idle := range s.idle {
+		if idle {
+			conn.Close()
 		}
 	}
 	s.mu.Unlock()
 	s.listener.Close()
 }
 
-// trouble reports what is wrong with a fleet.
-func (s *Server) trouble(err error) {
-	var p *problem
-	e := Event{Time: time.Now(), Kind: Trouble, Error: err.Error()}
-	if errors.As(err, &p) && p.port != nil {
-		e.Fleet, e.Number, e.Port = p.port.fleet.String(), p.port.number, p.port.port
-	}
-	s.report(e)
-}
-
 func (s *Server) report(e Event) {
-	if s.o.Report == nil {
-		return
+	if s.o.Report != nil {
+		s.reporting.Lock()
+		defer s.reporting.Unlock()
+		s.o.Report(e)
 	}
-	s.reporting.Lock()
-	defer s.reporting.Unlock()
-	s.o.Report(e)
 }

@@ -36,11 +36,9 @@ func sessionOf(authorization string) (string, error) {
 // attempts is how many connections are tried for a request.
 const attempts = 3
 
-var errNoPorts = errors.New("no fleet has ports of its addresses, which sessions need")
-
 // plan lists the ports to try for a session, one after the other.
 func (s *Server) plan(session string) ([]*port, error) {
-	fleets := s.fleets.Load().all
+	fleets := *s.fleets.Load()
 	name, limit := session, ""
 	if i := strings.LastIndexByte(session, '.'); i >= 0 {
 		name, limit = session[:i], session[i+1:]
@@ -55,10 +53,10 @@ func (s *Server) plan(session string) ([]*port, error) {
 		return anyPort(within, int(s.turn.Add(1))), nil
 	}
 	ranked := rank(within, name)
-	switch {
-	case len(ranked) == 0:
-		return nil, errNoPorts
-	case s.o.Failover:
+	if len(ranked) == 0 {
+		return nil, errors.New("no fleet has ports of its addresses, which sessions need")
+	}
+	if s.o.Failover {
 		return append(slices.Repeat(ranked[:1], attempts-1), ranked[1:min(len(ranked), attempts)]...), nil
 	}
 	return slices.Repeat(ranked[:1], attempts), nil
@@ -66,15 +64,11 @@ func (s *Server) plan(session string) ([]*port, error) {
 
 // anyPort lists fleets' common ports. Each fleet's is the first as often as it has addresses.
 func anyPort(fleets []*fleet, turn int) (ports []*port) {
-	weight := func(f *fleet) int { return max(1, len(f.own)) }
-	total := 0
-	for _, f := range fleets {
-		total += weight(f)
+	var firsts []int
+	for i, f := range fleets {
+		firsts = append(firsts, slices.Repeat([]int{i}, max(1, len(f.own)))...)
 	}
-	first := 0
-	for left := turn % total; left >= weight(fleets[first]); first++ {
-		left -= weight(fleets[first])
-	}
+	first := firsts[turn%len(firsts)]
 	for i := range max(attempts, len(fleets)) {
 		ports = append(ports, fleets[(first+i)%len(fleets)].any)
 	}

@@ -29,11 +29,13 @@ type Status struct {
 
 // FleetStatus is a fleet with its ports. The first is the common one, with number 0.
 type FleetStatus struct {
-	Name   string       `json:"name,omitempty"`
-	Region string       `json:"region,omitempty"`
-	Proxy  string       `json:"proxy"`
-	User   string       `json:"user,omitempty"`
-	Ports  []PortStatus `json:"ports"`
+	Name   string `json:"name,omitempty"`
+	Region string `json:"region,omitempty"`
+	Proxy  string `json:"proxy"`
+	User   string `json:"user,omitempty"`
+	// PlaintextBasic is set if the password itself may go there without TLS.
+	PlaintextBasic bool         `json:"plaintextBasic,omitempty"`
+	Ports          []PortStatus `json:"ports"`
 }
 
 // PortStatus is a port with its open connections.
@@ -93,10 +95,11 @@ func (s *Server) forgetSession() {
 
 // Status returns what the relay says about itself.
 func (s *Server) Status() Status {
-	status := Status{Listen: s.Addr().String(), Draining: s.draining(), Connections: s.active.Load(),
+	status := Status{Listen: s.Addr().String(), Draining: s.ending.Load(), Connections: s.active.Load(),
 		Sessions: []SessionStatus{}}
-	for _, f := range s.fleets.Load().all {
-		fs := FleetStatus{Name: f.Name, Region: f.Region, Proxy: f.Scheme + "://" + f.endpoint(), User: f.User}
+	for _, f := range *s.fleets.Load() {
+		fs := FleetStatus{Name: f.Name, Region: f.Region, Proxy: f.Scheme + "://" + f.endpoint(), User: f.User,
+			PlaintextBasic: f.PlaintextBasic}
 		for _, p := range append([]*port{f.any}, f.own...) {
 			fs.Ports = append(fs.Ports, PortStatus{p.number, p.port, p.open.Load()})
 		}
@@ -127,8 +130,7 @@ var (
 
 // own answers a request for the relay itself. A page in a local browser must not read the answer,
 // also not under a name of its own that leads to this machine.
-func (c *client) own(r *request) bool {
-	goesOn := r.keeps() && r.body.none() && !c.s.draining()
+func (c *client) own(r *request) (goesOn bool) {
 	path := r.target
 	if _, rest, found := strings.Cut(path, "://"); found {
 		path = strings.TrimPrefix(rest, r.destination())
@@ -138,22 +140,20 @@ func (c *client) own(r *request) bool {
 		return c.say(r, http.StatusMethodNotAllowed, "", errNotProxy, "Allow: GET, HEAD")
 	case path == "/healthz":
 		// It says nothing that a page could use, and a container's check may come by any name.
-		c.reply(r, http.StatusOK, "ok\n", goesOn, "Content-Type: text/plain; charset=utf-8")
+		return c.reply(r, http.StatusOK, "ok\n", "Content-Type: text/plain; charset=utf-8")
 	case r.get("Origin") != "" || r.get("Referer") != "" || !slices.Contains(typed, r.get("Sec-Fetch-Site")):
 		return c.say(r, http.StatusForbidden, "", errBrowser)
 	case !isOwnName(r):
 		return c.say(r, http.StatusMisdirectedRequest, "", errNotProxy)
 	case path != "/" && path != "":
 		return c.say(r, http.StatusNotFound, "", errNotProxy)
-	default:
-		text, err := json.MarshalIndent(c.s.Status(), "", "  ")
-		if err != nil {
-			return c.say(r, http.StatusInternalServerError, "", err)
-		}
-		c.reply(r, http.StatusOK, string(text)+"\n", goesOn, "Content-Type: application/json",
-			"X-Content-Type-Options: nosniff", "Cross-Origin-Resource-Policy: same-origin")
 	}
-	return goesOn
+	text, err := json.MarshalIndent(c.s.Status(), "", "  ")
+	if err != nil {
+		return c.say(r, http.StatusInternalServerError, "", err)
+	}
+	return c.reply(r, http.StatusOK, string(text)+"\n", "Content-Type: application/json",
+		"X-Content-Type-Options: nosniff", "Cross-Origin-Resource-Policy: same-origin")
 }
 
 // typed are the values of Sec-Fetch-Site for what a browser's user typed, and for other programs.

@@ -163,7 +163,7 @@ func echo(number int, conn net.Conn, r *bufio.Reader, h *request) bool {
 		io.Copy(conn, r)
 		return false
 	}
-	n, err := copyBody(io.Discard, r, conn, h.body, false)
+	n, err := transfer(io.Discard, nil, r, conn, h.body, false)
 	text := fmt.Sprintf("address %d, %d bytes", number, n)
 	fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nx-OwN: 1\r\nContent-Length: %d\r\nA: 2\r\n\r\n%s", len(text), text)
 	return err == nil
