@@ -35,12 +35,14 @@ func BenchmarkRelay(b *testing.B) {
 		return strings.Replace(conf, "acl clients src", "acl clients src 127.0.0.1\nacl clients src", 1)
 	}
 	task := startTask(b, o)
-	program := filepath.Join(b.TempDir(), "squidfleet")
-	build := exec.Command("go", "build", "-o", program, "squidfleet/cmd/squidfleet")
+	dir := b.TempDir()
+	build := exec.Command("go", "build", "-o", dir, "squidfleet/cmd/squidfleet", "squidfleet/internal/bench/forward")
 	if out, err := build.CombinedOutput(); err != nil {
 		b.Fatalf("%v\n%s", err, out)
 	}
-	relay, at := startRelay(b, program, task.Addr)
+	relay, at := startHop(b, filepath.Join(dir, "squidfleet"), "relay", "--listen", "127.0.0.1:0",
+		"--max-connections", "2000", "--proxy", "http://alice@"+task.Addr.String())
+	_, forward := startHop(b, filepath.Join(dir, "forward"), task.Addr.String())
 
 	ways := []struct {
 		name   string
@@ -48,14 +50,17 @@ func BenchmarkRelay(b *testing.B) {
 	}{
 		{"direct", rig.Client{Task: task.Addr, User: "alice", Password: password}},
 		{"relay", rig.Client{Task: at}},
+		{"forward", rig.Client{Task: forward, User: "alice", Password: password}},
 	}
 	var report strings.Builder
 	fmt.Fprintf(&report, "## The relay\n\n"+
 		"`make bench` (BenchmarkRelay): medians of %d interleaved rounds of %s, %d connections at a time; client,\n"+
 		"relay, task and origin on the same machine of %d cores, without a load balancer. Direct: the client does\n"+
-		"Digest itself. The task has %d %% of a core, as by default, or what it gets of the whole machine. There the\n"+
-		"relay's work takes from that of the others.\n\n"+
-		"| a second | direct | through the relay | ratio |\n|---|---|---|---|\n",
+		"Digest itself. The floor is a program in Go that sends each connection on to the task and does nothing\n"+
+		"else; its client does Digest, too. The task has %d %% of a core, as by default, or what it gets of the\n"+
+		"whole machine. There a hop's work takes from that of the others. With a share, a hop delays what clients\n"+
+		"send, so that Squid finds less to do each time it wakes: the same system calls cost it more.\n\n"+
+		"| a second | direct | through the relay | ratio | floor | its ratio |\n|---|---|---|---|---|---|\n",
 		rounds, roundTime, workers, runtime.NumCPU(), taskShare)
 	for _, share := range []int{taskShare, 0} {
 		free := limit(b, task.Pid(), share)
@@ -77,13 +82,13 @@ func BenchmarkRelay(b *testing.B) {
 					}
 				}
 			}
-			direct, through := bench.Median(rate[0]), bench.Median(rate[1])
+			direct, through, floor := bench.Median(rate[0]), bench.Median(rate[1]), bench.Median(rate[2])
 			name := load.name
 			if share == 0 {
 				name += ", whole machine"
 			}
-			fmt.Fprintf(&report, "| %s (%s) | %.0f | %.0f | **%.2f** |\n",
-				name, load.unit, direct, through, through/direct)
+			fmt.Fprintf(&report, "| %s (%s) | %.0f | %.0f | **%.2f** | %.0f | %.2f |\n",
+				name, load.unit, direct, through, through/direct, floor, floor/direct)
 			b.ReportMetric(through/direct, strings.NewReplacer(" ", "-", ",", "").Replace(name))
 		}
 		free()
@@ -99,7 +104,7 @@ func BenchmarkRelay(b *testing.B) {
 	} {
 		var took [2][]time.Duration
 		for range rounds {
-			for way := range ways {
+			for way := range took {
 				l := rig.Loader{Client: ways[way].client}
 				if err := l.Dial(); err != nil {
 					b.Fatal(err)
@@ -204,11 +209,10 @@ func limit(b *testing.B, pid, share int) (free func()) {
 	}
 }
 
-// startRelay starts the command in front of a task, and returns its process and where it listens.
-func startRelay(b *testing.B, program string, task netip.AddrPort) (pid int, at netip.AddrPort) {
+// startHop starts a program in front of a task, and returns its process and where it listens.
+func startHop(b *testing.B, program string, arguments ...string) (pid int, at netip.AddrPort) {
 	b.Helper()
-	command := exec.Command(program, "relay", "--listen", "127.0.0.1:0", "--max-connections", "2000",
-		"--proxy", "http://alice@"+task.String())
+	command := exec.Command(program, arguments...)
 	command.Env = append(os.Environ(), "SQUIDFLEET_PASSWORD="+password)
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	said, err := command.StderrPipe()
