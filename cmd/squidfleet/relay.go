@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -121,11 +120,6 @@ func (s *streams) relay(cmd *cobra.Command, flags *relayFlags) error {
 	fleets, err := find(cmd)
 	if err != nil {
 		return err
-	}
-	// Its work is short waits for the network. A second thread costs more for waking it up than it
-	// gains, see docs/design/benchmarks.md.
-	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(1)
 	}
 	flags.Report = s.relayEvent(flags.json)
 	server, err := relay.Listen(flags.listen, flags.Options, fleets)
