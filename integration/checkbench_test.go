@@ -51,7 +51,8 @@ func BenchmarkChecks(b *testing.B) {
 		b.Fatal(err)
 	}
 	var report strings.Builder
-	fmt.Fprintf(&report, "`make bench` (BenchmarkChecks): a task with %d %% of a core, as by default, and %d clients that\n"+
+	fmt.Fprintf(&report, ""+
+		"`make bench` (BenchmarkChecks): a task with %d %% of a core, as by default, and %d clients that\n"+
 		"open tunnels as fast as they can, on one machine of %d processors: %.0f tunnels in %v.\n\n"+
 		"| | checks | failed | median, ms | slowest, ms | limit, ms |\n|---|---|---|---|---|---|\n",
 		taskShare, clients, runtime.NumCPU(), loaded.Amount, loadTime)

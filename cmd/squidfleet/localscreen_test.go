@@ -268,7 +268,8 @@ func TestLocalDoesNotWriteThePasswordsOfAnImage(t *testing.T) {
 	}{
 		{inImage("alice"), only("SQUIDFLEET_PASSWORD"),
 			[]paste.Via{paste.Way{}.WithVariable(endpoint, "alice", "SQUIDFLEET_PASSWORD")},
-			`SQUIDFLEET_PASSWORD="$SQUIDFLEET_PASSWORD" squidfleet relay --proxy 'http://alice@127.0.0.1:35201?addresses=2'`},
+			`SQUIDFLEET_PASSWORD="$SQUIDFLEET_PASSWORD" ` +
+				`squidfleet relay --proxy 'http://alice@127.0.0.1:35201?addresses=2'`},
 		{inImage("alice"), only("SQUIDFLEET_PASSWORD_ALICE"),
 			[]paste.Via{paste.Way{}.WithVariable(endpoint, "alice", "SQUIDFLEET_PASSWORD_ALICE")},
 			`SQUIDFLEET_PASSWORD="$SQUIDFLEET_PASSWORD_ALICE" squidfleet relay `},

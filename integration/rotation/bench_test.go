@@ -41,8 +41,10 @@ func BenchmarkIntoService(b *testing.B) {
 		}
 	}
 	var report strings.Builder
-	fmt.Fprintf(&report, "`make bench` (BenchmarkIntoService): medians of %d tasks each, in turns, %d at a time, on one\n"+
-		"machine of %d processors. The intervals are AWS's. Squid listens %.2f s after the start of the task's programs.\n\n",
+	fmt.Fprintf(&report, ""+
+		"`make bench` (BenchmarkIntoService): medians of %d tasks each, in turns, %d at a time, on one\n"+
+		"machine of %d processors. The intervals are AWS's. Squid listens %.2f s after the start of the\n"+
+		"task's programs.\n\n",
 		benchRounds*addresses, addresses, runtime.NumCPU(), bench.Median(listens).Seconds())
 	report.WriteString("| the load balancer checks | a task is in service after |\n|---|---|\n")
 	for i, check := range checks {

@@ -180,7 +180,8 @@ func (c *client) reply(r *request, status int, text string, fields ...string) (g
 		connection = "keep-alive"
 	}
 	writeTo(c.conn, func(w *bufio.Writer) { // An error shows with the next request.
-		fmt.Fprintf(w, "HTTP/1.1 %d %s\r\nContent-Length: %d\r\nConnection: %s\r\nCache-Control: no-store\r\n%s\r\n\r\n",
+		fmt.Fprintf(w, "HTTP/1.1 %d %s\r\nContent-Length: %d\r\nConnection: %s\r\n"+
+			"Cache-Control: no-store\r\n%s\r\n\r\n",
 			status, http.StatusText(status), len(text), connection, strings.Join(fields, "\r\n"))
 		if r == nil || r.method != http.MethodHead {
 			w.WriteString(text)

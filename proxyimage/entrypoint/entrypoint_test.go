@@ -32,7 +32,8 @@ func TestSquidIsCheckedThenStarted(t *testing.T) {
 		runFile:   {"-n", "second", "-N", "-f", "squid.conf"},
 	} {
 		got := f.called(name)
-		want := call{append(got.Arguments[:1:1], arguments...), environment, f.directory, got.Pid, got.Passwords, got.Netlink}
+		want := call{append(got.Arguments[:1:1], arguments...), environment, f.directory, got.Pid, got.Passwords,
+			got.Netlink}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %+v, want %+v", name, got, want)
 		}
