@@ -147,8 +147,8 @@ func BenchmarkRelay(b *testing.B) {
 // taskShare is how much of a core a task has by default, in percent: cpu is 256.
 const taskShare = 25
 
-// limit gives a process and those that it started a share of one core in percent, or with 0 all that
-// there is, until free is called.
+// limit gives a process and those that it started a share of one core in percent, or with 0 all
+// that there is, until free is called.
 func limit(b *testing.B, pid, share int) (free func()) {
 	b.Helper()
 	if share == 0 {

@@ -45,7 +45,8 @@ func writeTo(to io.Writer, write func(w *bufio.Writer)) error {
 
 // transfer sends a head, if there is one, and its body: together what the reader has of it, and
 // then the rest from the connection behind the reader, by the kernel if both ends are TCP's. It
-// returns how much of the body was sent. Chunks stay chunks if chunked is set; trailers are dropped.
+// returns how much of the body was sent. Chunks stay chunks if chunked is set; trailers are
+// dropped.
 func transfer(to io.Writer, head func(w *bufio.Writer), r *bufio.Reader, from io.Reader, b body,
 	chunked bool) (n int64, err error) {
 	if !b.chunked {
