@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"path/filepath"
+	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -59,6 +61,15 @@ coredump_dir none
 `
 }
 
+// unchecked has a program take our helper's place that takes all credentials for right.
+func unchecked(conf string) string {
+	script, err := filepath.Abs("testdata/unchecked.pl")
+	if err != nil {
+		panic(err)
+	}
+	return regexp.MustCompile(`\./entrypoint digest .*`).ReplaceAllLiteralString(conf, "/usr/bin/perl "+script)
+}
+
 // contender is tasks under one configuration.
 type contender struct {
 	name  string
@@ -82,7 +93,8 @@ func BenchmarkThroughput(b *testing.B) {
 		"`make bench` (BenchmarkThroughput): medians of %d interleaved rounds of %s, %d connections at a time,\n"+
 		"clients and origins on the same machine of %d cores.\n"+
 		"Usual: the same Squid, configured as the usual recipe does; once with a connection to the destination for\n"+
-		"each plain request, as here. CPU is that of Squid and its helpers.\n"+
+		"each plain request, as here. CPU is that of Squid and its helpers. Unchecked: the least that Squid's way of\n"+
+		"asking a helper costs, with one that takes all credentials for right.\n"+
 		"With three tasks, each new connection of a client goes to the next one. With auth=basic and auth=any,\n"+
 		"clients send Basic.\n",
 		rounds, roundTime, workers, runtime.NumCPU())
@@ -100,6 +112,7 @@ func BenchmarkThroughput(b *testing.B) {
 			}},
 			{name: native, mode: newMode("digest", "squid")},
 			{name: "digest=fleet", mode: newMode("digest", "fleet")},
+			{name: "digest=fleet, unchecked", mode: newMode("digest", "fleet"), edit: unchecked},
 			{name: "auth=basic", mode: newMode("basic", "fleet")},
 			{name: "auth=any", mode: newMode("any", "fleet")},
 			{name: open, mode: newMode("none", "fleet")},
@@ -245,7 +258,7 @@ func cpuTime(b *testing.B, tasks []*squidTask) time.Duration {
 	for _, task := range tasks {
 		pid := squidOf(b, task)
 		pids = append(pids, pid)
-		for _, helper := range []string{"entrypoint", "digest_file_aut"} { // the kernel cuts names
+		for _, helper := range []string{"entrypoint", "digest_file_aut", "perl"} { // the kernel cuts names
 			helpers, err := childrenOf(pid, helper)
 			if err != nil {
 				b.Fatal(err)

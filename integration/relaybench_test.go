@@ -228,6 +228,9 @@ func startHop(b *testing.B, program string, arguments ...string) (pid int, at ne
 	})
 	reader := bufio.NewReader(said)
 	line, err := reader.ReadString('\n')
+	if err != nil {
+		b.Fatal(line, err)
+	}
 	_, rest, _ := strings.Cut(line, " listens on ")
 	listen, _, _ := strings.Cut(rest, ",")
 	if at, err = netip.ParseAddrPort(listen); err != nil {
