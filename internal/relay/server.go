@@ -212,14 +212,14 @@ func (s *Server) setIdle(conn *net.TCPConn, idle bool) bool {
 func (s *Server) drain() {
 	s.report(Event{Time: time.Now(), Kind: Draining})
 	s.ending.Store(true)
+	s.listener.Close() // first, so that a client which is told to go cannot come back
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	for conn, idle := range s.idle {
 		if idle {
 			conn.Close()
 		}
 	}
-	s.mu.Unlock()
-	s.listener.Close()
 }
 
 func (s *Server) report(e Event) {
