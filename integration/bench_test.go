@@ -190,7 +190,8 @@ func compare(b *testing.B, load workload, contenders []*contender, tasks int) st
 			"**%.2f** |\n", load.name, load.unit, c.name, r, toUsual, r/bench.Median(rate[native]),
 			r/bench.Median(rate[open]), u, u/bench.Median(cpu[usual]), u/bench.Median(cpu[native]),
 			u/bench.Median(cpu[open]))
-		b.ReportMetric(toUsual, fmt.Sprintf("%s-%s-%d", strings.Fields(load.name)[0], c.name, tasks))
+		b.ReportMetric(toUsual, strings.ReplaceAll(
+			fmt.Sprintf("%s-%s-%d", strings.Fields(load.name)[0], c.name, tasks), " ", "-"))
 	}
 	return lines.String()
 }
