@@ -43,15 +43,14 @@ type sizedTask struct {
 	unit time.Duration
 }
 
-// Other ways to ask for credentials cost the processor something else, in the same ratio for all
-// sizes.
-var sizedTasks = []*sizedTask{
-	{cpu: 256, memory: 512, auth: squid.AuthDigest},
-	{cpu: 512, memory: 1024, auth: squid.AuthDigest},
-	{cpu: 1024, memory: 2048, auth: squid.AuthDigest},
-	{cpu: 256, memory: 512, auth: squid.AuthBasic},
-	{cpu: 256, memory: 512, auth: squid.AuthNone},
-}
+var sizedTasks = func() (tasks []*sizedTask) {
+	for _, cpu := range []int{256, 512, 1024} {
+		for _, auth := range []squid.Auth{squid.AuthDigest, squid.AuthBasic, squid.AuthNone} {
+			tasks = append(tasks, &sizedTask{cpu: cpu, memory: 2 * cpu, auth: auth})
+		}
+	}
+	return tasks
+}()
 
 func (s *sizedTask) mode() string { return fmt.Sprintf("cpu%d-%s", s.cpu, s.auth) }
 
@@ -146,9 +145,7 @@ func (m *measurements) round(s *sizedTask, connections int) (pace rig.Job) {
 	rate := m.requests.add(s, rig.Loaders(connections, who), rig.KeepAliveGets, (capacityTime+waves)/2)
 	m.https.add(s, rig.Loaders(connections, who), rig.TLSTunnels, waves)
 	pace = rig.PacedGets(time.Duration(float64(connections) / (rate / 2) * float64(time.Second)))
-	if s.auth == squid.AuthDigest {
-		m.half.add(s, rig.Loaders(connections, who), pace, capacityTime)
-	}
+	m.half.add(s, rig.Loaders(connections, who), pace, capacityTime)
 	return pace
 }
 
@@ -186,10 +183,11 @@ func (m *measurements) load(s *sizedTask, connections int, direct capacity.Laten
 	load := capacity.Load{
 		CPU: s.cpu, Auth: s.auth, Connections: connections,
 		Requests: m.requests.median(1), Took: m.requests.latency(), HTTPS: m.https.median(1),
+		Half: m.half.latency(), Direct: direct,
 	}
 	if s.auth == squid.AuthDigest {
-		mb, half := m.bulk.median(1e6), m.half.latency()
-		load.MB, load.Half, load.Direct = &mb, &half, &direct
+		mb := m.bulk.median(1e6)
+		load.MB = &mb
 	}
 	return load
 }

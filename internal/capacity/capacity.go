@@ -47,13 +47,13 @@ type Load struct {
 	Took     Latency `json:"took"`
 	// HTTPS are requests of 1 KiB with a connection, a tunnel and a TLS handshake each.
 	HTTPS Rate `json:"https"`
-	// MB is what went through tunnels in one direction. What a tunnel carries does not depend on Auth,
-	// so this and the following are measured with AuthDigest only.
+	// MB is what went through tunnels in one direction. It does not depend on Auth, so it is measured
+	// with AuthDigest only.
 	MB *Rate `json:"mb,omitempty"`
 	// Half is what plain requests took at half the rate of Requests, and Direct at half that
 	// of the smallest task, without a proxy.
-	Half   *Latency `json:"half,omitempty"`
-	Direct *Latency `json:"direct,omitempty"`
+	Half   Latency `json:"half"`
+	Direct Latency `json:"direct"`
 }
 
 // Rate is how much a second there was.
@@ -90,8 +90,7 @@ type Task struct {
 const severalConnections = 16
 
 // Task returns what a task of one of the Sizes carries. Of another cpu it is that of the largest
-// Size which is not larger. For an Auth that was measured with the smallest size only, rates are in
-// the same ratio to those of AuthDigest.
+// Size which is not larger. AuthAny is as AuthDigest, which clients may choose then.
 func (f Figures) Task(cpu int, auth squid.Auth) Task {
 	size := f.Sizes[0]
 	for _, s := range f.Sizes {
@@ -99,28 +98,25 @@ func (f Figures) Task(cpu int, auth squid.Auth) Task {
 			size = s
 		}
 	}
-	task := Task{Size: size}
-	for _, load := range f.several(size.CPU, squid.AuthDigest) {
-		task.Requests = least(task.Requests, load.Requests)
-		task.HTTPS = least(task.HTTPS, load.HTTPS)
-		task.MB = least(task.MB, *load.MB)
-		task.Added.P50 = max(task.Added.P50, load.Half.P50-load.Direct.P50)
-		task.Added.P99 = max(task.Added.P99, load.Half.P99-load.Direct.P99)
+	if auth == squid.AuthAny {
+		auth = squid.AuthDigest
 	}
-	requests, https := f.ratios(auth)
-	task.Requests.PerSecond *= requests
-	task.HTTPS.PerSecond *= https
-	return task
-}
-
-// several are the loads of many connections.
-func (f Figures) several(cpu int, auth squid.Auth) (loads []Load) {
+	task := Task{Size: size}
 	for _, load := range f.Loads {
-		if load.CPU == cpu && load.Auth == auth && load.Connections >= severalConnections {
-			loads = append(loads, load)
+		if load.CPU != size.CPU || load.Connections < severalConnections {
+			continue
+		}
+		if load.MB != nil {
+			task.MB = least(task.MB, *load.MB)
+		}
+		if load.Auth == auth {
+			task.Requests = least(task.Requests, load.Requests)
+			task.HTTPS = least(task.HTTPS, load.HTTPS)
+			task.Added.P50 = max(task.Added.P50, load.Half.P50-load.Direct.P50)
+			task.Added.P99 = max(task.Added.P99, load.Half.P99-load.Direct.P99)
 		}
 	}
-	return loads
+	return task
 }
 
 // least is the lower of two rates for which the task was the limit, or the one for which it was.
@@ -133,24 +129,6 @@ func least(a, b Rate) Rate {
 		return a
 	}
 	return b
-}
-
-// ratios compares an Auth with AuthDigest, on the smallest size, by the means of the figures. What
-// was not measured is as AuthDigest: with AuthAny clients may choose that.
-func (f Figures) ratios(auth squid.Auth) (requests, https float64) {
-	sums := func(auth squid.Auth) (requests, https float64) {
-		for _, load := range f.several(f.Sizes[0].CPU, auth) {
-			requests += load.Requests.PerSecond
-			https += load.HTTPS.PerSecond
-		}
-		return requests, https
-	}
-	baseRequests, baseHTTPS := sums(squid.AuthDigest)
-	authRequests, authHTTPS := sums(auth)
-	if authRequests == 0 {
-		return 1, 1
-	}
-	return authRequests / baseRequests, authHTTPS / baseHTTPS
 }
 
 //go:embed figures.json

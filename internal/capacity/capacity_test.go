@@ -28,19 +28,22 @@ func TestATaskHoldsHalfAsManyTunnelsAsDescriptors(t *testing.T) {
 
 func example() Figures {
 	load := func(cpu int, auth squid.Auth, connections int, requests, https float64) Load {
-		return Load{
+		load := Load{
 			CPU: cpu, Auth: auth, Connections: connections,
 			Requests: Rate{PerSecond: requests, Task: 1}, HTTPS: Rate{PerSecond: https, Task: .5, Clients: 1.25},
-			MB:   &Rate{PerSecond: 3 * requests, Task: 1},
-			Half: &Latency{float64(connections), 30}, Direct: &Latency{1, 2},
+			Half: Latency{float64(connections), 30}, Direct: Latency{1, 2},
 		}
+		if auth == squid.AuthDigest {
+			load.MB = &Rate{PerSecond: 3 * requests, Task: 1}
+		}
+		return load
 	}
 	return Figures{
 		Sizes: []Size{{256, 512, 2509, false}, {512, 1024, 5000, true}},
 		Loads: []Load{
 			load(256, squid.AuthDigest, 1, 10, 10), load(256, squid.AuthDigest, 16, 1000, 400),
 			load(256, squid.AuthDigest, 256, 900, 380), load(512, squid.AuthDigest, 16, 1999, 777),
-			load(256, squid.AuthBasic, 16, 3800, 1170),
+			load(256, squid.AuthBasic, 16, 1800, 600), load(512, squid.AuthBasic, 16, 3998, 1165),
 		},
 	}
 }
@@ -55,9 +58,9 @@ func TestATaskCarriesTheLeastOfWhatWasMeasuredWithSeveralConnections(t *testing.
 	}{
 		{256, squid.AuthDigest, 900, 400, 2700, Latency{255, 28}, 2509},
 		{256, squid.AuthAny, 900, 400, 2700, Latency{255, 28}, 2509},
-		{256, squid.AuthBasic, 1800, 600, 2700, Latency{255, 28}, 2509},
+		{256, squid.AuthBasic, 1800, 600, 2700, Latency{15, 28}, 2509},
 		{512, squid.AuthDigest, 1999, 777, 5997, Latency{15, 28}, 5000},
-		{4096, squid.AuthBasic, 3998, 1165.5, 5997, Latency{15, 28}, 5000},
+		{4096, squid.AuthBasic, 3998, 1165, 5997, Latency{15, 28}, 5000},
 	} {
 		got := example().Task(c.cpu, c.auth)
 		if got.Requests.PerSecond != c.requests || got.HTTPS.PerSecond != c.https || got.MB.PerSecond != c.mb ||
@@ -72,8 +75,8 @@ func TestATaskCarriesTheLeastOfWhatWasMeasuredWithSeveralConnections(t *testing.
 func TestTablesSayWhatWasNotTheTasksLimit(t *testing.T) {
 	for text, lines := range map[string][]string{
 		example().Table(): {
-			"| 256, 512 | ≥ 400 | 900 | 2,700 | 260 ms, 28 ms | 2,500 |",
-			"| 512, 1024 | ≥ 780 | 2,000 | 6,000 | 15 ms, 28 ms | ≥ 5,000 |",
+			"| 256, 512 | digest | ≥ 400 | 900 | 2,700 | 260 ms, 28 ms | 2,500 |",
+			"| 512, 1024 | basic | ≥ 1,200 | 4,000 | 6,000 | 15 ms, 28 ms | ≥ 5,000 |",
 		},
 		example().Measured(): {
 			"| 512, digest | 16 | 1,999 | 0.00, 0.0 | 16.00, 30.0 | 1.00, 2.0 | ≥ 777 (50 %, 1.2) | 5,997 |",

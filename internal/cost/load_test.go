@@ -17,7 +17,6 @@ func figures() (f capacity.Figures) {
 		f.Sizes = append(f.Sizes, capacity.Size{CPU: cpu, Memory: 2 * cpu, Tunnels: 2000 << i})
 		f.Loads = append(f.Loads, capacity.Load{
 			CPU: cpu, Auth: squid.AuthDigest, Connections: 16, Requests: rate, HTTPS: rate, MB: &rate,
-			Half: &capacity.Latency{}, Direct: &capacity.Latency{},
 		})
 	}
 	return f
