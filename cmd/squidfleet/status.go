@@ -287,7 +287,8 @@ func (w *statusWatch) image(ctx context.Context, f *operator.Connection, to *sta
 // registryTime bounds the question to the registry: status waits for it at the end.
 const registryTime = 5 * time.Second
 
-// ask begins to ask whether the image's base has a newer version. It does so once an hour.
+// ask begins to ask whether the image's base has a newer version. It does so once an hour, and again
+// at once after a failure.
 func (w *statusWatch) ask(ctx context.Context, image operator.Image) {
 	image.Registered = time.Time{}
 	if image == w.asked && time.Since(w.askedAt) < time.Hour {
@@ -319,6 +320,7 @@ func (w *statusWatch) base(_ context.Context, _ *operator.Connection, to *status
 	}
 	base, err := w.newer()
 	if err != nil {
+		w.askedAt = time.Time{}
 		return one(doctor.Note, "cannot say: %v", err), nil
 	}
 	to.Base = base
