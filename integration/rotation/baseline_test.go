@@ -26,19 +26,8 @@ const (
 // The same clients, rotations and judgement as where a task serves on after SIGTERM, with the
 // usual way to stop. If this fleet kept the promises, that test would show nothing.
 func TestTheUsualWayToStopBreaksThePromises(t *testing.T) {
-	program := filepath.Join(temporaryDirectory(t), "start")
-	if err := os.WriteFile(program, []byte(usualStart), 0o755); err != nil {
-		t.Fatal(err)
-	}
 	broken := map[string]bool{}
-	for _, p := range hastyProblems(t, func(o *local.Options) {
-		o.Program = program
-		o.Edit = usualShutdown
-		o.Timing.StopTimeout = usualStopTimeout / speed
-		// Without the entrypoint only the build of the image writes the password file, and only
-		// Squid checks Digest.
-		o.Params = must(params.Parse(map[string]any{"users": "alice", "credentials": "image", "digest": "squid"}))
-	}) {
+	for _, p := range rotateHastily(t, usual(t)).problems(0) {
 		t.Log(p)
 		broken[p.what] = true
 	}
@@ -46,6 +35,23 @@ func TestTheUsualWayToStopBreaksThePromises(t *testing.T) {
 	want := map[string]bool{failedNew: true, failedOwn: true, cutEarly: true, lagServed: true}
 	if !maps.Equal(broken, want) {
 		t.Errorf("it fails by %v, want %v", slices.Sorted(maps.Keys(broken)), slices.Sorted(maps.Keys(want)))
+	}
+}
+
+// usual makes a fleet of tasks that run Squid in the usual way.
+func usual(t testing.TB) func(*local.Options) {
+	t.Helper()
+	program := filepath.Join(temporaryDirectory(t), "start")
+	if err := os.WriteFile(program, []byte(usualStart), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return func(o *local.Options) {
+		o.Program = program
+		o.Edit = usualShutdown
+		o.Timing.StopTimeout = usualStopTimeout / speed
+		// Without the entrypoint only the build of the image writes the password file, and only
+		// Squid checks Digest.
+		o.Params = must(params.Parse(map[string]any{"users": "alice", "credentials": "image", "digest": "squid"}))
 	}
 }
 

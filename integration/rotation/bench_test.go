@@ -17,6 +17,33 @@ import (
 	"squidfleet/squid"
 )
 
+// BenchmarkRotation rotates fleets as the tests do, and writes what they lose into the document
+// about rotations.
+func BenchmarkRotation(b *testing.B) {
+	var names []string
+	var outcomes []outcome
+	run := func(name string, run func(testing.TB) outcome) {
+		b.Run(name, func(b *testing.B) { names, outcomes = append(names, name), append(outcomes, run(b)) })
+	}
+	run("in order", rotations)
+	run("SIGTERM early", hastyRotations)
+	run("the same, Squid told by ECS directly", func(b testing.TB) outcome { return rotateHastily(b, usual(b)) })
+	if b.Failed() {
+		return
+	}
+	clients := 0
+	for _, h := range habits {
+		clients += h.common + h.own*addresses
+	}
+	text := fmt.Sprintf(""+
+		"`make bench` (BenchmarkRotation): %d addresses in %d zones, %d clients, times divided by %d, on one\n"+
+		"machine of %d processors. The tests fail if one of this fleet's numbers in bold is not 0.\n\n%s",
+		addresses, zones, clients, speed, runtime.NumCPU(), table(names, outcomes...))
+	if err := bench.ReportIn("../..", "rotation.md", "rotations", text); err != nil {
+		b.Fatal(err)
+	}
+}
+
 // benchRounds are enough: the intervals make up almost all of the time.
 const benchRounds = 3
 

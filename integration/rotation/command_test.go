@@ -119,7 +119,7 @@ func leavesNothing(t *testing.T, temporary string) {
 }
 
 // temporaryDirectory is one that the tasks' user may enter, unlike t.TempDir.
-func temporaryDirectory(t *testing.T) string {
+func temporaryDirectory(t testing.TB) string {
 	t.Helper()
 	directory, err := os.MkdirTemp("", "squidfleet-command-")
 	if err != nil {

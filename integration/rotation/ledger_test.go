@@ -185,7 +185,7 @@ func (l *ledger) judge() verdict {
 		end, known := l.endings[loss.egress]
 		switch {
 		case !loss.egress.IsValid():
-			if i := l.excused(loss, used); i >= 0 {
+			if i := l.excuseOf(loss, used); i >= 0 {
 				used[i]++
 				v.excused[l.excuses[i].reason]++
 			} else if loss.number == anyAddress {
@@ -211,9 +211,9 @@ func (l *ledger) judge() verdict {
 	return v
 }
 
-// excused is the index of the excuse of a new connection that failed, of which so many are used; -1
-// if there is none.
-func (l *ledger) excused(failed loss, used []uint64) int {
+// excuseOf is the index of the excuse of a new connection that failed, of which so many are used;
+// -1 if there is none.
+func (l *ledger) excuseOf(failed loss, used []uint64) int {
 	for i, e := range l.excuses {
 		if failed.number == e.number && failed.at.After(e.from) && failed.opened.Before(e.to) && used[i] < e.most {
 			return i

@@ -37,16 +37,16 @@ func must[T any](value T, err error) T {
 }
 
 const (
-	addresses = 3
-	zones     = 2
-	rotations = 10
+	addresses  = 3
+	zones      = 2
+	perAddress = 10 // rotations
 	// period is how far the rotations of an address are apart, about: each takes so long.
 	period = 10 * time.Second
 )
 
 // fleet starts a fleet of its own for a test, whose events the ledger follows. It also returns how
 // to make a client of an address's port, or of the common one.
-func fleet(t *testing.T, change func(*local.Options)) (*local.Fleet, *ledger, func(number int) client) {
+func fleet(t testing.TB, change func(*local.Options)) (*local.Fleet, *ledger, func(number int) client) {
 	t.Helper()
 	origin, err := local.StartOrigin(origin(drainTimeout * 8 / 10))
 	if err != nil {
@@ -107,7 +107,7 @@ func load(newClient func(number int) client) (stop func()) {
 }
 
 // serving is the task in service of an address.
-func serving(t *testing.T, f *local.Fleet, number int) local.TaskStatus {
+func serving(t testing.TB, f *local.Fleet, number int) local.TaskStatus {
 	t.Helper()
 	all := f.Addresses()[number-1].Tasks
 	at := slices.IndexFunc(all, isServing)
@@ -120,7 +120,7 @@ func serving(t *testing.T, f *local.Fleet, number int) local.TaskStatus {
 func isServing(task local.TaskStatus) bool { return task.Phase == local.PhaseServing }
 
 // rotate rotates each address again and again, at its own offset as the stack's schedules do.
-func rotate(t *testing.T, f *local.Fleet, times int) (done []local.Rotation) {
+func rotate(t testing.TB, f *local.Fleet, times int) (done []local.Rotation) {
 	t.Helper()
 	of, errs := make([][]local.Rotation, addresses), make([]error, addresses)
 	var group sync.WaitGroup
@@ -153,7 +153,7 @@ const (
 // interrupt does what a Spot interruption does: the load balancer and the task learn of it at the
 // same time. The load balancer's lag is longer than the 110 s that a task can serve on, of the 120
 // s that Fargate leaves it. What is sent to it in between is lost, whatever the task does.
-func interrupt(t *testing.T, f *local.Fleet, l *ledger, number int) (victim local.TaskStatus, at time.Time) {
+func interrupt(t testing.TB, f *local.Fleet, l *ledger, number int) (victim local.TaskStatus, at time.Time) {
 	t.Helper()
 	victim, at = serving(t, f, number), time.Now()
 	if err := f.Interrupt(number); err != nil {
@@ -175,7 +175,7 @@ func interrupt(t *testing.T, f *local.Fleet, l *ledger, number int) (victim loca
 // kill does what a machine that fails does. ECS makes the load balancer forget its task at once,
 // but because of the lag only the health checks make it stop sending new connections there. The
 // address's own port has no other task until that is replaced.
-func kill(t *testing.T, f *local.Fleet, l *ledger, number int) {
+func kill(t testing.TB, f *local.Fleet, l *ledger, number int) {
 	t.Helper()
 	victim := serving(t, f, number)
 	before := targets(t, f, number, victim.ID)
@@ -194,7 +194,7 @@ func kill(t *testing.T, f *local.Fleet, l *ledger, number int) {
 
 // stop stops an address and starts it again. Its port leads to the task until the load balancer has
 // forgotten that, and refuses connections afterwards.
-func stop(t *testing.T, f *local.Fleet, l *ledger, number int) {
+func stop(t testing.TB, f *local.Fleet, l *ledger, number int) {
 	at := time.Now()
 	err := f.Stop(number)
 	refuses := at.Add(timing.DeregistrationLag)
@@ -209,7 +209,7 @@ func stop(t *testing.T, f *local.Fleet, l *ledger, number int) {
 
 // targets is the load balancer's view of an address's task, of its common group and its own. They
 // are at anyAddress and at the address's number.
-func targets(t *testing.T, f *local.Fleet, number int, id string) map[int]nlb.TargetHealth {
+func targets(t testing.TB, f *local.Fleet, number int, id string) map[int]nlb.TargetHealth {
 	t.Helper()
 	common, own := f.Targets(number)
 	found := map[int]nlb.TargetHealth{}
@@ -230,7 +230,7 @@ func unnoticed(timing local.Timing) time.Duration {
 }
 
 // waitReplaced waits until an address has one task, in service, and it is another one.
-func waitReplaced(t *testing.T, f *local.Fleet, number int, id string) {
+func waitReplaced(t testing.TB, f *local.Fleet, number int, id string) {
 	t.Helper()
 	deadline := time.Now().Add(time.Minute)
 	for {
@@ -245,10 +245,13 @@ func waitReplaced(t *testing.T, f *local.Fleet, number int, id string) {
 	}
 }
 
-func TestRotationLosesNothing(t *testing.T) {
+func TestRotationLosesNothing(t *testing.T) { rotations(t) }
+
+// rotations rotates each address many times, and has one interrupted, one killed and one stopped.
+func rotations(t testing.TB) outcome {
 	f, l, newClient := fleet(t, nil)
 	endLoad := load(newClient)
-	done := rotate(t, f, rotations)
+	done := rotate(t, f, perAddress)
 	var group sync.WaitGroup
 	group.Go(func() { stop(t, f, l, 3) })
 	interrupted, at := interrupt(t, f, l, 1)
@@ -256,20 +259,20 @@ func TestRotationLosesNothing(t *testing.T) {
 	group.Wait()
 	time.Sleep(drainTimeout) // The new tasks are seen at both ports.
 	endLoad()
-	v := l.judge()
-	t.Log("\n" + summary(l, v, done))
-	for _, p := range problems(l, v, done, 3) {
+	o := outcome{l, l.judge(), done}
+	t.Log("\n" + table([]string{"all"}, o))
+	for _, p := range o.problems(3) {
 		t.Error(p)
 	}
-	if v.cutLate == 0 {
+	if o.cutLate == 0 {
 		t.Error("no endless connection was cut when the drain time was over")
 	}
-	if v.byKill == 0 || v.excused[byKill] == 0 {
+	if o.byKill == 0 || o.excused[byKill] == 0 {
 		t.Errorf("connections that died with the killed task: %d, that were sent there afterwards: %d; "+
 			"want some of both",
-			v.byKill, v.excused[byKill])
+			o.byKill, o.excused[byKill])
 	}
-	if v.excused[byStop] == 0 {
+	if o.excused[byStop] == 0 {
 		t.Error("no connection to a stopped address was refused")
 	}
 	for _, own := range []bool{false, true} {
@@ -280,6 +283,7 @@ func TestRotationLosesNothing(t *testing.T) {
 			t.Errorf("want almost %v", timing.TaskDrain)
 		}
 	}
+	return o
 }
 
 // hasty sends SIGTERM long before the load balancer has forgotten the old tasks: as if its lag
@@ -290,17 +294,22 @@ func hasty() local.Timing {
 	return hasty
 }
 
-// hastyRotations are enough to see it.
-const hastyRotations = 2
+// hastyTimes are enough to see it.
+const hastyTimes = 2
 
-func TestATaskServesOnAfterSIGTERMUntilTheLoadBalancerHasForgottenIt(t *testing.T) {
-	for _, p := range hastyProblems(t, nil) {
+func TestATaskServesOnAfterSIGTERMUntilTheLoadBalancerHasForgottenIt(t *testing.T) { hastyRotations(t) }
+
+// hastyRotations judges what this fleet does when its tasks get SIGTERM too early.
+func hastyRotations(t testing.TB) outcome {
+	o := rotateHastily(t, nil)
+	for _, p := range o.problems(0) {
 		t.Error(p)
 	}
+	return o
 }
 
-// hastyProblems judges rotations of a fleet whose tasks get SIGTERM too early.
-func hastyProblems(t *testing.T, change func(*local.Options)) []problem {
+// rotateHastily rotates all addresses at once, of a fleet whose tasks get SIGTERM too early.
+func rotateHastily(t testing.TB, change func(*local.Options)) outcome {
 	f, l, newClient := fleet(t, func(o *local.Options) {
 		o.Timing = hasty()
 		if change != nil {
@@ -309,7 +318,7 @@ func hastyProblems(t *testing.T, change func(*local.Options)) []problem {
 	})
 	endLoad := load(newClient)
 	var done []local.Rotation
-	for range hastyRotations {
+	for range hastyTimes {
 		rotated, err := f.Rotate(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -317,9 +326,16 @@ func hastyProblems(t *testing.T, change func(*local.Options)) []problem {
 		done = append(done, rotated...)
 	}
 	endLoad()
-	v := l.judge()
-	t.Log("\n" + summary(l, v, done))
-	return problems(l, v, done, 0)
+	o := outcome{l, l.judge(), done}
+	t.Log("\n" + table([]string{"all"}, o))
+	return o
+}
+
+// outcome is what a run showed.
+type outcome struct {
+	*ledger
+	verdict
+	done []local.Rotation
 }
 
 // problem is something that the tests promise and a run did not show.
@@ -341,41 +357,41 @@ const (
 )
 
 // problems judges a run of some rotations, after which so many tasks were replaced one by one.
-func problems(l *ledger, v verdict, done []local.Rotation, single int) (all []problem) {
+func (o outcome) problems(single int) (all []problem) {
 	find := func(what, format string, args ...any) {
 		all = append(all, problem{what, fmt.Sprintf(format, args...)})
 	}
-	if n := len(v.failedNew); n > 0 {
-		find(failedNew, "%d, want 0: %s", n, some(v.failedNew))
+	if n := len(o.failedNew); n > 0 {
+		find(failedNew, "%d, want 0: %s", n, some(o.failedNew))
 	}
-	if n := len(v.failedOwn); n > 0 {
-		find(failedOwn, "%d, want 0: %s", n, some(v.failedOwn))
+	if n := len(o.failedOwn); n > 0 {
+		find(failedOwn, "%d, want 0: %s", n, some(o.failedOwn))
 	}
-	if n := len(l.astray); n > 0 {
-		find(ledAstray, "%d, want 0: %s", n, l.astray[0])
+	if n := len(o.astray); n > 0 {
+		find(ledAstray, "%d, want 0: %s", n, o.astray[0])
 	}
-	if n := len(v.cutEarly); n > 0 {
-		find(cutEarly, "%d, want 0: %s", n, some(v.cutEarly))
+	if n := len(o.cutEarly); n > 0 {
+		find(cutEarly, "%d, want 0: %s", n, some(o.cutEarly))
 	}
-	for _, r := range done {
+	for _, r := range o.done {
 		for _, own := range []bool{false, true} {
 			// Without the lag there would be none, and nothing to promise.
-			_, last := l.visited(sight{r.Old, own})
-			if after := last.Sub(r.Serving); after < l.timing.DeregistrationLag*5/8 {
+			_, last := o.visited(sight{r.Old, own})
+			if after := last.Sub(r.Serving); after < o.timing.DeregistrationLag*5/8 {
 				find(lagServed, "address %d, at its own port %v: the last came %v after the old task was "+
 					"deregistered, want almost %v", r.Number, own, after.Round(time.Millisecond),
-					l.timing.DeregistrationLag)
+					o.timing.DeregistrationLag)
 			}
 		}
 	}
-	if want := len(done) + addresses + single; len(l.inUse) != want {
-		find(allTurned, "%d were in service in all, want %d", len(l.inUse), want)
+	if want := len(o.done) + addresses + single; len(o.inUse) != want {
+		find(allTurned, "%d were in service in all, want %d", len(o.inUse), want)
 	}
-	if n := len(v.unseen); n > 0 {
-		find(allSeen, "%v, want none", v.unseen)
+	if n := len(o.unseen); n > 0 {
+		find(allSeen, "%v, want none", o.unseen)
 	}
 	for _, h := range habits {
-		c, clients, times := l.of(h.name), h.common+h.own*addresses, len(done)/addresses
+		c, clients, times := o.of(h.name), h.common+h.own*addresses, len(o.done)/addresses
 		if c.connections < clients*times/2 || c.uses < clients*times {
 			find(allBusy, "%s: %d connections and %d uses of %d clients in %d rotations of each address", h.name,
 				c.connections, c.uses, clients, times)
@@ -393,67 +409,65 @@ func some(losses []loss) string {
 	return strings.Join(lines, "")
 }
 
-// summary is what a reader of the test's output wants to know.
-func summary(l *ledger, v verdict, done []local.Rotation) string {
+// table is what runs showed, a column each, in Markdown. A number in bold is to be 0.
+func table(names []string, runs ...outcome) string {
 	var b strings.Builder
-	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	for _, h := range habits {
-		if c := l.counts[h.name]; c != nil {
-			line("%-15s %2d clients, %6d connections, %6d uses", h.name, h.common+h.own*addresses, c.connections,
-				c.uses)
+	fmt.Fprintf(&b, "| | %s |\n|---%s|\n", strings.Join(names, " | "), strings.Repeat("|---", len(runs)))
+	row := func(what, format string, of func(outcome) []any) {
+		fmt.Fprintf(&b, "| %s |", what)
+		for _, o := range runs {
+			fmt.Fprintf(&b, " "+format+" |", of(o)...)
+		}
+		fmt.Fprintln(&b)
+	}
+	row("rotations of an address", "%d", func(o outcome) []any { return []any{len(o.done)} })
+	row("connections made at the common port, at the addresses' own", "%d, %d", func(o outcome) []any {
+		common := 0
+		for _, v := range o.visits {
+			if v.number == anyAddress {
+				common++
+			}
+		}
+		return []any{common, len(o.visits) - common}
+	})
+	row("new connections that failed at them", "**%d**, **%d**", func(o outcome) []any {
+		return []any{len(o.failedNew), len(o.failedOwn)}
+	})
+	row("connections at an address's port that led to another address", "**%d**", func(o outcome) []any {
+		return []any{len(o.astray)}
+	})
+	row("connections cut before the drain time was over", "**%d**", func(o outcome) []any {
+		return []any{len(o.cutEarly)}
+	})
+	row("connections cut after it", "%d", func(o outcome) []any { return []any{o.cutLate} })
+	row("egress addresses in service, not seen at one of their two ports", "%d, **%d**", func(o outcome) []any {
+		return []any{len(o.inUse), len(o.unseen)}
+	})
+	spreads := func(of func(outcome, local.Rotation, bool) time.Duration) func(outcome) []any {
+		return func(o outcome) []any {
+			var all []time.Duration
+			for _, r := range o.done {
+				all = append(all, of(o, r, false), of(o, r, true))
+			}
+			return []any{slices.Min(all).Seconds(), slices.Max(all).Seconds()}
 		}
 	}
-	begin, end := done[0].Began, done[0].Ended
-	var first, last, gone spread
-	for _, r := range done {
-		if r.Began.Before(begin) {
-			begin = r.Began
-		}
-		if r.Ended.After(end) {
-			end = r.Ended
-		}
-		gone.add(r.Ended.Sub(r.Began))
-		for _, own := range []bool{false, true} {
-			answered, _ := l.visited(sight{r.New, own})
-			_, opened := l.visited(sight{r.Old, own})
-			first.add(answered.Sub(r.Began))
-			last.add(opened.Sub(r.Began))
-		}
-	}
-	var common int
-	for _, v := range l.visits {
-		if v.number == anyAddress {
-			common++
-		}
-	}
-	line("connections made at the common port, the others  %d, %d", common, len(l.visits)-common)
-	line("rotations                                        %d in %v", len(done), end.Sub(begin).Round(time.Second))
-	line("new connections that failed at them              %d, %d", len(v.failedNew), len(v.failedOwn))
-	line("connections that led to another address          %d", len(l.astray))
-	line("connections cut before the drain time was over   %d", len(v.cutEarly))
-	line("connections cut after it                         %d", v.cutLate)
-	line("connections that died with the killed task       %d", v.byKill)
-	line("new connections that failed until it was replaced                              %d", v.excused[byKill])
-	line("new connections sent to the interrupted task after the time Fargate leaves it %d", v.excused[byInterruption])
-	line("new connections that the stopped address refused                               %d", v.excused[byStop])
-	line("egress addresses in service, not seen at a port  %d, %d", len(l.inUse), len(v.unseen))
-	line("from a rotation's begin (shortest, longest)")
-	line("  to the first answer from the new task          %v", first)
-	line("  to the last new connection by the old task     %v", last)
-	line("  to the end of the old task                     %v", gone)
+	row("from a rotation's begin to the new task's first answer", "%.1f to %.1f s",
+		spreads(func(o outcome, r local.Rotation, own bool) time.Duration {
+			first, _ := o.visited(sight{r.New, own})
+			return first.Sub(r.Began)
+		}))
+	row("from the old task's deregistration to its last new connection", "%.1f to %.1f s",
+		spreads(func(o outcome, r local.Rotation, own bool) time.Duration {
+			_, last := o.visited(sight{r.Old, own})
+			return last.Sub(r.Serving)
+		}))
+	row("from a rotation's begin to the old task's end", "%.1f to %.1f s",
+		spreads(func(_ outcome, r local.Rotation, _ bool) time.Duration { return r.Ended.Sub(r.Began) }))
+	row("counted apart: connections that died with the killed task, new ones that failed until it was replaced",
+		"%d, %d", func(o outcome) []any { return []any{o.byKill, o.excused[byKill]} })
+	row("new ones to the interrupted task after its end, to the stopped address", "%d, %d", func(o outcome) []any {
+		return []any{o.excused[byInterruption], o.excused[byStop]}
+	})
 	return b.String()
-}
-
-// spread is the shortest and the longest of some durations.
-type spread struct{ least, most time.Duration }
-
-func (s *spread) add(d time.Duration) {
-	if s.least == 0 || d < s.least {
-		s.least = d
-	}
-	s.most = max(s.most, d)
-}
-
-func (s spread) String() string {
-	return fmt.Sprintf("%v, %v", s.least.Round(10*time.Millisecond), s.most.Round(10*time.Millisecond))
 }
