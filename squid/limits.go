@@ -5,11 +5,10 @@ import "time"
 // MinMemory is the smallest task that Fargate offers, in MiB.
 const MinMemory = 512
 
-// descriptorsPerMiB bounds the open descriptors by the task's memory. It lasts when each of the
-// connections completes headers of maxHeader at the same moment: 80 kB each (measured, Squid 5.7;
-// 31 kB with short headers). Squid reads all of them before it cuts off the first. In a task of 512
-// MiB, 5,120 of them are 410 MB, beside 50 MB of processes and 20 MB of the kernel's for the
-// sockets. A tunnel takes two descriptors and 33 kB.
+// descriptorsPerMiB bounds the open descriptors by the task's memory. The memory lasts when each of
+// the connections completes headers of maxHeader at the same moment. Squid reads all of them before
+// it cuts off the first. docs/design/security.md has what BenchmarkMemory measures of that. A
+// tunnel takes two descriptors.
 const descriptorsPerMiB = 10
 
 // maxDescriptors is Fargate's own limit, which larger tasks reach before their memory's.

@@ -1,17 +1,20 @@
 package image
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -147,6 +150,57 @@ func BenchmarkImage(b *testing.B) {
 	row(fmt.Sprintf("memory with %d tunnels (PSS), MB", benchTunnels), "%.1f", 0, theirs.tunnels, ours.tunnels)
 	b.Logf("\n%s", report.String())
 	if err := bench.Report("../..", "image", report.String()); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// parts are what the files of the image are for. The first pattern that a name matches counts.
+var parts = []struct{ what, files, why string }{
+	{"Squid", `^/usr/sbin/squid$`, "Debian's binary"},
+	{"C and C++ library, loader", `/(ld-linux[^/]*|lib(c|m|stdc\+\+|gcc_s|resolv))\.so[.0-9]*$`, ""},
+	{"TLS", `/lib(gnutls|nettle|hogweed|gmp|p11-kit|tasn1|unistring|idn2|ffi)\.so[.0-9]*$`,
+		"GnuTLS and what it needs: linked into Squid, unused here"},
+	{"other libraries", `\.so[.0-9]*$`, "Kerberos, systemd, conntrack and more: linked into Squid, mostly unused"},
+	{"entrypoint", `^/srv/squidfleet/entrypoint$`, "static Go: init, health check, Digest helper"},
+	{"copyright files of the packages", `/copyright$`, "their licences ask for them"},
+	{"the rest", ``, "dpkg's records, which tell a scanner the packages and their versions; error pages, " +
+		"configuration, time zone, Squid's helpers"},
+}
+
+// BenchmarkImageContents writes what each megabyte is for into the document about the image.
+func BenchmarkImageContents(b *testing.B) {
+	image := save(b, inSecrets)
+	files := image.files(b)
+	var report strings.Builder
+	fmt.Fprintf(&report, ""+
+		"`make bench` (BenchmarkImageContents), %s, in bytes of a tar archive, plain and with gzip:\n\n"+
+		"| | files | MB | gzip, MB | |\n|---|---|---|---|---|\n", runtime.GOARCH)
+	for _, part := range parts {
+		pattern, found := regexp.MustCompile(part.files), 0
+		var archive bytes.Buffer
+		writer := tar.NewWriter(&archive)
+		for _, name := range slices.Sorted(maps.Keys(files)) {
+			if !pattern.MatchString(name) {
+				continue
+			}
+			found++
+			if err := writer.WriteHeader(files[name].Header); err != nil {
+				b.Fatal(err)
+			}
+			if _, err := writer.Write(files[name].content); err != nil {
+				b.Fatal(err)
+			}
+			delete(files, name)
+		}
+		if err := writer.Close(); err != nil {
+			b.Fatal(err)
+		}
+		disk, compressed := saved{layers: [][]byte{archive.Bytes()}}.size(b)
+		fmt.Fprintf(&report, "| %s | %d | %.1f | %.1f | %s |\n", part.what, found, float64(disk)/megabyte,
+			float64(compressed)/megabyte, part.why)
+	}
+	b.Logf("\n%s", &report)
+	if err := bench.ReportIn(root, "image.md", "contents", report.String()); err != nil {
 		b.Fatal(err)
 	}
 }

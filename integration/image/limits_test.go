@@ -53,7 +53,10 @@ func TestNothingIsWrittenToDisk(t *testing.T) {
 // One address opens all it can in the smallest task of Fargate, until Squid has no descriptor
 // left. The container lives, and another address is served once the first unfinished requests time
 // out.
-func TestOneAddressCannotUseUpTheSmallestTask(t *testing.T) {
+func TestOneAddressCannotUseUpTheSmallestTask(t *testing.T) { t.Log(besiege(t)) }
+
+// besiege has one address open all it can, and returns what that came to.
+func besiege(t testing.TB) string {
 	const descriptors, perClient = 5120, 1024
 	rig.StartOrigins(t, []int{80, 443}, nil)
 	p := start(t, inSecrets)
@@ -65,7 +68,6 @@ func TestOneAddressCannotUseUpTheSmallestTask(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer siege.Close()
-	t.Logf("%s after %s", siege, time.Since(begin).Round(time.Second))
 	if siege.Tunnels != perClient-siege.Idle {
 		t.Errorf("%d tunnels next to %d idle connections, of %d", siege.Tunnels, siege.Idle, perClient)
 	}
@@ -77,12 +79,13 @@ func TestOneAddressCannotUseUpTheSmallestTask(t *testing.T) {
 			t.Fatalf("another address is not served: %+v, %v", response, err)
 		}
 	}
-	t.Logf("%.0f MB; another address is served after %s", memory, time.Since(begin).Round(time.Second))
+	served := time.Since(begin)
 	siege.Close()
-	if err := rig.Burst(attacker, p.squidPid(), descriptors-200); err != nil {
+	const burst = descriptors - 200
+	if err := rig.Burst(attacker, p.squidPid(), burst); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%.0f MB after all connections completed long headers at the same moment", p.memory())
+	afterwards := p.memory()
 	if response := p.get("http://151.101.1.69/"); response.StatusCode != 200 {
 		t.Error(response.Status)
 	}
@@ -92,6 +95,11 @@ func TestOneAddressCannotUseUpTheSmallestTask(t *testing.T) {
 	if p.inspect("{{.State.OOMKilled}}") != "false" {
 		t.Error("out of memory")
 	}
+	return fmt.Sprintf(""+
+		"One address opens what it can: %s.\n"+
+		"The task's processes then have %.0f MB, and another address is served after %.0f s.\n"+
+		"When one address completes long headers on %d connections at the same moment, they have %.0f MB, and\n"+
+		"the next client is served.\n", siege, memory, served.Seconds(), burst, afterwards)
 }
 
 // An upload faster than its destination waits in the network. Squid before 6.13 mistakes its own
@@ -140,7 +148,7 @@ func TestAnUploadFasterThanItsDestinationGetsThrough(t *testing.T) {
 func TestOutOfMemoryEndsTheContainer(t *testing.T) {
 	rig.StartOrigins(t, []int{443}, nil)
 	p := start(t, inSecrets, "--memory=48m", "--memory-swap=48m")
-	const enough = 2500 // tunnels, at 33 kB each
+	const enough = 2500 // tunnels
 	for n := range enough {
 		c := p.client()
 		c.Header = rig.ProxyHeader(netip.AddrFrom4([4]byte{198, 51, 100, byte(20 + n%4)})) // within each one's share

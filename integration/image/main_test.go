@@ -32,6 +32,9 @@ func TestMain(m *testing.M) {
 	if benching("BenchmarkCapacity") {
 		maps.Copy(contexts, capacityContexts())
 	}
+	if benching("BenchmarkMemory") {
+		maps.Copy(contexts, memoryContexts())
+	}
 	store := os.Getenv(storeVariable)
 	if store == "" {
 		// A build downloads packages from Debian. The tests' namespaces have no way there.

@@ -22,8 +22,8 @@ type Siege struct {
 	open []net.Conn
 }
 
-// headersAboutToBeTooLong is an incomplete request, a little shorter than Squid allows.
-var headersAboutToBeTooLong = "GET http://origin.example/ HTTP/1.1\r\nCookie: " + strings.Repeat("y", 17_000)
+// HeadersAboutToBeTooLong is an incomplete request, a little shorter than Squid allows.
+var HeadersAboutToBeTooLong = "GET http://origin.example/ HTTP/1.1\r\nCookie: " + strings.Repeat("y", 17_000)
 
 // Besiege opens total connections: idle ones that are challenged, then tunnels until one is
 // refused, then connections without a complete request.
@@ -58,7 +58,7 @@ func Besiege(c Client, tunnelTo string, idle, total int) (s *Siege, err error) {
 		s.Tunnels++
 	}
 	for len(s.open) < total {
-		sent := headersAboutToBeTooLong
+		sent := HeadersAboutToBeTooLong
 		switch len(s.open) % 20 {
 		case 19:
 			sent = ""
@@ -90,7 +90,7 @@ func Burst(c Client, squid, connections int) (err error) {
 	var s Siege
 	defer s.Close()
 	for len(s.open) < connections {
-		if _, err := s.send(c, headersAboutToBeTooLong); err != nil {
+		if _, err := s.send(c, HeadersAboutToBeTooLong); err != nil {
 			return err
 		}
 	}
