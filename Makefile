@@ -156,7 +156,7 @@ relay: root go ## put the relay in front of fleets of real Squids, and build its
 	go test -timeout 10m ./integration/relay
 
 .PHONY: bench
-bench: root go $(NODE_MODULES) ## measure synth, throughput, rotation and image, into docs/design (needs root)
+bench: root go $(NODE_MODULES) ## measure synth, throughput, rotations, memory and the image, into docs/design (needs root)
 	go run ./internal/bench/synth
 	@scripts/setup.sh squid podman debootstrap curl ip
 	go test -run '^$$' -bench . -benchtime 1x -timeout 60m -p 1 ./integration ./integration/rotation ./integration/image
