@@ -33,6 +33,10 @@ func embedded(t *testing.T, line string) map[string]int64 {
 			Metrics    []struct{ Name, Unit string }
 		}
 	}
+	// docs/operate.md says 20 MB a month, with the 26 bytes that CloudWatch Logs adds to each line.
+	if month := (len(line) + 26) * 60 * 24 * 30; month > 20_500_000 {
+		t.Errorf("%d bytes a month", month)
+	}
 	decoder := json.NewDecoder(bytes.NewReader(root["_aws"]))
 	decoder.DisallowUnknownFields()
 	ok(t, decoder.Decode(&meta))
