@@ -36,7 +36,7 @@ func (p *Params) Warnings() []string {
 			"can use the proxy from any address in clientCidrs", asks)
 	}
 	if p.Digest == squid.DigestSquid {
-		// Seen with 5.7 and 6.13, 11 times of 20: Squid keeps the result with the user, not the request.
+		// Seen with 5.7 and 6.13: Squid keeps the result with the user, not the request.
 		warn("digest: with squid, Squid often accepts a wrong password for a user whose requests it is " +
 			"serving at that moment; use fleet")
 	}

@@ -25,7 +25,7 @@ func (c Config) originDirect(w *writer) {
 //
 // Squid takes a line for destinations of the address's own family only. No machine has an address
 // of 100::/64 (RFC 6666), so that connecting to IPv6 fails at once (tried with 5.7 and 6.13).
-// Where a firewall drops the packets instead, a name with IPv6 only would take 16 s to fail.
+// Where a firewall drops the packets instead, a name with IPv6 only would take long to fail.
 func (c Config) outgoing(w *writer) {
 	if c.IPv4Only {
 		w.line("tcp_outgoing_address 100::1")

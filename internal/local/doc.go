@@ -41,5 +41,5 @@
 // them.
 //
 // [Timing] holds every time that AWS would impose. [Timing.Faster] divides all of them, so that
-// their ratios stay. Squid's own start (some 0.2 s) and stop (up to 2.2 s) cannot be divided.
+// their ratios stay. Squid's own start and stop cannot be divided.
 package local

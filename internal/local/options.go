@@ -12,7 +12,7 @@ import (
 // Limits of Options.
 const (
 	// MaxAddresses is how many listeners a load balancer has besides the common one. Twice as many
-	// tasks run while all rotate; a Squid takes some 25 MB.
+	// tasks run while all rotate.
 	MaxAddresses = 49
 	// MaxZones is how many availability zones AWS's largest region has.
 	MaxZones = 6

@@ -101,7 +101,7 @@ const Digest = "digest"
 // How a container ends. ECS sends SIGTERM and, StopTimeout later, SIGKILL. Meanwhile the entrypoint
 //
 //	waits for the clients' connections to end        at most DrainTimeout, 110 s
-//	lets Squid log what it cuts, then kills it       StopGrace, 3 s (Squid takes 1 to 2.2 s)
+//	lets Squid log what it cuts, then kills it       StopGrace, 3 s
 //	copies the rest of the log and ends              LogGrace, 2 s
 //
 // That is 115 s, and leaves 5 s for a busy machine.

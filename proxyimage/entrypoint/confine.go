@@ -25,7 +25,7 @@ func renouncePrivileges() error {
 // withoutConntrack keeps this process and its descendants from asking netfilter. Squid asks it
 // about each connection that it accepts, with eight system calls, for the sake of marks that no
 // configuration of ours looks at. An unprivileged process gets no answer anyway. With a socket that
-// cannot be opened Squid goes on at once: a tenth of what a small tunnel costs is saved.
+// cannot be opened Squid goes on at once, which makes a small tunnel cheaper.
 //
 // Nothing depends on the filter, so a kernel without filters is no error.
 func withoutConntrack() {

@@ -15,8 +15,8 @@ import (
 	"squidfleet/destination"
 )
 
-// defaultEgressURL answers with its client's address, as text. Plain HTTP is enough: TLS would add
-// 2.1 MB (8 percent) to the image, and no decision depends on the answer. A forged one puts a wrong
+// defaultEgressURL answers with its client's address, as text. Plain HTTP is enough: TLS would
+// take the image over its limits, and no decision depends on the answer. A forged one puts a wrong
 // address into the log and does nothing else.
 const defaultEgressURL = "http://checkip.amazonaws.com/"
 
@@ -56,8 +56,8 @@ func learnEgress(raw string) (address netip.Addr, err error) {
 	return netip.Addr{}, fmt.Errorf("after %d attempts: %w", egressAttempts, err)
 }
 
-// askEgress asks once. net/http would add 1.2 MB for this one request. A server answers HTTP/1.0
-// without chunks and closes the connection.
+// askEgress asks once. net/http would make the image larger for this one request. A server answers
+// HTTP/1.0 without chunks and closes the connection.
 func askEgress(raw string) (address netip.Addr, err error) {
 	u, err := url.Parse(raw)
 	if err != nil {

@@ -31,8 +31,7 @@ func newLogPipe() (*logPipe, error) {
 }
 
 // patientReader reads a pipe without Go's poller, which each write to the pipe would wake, even
-// while copyLines pauses. Waking costs the writer as well: a quarter of what Squid and the programs
-// beside it need for a small tunnel.
+// while copyLines pauses. Waking costs the writer as well, and much of what a small tunnel needs.
 type patientReader struct {
 	fd    int
 	ended atomic.Bool // whether Squid has: then the end is where the pipe stays silent
