@@ -108,15 +108,7 @@ func single(addr netip.Addr) netip.Prefix {
 // cidrs is a list of blocks. None may lie inside another: Squid ignores one of such a pair, with
 // a warning.
 func cidrs(limits string, n size, b block) kind[[]netip.Prefix] {
-	return list(cidr("", b), limits, n, func(earlier, later netip.Prefix, path string, i int) string {
-		switch {
-		case contains(earlier, later):
-			return fmt.Sprintf("%s lies inside %s of %s[%d]; drop %s", later, earlier, path, i, later)
-		case contains(later, earlier):
-			return fmt.Sprintf("%s contains %s of %s[%d]; drop %s", later, earlier, path, i, earlier)
-		}
-		return ""
-	})
+	return list(cidr("", b), limits, n, nested(contains))
 }
 
 func contains(outer, inner netip.Prefix) bool {

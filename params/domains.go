@@ -15,16 +15,7 @@ const mostDomains = 1000
 // warns, or does not start, depending on their order.
 func domains() kind[[]string] {
 	limits := fmt.Sprintf("at most %d %s", mostDomains, squid.DomainLimits)
-	clash := func(earlier, later, path string, i int) string {
-		switch {
-		case squid.DomainHolds(earlier, later):
-			return fmt.Sprintf("%s lies inside %s of %s[%d]; drop %s", later, earlier, path, i, later)
-		case squid.DomainHolds(later, earlier):
-			return fmt.Sprintf("%s contains %s of %s[%d]; drop %s", later, earlier, path, i, earlier)
-		}
-		return ""
-	}
-	return list(text(squid.DomainLimits, checkDomain), limits, size{most: mostDomains}, clash)
+	return list(text(squid.DomainLimits, checkDomain), limits, size{most: mostDomains}, nested(squid.DomainHolds))
 }
 
 // checkDomain is squid.CheckDomain, and proposes the form that Squid compares.

@@ -3,7 +3,6 @@ package params
 import (
 	"fmt"
 	"slices"
-	"strconv"
 )
 
 // fargateSizes are the task sizes of up to one vCPU that Fargate offers for Linux: for each cpu
@@ -54,10 +53,4 @@ func fargatePair(p *Params) Errors {
 }
 
 // fargateMemory names the memory sizes that go with a cpu.
-func fargateMemory(cpu int) string {
-	var words []string
-	for _, m := range fargateSizes[cpu] {
-		words = append(words, strconv.Itoa(m))
-	}
-	return either(words)
-}
+func fargateMemory(cpu int) string { return either(fargateSizes[cpu]) }

@@ -47,11 +47,7 @@ func text(limits string, check func(string) error) kind[string] {
 
 // choice is one of a few words.
 func choice[T ~string](values ...T) kind[T] {
-	var words []string
-	for _, v := range values {
-		words = append(words, string(v))
-	}
-	limits := either(words)
+	limits := either(values)
 	return scalar("string", limits, func(value any) (T, error) {
 		s, _ := value.(string)
 		if !slices.Contains(values, T(s)) {
@@ -82,34 +78,23 @@ func integer(least, most int, reason string) kind[int] {
 	if reason != "" {
 		limits += ", because " + reason
 	}
-	k := scalar("integer", limits, func(value any) (int, error) {
-		n, ok := whole(value)
-		if !ok {
-			return 0, fmt.Errorf("%s is not a whole number; give %s", show(value), limits)
-		}
-		if n < least || n > most {
-			return 0, fmt.Errorf("%d is out of range; give %s", n, limits)
-		}
-		return n, nil
-	})
-	k.number = true
-	return k
+	return number(limits, "out of range", func(n int) bool { return least <= n && n <= most })
 }
 
 // integerOf is one of a few numbers. The text offers describes them.
 func integerOf(offers string, values ...int) kind[int] {
-	var words []string
-	for _, v := range values {
-		words = append(words, strconv.Itoa(v))
-	}
-	limits := either(words)
+	return number(either(values), "not "+offers, func(n int) bool { return slices.Contains(values, n) })
+}
+
+// number is a whole number that fits, or else is what the text wrong says.
+func number(limits, wrong string, fits func(n int) bool) kind[int] {
 	k := scalar("integer", limits, func(value any) (int, error) {
 		n, ok := whole(value)
 		if !ok {
 			return 0, fmt.Errorf("%s is not a whole number; give %s", show(value), limits)
 		}
-		if !slices.Contains(values, n) {
-			return 0, fmt.Errorf("%d is not %s; give %s", n, offers, limits)
+		if !fits(n) {
+			return 0, fmt.Errorf("%d is %s; give %s", n, wrong, limits)
 		}
 		return n, nil
 	})
@@ -148,6 +133,19 @@ type size struct {
 // clash says why two items cannot stand in one list, or "". The earlier one is item i of the list
 // at the path.
 type clash[E any] func(earlier, later E, path string, i int) string
+
+// nested is the clash of items of which one holds the other.
+func nested[E any](holds func(outer, inner E) bool) clash[E] {
+	return func(earlier, later E, path string, i int) string {
+		switch {
+		case holds(earlier, later):
+			return fmt.Sprintf("%v lies inside %v of %s[%d]; drop %v", later, earlier, path, i, later)
+		case holds(later, earlier):
+			return fmt.Sprintf("%v contains %v of %s[%d]; drop %v", later, earlier, path, i, earlier)
+		}
+		return ""
+	}
+}
 
 // list is a list of items, from a JSON list or from a string with commas between the items. Equal
 // items always clash. clash may be nil.
@@ -256,11 +254,20 @@ func show(value any) string {
 	return string(shown)
 }
 
-// either returns "a, b or c".
-func either(words []string) string {
-	last := len(words) - 1
-	if last < 1 {
-		return strings.Join(words, "")
+// words writes each of some values.
+func words[T any](values []T) (all []string) {
+	for _, v := range values {
+		all = append(all, fmt.Sprint(v))
 	}
-	return strings.Join(words[:last], ", ") + " or " + words[last]
+	return all
+}
+
+// either returns "a, b or c".
+func either[T any](values []T) string {
+	all := words(values)
+	last := len(all) - 1
+	if last < 1 {
+		return strings.Join(all, "")
+	}
+	return strings.Join(all[:last], ", ") + " or " + all[last]
 }

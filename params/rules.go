@@ -22,8 +22,12 @@ var rules = []rule{
 	{[]string{"auth", "users", "realm", "credentials"}, noPasswords},
 	{[]string{"httpPorts", "connectPorts"}, somePort},
 	{[]string{"blockedCidrs"}, someDestination},
-	{nil, openedAndBlocked},
-	{[]string{"allowedDomains", "blockedDomains"}, allowedAndBlocked},
+	{nil, func(p *Params) Errors {
+		return stillBlocked("allowedPrivateCidrs", p.AllowedPrivateCidrs, "blockedCidrs", p.BlockedCidrs, contains)
+	}},
+	{[]string{"allowedDomains", "blockedDomains"}, func(p *Params) Errors {
+		return stillBlocked("allowedDomains", p.AllowedDomains, "blockedDomains", p.BlockedDomains, squid.DomainHolds)
+	}},
 	{[]string{"vpcCidr", "vpcId"}, openedOwnNetwork},
 	{[]string{"cpu", "memory"}, fargatePair},
 	{[]string{"rotateEvery", "drainTimeout"}, roomToRotate},
@@ -115,30 +119,15 @@ func someDestination(p *Params) Errors {
 		"the list holds every address that the tasks can reach, so every request would be refused; leave some out"}}
 }
 
-// openedAndBlocked refuses an opening that would have no effect, because blocking wins.
-func openedAndBlocked(p *Params) Errors {
-	var errs Errors
-	for i, opened := range p.AllowedPrivateCidrs {
-		for j, blocked := range p.BlockedCidrs {
-			if contains(blocked, opened) {
-				errs = append(errs, Error{fmt.Sprintf("allowedPrivateCidrs[%d]", i),
-					fmt.Sprintf("%s stays refused because of blockedCidrs[%d], %s; drop one of the two",
-						opened, j, blocked)})
-			}
-		}
-	}
-	return errs
-}
-
-// allowedAndBlocked refuses a name that would have no effect, because blocking wins.
-func allowedAndBlocked(p *Params) Errors {
-	var errs Errors
-	for i, allowed := range p.AllowedDomains {
-		for j, blocked := range p.BlockedDomains {
-			if squid.DomainHolds(blocked, allowed) {
-				errs = append(errs, Error{fmt.Sprintf("allowedDomains[%d]", i),
-					fmt.Sprintf("%s stays refused because of blockedDomains[%d], %s; drop one of the two",
-						allowed, j, blocked)})
+// stillBlocked refuses what would have no effect, because blocking wins.
+func stillBlocked[E any](key string, allowed []E, other string, blocked []E, holds func(outer, inner E) bool) (
+	errs Errors,
+) {
+	for i, a := range allowed {
+		for j, b := range blocked {
+			if holds(b, a) {
+				errs = append(errs, Error{fmt.Sprintf("%s[%d]", key, i),
+					fmt.Sprintf("%v stays refused because of %s[%d], %v; drop one of the two", a, other, j, b)})
 			}
 		}
 	}

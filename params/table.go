@@ -25,11 +25,7 @@ const none = "none"
 func inText(def any) string {
 	s := fmt.Sprint(def)
 	if items, ok := def.([]any); ok {
-		var words []string
-		for _, item := range items {
-			words = append(words, fmt.Sprint(item))
-		}
-		s = strings.Join(words, ",")
+		s = strings.Join(words(items), ",")
 	}
 	if s == "" {
 		return none

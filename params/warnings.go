@@ -55,10 +55,4 @@ func documentation(c netip.Prefix) bool {
 	})
 }
 
-func join(prefixes []netip.Prefix) string {
-	var words []string
-	for _, p := range prefixes {
-		words = append(words, p.String())
-	}
-	return strings.Join(words, ", ")
-}
+func join(prefixes []netip.Prefix) string { return strings.Join(words(prefixes), ", ") }
