@@ -144,16 +144,7 @@ func (f *Connection) readOutputs() (err error) {
 		return fmt.Errorf("output %s of stack %s: %w", outputEndpoint, f.stack(), err)
 	}
 	every := f.outputs[outputRotateEvery]
-	if every == "off" {
-		return nil
-	}
-	if days, given := strings.CutSuffix(every, "d"); given {
-		n, _ := strconv.Atoi(days)
-		f.rotateEvery = time.Duration(n) * 24 * time.Hour
-	} else {
-		f.rotateEvery, _ = time.ParseDuration(every)
-	}
-	if f.rotateEvery <= 0 {
+	if f.rotateEvery, err = params.ParsePeriod(every); err != nil {
 		return fmt.Errorf("output %s of stack %s: %q is no period", outputRotateEvery, f.stack(), every)
 	}
 	return nil

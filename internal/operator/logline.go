@@ -2,8 +2,8 @@ package operator
 
 import (
 	"encoding/json"
+	"regexp"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -41,24 +41,15 @@ func parseLine(message string) *Line {
 	return l
 }
 
+var escape = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
+
 // decode undoes percent-encoding as far as it goes: Squid cuts long strings after encoding them,
 // maybe inside an escape.
 func decode(text string) string {
-	if !strings.Contains(text, "%") {
-		return text
-	}
-	decoded := make([]byte, 0, len(text))
-	for i := 0; i < len(text); i++ {
-		if text[i] == '%' && i+2 < len(text) {
-			if b, err := strconv.ParseUint(text[i+1:i+3], 16, 8); err == nil {
-				decoded = append(decoded, byte(b))
-				i += 2
-				continue
-			}
-		}
-		decoded = append(decoded, text[i])
-	}
-	return string(decoded)
+	return escape.ReplaceAllStringFunc(text, func(escaped string) string {
+		b, _ := strconv.ParseUint(escaped[1:], 16, 8)
+		return string([]byte{byte(b)})
+	})
 }
 
 // Event is what a task wrote: a request, or a message of Squid or the entrypoint. The names of its

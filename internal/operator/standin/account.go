@@ -1,9 +1,10 @@
 package standin
 
 import (
-	"encoding/xml"
-	"fmt"
+	"cmp"
+	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,151 +13,118 @@ import (
 	"squidfleet/internal/awsapi"
 )
 
-// What vpcId, hostedZoneId and certificateArn may name.
 const (
-	VPC         = "vpc-0a1b2c3d4e5f60718"
-	Zone        = "Z0123456789ABCDEFGHIJ"
-	Certificate = "arn:aws:acm:" + Region + ":" + account + ":certificate/01234567-89ab-cdef-0123-456789abcdef"
+	logGroup    = "Squidfleet-Proxy-Log-0Zr7LmQpVt9W"
+	targetGroup = "arn:aws:elasticloadbalancing:" + Region + ":" + account +
+		":targetgroup/Squid-Targe-1A2B3C4D5E6F/73e2d6bc24d8a067"
+	failureQueue = "https://sqs." + Region + ".amazonaws.com/" + account + "/Squidfleet-Proxy-FailedRotations-1A2B"
 )
 
-// surroundings are the model of what the account has besides the fleet.
-type surroundings struct {
-	region     string
-	undeployed bool
-	bootstrap  string   // its version; "" if there is none
-	noRoles    []string // names of service-linked roles
-	zones      []string // NAME=ID, with /STATE unless it is available
-	quotas     map[string]float64
-	used       map[string]int
-	dualStack  string
-	subnets    []properties // of the VPC; the second one has no route table of its own
-	entries    []properties // of the VPC's only network ACL
-	secrets    map[string]string
-	groups     []string            // security groups of the VPC
-	zone       properties          // the only hosted zone
-	issued     map[string][]string // status and names of the certificates in the region
-	template   string
-	unpriced   []string // usage types that the price list does not have
-	flood      *flood   // a log instead of the fleet's
-	alarms     []any
-}
-
-type properties map[string]string
-
-// newSurroundings have all that a fleet needs.
-func newSurroundings() surroundings {
-	s := surroundings{
-		region: Region, bootstrap: "30", template: "{}", dualStack: "disabled", secrets: map[string]string{},
-		zones:  []string{Region + "b=euw1-az2", Region + "a=euw1-az1", Region + "c=euw1-az3"},
-		quotas: map[string]float64{"L-3032A538": 4000},
-		used:   map[string]int{"vpcs": 3, "internet-gateways": 3, "load-balancers": 3},
+func (a *AWS) describeStacks(r *request) (any, error) {
+	name := r.Text("StackName")
+	if name != StackName+"-Proxy" || a.model.undeployed {
+		return nil, refuse("ValidationError", "Stack with id %s does not exist", name)
 	}
-	s.groups = []string{"sg-0a1b2c3d", "sg-1a2b3c4d", "sg-2a3b4c5d"}
-	s.zone = properties{"id": Zone, "name": "example.com.", "private": "false"}
-	s.issued = map[string][]string{Certificate: {"ISSUED", "proxy.example.com", "*.proxy.example.com"}}
-	for i, name := range []string{"a", "b", "c"} {
-		s.subnets = append(s.subnets, properties{
-			"id": "subnet-" + name, "zone": Region + name, "zone-id": "euw1-az" + strconv.Itoa(i+1),
-			"cidr": fmt.Sprintf("10.1.%d.0/24", i), "free": "251", "gateway": "igw-1", "state": "active",
-			"ipv6": "associated", "gateway6": "igw-1",
-		})
+	endpoint, scheme := Endpoint, "http"
+	if name := a.model.words["tls-name"]; name != "" {
+		endpoint, scheme = name+":35201", "https"
 	}
-	s.subnets[2]["gateway"] = "nat-1"
-	for _, direction := range []string{"in", "out"} {
-		for _, cidr := range []string{"0.0.0.0/0", "::/0"} {
-			s.entry(direction, "32767", "deny", "-1", "", cidr)
-			s.entry(direction, "100", "allow", "-1", "", cidr)
+	outputs := map[string]string{
+		"Endpoint": endpoint, "Scheme": scheme,
+		"TryIt":            "curl … https://checkip.amazonaws.com",
+		"LogGroup":         logGroup,
+		"FollowLog":        "aws logs tail --region " + Region + " --follow " + logGroup,
+		"ClusterName":      cluster,
+		"RotateEvery":      a.model.words["rotate-every"],
+		"RotationFailures": failureQueue,
+	}
+	var given []node
+	for _, key := range slices.Sorted(maps.Keys(outputs)) {
+		if !slices.Contains(a.model.lists["without-output"], key) {
+			given = append(given, group("member", text("OutputKey", key), text("OutputValue", outputs[key])))
 		}
 	}
-	return s
+	return group("", group("Stacks", group("member", text("StackName", name),
+		text("CreationTime", "2026-01-02T03:04:05.678Z"), text("StackStatus", a.model.words["stack-status"]),
+		group("Outputs", given...)))), nil
 }
 
-func (s *surroundings) entry(direction, number, action, protocol, ports, cidr string) {
-	s.entries = append(s.entries, properties{
-		"direction": direction, "number": number, "action": action, "protocol": protocol, "ports": ports, "cidr": cidr,
+func (a *AWS) getTemplate(r *request) (any, error) {
+	if r.Text("StackName") != StackName+"-Proxy" {
+		return nil, refuse("ValidationError", "Stack with id %s does not exist", r.Text("StackName"))
+	}
+	return group("", text("TemplateBody", a.model.words["template"])), nil
+}
+
+func (a *AWS) describeTargetHealth(r *request) (any, error) {
+	if r.Text("TargetGroupArn") != targetGroup {
+		return nil, refuse("TargetGroupNotFound", "One or more target groups not found")
+	}
+	var found []node
+	for _, t := range a.fleet.tasks() {
+		if t.target != "" {
+			found = append(found, group("member", group("Target", text("Id", t.private()), text("Port", "35201")),
+				group("TargetHealth", text("State", t.target))))
+		}
+	}
+	return group("", group("TargetHealthDescriptions", found...)), nil
+}
+
+// values are those of a filter of EC2's.
+func values(r *request, filter string) (all []string) {
+	for i := 1; r.Text(filter+".Value."+strconv.Itoa(i)) != ""; i++ {
+		all = append(all, r.Text(filter+".Value."+strconv.Itoa(i)))
+	}
+	return all
+}
+
+func (a *AWS) describeNetworkInterfaces(r *request) (any, error) {
+	if filter := r.Text("Filter.1.Name"); filter != "network-interface-id" {
+		return nil, refuse("InvalidParameterValue", "The filter '%s' is invalid", filter)
+	}
+	asked := values(r, "Filter.1")
+	if len(asked) == 0 || len(asked) > 200 {
+		return nil, refuse("FilterLimitExceeded",
+			"The maximum number of filter values specified on a single call is 200")
+	}
+	existing := slices.DeleteFunc(a.fleet.tasks(), func(t *task) bool {
+		return !slices.Contains(asked, t.eni()) || t.status == "STOPPED"
+	})
+	return ofEC2(a, r, "networkInterfaceSet", existing, func(t *task) []node {
+		return []node{text("networkInterfaceId", t.eni()), group("association", text("publicIp", t.public()))}
 	})
 }
 
-// set is Set for what is around the fleet:
-//
-//	region REGION, not-deployed, bootstrap VERSION, no-role NAME, zones NAME=ID[/STATE]…,
-//	quota CODE VALUE, used THINGS N, dual-stack VALUE, subnet ID KEY VALUE, template TEXT,
-//	acl in|out NUMBER allow|deny PROTOCOL FIRST-LAST CIDR, secret ID gone|deleted|empty,
-//	zone KEY VALUE, certificate STATUS NAME…, no-price USAGE-TYPE, alarm NAME STATE MEANING
-func (s *surroundings) set(change string, arguments []string) (err error) {
-	switch change {
-	case "region":
-		s.region = arguments[0]
-	case "not-deployed":
-		s.undeployed = true
-	case "bootstrap":
-		s.bootstrap = arguments[0]
-	case "no-role":
-		s.noRoles = append(s.noRoles, arguments[0])
-	case "zones":
-		s.zones = arguments
-	case "quota":
-		s.quotas[arguments[0]], err = strconv.ParseFloat(arguments[1], 64)
-	case "used":
-		s.used[arguments[0]], err = strconv.Atoi(arguments[1])
-	case "dual-stack":
-		s.dualStack = arguments[0]
-	case "subnet":
-		i := slices.IndexFunc(s.subnets, func(p properties) bool { return p["id"] == arguments[0] })
-		s.subnets[i][arguments[1]] = arguments[2]
-	case "acl":
-		s.entry(arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5])
-	case "zone":
-		s.zone[arguments[0]] = arguments[1]
-	case "certificate":
-		s.issued[Certificate] = arguments
-	case "secret":
-		s.secrets[arguments[0]] = arguments[1]
-	case "no-price":
-		s.unpriced = append(s.unpriced, arguments[0])
-	case "alarm":
-		s.alarms = append(s.alarms, object{
-			"AlarmName": arguments[0], "StateValue": arguments[1], "AlarmDescription": arguments[2],
-			"StateTransitionedTimestamp": time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC),
-		})
-	case "template":
-		s.template = arguments[0]
-	default:
-		err = fmt.Errorf("no change is called %q", change)
+func secretARN(user string) string {
+	return arn("secretsmanager", "secret:Passwords"+user+"1A2B3C4D-"+"5e6F7g")
+}
+
+var notNameable = regexp.MustCompile(`[^A-Z0-9]`)
+
+// variable is the name under which the tasks get a password.
+func variable(user string) string {
+	return "SQUIDFLEET_PASSWORD_" + notNameable.ReplaceAllString(strings.ToUpper(user), "_")
+}
+
+func (a *AWS) getSecretValue(r *request) (any, error) {
+	for _, user := range a.model.users() {
+		if r.Input["SecretId"] == secretARN(user) {
+			password := cmp.Or(a.model.words["password"], "pass-of-"+user)
+			return object{"ARN": secretARN(user), "SecretString": password}, nil
+		}
 	}
-	return err
+	return nil, refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
 }
 
-// node is an element of an answer in XML.
-type node struct {
-	XMLName  xml.Name
-	Text     string `xml:",chardata"`
-	Children []node
-}
-
-func text(name, value string) node { return node{XMLName: xml.Name{Local: name}, Text: value} }
-
-func group(name string, children ...node) node {
-	return node{XMLName: xml.Name{Local: name}, Children: children}
-}
-
-// paged is an answer with a page of a list.
-func paged[T any](a *AWS, r *request, token, next, list, member string, all []T, each func(T) []node) (any, error) {
-	page, rest, err := a.pageOf(len(all), r.Text(token))
-	var members []node
-	for _, one := range all[page.from:page.to] {
-		members = append(members, group(member, each(one)...))
+func (a *AWS) getQueueAttributes(r *request) (any, error) {
+	if r.Input["QueueUrl"] != failureQueue {
+		return nil, refuse("QueueDoesNotExist", "The specified queue does not exist.")
 	}
-	answer := group("", group(list, members...))
-	if rest != "" {
-		answer.Children = append(answer.Children, text(next, rest))
+	const number = "ApproximateNumberOfMessages"
+	if names, _ := r.Input["AttributeNames"].([]any); !slices.Equal(names, []any{number}) {
+		return object{}, nil
 	}
-	return answer, err
-}
-
-// ofEC2 is an answer of EC2's with a page of a list.
-func ofEC2[T any](a *AWS, r *request, list string, all []T, each func(T) []node) (any, error) {
-	return paged(a, r, "NextToken", "nextToken", list, "item", all, each)
+	return object{"Attributes": object{number: a.model.words["failed-rotations"]}}, nil
 }
 
 // inVPC is ofEC2 for what is in the VPC.
@@ -175,15 +143,16 @@ func (a *AWS) getCallerIdentity(*request) (any, error) {
 }
 
 func (a *AWS) getParameter(r *request) (any, error) {
-	if r.Input["Name"] != "/cdk-bootstrap/hnb659fds/version" || a.around.bootstrap == "none" {
+	if r.Input["Name"] != "/cdk-bootstrap/hnb659fds/version" || a.model.words["bootstrap"] == "none" {
 		return nil, refuse("ParameterNotFound", "")
 	}
-	return object{"Parameter": object{"Name": r.Input["Name"], "Type": "String", "Value": a.around.bootstrap}}, nil
+	version := a.model.words["bootstrap"]
+	return object{"Parameter": object{"Name": r.Input["Name"], "Type": "String", "Value": version}}, nil
 }
 
 func (a *AWS) getRole(r *request) (any, error) {
 	name := r.Text("RoleName")
-	if !strings.HasPrefix(name, "AWSServiceRoleFor") || slices.Contains(a.around.noRoles, name) {
+	if !strings.HasPrefix(name, "AWSServiceRoleFor") || slices.Contains(a.model.lists["no-role"], name) {
 		return nil, &awsapi.Error{
 			Code: "NoSuchEntity", Message: "The role with name " + name + " cannot be found.",
 			Status: http.StatusNotFound,
@@ -193,23 +162,26 @@ func (a *AWS) getRole(r *request) (any, error) {
 }
 
 // quotaDefaults are those of AWS, by service and code.
-var quotaDefaults = map[string]float64{
-	"fargate L-3032A538": 6, "fargate L-36FBB829": 6, "elasticloadbalancing L-69A177A2": 50, "vpc L-F678F1CE": 5,
-	"vpc L-A4707A72": 5, "vpc L-0EA8095F": 60,
+var quotaDefaults = properties{
+	"fargate L-3032A538": "6", "fargate L-36FBB829": "6", "elasticloadbalancing L-69A177A2": "50",
+	"vpc L-F678F1CE": "5", "vpc L-A4707A72": "5", "vpc L-0EA8095F": "60",
 }
 
 func (a *AWS) getServiceQuota(r *request) (any, error) {
-	if value, own := a.around.quotas[r.Text("QuotaCode")]; own {
-		return object{"Quota": object{"QuotaCode": r.Input["QuotaCode"], "Value": value}}, nil
-	}
-	return nil, refuse("NoSuchResourceException", "The specified resource does not exist.")
+	return quota(r, a.model.tables["quota"][r.Text("QuotaCode")])
 }
 
 func (a *AWS) getDefaultServiceQuota(r *request) (any, error) {
-	if value, known := quotaDefaults[r.Text("ServiceCode")+" "+r.Text("QuotaCode")]; known {
-		return object{"Quota": object{"QuotaCode": r.Input["QuotaCode"], "Value": value}}, nil
+	return quota(r, quotaDefaults[r.Text("ServiceCode")+" "+r.Text("QuotaCode")])
+}
+
+// quota is an answer with a quota's value, "" if there is none.
+func quota(r *request, value string) (any, error) {
+	n, err := strconv.ParseFloat(value, 64)
+	if err != nil {
+		return nil, refuse("NoSuchResourceException", "The specified resource does not exist.")
 	}
-	return nil, refuse("NoSuchResourceException", "The specified resource does not exist.")
+	return object{"Quota": object{"QuotaCode": r.Input["QuotaCode"], "Value": n}}, nil
 }
 
 func (a *AWS) describeAvailabilityZones(r *request) (any, error) {
@@ -217,7 +189,7 @@ func (a *AWS) describeAvailabilityZones(r *request) (any, error) {
 		a.problem("ec2:DescribeAvailabilityZones would list local zones")
 	}
 	var zones []node
-	for _, zone := range a.around.zones {
+	for _, zone := range strings.Fields(a.model.words["zones"]) {
 		zone, state, given := strings.Cut(zone, "/")
 		if !given {
 			state = "available"
@@ -229,23 +201,23 @@ func (a *AWS) describeAvailabilityZones(r *request) (any, error) {
 }
 
 func (a *AWS) describeVpcs(r *request) (any, error) {
-	return ofEC2(a, r, "vpcSet", make([]int, a.around.used["vpcs"]), func(int) []node { return nil })
+	return ofEC2(a, r, "vpcSet", make([]int, a.model.used("vpcs")), func(int) []node { return nil })
 }
 
 func (a *AWS) describeInternetGateways(r *request) (any, error) {
-	return ofEC2(a, r, "internetGatewaySet", make([]int, a.around.used["internet-gateways"]),
+	return ofEC2(a, r, "internetGatewaySet", make([]int, a.model.used("internet-gateways")),
 		func(int) []node { return nil })
 }
 
 // describeLoadBalancers answers with an Application Load Balancer and all the network ones.
 func (a *AWS) describeLoadBalancers(r *request) (any, error) {
-	types := append([]string{"application"}, slices.Repeat([]string{"network"}, a.around.used["load-balancers"])...)
-	return paged(a, r, "Marker", "NextMarker", "LoadBalancers", "member", types,
+	types := append([]string{"application"}, slices.Repeat([]string{"network"}, a.model.used("load-balancers"))...)
+	return inXML(a, r, "Marker", "NextMarker", "LoadBalancers", "member", types,
 		func(t string) []node { return []node{text("Type", t)} })
 }
 
 func (a *AWS) describeSubnets(r *request) (any, error) {
-	return a.inVPC(r, "subnetSet", a.around.subnets, func(s properties) []node {
+	return a.inVPC(r, "subnetSet", a.model.subnets, func(s properties) []node {
 		return []node{
 			text("subnetId", s["id"]), text("availabilityZone", s["zone"]), text("availabilityZoneId", s["zone-id"]),
 			text("cidrBlock", s["cidr"]), text("availableIpAddressCount", s["free"]),
@@ -256,7 +228,7 @@ func (a *AWS) describeSubnets(r *request) (any, error) {
 }
 
 func (a *AWS) describeRouteTables(r *request) (any, error) {
-	return a.inVPC(r, "routeTableSet", a.around.subnets, func(s properties) []node {
+	return a.inVPC(r, "routeTableSet", a.model.subnets, func(s properties) []node {
 		association := text("subnetId", s["id"])
 		if s["id"] == "subnet-b" {
 			association = text("main", "true")
@@ -286,7 +258,7 @@ func (a *AWS) describeNetworkAcls(r *request) (any, error) {
 			}
 		}
 		var entries, associations []node
-		for _, e := range a.around.entries {
+		for _, e := range a.model.entries {
 			cidr := "cidrBlock"
 			if strings.Contains(e["cidr"], ":") {
 				cidr = "ipv6CidrBlock"
@@ -299,7 +271,7 @@ func (a *AWS) describeNetworkAcls(r *request) (any, error) {
 			}
 			entries = append(entries, item)
 		}
-		for _, s := range a.around.subnets {
+		for _, s := range a.model.subnets {
 			associations = append(associations, group("item", text("subnetId", s["id"])))
 		}
 		return []node{
@@ -314,8 +286,8 @@ func (a *AWS) describeSecurityGroups(r *request) (any, error) {
 		a.problem("ec2:DescribeSecurityGroups would list all groups")
 	}
 	var found []properties
-	for i := 1; r.Text("Filter.2.Value."+strconv.Itoa(i)) != ""; i++ {
-		if id := r.Text("Filter.2.Value." + strconv.Itoa(i)); slices.Contains(a.around.groups, id) {
+	for _, id := range values(r, "Filter.2") {
+		if slices.Contains([]string{"sg-0a1b2c3d", "sg-1a2b3c4d", "sg-2a3b4c5d"}, id) {
 			found = append(found, properties{"id": id})
 		}
 	}
@@ -323,8 +295,8 @@ func (a *AWS) describeSecurityGroups(r *request) (any, error) {
 }
 
 func (a *AWS) describeCertificate(r *request) (any, error) {
-	c := a.around.issued[r.Text("CertificateArn")]
-	if c == nil {
+	c := strings.Fields(a.model.words["certificate"])
+	if r.Text("CertificateArn") != Certificate {
 		return nil, refuse("ResourceNotFoundException", "Could not find certificate %s.", r.Text("CertificateArn"))
 	}
 	return object{"Certificate": object{
@@ -334,42 +306,38 @@ func (a *AWS) describeCertificate(r *request) (any, error) {
 }
 
 func (a *AWS) getHostedZone(r *request) (any, error) {
-	if r.Text("Id") != a.around.zone["id"] {
+	zone := a.model.tables["zone"]
+	if r.Text("Id") != zone["id"] {
 		return nil, &awsapi.Error{
 			Code: "NoSuchHostedZone", Message: "No hosted zone found with ID: " + r.Text("Id"),
 			Status: http.StatusNotFound,
 		}
 	}
-	return group("", group("HostedZone", text("Id", "/hostedzone/"+r.Text("Id")), text("Name", a.around.zone["name"]),
-		group("Config", text("PrivateZone", a.around.zone["private"])))), nil
+	return group("", group("HostedZone", text("Id", "/hostedzone/"+r.Text("Id")), text("Name", zone["name"]),
+		group("Config", text("PrivateZone", zone["private"])))), nil
 }
 
 func (a *AWS) describeAlarms(r *request) (any, error) {
-	all := slices.DeleteFunc(slices.Clone(a.around.alarms), func(one any) bool {
+	all := slices.DeleteFunc(slices.Clone(a.model.alarms), func(one any) bool {
 		return !strings.HasPrefix(one.(object)["AlarmName"].(string), r.Text("AlarmNamePrefix"))
 	})
-	page, next, err := a.pageOf(len(all), r.Text("NextToken"))
-	answer := object{"MetricAlarms": all[page.from:page.to]}
-	if next != "" {
-		answer["NextToken"] = next
-	}
-	return answer, err
+	return inJSON(a, r, "NextToken", "MetricAlarms", all)
 }
 
 func (a *AWS) listAccountSettings(r *request) (any, error) {
 	if r.Input["effectiveSettings"] != true {
 		a.problem("ecs:ListAccountSettings would leave out the account's default")
 	}
-	return object{"settings": []any{object{"name": r.Input["name"], "value": a.around.dualStack}}}, nil
+	return object{"settings": []any{object{"name": r.Input["name"], "value": a.model.words["dual-stack"]}}}, nil
 }
 
 func (a *AWS) describeSecret(r *request) (any, error) {
-	for _, user := range a.fleet.users {
-		if r.Input["SecretId"] != secretARN(user) || a.around.secrets[user] == "gone" {
+	for _, user := range a.model.users() {
+		if r.Input["SecretId"] != secretARN(user) || a.model.tables["secret"][user] == "gone" {
 			continue
 		}
 		answer := object{"ARN": secretARN(user), "VersionIdsToStages": object{"1": []any{"AWSCURRENT"}}}
-		switch a.around.secrets[user] {
+		switch a.model.tables["secret"][user] {
 		case "deleted":
 			answer["DeletedDate"] = epoch(time.Now())
 		case "empty":
@@ -378,11 +346,4 @@ func (a *AWS) describeSecret(r *request) (any, error) {
 		return answer, nil
 	}
 	return nil, refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
-}
-
-func (a *AWS) getTemplate(r *request) (any, error) {
-	if r.Text("StackName") != StackName+"-Proxy" {
-		return nil, refuse("ValidationError", "Stack with id %s does not exist", r.Text("StackName"))
-	}
-	return group("", text("TemplateBody", a.around.template)), nil
 }

@@ -1,11 +1,23 @@
+// Package standin answers the few calls of AWS's APIs that packages operator and doctor make, on
+// loopback: a model of one fleet, with ECS's scheduler as far as it matters, and of its account.
+//
+// It is as strict as AWS where a test could otherwise pass for a wrong reason. A request must be
+// signed by the right key for the right service and region, lists come in pages of two, and the
+// limits of batches hold. UpdateService takes a desired count or a new deployment, and nothing
+// else. [AWS.Problems] names what breaks a rule; tests ask for it at their end. The SDK encodes
+// the requests and decodes the answers, so neither is held to the API's model once more.
+//
+// Time passes when a service is described: each look moves its tasks a step on.
 package standin
 
 import (
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -18,15 +30,9 @@ const (
 	AccessKey = "AKIAIOSFODNN7EXAMPLE"
 	StackName = "Squidfleet"
 	Endpoint  = "squid-loadb-1a2b3c4d5e6f7a8b.elb.eu-west-1.amazonaws.com:35201"
-)
 
-const (
-	account  = "111122223333"
-	cluster  = "Squidfleet-Proxy-Cluster-5Xq1oY2bQk3S"
-	logGroup = "Squidfleet-Proxy-Log-0Zr7LmQpVt9W"
+	account = "111122223333"
 )
-
-var taskDefinition = arn("ecs", "task-definition/SquidfleetProxyTask1A2B:7")
 
 // AWS is the stand-in. Its methods may be called at any time.
 type AWS struct {
@@ -35,8 +41,8 @@ type AWS struct {
 
 	server   *httptest.Server
 	mu       sync.Mutex
+	model    model
 	fleet    fleet
-	around   surroundings
 	faults   map[string]*fault
 	calls    []string
 	inputs   map[string][]map[string]any
@@ -53,8 +59,8 @@ type fault struct {
 // New starts one with a fleet of two addresses.
 func New() *AWS {
 	a := &AWS{
-		fleet: newFleet(), around: newSurroundings(), faults: map[string]*fault{},
-		inputs: map[string][]map[string]any{}, pageSize: 2,
+		fleet: newFleet(), model: newModel(), faults: map[string]*fault{}, inputs: map[string][]map[string]any{},
+		pageSize: 2,
 	}
 	a.server = httptest.NewServer(a)
 	a.URL = a.server.URL
@@ -146,7 +152,7 @@ func (a *AWS) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	}
 	a.calls = append(a.calls, action)
 	a.inputs[action] = append(a.inputs[action], r.Input)
-	region := a.around.region
+	region := a.model.words["region"]
 	if r.Service == "pricing" {
 		region = "us-east-1" // has the prices of all regions
 	}
@@ -165,7 +171,8 @@ func (a *AWS) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 		f.times--
 	}
 	if faulty && f.code != Lost {
-		r.WriteError(w, &awsapi.Error{Code: f.code, Message: message(f.code, action), Status: statuses[f.code]})
+		message := strings.ReplaceAll(messages[f.code], "%s", action)
+		r.WriteError(w, &awsapi.Error{Code: f.code, Message: message, Status: statuses[f.code]})
 		return
 	}
 	output, err := answer(a, r)
@@ -179,10 +186,62 @@ func (a *AWS) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	r.Write(w, output)
 }
 
-func message(code, action string) string {
-	text := messages[code]
-	if strings.Contains(text, "%s") {
-		return fmt.Sprintf(text, action)
+type object = map[string]any
+
+// node is an element of an answer in XML.
+type node struct {
+	XMLName  xml.Name
+	Text     string `xml:",chardata"`
+	Children []node
+}
+
+func text(name, value string) node { return node{XMLName: xml.Name{Local: name}, Text: value} }
+
+func group(name string, children ...node) node {
+	return node{XMLName: xml.Name{Local: name}, Children: children}
+}
+
+// page returns a page of a list, and the token of the next one. AWS may answer with fewer than were
+// asked for.
+func page[T any](a *AWS, all []T, token string) (some []T, next string, err error) {
+	from := 0
+	if token != "" {
+		if from, err = strconv.Atoi(token); err != nil || from > len(all) {
+			return nil, "", refuse("InvalidParameterException", "Invalid token.")
+		}
 	}
-	return text
+	to := min(from+a.pageSize, len(all))
+	if to < len(all) {
+		next = strconv.Itoa(to)
+	}
+	return all[from:to], next, nil
+}
+
+// inJSON is an answer with a page of a list.
+func inJSON[T any](a *AWS, r *request, token, list string, all []T) (any, error) {
+	some, next, err := page(a, all, r.Text(token))
+	answer := object{list: some}
+	if next != "" {
+		answer[token] = next
+	}
+	return answer, err
+}
+
+// inXML is an answer with a page of a list.
+func inXML[T any](a *AWS, r *request, token, next, list, member string, all []T, each func(T) []node) (any, error) {
+	some, rest, err := page(a, all, r.Text(token))
+	var members []node
+	for _, one := range some {
+		members = append(members, group(member, each(one)...))
+	}
+	answer := group("", group(list, members...))
+	if rest != "" {
+		answer.Children = append(answer.Children, text(next, rest))
+	}
+	return answer, err
+}
+
+// ofEC2 is an answer of EC2's with a page of a list.
+func ofEC2[T any](a *AWS, r *request, list string, all []T, each func(T) []node) (any, error) {
+	return inXML(a, r, "NextToken", "nextToken", list, "item", all, each)
 }

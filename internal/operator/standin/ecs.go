@@ -4,13 +4,14 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"squidfleet/params"
 )
 
-type object = map[string]any
+const cluster = "Squidfleet-Proxy-Cluster-5Xq1oY2bQk3S"
+
+var taskDefinition = arn("ecs", "task-definition/SquidfleetProxyTask1A2B:7")
 
 // operations answer the actions, each with a value that the service's protocol encodes.
 var operations = map[string]func(*AWS, *request) (any, error){
@@ -95,12 +96,7 @@ func (a *AWS) listed(r *request, member string, arns []string) (any, error) {
 	if err := inCluster(r); err != nil {
 		return nil, err
 	}
-	page, next, err := a.pageOf(len(arns), r.Text("nextToken"))
-	answer := object{member: arns[page.from:page.to]}
-	if next != "" {
-		answer["nextToken"] = next
-	}
-	return answer, err
+	return inJSON(a, r, "nextToken", member, arns)
 }
 
 func (a *AWS) describeServices(r *request) (any, error) {
@@ -172,7 +168,7 @@ func (a *AWS) service(s *service) object {
 		return object{"targetGroupArn": arn, "containerName": "proxy", "containerPort": 35201}
 	}
 	groups := []any{group(targetGroup)}
-	if a.fleet.addressPorts {
+	if !a.model.portless {
 		groups = append(groups, group(fmt.Sprintf("%s%d", targetGroup, s.number)))
 	}
 	return object{
@@ -190,22 +186,6 @@ func (a *AWS) listTasks(r *request) (any, error) {
 		}
 	}
 	return a.listed(r, "taskArns", arns)
-}
-
-type page struct{ from, to int }
-
-// pageOf returns which part of a list a page holds. AWS may answer with fewer than were asked for.
-func (a *AWS) pageOf(length int, token string) (p page, next string, err error) {
-	if token != "" {
-		if p.from, err = strconv.Atoi(token); err != nil || p.from > length {
-			return page{}, "", refuse("InvalidParameterException", "Invalid token.")
-		}
-	}
-	p.to = min(p.from+a.pageSize, length)
-	if p.to < length {
-		next = strconv.Itoa(p.to)
-	}
-	return p, next, nil
 }
 
 func (a *AWS) describeTasks(r *request) (any, error) {
@@ -295,21 +275,21 @@ func (a *AWS) describeTaskDefinition(r *request) (any, error) {
 	if r.Input["taskDefinition"] != taskDefinition {
 		return nil, refuse("ClientException", "Unable to describe task definition.")
 	}
-	environment := []any{object{"name": "SQUIDFLEET_AUTH", "value": a.fleet.auth}}
+	auth, credentials := a.model.words["auth"], a.model.words["credentials"]
+	environment := []any{object{"name": "SQUIDFLEET_AUTH", "value": auth}}
 	secrets := []any{}
-	if a.fleet.auth != "none" {
-		environment = append(environment, object{"name": "SQUIDFLEET_CREDENTIALS", "value": a.fleet.credentials})
+	if auth != "none" {
+		environment = append(environment, object{"name": "SQUIDFLEET_CREDENTIALS", "value": credentials})
 	}
-	if a.fleet.auth != "none" && a.fleet.credentials == "secretsmanager" {
-		environment = append(environment,
-			object{"name": "SQUIDFLEET_USERS", "value": strings.Join(a.fleet.users, ",")})
-		for _, user := range a.fleet.users {
+	if auth != "none" && credentials == "secretsmanager" {
+		environment = append(environment, object{"name": "SQUIDFLEET_USERS", "value": a.model.words["users"]})
+		for _, user := range a.model.users() {
 			secrets = append(secrets, object{"name": variable(user), "valueFrom": secretARN(user)})
 		}
 	}
 	labels := object{}
-	if a.fleet.base != "" {
-		labels[params.BaseLabel] = a.fleet.base
+	if base := a.model.words["base"]; base != "" {
+		labels[params.BaseLabel] = base
 	}
 	return object{"taskDefinition": object{
 		"taskDefinitionArn": r.Input["taskDefinition"],
@@ -319,4 +299,26 @@ func (a *AWS) describeTaskDefinition(r *request) (any, error) {
 			"name": "proxy", "environment": environment, "secrets": secrets, "dockerLabels": labels,
 		}},
 	}}, nil
+}
+
+func (a *AWS) listServiceDeployments(r *request) (any, error) {
+	s, err := a.named(r, r.Input["service"])
+	if err != nil {
+		return nil, err
+	}
+	created, _ := r.Input["createdAt"].(object)
+	after, _ := created["after"].(float64)
+	statuses, _ := r.Input["status"].([]any)
+	var found []any
+	for i, d := range s.history {
+		if epoch(d.created) <= after || !slices.Contains(statuses, any(d.state)) {
+			continue
+		}
+		found = append(found, object{
+			"serviceDeploymentArn": arn("ecs", "service-deployment/"+cluster+"/"+s.name()+"/"+strconv.Itoa(i)),
+			"createdAt":            epoch(d.created), "status": d.state,
+			"statusReason": "Service deployment rolled back because the circuit breaker threshold was exceeded.",
+		})
+	}
+	return inJSON(a, r, "nextToken", "serviceDeployments", found)
 }

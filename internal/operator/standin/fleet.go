@@ -3,28 +3,14 @@ package standin
 import (
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 )
 
-// fleet is the model.
+// fleet is the model of the addresses.
 type fleet struct {
-	stackStatus     string
-	without         []string // outputs that the stack does not have
-	credentials     string
-	base            string // named by the container's label; "" for no label
-	auth            string
-	tlsName         string // the fleet's own name; "" without TLS
-	users           []string
-	password        string // everybody's; "" for each one's own
-	rotateEvery     string
-	addressPorts    bool
-	services        []*service
-	started         int  // tasks ever
-	neverHealthy    bool // new tasks stay in the load balancer's first check
-	events          []event
-	failedRotations int // messages in the queue
+	services     []*service
+	started      int  // tasks ever
+	neverHealthy bool // new tasks stay in the load balancer's first check
 }
 
 // service is an egress address.
@@ -35,7 +21,7 @@ type service struct {
 	deployments     []*deployment // the primary one last
 	fails           bool          // the circuit breaker ends its next deployment
 	forgets         bool          // that is not described any more
-	history         []history
+	history         []deployment  // that are over
 }
 
 type task struct {
@@ -55,19 +41,10 @@ type deployment struct {
 	created           time.Time
 }
 
-type event struct {
-	id, stream, message string
-	at                  time.Time
-}
-
 // drainSteps is how many looks a task survives that is to end.
 const drainSteps = 6
 
-func newFleet() fleet {
-	f := fleet{
-		stackStatus: "UPDATE_COMPLETE", credentials: "secretsmanager", auth: "digest", users: []string{"alice", "bob"},
-		rotateEvery: "6h", addressPorts: true,
-	}
+func newFleet() (f fleet) {
 	f.resize(2)
 	for i, s := range f.services {
 		s.tasks[0].startedAt = time.Now().Add(-time.Duration(3-2*i)*time.Hour - 12*time.Minute - 30*time.Second)
@@ -211,77 +188,27 @@ func (f *fleet) step(s *service) {
 	}
 }
 
-// Set changes the fleet. Its changes are words, so that test scripts can name them:
-//
-//	addresses N, stopped N, rotate-every PERIOD, no-address-ports, full-pages,
-//	users NAME,NAME…, password TEXT, credentials-in-image, auth AUTH, tls-name NAME,
-//	base IMAGE, stack-status STATUS, without-output ID,
-//	unhealthy ADDRESS, spot ADDRESS, stopping ADDRESS, never-healthy, healthy-again,
-//	rotation-fails N [forgotten], rotating N [now], failed-rotations MESSAGES, deployed N STATUS AGO
-//
-// and those of what is around the fleet. N is a number of addresses, or that of one.
-func (a *AWS) Set(change string, arguments ...string) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	f := &a.fleet
-	argument := strings.Join(arguments, " ")
+// setTask is Set for the task with an address.
+func (f *fleet) setTask(change, address string) error {
+	t, err := f.at(address)
+	if err != nil {
+		return err
+	}
 	switch change {
-	case "users":
-		f.users = strings.Split(argument, ",")
-	case "password":
-		f.password = argument
-	case "credentials-in-image":
-		f.credentials = "image"
-	case "auth":
-		f.auth = argument
-	case "base":
-		f.base = argument
-	case "tls-name":
-		f.tlsName = argument
-	case "stack-status":
-		f.stackStatus = argument
-	case "without-output":
-		f.without = append(f.without, argument)
-	case "rotate-every":
-		f.rotateEvery = argument
-	case "no-address-ports":
-		f.addressPorts = false
-	case "full-pages":
-		a.pageSize = 100
-	case "never-healthy", "healthy-again":
-		f.neverHealthy = change == "never-healthy"
-	case "unhealthy", "spot", "stopping":
-		t, err := f.at(argument)
-		if err != nil {
-			return err
-		}
-		switch change {
-		case "unhealthy":
-			t.target = "unhealthy"
-		case "spot":
-			t.spot = true
-		case "stopping":
-			t.stop()
-		}
-	case "addresses", "failed-rotations", "stopped", "rotation-fails", "rotating", "deployed":
-		n, err := strconv.Atoi(arguments[0])
-		if err != nil {
-			return err
-		}
-		return f.setNumber(change, n, arguments[1:])
-	default:
-		return a.around.set(change, arguments)
+	case "unhealthy":
+		t.target = "unhealthy"
+	case "spot":
+		t.spot = true
+	case "stopping":
+		t.stop()
 	}
 	return nil
 }
 
+// setNumber is Set for a number of addresses, or that of one.
 func (f *fleet) setNumber(change string, n int, more []string) error {
-	switch change {
-	case "addresses":
+	if change == "addresses" {
 		f.resize(n)
-		return nil
-	case "failed-rotations":
-		f.failedRotations = n
 		return nil
 	}
 	s := f.services[n-1]
@@ -298,31 +225,8 @@ func (f *fleet) setNumber(change string, n int, more []string) error {
 		s.deploy(at)
 	case "deployed":
 		ago, err := time.ParseDuration(more[1])
-		s.history = append(s.history, history{more[0], time.Now().Add(-ago)})
+		s.history = append(s.history, deployment{state: more[0], created: time.Now().Add(-ago)})
 		return err
 	}
-	return nil
-}
-
-// Desired returns the services' desired counts.
-func (a *AWS) Desired() (counts []int) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, s := range a.fleet.services {
-		counts = append(counts, s.desired)
-	}
-	return counts
-}
-
-// Log has the task with that address write a line, some time ago.
-func (a *AWS) Log(address, message string, ago time.Duration) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	t, err := a.fleet.at(address)
-	if err != nil {
-		return err
-	}
-	id := fmt.Sprintf("%056d", len(a.fleet.events)+1)
-	a.fleet.events = append(a.fleet.events, event{id, "proxy/proxy/" + t.id(), message, time.Now().Add(-ago)})
 	return nil
 }

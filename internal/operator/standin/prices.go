@@ -3,12 +3,12 @@ package standin
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
-	"strconv"
 )
 
-// listed is a product in the price list. Its attributes are those that the questions filter by.
-type listed struct {
+// product is one in the price list. Its attributes are those that the questions filter by.
+type product struct {
 	service, family, usage string
 	attributes             properties
 	tiers                  []string // the price of each, from the first unit on
@@ -17,7 +17,7 @@ type listed struct {
 // priceList has products as AWS's list has them, at prices of its own. Some are not asked for:
 // they differ from those that are in one attribute, or in the usage type alone. Usage types have
 // Ireland's prefix.
-var priceList = []listed{
+var priceList = []product{
 	{"AmazonECS", "Compute", "EU-Fargate-vCPU-Hours:perCPU", nil, []string{"0.0400000000"}},
 	{"AmazonECS", "Compute", "EU-Fargate-Windows-vCPU-Hours:perCPU", nil, []string{"0.0900000000"}},
 	{"AmazonECS", "Compute", "EU-Fargate-GB-Hours", nil, []string{"0.0040000000"}},
@@ -62,24 +62,19 @@ func nano(system string) properties {
 	}
 }
 
-// productsPage is how many products an answer has.
-const productsPage = 2
-
 // getProducts answers with Ireland's prices alone. PriceList is a list of texts that hold JSON
 // (https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_pricing_GetProducts.html).
 func (a *AWS) getProducts(r *request) (any, error) {
 	filters, _ := r.Input["Filters"].([]any)
 	var found []string
 	for i, p := range priceList {
-		if p.service != r.Text("ServiceCode") || slices.Contains(a.around.unpriced, p.usage) {
+		if p.service != r.Text("ServiceCode") || slices.Contains(a.model.lists["no-price"], p.usage) {
 			continue
 		}
 		attributes := properties{
 			"productFamily": p.family, "usagetype": p.usage, "regionCode": "eu-west-1", "fromRegionCode": "eu-west-1",
 		}
-		for name, value := range p.attributes {
-			attributes[name] = value
-		}
+		maps.Copy(attributes, p.attributes)
 		if p.service == "AWSDataTransfer" {
 			delete(attributes, "regionCode")
 		} else {
@@ -91,12 +86,7 @@ func (a *AWS) getProducts(r *request) (any, error) {
 			found = append(found, p.text(fmt.Sprintf("SKU%d", i), attributes))
 		}
 	}
-	first, _ := strconv.Atoi(r.Text("NextToken"))
-	last, next := min(first+productsPage, len(found)), ""
-	if last < len(found) {
-		next = strconv.Itoa(last)
-	}
-	return object{"FormatVersion": "aws_v1", "PriceList": found[first:last], "NextToken": next}, nil
+	return inJSON(a, r, "NextToken", "PriceList", found)
 }
 
 func matches(filters []any, attributes properties) (bool, error) {
@@ -112,7 +102,7 @@ func matches(filters []any, attributes properties) (bool, error) {
 	return true, nil
 }
 
-func (p listed) text(sku string, attributes properties) string {
+func (p product) text(sku string, attributes properties) string {
 	family := attributes["productFamily"]
 	delete(attributes, "productFamily")
 	tiers := object{}
