@@ -1,8 +1,12 @@
 package logquery
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"regexp"
 	"slices"
 	"strconv"
@@ -60,92 +64,71 @@ var verbs = map[string]func(rest string, lines []Line) ([]Line, error){
 	"filter": filter, "fields": fields, "parse": parse, "stats": stats, "sort": sortBy, "limit": limit,
 }
 
-// filter returns the lines for which an expression of the command filter is true.
+// filter returns the lines for which an expression of the command filter is true. It is read as the
+// Go expression that is written alike.
 func filter(expression string, lines []Line) (kept []Line, err error) {
+	operators := map[string]string{"=": "==", "and": "&&", "or": "||"}
+	inGo := words.ReplaceAllStringFunc(lists.ReplaceAllString(expression, "in($1, $2)"), func(word string) string {
+		return cmp.Or(operators[word], word)
+	})
+	condition, err := parser.ParseExpr(inGo)
+	if err != nil || strings.ContainsAny(expression, "&|") {
+		return nil, fmt.Errorf("%q cannot be read", expression)
+	}
 	for _, l := range lines {
-		e := evaluation{words: words.FindAllString(expression, -1), line: l}
-		if strings.ReplaceAll(strings.Join(e.words, ""), " ", "") != strings.ReplaceAll(expression, " ", "") {
-			return nil, fmt.Errorf("%q cannot be read", expression)
+		holds, err := l.holds(condition)
+		if err != nil {
+			return nil, err
 		}
-		if e.or(true) {
+		if holds {
 			kept = append(kept, l)
-		}
-		if e.err == nil && len(e.words) > 0 {
-			e.err = fmt.Errorf("%q is left over", e.words)
-		}
-		if e.err != nil {
-			return nil, e.err
 		}
 	}
 	return kept, nil
 }
 
-var words = regexp.MustCompile(`"[^"]*"|[<>!]?=|[<>()\[\],]|[@\w.]+`)
+var (
+	words = regexp.MustCompile(`"[^"]*"|[<>!]?=|\w+`)
+	lists = regexp.MustCompile(`(\w+) in \[([^\]]*)\]`)
+)
 
-// evaluation reads an expression from left to right. A part that does not matter any more is read,
-// but not computed.
-type evaluation struct {
-	words []string
-	line  Line
-	err   error
-}
-
-func (e *evaluation) next() (word string) {
-	if len(e.words) > 0 {
-		word, e.words = e.words[0], e.words[1:]
-	}
-	return word
-}
-
-func (e *evaluation) is(word string) bool {
-	if len(e.words) == 0 || e.words[0] != word {
-		return false
-	}
-	e.next()
-	return true
-}
-
-func (e *evaluation) or(matters bool) bool {
-	result := e.and(matters)
-	for e.is("or") {
-		result = e.and(matters && !result) || result
-	}
-	return result
-}
-
-func (e *evaluation) and(matters bool) bool {
-	result := e.term(matters)
-	for e.is("and") {
-		result = e.term(matters && result) && result
-	}
-	return result
-}
-
-func (e *evaluation) term(matters bool) bool {
-	if e.is("ispresent") {
-		e.next()
-		_, there := e.line[e.next()]
-		return e.closed(there)
-	}
-	if e.is("(") {
-		return e.closed(e.or(matters))
-	}
-	name, operator := e.next(), e.next()
-	if operator == "in" {
-		found := false
-		for e.next(); len(e.words) > 0 && !e.is("]"); e.is(",") {
-			found = same(e.line[name], e.next()) || found
+// holds reports whether a condition is true for the line.
+func (l Line) holds(condition ast.Expr) (bool, error) {
+	switch c := condition.(type) {
+	case *ast.ParenExpr:
+		return l.holds(c.X)
+	case *ast.CallExpr:
+		var arguments []string
+		for _, a := range c.Args {
+			arguments = append(arguments, word(a))
 		}
-		return found
+		value, there := l[arguments[0]]
+		if word(c.Fun) == "ispresent" {
+			return there, nil
+		}
+		return slices.ContainsFunc(arguments[1:], func(written string) bool { return same(value, written) }), nil
+	case *ast.BinaryExpr:
+		if c.Op != token.LAND && c.Op != token.LOR {
+			return l.compare(word(c.X), c.Op, word(c.Y))
+		}
+		left, err := l.holds(c.X)
+		if err != nil || left == (c.Op == token.LOR) {
+			return left, err
+		}
+		return l.holds(c.Y)
 	}
-	return e.compare(matters, name, operator, e.next())
+	return false, fmt.Errorf("%s is no condition", word(condition))
 }
 
-func (e *evaluation) closed(result bool) bool {
-	if !e.is(")") && e.err == nil {
-		e.err = fmt.Errorf("a parenthesis is open before %q", e.words)
+// word returns a name, a number or a quoted text as it is written.
+func word(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.Ident:
+		return e.Name
+	case *ast.BasicLit:
+		return e.Value
 	}
-	return result
+	return ""
 }
 
 // same reports whether a member is what is written. A star at the end stands for any text.
@@ -162,31 +145,31 @@ func same(value any, written string) bool {
 	return isText && member == text
 }
 
-func (e *evaluation) compare(matters bool, name, operator, written string) bool {
-	value, there := e.line[name]
-	if operator == "=" || !matters {
-		return matters && same(value, written)
-	}
-	if operator == "!=" && there {
-		return !same(value, written)
+func (l Line) compare(name string, operator token.Token, written string) (bool, error) {
+	value, there := l[name]
+	switch {
+	case operator == token.EQL:
+		return same(value, written), nil
+	case operator == token.NEQ && there:
+		return !same(value, written), nil
 	}
 	limit, err := strconv.ParseFloat(written, 64)
 	number, isNumber := value.(float64)
-	if (err != nil || there && !isNumber || operator == "!=") && e.err == nil {
-		e.err = fmt.Errorf("%s %s %s: what comes of it for %v is not documented", name, operator, written, value)
+	if err != nil || there && !isNumber || operator == token.NEQ {
+		return false, fmt.Errorf("%s %s %s: what comes of it for %v is not documented", name, operator, written, value)
 	}
 	// A number that is not there is neither more nor less than another.
-	switch {
-	case !there:
-		return false
-	case operator == ">=":
-		return number >= limit
-	case operator == "<=":
-		return number <= limit
-	case operator == "<":
-		return number < limit
+	switch operator {
+	case token.GEQ:
+		return there && number >= limit, nil
+	case token.LEQ:
+		return there && number <= limit, nil
+	case token.LSS:
+		return there && number < limit, nil
+	case token.GTR:
+		return there && number > limit, nil
 	}
-	return operator == ">" && number > limit
+	return false, fmt.Errorf("%s: unknown operator", operator)
 }
 
 var coalesced = regexp.MustCompile(`^coalesce\((\w+), (\d+)\) as (\w+)$`)
