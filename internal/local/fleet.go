@@ -182,7 +182,6 @@ func (f *Fleet) balance(listeners []net.Listener) (err error) {
 		c.Zones = append(c.Zones, nlb.Zone{Name: zoneName(zone), Node: node(zone)})
 	}
 	c.HealthCheck = f.o.Timing.HealthCheck
-	c.KeepUnhealthy = true
 	c.IdleTimeout = f.p.IdleTimeout // as Squid's limits, which are not divided
 	c.DeregistrationDelay = f.o.Timing.DeregistrationDelay
 	c.DeregistrationLag = f.o.Timing.DeregistrationLag

@@ -3,22 +3,18 @@ package nlb
 import (
 	"hash/maphash"
 	"net/netip"
-	"slices"
 )
 
-// flow is what is hashed; number stands for the TCP sequence number.
-type flow struct {
-	client, listener netip.AddrPort
-	number           uint64
-}
-
 // choose picks the node and the target for a connection; the target is nil if there is none. Every
-// node has the same targets, so DNS offers all of them or none. b.mu is held, here and in all
-// functions below.
-func (b *Balancer) choose(f flow) (Zone, *target) {
-	hash := maphash.Comparable(b.seed, f)
+// node has the same targets, so DNS offers all of them or none. The number stands for the TCP
+// sequence number. b.mu is held, here and in the function below.
+func (b *Balancer) choose(client netip.AddrPort, number uint64) (Zone, *target) {
+	hash := maphash.Comparable(b.seed, struct {
+		client netip.AddrPort
+		number uint64
+	}{client, number})
 	if b.config.RoundRobin {
-		hash = f.number
+		hash = number
 	}
 	zone := b.config.Zones[hash%uint64(len(b.config.Zones))]
 	usable := b.usable()
@@ -54,9 +50,4 @@ func (b *Balancer) usable() []*target {
 	default:
 		return nil // nothing registered, or first checks still under way
 	}
-}
-
-// anyHealthy reports whether there is a healthy target to use.
-func (b *Balancer) anyHealthy() bool {
-	return slices.ContainsFunc(b.targets, func(t *target) bool { return t.routed && t.checked == Healthy })
 }

@@ -23,7 +23,7 @@ func TestFlowHashIsEvenOverManyConnectionsAndNotStrict(t *testing.T) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for i := range 10_000 {
-		zone, chosen := b.choose(flow{client: client, number: uint64(i)})
+		zone, chosen := b.choose(client, uint64(i))
 		if chosen.ID != last {
 			turns++
 		}

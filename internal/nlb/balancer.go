@@ -56,9 +56,6 @@ type Config struct {
 	IdleTimeout time.Duration
 	// ConnectTimeout is how long a target may take to accept a client's connection.
 	ConnectTimeout time.Duration
-	// KeepUnhealthy leaves the connections of a target that becomes unhealthy alone. AWS's default
-	// resets them (target_health_state.unhealthy.connection_termination.enabled).
-	KeepUnhealthy bool
 	// DeregistrationDelay is how long a target stays draining. Connections left then are reset.
 	DeregistrationDelay time.Duration
 	// DeregistrationLag is how long a deregistered target still gets new connections, 0 to
@@ -97,28 +94,25 @@ type Balancer struct {
 	cancel     context.CancelFunc
 	goroutines sync.WaitGroup
 
-	mu        sync.Mutex
-	closed    bool
-	listeners map[net.Listener]struct{}
-	targets   []*target // in the order of their registration
-	conns     map[*conn]struct{}
-	number    uint64        // connections accepted so far
-	changed   chan struct{} // closed at the next change; nil while nobody waits
+	mu       sync.Mutex
+	closed   bool
+	listener net.Listener // nil until Serve
+	targets  []*target    // in the order of their registration
+	conns    map[*conn]struct{}
+	number   uint64        // connections accepted so far
+	changed  chan struct{} // closed at the next change; nil while nobody waits
 }
 
 // New returns a Balancer without targets, which does not listen yet. Close must be called.
 func New(c Config) *Balancer {
-	b := &Balancer{
-		config: c, local: localHeader(), seed: maphash.MakeSeed(),
-		listeners: map[net.Listener]struct{}{}, conns: map[*conn]struct{}{},
-	}
+	b := &Balancer{config: c, local: localHeader(), seed: maphash.MakeSeed(), conns: map[*conn]struct{}{}}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.goroutines.Go(b.sweepRepeatedly)
 	return b
 }
 
-// Serve accepts clients' TCP connections; each reaches some zone's node. It owns l, and returns nil
-// after Close, or an error if accepting failed for good.
+// Serve accepts clients' TCP connections; each reaches some zone's node. It is called once, owns l,
+// and returns nil after Close, or an error if accepting failed for good.
 func (b *Balancer) Serve(l net.Listener) error {
 	defer l.Close()
 	b.mu.Lock()
@@ -126,7 +120,7 @@ func (b *Balancer) Serve(l net.Listener) error {
 		b.mu.Unlock()
 		return ErrClosed
 	}
-	b.listeners[l] = struct{}{}
+	b.listener = l
 	b.goroutines.Add(1) // Close waits for the loop as for everything else
 	b.mu.Unlock()
 	defer b.goroutines.Done()
@@ -154,14 +148,14 @@ func temporary(err error) bool {
 	return errors.As(err, &t) && t.Temporary()
 }
 
-// Close closes the listeners, resets all connections, stops the health checks and returns when all
+// Close closes the listener, resets all connections, stops the health checks and returns when all
 // of it has ended. A second Close does nothing.
 func (b *Balancer) Close() {
 	b.mu.Lock()
 	b.closed = true
 	b.cancel()
-	for l := range b.listeners {
-		l.Close()
+	if b.listener != nil {
+		b.listener.Close()
 	}
 	all := slices.Collect(maps.Keys(b.conns))
 	b.mu.Unlock()

@@ -40,7 +40,7 @@ func (b *Balancer) admit(client *net.TCPConn) *conn {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	zone, t := b.choose(flow{client: from, listener: listener, number: b.number})
+	zone, t := b.choose(from, b.number)
 	b.number++
 	if b.closed || t == nil {
 		resetTCP(client)

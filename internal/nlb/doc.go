@@ -27,15 +27,13 @@
 //     reach the healthy threshold too (API reference, TargetHealth, Elb.InitialHealthChecking).
 //   - One target per TCP connection for its life, of any zone: cross-zone balancing is on.
 //   - Fail-open: if no target is healthy and at least one has failed its checks, all are used
-//     (Guide, "Health checks"): all of the group, never another group's. Otherwise a target that
-//     becomes unhealthy has its connections reset, unless KeepUnhealthy is set (Guide, "Connection
-//     termination for unhealthy targets").
+//     (Guide, "Health checks"): all of the group, never another group's.
 //   - A client of a group without a usable target is reset. The Guide says that an empty group
 //     fails open too, but there is nothing to send to; a reset by the load balancer is what its
 //     metric TCP_ELB_Reset_Count counts. That new connections meet it is inferred.
 //   - Deregistration: draining for DeregistrationDelay, then unused. Existing connections go on,
 //     and are reset when the delay ends (Guide, "Deregistration delay"). Health checks go on as
-//     well. It is inferred that a target which does not stay healthy loses its connections.
+//     well.
 //   - New connections keep arriving for about two minutes after deregistration, whatever the
 //     delay and the state. Nobody documents this (aws/containers-roadmap#470,
 //     kubernetes-sigs/aws-load-balancer-controller#2366). DeregistrationLag.
@@ -56,6 +54,8 @@
 //   - Idle connections are reset on both sides. AWS forgets them silently and answers the next
 //     packet with a reset.
 //   - Keepalive probes do not count as traffic: the kernel answers them. On AWS they do.
+//   - The connections of a target that becomes unhealthy go on, as with the fleet's target groups.
+//     AWS's default resets them (Guide, "Connection termination for unhealthy targets").
 //   - One check runs per target, from its own zone's node; AWS checks from every node. Passive,
 //     HTTP and HTTPS checks are left out, and the minutes before a registration's first check.
 //   - DNS: a group without a healthy target in any zone marks all nodes as unhealthy there, also

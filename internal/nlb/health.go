@@ -3,8 +3,6 @@ package nlb
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 )
 
 // checkRepeatedly sends health checks to t until ctx ends.
@@ -34,10 +32,10 @@ func (b *Balancer) checkOnce(ctx context.Context, t Target) error {
 	return nil
 }
 
-// record counts a check's result and acts on it.
+// record counts a check's result. A target that becomes unhealthy keeps its connections.
 func (b *Balancer) record(t *target, result error) {
 	b.mu.Lock()
-	var doomed []*conn
+	defer b.mu.Unlock()
 	verdict := t.checked
 	if result == nil {
 		t.passed, t.failed, t.failure = t.passed+1, 0, ""
@@ -52,11 +50,6 @@ func (b *Balancer) record(t *target, result error) {
 	}
 	if verdict != t.checked {
 		t.checked = verdict
-		if verdict == Unhealthy && !b.config.KeepUnhealthy && b.anyHealthy() {
-			doomed = slices.Collect(maps.Keys(t.conns))
-		}
 		b.notify()
 	}
-	b.mu.Unlock()
-	resetAll(doomed)
 }

@@ -59,29 +59,9 @@ func TestThresholdsCountChecksInARow(t *testing.T) {
 	}
 }
 
-func TestAnUnhealthyTargetLosesItsConnections(t *testing.T) {
+func TestAnUnhealthyTargetKeepsItsConnections(t *testing.T) {
 	t.Parallel()
-	for _, draining := range []bool{false, true} {
-		r := newRig(t, quick())
-		r.add("", newBackend(t, "a"), newBackend(t, "b"))
-		toA, toB := r.dial(), r.dial()
-		if draining {
-			r.deregister("a")
-		}
-		toA.echo()
-		r.fail("a")
-		toA.wantReset()
-		toB.echo()
-		r.fail("b")
-		toB.echo() // nobody is healthy now: fail-open
-	}
-}
-
-func TestAnUnhealthyTargetMayKeepItsConnections(t *testing.T) {
-	t.Parallel()
-	c := quick()
-	c.KeepUnhealthy = true
-	r := newRig(t, c)
+	r := newRig(t, quick())
 	r.add("", newBackend(t, "a"), newBackend(t, "b"))
 	toA := r.dial()
 	r.fail("a")
