@@ -54,14 +54,10 @@ type Fleet struct {
 }
 
 // Start stages the files once, starts a task for each address and returns when all are in service.
-// On an
-// error nothing is left running; otherwise Close must be called. If ctx ends meanwhile, Start gives
-// up and returns its error, unless something is left.
+// On an error nothing is left running; otherwise Close must be called. If ctx ends meanwhile, Start
+// gives up and returns its error, unless something is left.
 func Start(ctx context.Context, o Options) (_ *Fleet, err error) {
 	if err := supported(); err != nil {
-		return nil, err
-	}
-	if err := o.check(); err != nil {
 		return nil, err
 	}
 	// All tasks share a key for the nonces, as Secrets Manager would generate it.
@@ -295,18 +291,14 @@ func (f *Fleet) Close() error {
 		select {
 		case <-t.exited:
 		case <-patience.Done():
-			f.report(Killed, t.service, t, "")
-			killGroup(t.command.Process.Pid)
-			<-t.exited
+			f.kill(t)
 		}
 	}
 	f.group.Wait()
 	if f.dir == "" {
 		return nil
 	}
-	if f.lock != nil {
-		defer f.lock.Close()
-	}
+	defer f.lock.Close()
 	if err := os.RemoveAll(f.dir); err != nil {
 		return fmt.Errorf("remove the fleet's files: %w", err)
 	}

@@ -32,8 +32,7 @@ func makeDir() (dir string, lock *os.File, err error) {
 			return dir, nil, err
 		}
 		if err := lockFile(lock, true); err != nil {
-			lock.Close()
-			return dir, nil, err
+			return dir, lock, err
 		}
 		// Another fleet's sweep may have come before the lock.
 		if _, err := os.Stat(dir); err == nil {

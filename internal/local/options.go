@@ -1,8 +1,6 @@
 package local
 
 import (
-	"errors"
-	"fmt"
 	"net/netip"
 
 	"squidfleet/params"
@@ -43,21 +41,4 @@ type Options struct {
 	// show what another fleet would do. Both may be zero.
 	Program string
 	Edit    func(conf string) string
-}
-
-func (o Options) check() error {
-	var problems []error
-	within := func(path string, value, least, most int) {
-		if value < least || value > most {
-			problems = append(problems, fmt.Errorf("%s: %d is not from %d to %d", path, value, least, most))
-		}
-	}
-	within("addresses", o.Addresses, 1, MaxAddresses)
-	within("zones", o.Zones, 1, MaxZones)
-	within("port", o.Port, 1, 65535-o.Addresses)
-	if len(o.Passwords) != len(o.Params.Users) {
-		problems = append(problems,
-			fmt.Errorf("passwords: %d given for %d users", len(o.Passwords), len(o.Params.Users)))
-	}
-	return errors.Join(problems...)
 }

@@ -233,6 +233,11 @@ func (f *Fleet) finishStop(t *task) {
 		return
 	case <-time.After(f.o.Timing.StopTimeout):
 	}
+	f.kill(t)
+}
+
+// kill ends a task that does not end by itself.
+func (f *Fleet) kill(t *task) {
 	f.report(Killed, t.service, t, "")
 	killGroup(t.command.Process.Pid)
 	<-t.exited
