@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"squidfleet/internal/must"
 )
 
 const oddPassword = "p:ä:ß€ :"
@@ -163,9 +165,7 @@ func TestHelperAnswersBasic(t *testing.T) {
 func TestAHelperThatHandsOverEndsWithTheOther(t *testing.T) {
 	t.Chdir(t.TempDir())
 	listener, err := net.Listen("unix", "socket")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	defer listener.Close()
 	in, squid := io.Pipe()
 	defer squid.Close()
@@ -176,9 +176,7 @@ func TestAHelperThatHandsOverEndsWithTheOther(t *testing.T) {
 		out.Close()
 	}()
 	conn, err := listener.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	io.WriteString(squid, "1 basic")
 	asked := make([]byte, len("1 basic"))
 	if _, err := io.ReadFull(conn, asked); err != nil || string(asked) != "1 basic" {

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"squidfleet/internal/must"
 )
 
 func checkOnce(v *Verifier, a attempt) func() {
@@ -76,9 +78,7 @@ func BenchmarkServe(b *testing.B) {
 			a.client = netip.MustParseAddr(client)
 			a.nonce = nonceFor(b, v, a.client)
 			b.ReportAllocs()
-			if err := Serve(b.Context(), &repeat{a.line(12345), b.N}, io.Discard, v); err != nil {
-				b.Fatal(err)
-			}
+			must.OK(b, Serve(b.Context(), &repeat{a.line(12345), b.N}, io.Discard, v))
 		})
 	}
 }

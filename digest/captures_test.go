@@ -9,15 +9,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"squidfleet/internal/must"
 )
 
 // What real clients send is accepted as it is, and for nothing but what it was sent for.
 // The file has Squid's lines to the helper. The integration tests write it with -capture.
 func TestCapturesOfRealClients(t *testing.T) {
 	data, err := os.ReadFile("testdata/captures.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	var file struct {
 		Key, User, Password string
 		Captures            []struct {
@@ -26,9 +26,7 @@ func TestCapturesOfRealClients(t *testing.T) {
 			Line   string
 		}
 	}
-	if err := json.Unmarshal(data, &file); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, json.Unmarshal(data, &file))
 	forms := map[string]int{}
 	for _, c := range file.Captures {
 		v, clock, _ := newVerifier(t, func(config *Config) {

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"squidfleet/internal/must"
 )
 
 func FuzzHeader(f *testing.F) {
@@ -128,9 +130,7 @@ func FuzzHelper(f *testing.F) {
 		`log=[a-z0-9-]+|BH message="[a-z :=]+")$`)
 	f.Fuzz(func(t *testing.T, in []byte) {
 		var out bytes.Buffer
-		if err := Serve(t.Context(), bytes.NewReader(in), &out, v); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, Serve(t.Context(), bytes.NewReader(in), &out, v))
 		if got, most := bytes.Count(out.Bytes(), []byte("\n")), bytes.Count(in, []byte("\n"))+1; got > most {
 			t.Errorf("%d answers to %d lines", got, most)
 		}

@@ -15,6 +15,8 @@ import (
 	"testing/iotest"
 	"testing/synctest"
 	"time"
+
+	"squidfleet/internal/must"
 )
 
 // quote is what Squid's %[ makes of a value.
@@ -51,9 +53,7 @@ func (a attempt) line(id int) string {
 func serve(t testing.TB, v *Verifier, in io.Reader) []string {
 	t.Helper()
 	var out bytes.Buffer
-	if err := Serve(t.Context(), in, &out, v); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, Serve(t.Context(), in, &out, v))
 	lines, whole := strings.CutSuffix(out.String(), "\n")
 	if !whole {
 		t.Fatalf("cut short: %q", lines)
@@ -206,9 +206,7 @@ func TestHelperAnswersABatchWithOneWrite(t *testing.T) {
 		in.WriteString(good.line(id))
 	}
 	var out recorder
-	if err := Serve(t.Context(), strings.NewReader(in.String()), &out, v); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, Serve(t.Context(), strings.NewReader(in.String()), &out, v))
 	if n := strings.Count(out.String(), " OK user=proxy\n"); n != 100 || out.writes > 2 {
 		t.Errorf("%d answers in %d writes", n, out.writes)
 	}
@@ -255,9 +253,7 @@ func TestHelperDelaysWithoutHoldingOthers(t *testing.T) {
 
 		ask(wrong, 70) // is dropped at the end
 		squid.Close()
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, <-done)
 	})
 }
 
@@ -306,9 +302,7 @@ func TestHelperBoundsWhatItHoldsBack(t *testing.T) {
 			t.Error("no room for another delayed answer")
 		}
 		squid.Close()
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, <-done)
 	})
 }
 
@@ -341,9 +335,7 @@ func TestCommand(t *testing.T) {
 		"passwords": passwordFile(User{Name: "proxy", Password: testPassword}), "keys": testKey + "\n",
 		"odd": "a:\":" + strings.Repeat("a", 32), "short": "short", "empty": "",
 	} {
-		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.WriteFile(name, []byte(content), 0o600))
 	}
 	const in = "1 - 198.51.100.7 GET http://origin.example/ - \n"
 	for _, c := range []struct {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"squidfleet/internal/must"
 )
 
 const (
@@ -30,9 +32,7 @@ func (c *clock) advance(d time.Duration) { c.now = c.now.Add(d) }
 func mustKeys(t testing.TB, s string) Keys {
 	t.Helper()
 	k, err := ParseKeys(s)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return k
 }
 
@@ -48,9 +48,7 @@ func newVerifier(t testing.TB, change func(*Config)) (*Verifier, *clock, attempt
 		change(&config)
 	}
 	v, err := New(config)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return v, c, newAttempt(nonceFor(t, v, testClient))
 }
 

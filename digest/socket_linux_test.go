@@ -10,20 +10,18 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"squidfleet/internal/must"
 )
 
 // socketPair returns two ends of a stream, the first as a file like those of Squid's helpers.
 func socketPair(t *testing.T) (*os.File, net.Conn) {
 	t.Helper()
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	file, peer := os.NewFile(uintptr(fds[0]), "helper"), os.NewFile(uintptr(fds[1]), "squid")
 	conn, err := net.FileConn(peer)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	peer.Close()
 	t.Cleanup(func() { conn.Close() })
 	return file, conn
@@ -51,9 +49,7 @@ func TestSocketErrors(t *testing.T) {
 	if n, err := s.Write([]byte("x")); n != 0 || !errors.Is(err, syscall.EPIPE) {
 		t.Errorf("writing: %d, %v", n, err)
 	}
-	if err := s.file.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, s.file.Close())
 	if n, err := s.Read(make([]byte, 10)); n != 0 || err == nil || err == io.EOF {
 		t.Errorf("reading what is closed: %d, %v", n, err)
 	}
@@ -61,9 +57,7 @@ func TestSocketErrors(t *testing.T) {
 
 func TestOtherFilesStayAsTheyAre(t *testing.T) {
 	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	defer r.Close()
 	defer w.Close()
 	if openSocket(r) != nil {
@@ -83,9 +77,7 @@ func TestCommandOnASocket(t *testing.T) {
 	data := passwordFile(User{Name: "proxy", Password: testPassword})
 	err := errors.Join(os.WriteFile(dir+"/passwords", []byte(data), 0o600),
 		os.WriteFile(dir+"/keys", []byte(testKey), 0o600))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	file, squid := socketPair(t)
 	defer file.Close()
 	code := make(chan int)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"squidfleet/internal/must"
 	"squidfleet/internal/rig"
 )
 
@@ -16,9 +17,7 @@ func TestNoAnswerEndsATask(t *testing.T) {
 		newWorld(t)
 		task := startTask(t, options(m.with(map[string]any{"httpPorts": "80,81"})))
 		conf, err := os.ReadFile(filepath.Join(task.Dir, "squid.conf"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		answers, count := rig.AnswersFor(string(conf)), 10_000
 		if m["digest"] == "squid" {
 			count = 2_000

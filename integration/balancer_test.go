@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"squidfleet/internal/must"
 	"squidfleet/internal/nlb"
 )
 
@@ -44,13 +45,9 @@ func (f *fleet) replace(t *testing.T) {
 	t.Helper()
 	old := f.tasks[len(f.tasks)-f.inService]
 	f.add(t)
-	if err := f.balancer.Deregister(taskID(old)); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, f.balancer.Deregister(taskID(old)))
 	await(t, f.balancer, old, nlb.Unused)
-	if err := old.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, old.Signal(syscall.SIGTERM))
 	if code := old.Wait(t, 20*time.Second); code != 0 {
 		t.Errorf("the old task ended with %d\n%s", code, old.Errors())
 	}
@@ -69,9 +66,7 @@ func hop(t *testing.T, as netip.Addr, tasks ...*squidTask) (*nlb.Balancer, strin
 	c.ClientAddr = func(net.Conn) netip.AddrPort { return netip.AddrPortFrom(as, 40000) }
 	balancer := nlb.New(c)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
@@ -91,9 +86,7 @@ func hop(t *testing.T, as netip.Addr, tasks ...*squidTask) (*nlb.Balancer, strin
 
 func register(t *testing.T, balancer *nlb.Balancer, task *squidTask) {
 	t.Helper()
-	if err := balancer.Register(nlb.Target{ID: taskID(task), Addr: task.Addr}); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, balancer.Register(nlb.Target{ID: taskID(task), Addr: task.Addr}))
 	await(t, balancer, task, nlb.Healthy)
 }
 

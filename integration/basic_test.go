@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"squidfleet/internal/must"
 	"squidfleet/internal/rig"
 )
 
@@ -20,9 +21,7 @@ func TestBasicCredentials(t *testing.T) {
 		encoded := func(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
 		right, wrong := rig.Basic("alice", password), rig.Basic("alice", "wrong")
 		digest, err := digested(task, client(task)).Credentials("GET", "http://origin.example/")
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		digest = strings.TrimPrefix(digest, "Proxy-Authorization: ")
 		for name, c := range map[string]struct {
 			credentials []string

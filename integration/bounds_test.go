@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"squidfleet/internal/must"
 	"squidfleet/internal/rig"
 )
 
@@ -81,9 +82,7 @@ func TestEachBoundIsKeptByItsLine(t *testing.T) {
 		t.Run(b.line, func(t *testing.T) {
 			t.Parallel()
 			task, err := start(t, rig.FirstPort+20*i, b.short)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			if problem := b.look(t, task); problem != "" {
 				t.Error(problem)
 			}
@@ -95,9 +94,7 @@ func TestEachBoundIsKeptByItsLine(t *testing.T) {
 			if err != nil && strings.Contains(err.Error(), "cannot hold a request with 65536 bytes of headers") {
 				return // the buffer is made for shorter ones
 			}
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			problem := b.look(t, task)
 			task.Kill()
 			if problem == "" {
@@ -133,22 +130,14 @@ func stubborn(rw http.ResponseWriter, r *http.Request) {
 func deadPort(t *testing.T) int {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	t.Cleanup(func() { syscall.Close(fd) })
 	const port = rig.LastPort
-	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Port: port}); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, syscall.Bind(fd, &syscall.SockaddrInet4{Port: port}))
 	// Nobody accepts, and once one connection waits to be, the kernel answers no other.
-	if err := syscall.Listen(fd, 0); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, syscall.Listen(fd, 0))
 	conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	t.Cleanup(func() { conn.Close() })
 	return port
 }
@@ -164,9 +153,7 @@ func closes(conn net.Conn) bool {
 func dial(t *testing.T, c rig.Client, bytes string) net.Conn {
 	t.Helper()
 	conn, err := c.Dial()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	t.Cleanup(func() { conn.Close() })
 	if _, err := io.WriteString(conn, bytes); err != nil {
 		t.Fatal(err)
@@ -181,9 +168,7 @@ func exchange(t *testing.T, conn net.Conn, request string) *http.Response {
 		t.Fatal(err)
 	}
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if _, err := io.Copy(io.Discard, response.Body); err != nil {
 		t.Fatal(err)
 	}
@@ -197,9 +182,7 @@ func authenticated(t *testing.T, task *squidTask, target string) net.Conn {
 	c := client(task)
 	conn := dial(t, c, "")
 	authorization, err := c.Authorization(exchange(t, conn, "GET "+target+" HTTP/1.1\r\n\r\n"), "GET", target)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if _, err := io.WriteString(conn, "GET "+target+" HTTP/1.1\r\n"+authorization+"\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
@@ -209,9 +192,7 @@ func authenticated(t *testing.T, task *squidTask, target string) net.Conn {
 func descriptorsOf(t *testing.T, pid int) int {
 	t.Helper()
 	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return len(entries)
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/pires/go-proxyproto"
 
+	"squidfleet/internal/must"
 	"squidfleet/internal/rig"
 )
 
@@ -21,9 +22,7 @@ func bytesThatNoClientSends(t *testing.T, m mode) {
 	task := startTask(t, options(m))
 	// A client's own PROXY header comes after the load balancer's.
 	insiders, err := rig.ProxyHeader(insider).Format()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	allowed, outside := rig.ProxyHeader(insider), rig.ProxyHeader(outsider)
 	const (
 		headers  = "Host: origin.example\r\n"
@@ -63,9 +62,7 @@ func bytesThatNoClientSends(t *testing.T, m mode) {
 		bytes := c.bytes
 		if strings.Contains(bytes, "Host: ") && c.header == allowed {
 			line, err := client(task).Credentials("GET", "http://origin.example/")
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			bytes += line + "\r\n"
 		}
 		status := cutOff

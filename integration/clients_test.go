@@ -17,6 +17,8 @@ import (
 
 	"github.com/chromedp/cdproto/fetch"
 	"github.com/chromedp/chromedp"
+
+	"squidfleet/internal/must"
 )
 
 // echoingOrigin answers with the size of the request's body, and closes each connection, so that
@@ -50,9 +52,7 @@ func TestClientsWorkWhileTasksAreReplaced(t *testing.T) {
 		}
 		return all
 	}
-	if err := goWork(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, goWork())
 	fetched := 0
 	var over atomic.Bool
 	var clients sync.WaitGroup
@@ -171,9 +171,7 @@ func browser(t *testing.T) string {
 func startChromium(t *testing.T, proxy string) (ctx context.Context, asked *atomic.Int64) {
 	t.Helper()
 	profile, err := os.MkdirTemp("", "squidfleet-chromium-")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	t.Cleanup(func() { os.RemoveAll(profile) })
 	allocator, stop := chromedp.NewExecAllocator(t.Context(), append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(browser(t)), chromedp.UserDataDir(filepath.Join(profile, "profile")),
@@ -212,15 +210,11 @@ func startChromium(t *testing.T, proxy string) (ctx context.Context, asked *atom
 			}()
 		}
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	handle := true
 	if _, err := chromedp.Call(ctx, fetch.Enable, fetch.EnableParams{HandleAuthRequests: &handle}); err != nil {
 		t.Fatal(err)
 	}
-	if err := chromedp.Do(ctx, chromedp.Navigate("http://origin.example/")); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, chromedp.Do(ctx, chromedp.Navigate("http://origin.example/")))
 	return ctx, asked
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/miekg/dns"
 
 	ranges "squidfleet/destination"
+	"squidfleet/internal/must"
 	"squidfleet/internal/rig"
 )
 
@@ -135,9 +136,7 @@ func setNames(d *rig.DNS) {
 func registryAddresses(t *testing.T) []destination {
 	t.Helper()
 	file, err := os.Open("../destination/testdata/registries.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	defer file.Close()
 	seen := map[netip.Addr]bool{}
 	var out []destination

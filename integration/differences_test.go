@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"squidfleet/internal/differences"
+	"squidfleet/internal/must"
 )
 
 // What docs/use.md says of the machine's Squid is so; integration/image has the same for the
@@ -19,8 +20,6 @@ func TestDifferencesFromADirectConnection(t *testing.T) {
 		t.Fatalf("squid -v: %v: %s", err, out)
 	}
 	major, err := strconv.Atoi(string(version[1]))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	differences.Run(t, client(task), major)
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"squidfleet/internal/must"
 	"squidfleet/internal/rig"
 )
 
@@ -283,9 +284,7 @@ func TestTheDigestHelperOutlivesSignalsAndComesBackWhenKilled(t *testing.T) {
 		if after := helperOf(t, squid); after != helper {
 			t.Fatalf("helper %d before %v, earlier %d", after, signal, helper)
 		}
-		if err := syscall.Kill(helper, signal); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, syscall.Kill(helper, signal))
 	}
 	comesBack(t, task)
 }

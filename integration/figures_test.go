@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"squidfleet/internal/must"
 	"squidfleet/internal/rig"
 	"squidfleet/proxyimage/container"
 )
@@ -80,9 +81,7 @@ func TestATasksFiguresFollowWhatTheyMeasure(t *testing.T) {
 	const tunnels = 20
 	for range tunnels {
 		conn, _, err := client(task).Tunnel("origin.example:443")
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		t.Cleanup(func() { conn.Close() })
 	}
 	awaitFigures(t, task, "two descriptors for each tunnel", func(f taskFigures) bool {
@@ -122,9 +121,7 @@ func TestATasksFiguresFollowWhatTheyMeasure(t *testing.T) {
 	resume()
 	awaitFigures(t, task, "a helper that goes on", func(f taskFigures) bool { return f.AnswerTime < longest })
 
-	if err := syscall.Kill(squid, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, syscall.Kill(squid, syscall.SIGSTOP))
 	t.Cleanup(func() { syscall.Kill(squid, syscall.SIGCONT) })
 	var waiting sync.WaitGroup
 	for range 200 {
@@ -136,7 +133,5 @@ func TestATasksFiguresFollowWhatTheyMeasure(t *testing.T) {
 	}
 	awaitFigures(t, task, "more connections than wait", func(f taskFigures) bool { return f.ConnectionsRefused > 0 })
 	waiting.Wait()
-	if err := syscall.Kill(squid, syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, syscall.Kill(squid, syscall.SIGCONT))
 }

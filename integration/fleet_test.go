@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"squidfleet/internal/must"
 	"squidfleet/internal/rig"
 )
 
@@ -72,9 +73,7 @@ func nonceOf(response *rig.Response) string {
 func freshNonce(t *testing.T, who rig.Client) string {
 	t.Helper()
 	challenge, err := who.Request("GET", "http://origin.example/")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return nonceOf(challenge)
 }
 

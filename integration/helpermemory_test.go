@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"squidfleet/internal/must"
 	"squidfleet/internal/rig"
 )
 
@@ -19,9 +20,7 @@ import (
 func memoryOf(t *testing.T, pid int, name string) int {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for line := range strings.Lines(string(text)) {
 		var kB int
 		if _, err := fmt.Sscanf(line, name+": %d kB", &kB); err == nil {

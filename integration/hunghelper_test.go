@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"squidfleet/internal/must"
 	"squidfleet/internal/rig"
 )
 
@@ -18,9 +19,7 @@ import (
 func hang(t *testing.T, task *squidTask) (resume func()) {
 	t.Helper()
 	helper := helperOf(t, squidOf(t, task))
-	if err := syscall.Kill(helper, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, syscall.Kill(helper, syscall.SIGSTOP))
 	resume = func() { syscall.Kill(helper, syscall.SIGCONT) }
 	t.Cleanup(resume)
 	// On a busy machine a process may run for a moment after the signal.
@@ -32,9 +31,7 @@ func hang(t *testing.T, task *squidTask) (resume func()) {
 func ask(t *testing.T, who rig.Client, method, target string, headers ...string) net.Conn {
 	t.Helper()
 	conn, err := who.Dial()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	t.Cleanup(func() { conn.Close() })
 	lines := strings.Join(append(headers, ""), "\r\n")
 	const request = "%s %s HTTP/1.1\r\nHost: origin.example\r\n%s\r\n"

@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"squidfleet/internal/must"
 )
 
 // Where ::1 cannot be bound Squid turns IPv6 off. A task with IPv6 clients then does not start, and
@@ -17,9 +19,7 @@ func TestATaskWithoutIPv6SaysSo(t *testing.T) {
 	both, ipv4 := "198.51.100.0/24,2600:1700:1::/48", "198.51.100.0/24"
 	for _, clients := range []string{both, ipv4} {
 		task, err := start(clients)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		if strings.Contains(task.Errors(), message) {
 			t.Errorf("with IPv6 and clients %s:\n%s", clients, task.Errors())
 		}
@@ -31,9 +31,7 @@ func TestATaskWithoutIPv6SaysSo(t *testing.T) {
 		t.Errorf("a task with IPv6 clients: %v", err)
 	}
 	task, err := start(ipv4)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if !strings.Contains(task.Errors(), message) {
 		t.Errorf("a task without IPv6 clients does not say that IPv6 is off:\n%s", task.Errors())
 	}
@@ -43,13 +41,9 @@ func TestATaskWithoutIPv6SaysSo(t *testing.T) {
 func withoutIPv6(t *testing.T) {
 	t.Helper()
 	const disable = "/proc/sys/net/ipv6/conf/lo/disable_ipv6"
-	if err := os.WriteFile(disable, []byte("1"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(disable, []byte("1"), 0o644))
 	t.Cleanup(func() {
-		if err := os.WriteFile(disable, []byte("0"), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.WriteFile(disable, []byte("0"), 0o644))
 		// The kernel has forgotten the route of rig.Isolate.
 		command := exec.Command("ip", "-6", "route", "add", "local", "::/0", "dev", "lo")
 		if output, err := command.CombinedOutput(); err != nil {

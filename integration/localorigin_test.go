@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"squidfleet/internal/must"
 	"squidfleet/params"
 	"squidfleet/proxyimage"
 )
@@ -24,15 +25,11 @@ func onOneMachine(t *testing.T, edit func(string) string) taskOptions {
 	t.Helper()
 	o := options(nil)
 	p, err := params.Parse(o.Context)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	config := proxyimage.Config(p, o.Network)
 	config.LocalOrigin, config.OutgoingAddress = localOrigin, localEgress
 	conf, err := config.Render()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	o.Edit = func(string) string { return edit(conf) }
 	return o
 }

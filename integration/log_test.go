@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"squidfleet/internal/must"
 	"squidfleet/internal/operator"
 	"squidfleet/internal/rig"
 )
@@ -303,9 +304,7 @@ func TestNothingAClientSendsBreaksTheLog(t *testing.T) {
 		noise = slices.DeleteFunc(noise, func(b byte) bool { return b < ' ' || b == 0x7f })
 		target := "http://origin.example/" + fmt.Sprint(i)
 		credentials, err := client(task).Credentials("GET", target)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		send("GET "+target+" HTTP/1.1\r\nHost: origin.example\r\nConnection: close\r\n"+credentials+
 			"\r\nUser-Agent: "+string(noise)+"\r\nX: "+string(noise)+"\r\n\r\n", false)
 	}

@@ -20,6 +20,7 @@ import (
 	digests "github.com/icholy/digest"
 
 	ranges "squidfleet/destination"
+	"squidfleet/internal/must"
 	"squidfleet/internal/rig"
 	"squidfleet/squid"
 )
@@ -330,9 +331,7 @@ func cacheProblems(w *world, task *squidTask) (problems []string) {
 // privileges, and logs that sooner or later.
 func pingerProblems(t *testing.T, task *squidTask) []string {
 	conf, err := os.ReadFile(filepath.Join(task.Dir, "squid.conf"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for begin := time.Now(); ; time.Sleep(50 * time.Millisecond) {
 		for line := range strings.Lines(task.Errors()) {
 			if strings.Contains(line, "inger") {

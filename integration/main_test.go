@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"squidfleet/internal/must"
 	"squidfleet/internal/rig"
 	"squidfleet/proxyimage"
 	"squidfleet/squid"
@@ -104,9 +105,7 @@ const shareOf = "SQUIDFLEET_TEST_SHARE"
 func inShares(t *testing.T, names []string, test func(t *testing.T, share int)) {
 	if text := os.Getenv(shareOf); text != "" {
 		share, err := strconv.Atoi(text)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		test(t, share)
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"squidfleet/internal/must"
 	"squidfleet/internal/rig"
 	"squidfleet/proxyimage/container"
 )
@@ -96,9 +97,7 @@ func TestNoSpellingOfAURLBringsItsSecretIntoTheLog(t *testing.T) {
 	for i, target := range targets {
 		method := []string{"GET ", "CONNECT ", "POST ", ""}[i%4]
 		conn, err := client(task).Dial()
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		io.WriteString(conn, method+target+" HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
 		io.Copy(io.Discard, conn)
 		conn.Close()

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"squidfleet/internal/must"
 	"squidfleet/internal/rig"
 	"squidfleet/params"
 	"squidfleet/proxyimage"
@@ -58,9 +59,7 @@ type taskOptions struct {
 func stage(t testing.TB, o taskOptions) (string, *params.Params) {
 	t.Helper()
 	p, err := params.Parse(o.Context)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	var credentials []squid.Credential
 	if p.Credentials == container.CredentialsImage {
 		for _, user := range p.Users {
@@ -68,30 +67,22 @@ func stage(t testing.TB, o taskOptions) (string, *params.Params) {
 		}
 	}
 	top, err := os.MkdirTemp("", "squidfleet-rig-") // the task's user may not enter t.TempDir
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	t.Cleanup(func() { os.RemoveAll(top) })
-	if err := os.Chmod(top, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.Chmod(top, 0o755))
 	dir := filepath.Join(top, "context")
 	staged := stagedOnce(t, p, o.Network, credentials)
 	if out, err := exec.Command("cp", "-a", staged, dir).CombinedOutput(); err != nil {
 		t.Fatalf("cp: %v: %s", err, out)
 	}
-	if err := os.Mkdir(filepath.Join(dir, container.Run), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.Mkdir(filepath.Join(dir, container.Run), 0o700))
 	// The Dockerfile gives these files to the image's user.
 	owned := []string{container.Run}
 	if p.Credentials == container.CredentialsImage {
 		owned = append(owned, container.Passwords)
 	}
 	for _, name := range owned {
-		if err := os.Chown(filepath.Join(dir, name), nobody, nobody); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.Chown(filepath.Join(dir, name), nobody, nobody))
 	}
 	if o.Edit != nil {
 		path := filepath.Join(dir, "squid.conf")
@@ -99,14 +90,10 @@ func stage(t testing.TB, o taskOptions) (string, *params.Params) {
 		if err == nil {
 			err = os.WriteFile(path, []byte(o.Edit(string(conf))), 0o644)
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 	}
 	if o.Prepare != nil {
-		if err := o.Prepare(dir); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, o.Prepare(dir))
 	}
 	return dir, p
 }
@@ -122,9 +109,7 @@ func stagedOnce(t testing.TB, p *params.Params, n proxyimage.Network, credential
 		return dir, proxyimage.Stage(context.Background(), dir, p, n, credentials)
 	}))
 	dir, err := once.(func() (string, error))()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return dir
 }
 
@@ -133,9 +118,7 @@ func stagedOnce(t testing.TB, p *params.Params, n proxyimage.Network, credential
 func startTask(t testing.TB, o taskOptions) *squidTask {
 	t.Helper()
 	task, err := tryTask(t, o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return task
 }
 
@@ -156,9 +139,7 @@ func tryTask(t testing.TB, o taskOptions) (*squidTask, error) {
 	task.command.SysProcAttr = &syscall.SysProcAttr{
 		Credential: &syscall.Credential{Uid: nobody, Gid: nobody}, Pdeathsig: syscall.SIGKILL, Setpgid: true,
 	}
-	if err := task.command.Start(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, task.command.Start())
 	go func() {
 		task.command.Wait()
 		close(task.exited)

@@ -21,6 +21,7 @@ import (
 	"github.com/chromedp/chromedp"
 	icholy "github.com/icholy/digest"
 
+	"squidfleet/internal/must"
 	"squidfleet/internal/rig"
 )
 
@@ -90,16 +91,12 @@ var urlClients = []urlClient{
 	{name: "Go", ask: func(t *testing.T, proxy string, urls []string) (statuses []string) {
 		for _, text := range urls {
 			u, err := url.Parse(text)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			c := through(proxy)
 			c.URI = u.RequestURI()
 			// The target as net/http writes it.
 			response, err := c.Request("GET", "http://"+u.Host+u.RequestURI())
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			statuses = append(statuses, fmt.Sprint(response.StatusCode))
 		}
 		return statuses
@@ -110,9 +107,7 @@ var urlClients = []urlClient{
 	}, ask: func(t *testing.T, proxy string, urls []string) []string {
 		ctx, asked := startChromium(t, proxy)
 		text, err := json.Marshal(urls)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		script := `(async () => {
 			const statuses = [];
 			for (const url of ` + string(text) + `)
@@ -120,9 +115,7 @@ var urlClients = []urlClient{
 			return statuses;
 		})()`
 		statuses, err := chromedp.Run(ctx, chromedp.Evaluate[[]string](script, chromedp.EvalAwaitPromise))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		if n := asked.Load(); n != 1 {
 			t.Errorf("Chromium asked its user %d times, want once", n)
 		}
@@ -137,9 +130,7 @@ var java = urlClient{name: "Java", https: []string{"https://origin.example/"}, e
 		"unable to find valid certification path to requested target",
 }, ask: func(t *testing.T, proxy string, urls []string) []string {
 	host, port, err := net.SplitHostPort(proxy)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return lines(t, urls, "java", "testdata/Urls.java", host, port, "alice", password)
 }}
 
@@ -188,9 +179,7 @@ func algorithmFor(t *testing.T, c urlClient, offers ...string) string {
 	c.ask(t, strings.TrimPrefix(proxy.URL, "http://"), []string{"http://origin.example/"})
 	close(answers)
 	credentials, err := icholy.ParseCredentials(<-answers)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return credentials.Algorithm
 }
 
@@ -253,9 +242,7 @@ func capturedLines(t *testing.T, task *squidTask, client string) (all []captured
 	if err == nil {
 		err = os.Truncate(path, 0)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for line := range strings.Lines(string(text)) {
 		if strings.Contains(line, " Digest ") {
 			all = append(all, captured{client, time.Now().Unix(), strings.TrimSpace(line)})
@@ -271,7 +258,5 @@ func writeCaptures(t *testing.T, captures []captured) {
 	if err == nil {
 		err = os.WriteFile("../digest/testdata/captures.json", append(text, '\n'), 0o644)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 }

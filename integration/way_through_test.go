@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"squidfleet/internal/must"
 	"squidfleet/internal/paste"
 	"squidfleet/squid"
 )
@@ -47,9 +48,7 @@ func TestPastedCommandsGetThrough(t *testing.T) {
 		task := startTask(t, o)
 		_, proxy := hop(t, insider, task)
 		for user, password := range o.Passwords {
-			if err := squid.CheckPassword(password); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, squid.CheckPassword(password))
 			for _, via := range []paste.Via{
 				paste.Way{}.WithPassword(proxy, user, password),
 				paste.Way{}.WithVariable(proxy, user, "PASSWORD"),

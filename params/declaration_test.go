@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"squidfleet/internal/must"
 )
 
 // TestEveryFieldHasOneDeclaration: no field of Params is forgotten, and no two parameters
@@ -49,13 +51,9 @@ func TestDefaultsAreWrittenTheWayTheyAreRead(t *testing.T) {
 func throughJSON(t *testing.T, value any) any {
 	t.Helper()
 	encoded, err := json.Marshal(value)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	var decoded any
-	if err := json.Unmarshal(encoded, &decoded); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, json.Unmarshal(encoded, &decoded))
 	return decoded
 }
 
@@ -80,13 +78,9 @@ func TestDeclarationsAreComplete(t *testing.T) {
 // to set, with the defaults of this package.
 func TestCdkJSONHoldsTheDefaults(t *testing.T) {
 	file, err := os.ReadFile("../cdk.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	var cdk struct{ Context map[string]any }
-	if err := json.Unmarshal(file, &cdk); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, json.Unmarshal(file, &cdk))
 	if errs := unknownKeys(cdk.Context); errs != nil {
 		t.Error(errs)
 	}

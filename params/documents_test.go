@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"squidfleet/internal/doctest"
+	"squidfleet/internal/must"
 )
 
 func TestTheDocumentsHoldTheTable(t *testing.T) { doctest.Section(t, "..", "parameters", Table()) }
@@ -17,9 +18,7 @@ func TestTheDocumentsHoldTheTable(t *testing.T) { doctest.Section(t, "..", "para
 // The README names no make target that does not exist.
 func TestTheREADMEsMakeTargetsExist(t *testing.T) {
 	text, err := os.ReadFile("../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	targets := map[string]bool{}
 	for _, chunk := range strings.Split(string(text), "make ")[1:] {
 		targets[strings.FieldsFunc(chunk, func(r rune) bool { return strings.ContainsRune(" \n`,;", r) })[0]] = true
@@ -41,9 +40,7 @@ func TestTheDocumentsLinksLeadSomewhere(t *testing.T) {
 	links, anchors := 0, 0
 	for _, document := range doctest.Documents(t, "..") {
 		text, err := os.ReadFile(document)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		for _, match := range link.FindAllStringSubmatch(string(text), -1) {
 			links++
 			target, anchor := document, match[2]
@@ -69,9 +66,7 @@ func TestTheDocumentsLinksLeadSomewhere(t *testing.T) {
 func headings(t *testing.T, document string) (anchors []string) {
 	t.Helper()
 	text, err := os.ReadFile(document)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	dropped := regexp.MustCompile(`[^\p{L}\p{N}_ -]`)
 	for _, match := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(string(text), -1) {
 		anchors = append(anchors, strings.ReplaceAll(dropped.ReplaceAllString(strings.ToLower(match[1]), ""), " ", "-"))

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"squidfleet/internal/must"
 	"squidfleet/proxyimage/container"
 	"squidfleet/squid"
 )
@@ -155,9 +156,7 @@ func TestAccepted(t *testing.T) {
 		want := defaults()
 		c.want(&want)
 		context := map[string]any{}
-		if err := json.Unmarshal([]byte(`{"`+c.key+`":`+c.json+`}`), &context); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, json.Unmarshal([]byte(`{"`+c.key+`":`+c.json+`}`), &context))
 		for _, context := range []map[string]any{context, {c.key: c.text}} {
 			if p := mustParse(t, context); !reflect.DeepEqual(*p, want) {
 				t.Errorf("%v:\ngot  %+v\nwant %+v", context, *p, want)
@@ -300,9 +299,7 @@ func TestPeriodsAreReadAsTheyAreWritten(t *testing.T) {
 func TestParametersSurviveTheAssembly(t *testing.T) {
 	want := mustParse(t, map[string]any{"activeHours": "mon-fri 22:00-06:00", "fleetSize": 3})
 	text, err := json.Marshal(throughJSON(t, want)) // as a tree of values in between, as in stacks
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	got := new(Params)
 	if err := json.Unmarshal(text, got); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v\ngot  %+v\nwant %+v", err, got, want)
@@ -409,14 +406,10 @@ func TestTheToolchainHasEveryZone(t *testing.T) {
 		t.Errorf("%d zones, sorted: %t", len(list), slices.IsSorted(list))
 	}
 	root, err := exec.Command("go", "env", "GOROOT").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	// time.LoadLocation would ask the machine's database first.
 	database, err := zip.OpenReader(filepath.Join(strings.TrimSpace(string(root)), "lib", "time", "zoneinfo.zip"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	defer database.Close()
 	for _, zone := range list {
 		data, err := fs.ReadFile(database, zone)

@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"squidfleet/internal/must"
 )
 
 // TestRefused runs testdata/refused.txt.
@@ -39,9 +41,7 @@ type refusedCase struct {
 func readRefused(t *testing.T) []refusedCase {
 	t.Helper()
 	file, err := os.ReadFile("testdata/refused.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	var cases []refusedCase
 	for block := range strings.SplitSeq(string(file), "\n\n") {
 		var input, message []string

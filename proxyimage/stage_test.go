@@ -16,22 +16,16 @@ import (
 	"testing"
 	"time"
 
+	"squidfleet/internal/must"
 	"squidfleet/params"
 	"squidfleet/proxyimage/container"
 	"squidfleet/squid"
 )
 
-func ok(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func parse(t *testing.T, values map[string]any) *params.Params {
 	t.Helper()
 	p, err := params.Parse(values)
-	ok(t, err)
+	must.OK(t, err)
 	return p
 }
 
@@ -52,25 +46,25 @@ func snapshot(t *testing.T, directory string) map[string]string {
 	t.Helper()
 	found := map[string]string{}
 	err := filepath.WalkDir(directory, func(path string, entry fs.DirEntry, err error) error {
-		ok(t, err)
+		must.OK(t, err)
 		info, err := entry.Info()
-		ok(t, err)
+		must.OK(t, err)
 		name, err := filepath.Rel(directory, path)
-		ok(t, err)
+		must.OK(t, err)
 		found[name] = info.Mode().String()
 		if !entry.IsDir() {
 			found[name] += fmt.Sprintf(" %x", sha256.Sum256([]byte(read(t, directory, name))))
 		}
 		return nil
 	})
-	ok(t, err)
+	must.OK(t, err)
 	return found
 }
 
 func stage(t *testing.T, p *params.Params, passwords []squid.Credential) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "context")
-	ok(t, Stage(t.Context(), dir, p, network, passwords))
+	must.OK(t, Stage(t.Context(), dir, p, network, passwords))
 	return dir
 }
 
@@ -105,7 +99,7 @@ func TestStagedFilesAndModes(t *testing.T) {
 			if c.passwords != nil {
 				want["passwords"] = "-rw-------"
 				hashes, err := squid.PasswordFile(p.Digest, p.Realm, c.passwords)
-				ok(t, err)
+				must.OK(t, err)
 				if got := read(t, dir, "passwords"); got != string(hashes) {
 					t.Errorf("passwords:\n%s\nwant:\n%s", got, hashes)
 				}
@@ -134,7 +128,7 @@ func TestStagedFilesAndModes(t *testing.T) {
 func read(t *testing.T, dir, name string) string {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(dir, name))
-	ok(t, err)
+	must.OK(t, err)
 	return string(content)
 }
 
@@ -153,7 +147,7 @@ func TestSameParametersSameBytes(t *testing.T) {
 	}
 	config := filepath.Join(t.TempDir(), "env")
 	const settings = "GOAMD64=v3\nGOFLAGS=-ldflags=-X=main.x=y\nGOEXPERIMENT=nogreenteagc\n"
-	ok(t, os.WriteFile(config, []byte(settings), 0o600))
+	must.OK(t, os.WriteFile(config, []byte(settings), 0o600))
 	t.Setenv("GOENV", config)
 	t.Cleanup(setUmask(0o077))
 	got := snapshot(t, stage(t, p, twoPasswords))
@@ -167,22 +161,22 @@ func TestSameSourcesSameProgramAnywhere(t *testing.T) {
 	want := read(t, stage(t, parse(t, inSecrets), nil), container.Entrypoint)
 
 	golang, err := newToolchain(params.X8664, t.TempDir())
-	ok(t, err)
+	must.OK(t, err)
 	root, err := golang.run(t.Context(), "list", "-m", "-f", "{{.Dir}}")
-	ok(t, err)
+	must.OK(t, err)
 	packages, err := golang.run(t.Context(), "list", "-deps", "-f", "{{if not .Standard}}{{.Dir}}{{end}}",
 		entrypointPackage)
-	ok(t, err)
+	must.OK(t, err)
 	elsewhere := t.TempDir()
 	for _, name := range []string{"go.mod", "go.sum"} {
-		ok(t, os.WriteFile(filepath.Join(elsewhere, name), []byte(read(t, root, name)), 0o644))
+		must.OK(t, os.WriteFile(filepath.Join(elsewhere, name), []byte(read(t, root, name)), 0o644))
 	}
 	for directory := range strings.FieldsSeq(packages) {
-		ok(t, os.CopyFS(filepath.Join(elsewhere, strings.TrimPrefix(directory, root)), os.DirFS(directory)))
+		must.OK(t, os.CopyFS(filepath.Join(elsewhere, strings.TrimPrefix(directory, root)), os.DirFS(directory)))
 	}
 	t.Chdir(elsewhere)
 	program := filepath.Join(elsewhere, "program")
-	ok(t, golang.buildEntrypoint(t.Context(), program))
+	must.OK(t, golang.buildEntrypoint(t.Context(), program))
 	if read(t, elsewhere, "program") != want {
 		t.Errorf("built in %s, the program differs", elsewhere)
 	}
@@ -193,7 +187,7 @@ func TestEntrypointIsStaticAndForTheTasksArchitecture(t *testing.T) {
 		t.Run(architecture, func(t *testing.T) {
 			dir := stage(t, parse(t, map[string]any{"architecture": architecture}), nil)
 			program, err := elf.Open(filepath.Join(dir, "entrypoint"))
-			ok(t, err)
+			must.OK(t, err)
 			defer program.Close()
 			if program.Machine != machine {
 				t.Errorf("made for %v, want %v", program.Machine, machine)
@@ -210,7 +204,7 @@ func TestEntrypointIsStaticAndForTheTasksArchitecture(t *testing.T) {
 func TestTimeZone(t *testing.T) {
 	dir := stage(t, parse(t, map[string]any{"timezone": "America/Argentina/Buenos_Aires"}), nil)
 	location, err := time.LoadLocationFromTZData("", []byte(read(t, dir, "localtime")))
-	ok(t, err)
+	must.OK(t, err)
 	if _, offset := time.Unix(0, 0).In(location).Zone(); offset != -3*60*60 {
 		t.Errorf("Buenos Aires is %d seconds ahead of UTC", offset)
 	}
@@ -261,8 +255,8 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			parent := t.TempDir()
-			ok(t, os.Mkdir(filepath.Join(parent, "taken"), 0o755))
-			ok(t, os.Symlink("nowhere", filepath.Join(parent, "link")))
+			must.OK(t, os.Mkdir(filepath.Join(parent, "taken"), 0o755))
+			must.OK(t, os.Symlink("nowhere", filepath.Join(parent, "link")))
 			if c.prepare != nil {
 				c.prepare(t)
 			}

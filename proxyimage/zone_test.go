@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"squidfleet/internal/must"
 )
 
 func TestADamagedTimeZoneDatabaseIsToldByName(t *testing.T) {
@@ -14,10 +16,10 @@ func TestADamagedTimeZoneDatabaseIsToldByName(t *testing.T) {
 	var archive bytes.Buffer
 	w := zip.NewWriter(&archive)
 	file, err := w.CreateHeader(&zip.FileHeader{Name: zone, Method: zip.Store})
-	ok(t, err)
+	must.OK(t, err)
 	_, err = file.Write([]byte(data))
-	ok(t, err)
-	ok(t, w.Close())
+	must.OK(t, err)
+	must.OK(t, w.Close())
 	for _, c := range []struct {
 		name     string
 		database []byte
@@ -30,7 +32,7 @@ func TestADamagedTimeZoneDatabaseIsToldByName(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "zoneinfo.zip")
-			ok(t, os.WriteFile(path, c.database, 0o644))
+			must.OK(t, os.WriteFile(path, c.database, 0o644))
 			got, err := readZone(path, zone)
 			if c.want == "" {
 				if err != nil || string(got) != data {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"squidfleet/internal/must"
 	"squidfleet/internal/ptytest"
 )
 
@@ -30,9 +31,7 @@ func TestCompileSaysHowFarItIs(t *testing.T) {
 		{"echo './a.go:1:2: undefined: x' >&2; exit 3", "./a.go:1:2: undefined: x\n", "./a.go:1:2: undefined: x\n", 3},
 	} {
 		bin := t.TempDir()
-		if err := os.WriteFile(filepath.Join(bin, "go"), []byte("#!/bin/sh\n"+c.goDoes+"\n"), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.WriteFile(filepath.Join(bin, "go"), []byte("#!/bin/sh\n"+c.goDoes+"\n"), 0o755))
 		run := func(stderr io.Writer) {
 			compile := exec.Command("./compile.sh", ".", "the app")
 			compile.Env = []string{"PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH")}
@@ -66,9 +65,7 @@ func until(t *testing.T, from io.Reader, end string) string {
 	var all []byte
 	for buffer := make([]byte, 256); !bytes.HasSuffix(all, []byte(end)); {
 		n, err := from.Read(buffer)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		all = append(all, buffer[:n]...)
 	}
 	return strings.TrimSuffix(string(all), end)

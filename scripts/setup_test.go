@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"squidfleet/internal/must"
 )
 
 // TestSetupInstallsWhatIsMissing runs the script on a machine that has only what the script is
@@ -33,9 +35,7 @@ chmod 755 "` + bin + `/debootstrap"
 	} {
 		err = errors.Join(err, os.WriteFile(filepath.Join(root, name), []byte(text), 0o755))
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	script := filepath.Join(root, "setup.sh")
 	setup := exec.Command(filepath.Join(bin, "sh"), script, "shellcheck", "debootstrap", "curl", "go")
 	setup.Env = []string{"PATH=" + bin, "SETUP_ROOT=" + root}

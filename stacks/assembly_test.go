@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"squidfleet/internal/cdkcontext"
+	"squidfleet/internal/must"
 	"squidfleet/internal/synthtest"
 )
 
@@ -56,9 +57,7 @@ func TestTheLargestFleetsFitIntoATemplate(t *testing.T) {
 	} {
 		fleet := synth(t, c)
 		info, err := os.Stat(filepath.Join(fleet.dir, "Squidfleet-Proxy.template.json"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		resources := len(fleet.templates["Proxy"].Resources)
 		if t.Logf("%v: %d resources, %d bytes", c, resources, info.Size()); resources > 500 || info.Size() > 1_000_000 {
 			t.Error("the template is too large")

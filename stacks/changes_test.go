@@ -10,6 +10,7 @@ import (
 
 	"squidfleet/internal/cfnspec"
 	"squidfleet/internal/doctest"
+	"squidfleet/internal/must"
 	"squidfleet/params"
 )
 
@@ -181,9 +182,7 @@ var quiet = []string{
 
 func TestEveryParameterHasItsRowInTheTableOfChanges(t *testing.T) {
 	spec, err := cfnspec.Load("..")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	var table strings.Builder
 	table.WriteString("| parameter | change | in place | replaced | added, removed | what is noticed |\n" +
 		"|---|---|---|---|---|---|\n")
@@ -393,9 +392,7 @@ func (a *assembly) references(stack string, value any) []string {
 // and closes their ports, changes besides.
 func TestAnotherFleetSizeLeavesTheOtherAddressesAlone(t *testing.T) {
 	spec, err := cfnspec.Load("..")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	hours := only("activeHours", "sat 07:00-19:00")
 	three, five := with(hours, "fleetSize", "3"), with(hours, "fleetSize", "5")
 	fewer, more := compare(t, spec, synth(t, five), synth(t, three)), compare(t, spec, synth(t, three), synth(t, five))
@@ -420,9 +417,7 @@ func TestAnotherFleetSizeLeavesTheOtherAddressesAlone(t *testing.T) {
 
 func TestReplacementSpreadsToWhatRefersToTheReplaced(t *testing.T) {
 	spec, err := cfnspec.Load("..")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	// The VPC's range is a property of the VPC alone. Its subnets refer to the VPC, and the
 	// proxy's stack refers to both by the network's outputs.
 	c := compare(t, spec, synth(t, nil), synth(t, only("vpcCidr", "10.1.0.0/16")))

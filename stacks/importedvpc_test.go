@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"squidfleet/internal/cdkcontext"
+	"squidfleet/internal/must"
 	"squidfleet/internal/synthtest"
 )
 
@@ -28,9 +29,7 @@ func TestTasksRefuseEveryRangeOfAnImportedVPC(t *testing.T) {
 		t.Fatalf("squid.conf %v, %v", conf, err)
 	}
 	text, err := os.ReadFile(conf[0])
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	var forbidden []netip.Prefix
 	for line := range strings.Lines(string(text)) {
 		if block, is := strings.CutPrefix(line, "acl forbidden dst "); is {

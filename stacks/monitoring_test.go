@@ -8,15 +8,14 @@ import (
 
 	"squidfleet/internal/cdkcontext"
 	"squidfleet/internal/cost"
+	"squidfleet/internal/must"
 	"squidfleet/params"
 )
 
 // Metrics and alarms are paid one by one, whatever fleetSize is.
 func TestTheCostsCountMetricsAndAlarms(t *testing.T) {
 	prices, err := cost.InTable("us-east-1")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	email := only("alarmEmail", "ops@example.com")
 	fleets := []cdkcontext.Case{
 		{Changes: email}, {Changes: with(with(email, "fleetSize", "7"), "rotateEvery", "off")},
@@ -24,13 +23,9 @@ func TestTheCostsCountMetricsAndAlarms(t *testing.T) {
 	}
 	for _, c := range append(slices.Collect(maps.Values(cdkcontext.Cases)), fleets...) {
 		context, err := c.Context()
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		p, err := params.Parse(context)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		got, want := map[string]float64{}, map[string]float64{}
 		for _, item := range prices.OfFleet(p, cost.Traffic{}).Items {
 			if item.Name == "metrics" || item.Name == "alarms" {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"squidfleet/internal/cdkcontext"
+	"squidfleet/internal/must"
 )
 
 // write writes a file for each name, below dir.
@@ -16,9 +17,7 @@ func write(t *testing.T, dir string, content map[string]string) {
 	for name, text := range content {
 		path := filepath.Join(dir, name)
 		err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 	}
 }
 
@@ -54,16 +53,12 @@ func union(a, b map[string]string) map[string]string {
 func run(t *testing.T, dir string, written map[string]string, publish func(*outdir) error) {
 	t.Helper()
 	o, err := openOutdir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	write(t, o.work, written)
 	if publish != nil {
 		err = publish(o)
 	}
-	if err := errors.Join(err, o.discard()); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, errors.Join(err, o.discard()))
 }
 
 func TestAnAssemblyReplacesTheLastOneFileByFile(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 
 	"squidfleet/internal/cdkcontext"
 	"squidfleet/internal/doctest"
+	"squidfleet/internal/must"
 	"squidfleet/params"
 )
 
@@ -310,9 +311,7 @@ func policyOf(t *testing.T, stackName string, templates []template) []statement 
 				passed[trusted(t, id, r)] = true
 			}
 			text, err := json.Marshal(r.Properties)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			outputs = outputs || bytes.Contains(text, []byte(`"Fn::GetStackOutput"`))
 			for function, needed := range functions {
 				if bytes.Contains(text, []byte(`"`+function+`"`)) {
@@ -427,12 +426,8 @@ func policyFile(t *testing.T, path string, statements []statement) {
 	var text, dense bytes.Buffer
 	encoder := json.NewEncoder(&text)
 	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(policy); err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Compact(&dense, text.Bytes()); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, encoder.Encode(policy))
+	must.OK(t, json.Compact(&dense, text.Bytes()))
 	if dense.Len() > maxManagedPolicy {
 		t.Errorf("%s has %d characters, IAM takes %d", path, dense.Len(), maxManagedPolicy)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"squidfleet/internal/doctest"
 	"squidfleet/internal/logquery"
+	"squidfleet/internal/must"
 	"squidfleet/params"
 )
 
@@ -20,9 +21,7 @@ const pictureWidth, pictureHeight = 320, 180
 // by the widgets' own queries over a made-up log.
 func TestThePictureOfTheDashboard(t *testing.T) {
 	p, err := params.Parse(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	var log []string
 	for i := range 200 {
 		status, reason := 200, "-"

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"squidfleet/internal/cdkcontext"
+	"squidfleet/internal/must"
 	"squidfleet/internal/synthtest"
 )
 
@@ -44,9 +45,7 @@ func synth(t *testing.T, changes map[string]any) *assembly {
 func synthCase(t *testing.T, c cdkcontext.Case) *assembly {
 	t.Helper()
 	key, err := json.Marshal(c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if done := synthesised[string(key)]; done != nil {
 		return done
 	}
@@ -59,13 +58,9 @@ func synthCase(t *testing.T, c cdkcontext.Case) *assembly {
 	}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		var one template
-		if err := json.Unmarshal(text, &one); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, json.Unmarshal(text, &one))
 		role := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(file), p.StackName+"-"), ".template.json")
 		a.templates[role] = one
 	}

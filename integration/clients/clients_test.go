@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"squidfleet/internal/local"
+	"squidfleet/internal/must"
 	"squidfleet/squid"
 )
 
@@ -32,9 +33,7 @@ const (
 func TestClients(t *testing.T) {
 	hosts := filepath.Join(t.TempDir(), "hosts")
 	// A load balancer's name has no second address where nothing listens, as localhost may have.
-	if err := os.WriteFile(hosts, []byte("127.0.0.1 localhost\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(hosts, []byte("127.0.0.1 localhost\n"), 0o644))
 	mount(t, hosts, "/etc/hosts")
 	ca, server := makeCertificate(t, "*.example.com")
 	o := startOrigin(t, server)

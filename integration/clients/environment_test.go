@@ -8,19 +8,17 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"squidfleet/internal/must"
 )
 
 // environment is what all clients get: the tools, and the CA for those that do not ask the system.
 func environment(t *testing.T) []string {
 	t.Helper()
 	root, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	caches, err := exec.Command("go", "env", "GOCACHE", "GOMODCACHE").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	cache, modules, _ := strings.Cut(strings.TrimSpace(string(caches)), "\n")
 	return []string{
 		// Debian's programs, but the Node.js that is pinned.
@@ -38,9 +36,7 @@ func chromium(t *testing.T) (path string) {
 	for _, name := range []string{"google-chrome", "chromium", "chromium-browser"} {
 		if found, err := exec.LookPath(name); err == nil {
 			text := "#!/bin/sh\nexec " + found + " --no-sandbox \"$@\"\n"
-			if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, os.WriteFile(path, []byte(text), 0o755))
 			return path
 		}
 	}
@@ -53,9 +49,7 @@ func chromium(t *testing.T) (path string) {
 func (to destination) home(t *testing.T, like string) []string {
 	t.Helper()
 	home, err := os.MkdirTemp("", "home-") // t.TempDir is too long for the path of Chromium's socket
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	t.Cleanup(func() { os.RemoveAll(home) })
 	err = os.CopyFS(home, os.DirFS(like))
 	for _, name := range []string{"state/lists/partial", "cache/archives/partial", "etc/sources.list.d"} {
@@ -67,9 +61,7 @@ func (to destination) home(t *testing.T, like string) []string {
 		home+"/apt/etc") + "APT::Sandbox::User \"root\";\nAcquire::Languages \"none\";\n"
 	err = errors.Join(err, os.WriteFile(filepath.Join(home, "apt/etc/sources.list"), []byte(source), 0o644),
 		os.WriteFile(settings, []byte(text), 0o644))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	variables := []string{"HOME=" + home, "TMPDIR=" + home, "APT_CONFIG=" + settings}
 	if to.scheme == "http" {
 		variables = append(variables, "PIP_TRUSTED_HOST="+to.host)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"squidfleet/internal/local"
+	"squidfleet/internal/must"
 	"squidfleet/internal/relay"
 	"squidfleet/params"
 	"squidfleet/squid"
@@ -58,17 +59,13 @@ func startFleet(t *testing.T, w way) *local.Fleet {
 		values["users"] = "alice"
 	}
 	p, err := params.Parse(values)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	o := local.Options{Params: p, Addresses: 3, Zones: 1, Port: w.port, TLS: w.tls, Timing: local.AWS(p).Faster(30)}
 	for _, user := range p.Users {
 		o.Passwords = append(o.Passwords, squid.Credential{User: user, Password: password})
 	}
 	f, err := local.Start(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	t.Cleanup(func() {
 		if err := f.Close(); err != nil {
 			t.Error(err)
@@ -84,9 +81,7 @@ func startRelay(t *testing.T, f *local.Fleet) (proxy string) {
 		Scheme: "http", Host: "127.0.0.1", Port: int(f.Endpoint.Port()), User: "alice", Password: password,
 	}
 	s, err := relay.Listen("127.0.0.1:0", relay.Options{MaxConnections: 1000}, []relay.Fleet{named})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(ctx) }()

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"testing"
 
+	"squidfleet/internal/must"
 	"squidfleet/internal/rig"
 )
 
@@ -41,13 +42,9 @@ func startOrigin(t *testing.T, certificate tls.Certificate) *origin {
 	o := &origin{dns: rig.StartDNS(t), seen: map[string]visits{}, wheel: wheel(t)}
 	server := &http.Server{Handler: o, ErrorLog: log.New(io.Discard, "", 0)}
 	plain, err := net.Listen("tcp", ":80")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	secure, err := tls.Listen("tcp", ":443", &tls.Config{Certificates: []tls.Certificate{certificate}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	var done sync.WaitGroup
 	done.Go(func() { server.Serve(plain) })
 	done.Go(func() { server.Serve(secure) })
@@ -128,12 +125,8 @@ func wheel(t *testing.T) []byte {
 		if err == nil {
 			_, err = io.WriteString(file, text)
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 	}
-	if err := archive.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, archive.Close())
 	return out.Bytes()
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"squidfleet/internal/must"
 	"squidfleet/squid"
 )
 
@@ -64,9 +65,7 @@ var debian12 = func() bool {
 func table(t *testing.T) (rows []row) {
 	t.Helper()
 	text, err := os.ReadFile("../../docs/use.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	_, rest, found := strings.Cut(string(text), header+"\n|---|---|---|---|---|---|\n")
 	if !found {
 		t.Fatalf("docs/use.md has no table %s", header)

@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"squidfleet/internal/must"
 )
 
 // Where clients look for the CAs that they trust: those that ask the system, and Java.
@@ -32,9 +34,7 @@ func makeCertificate(t *testing.T, name string) (ca []byte, server tls.Certifica
 	t.Helper()
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	key, keyErr := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err := errors.Join(err, keyErr); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, errors.Join(err, keyErr))
 	authority := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "CA of the origin"}, IsCA: true,
 		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign, SubjectKeyId: []byte{1}, // for Python 3.13
@@ -47,9 +47,7 @@ func makeCertificate(t *testing.T, name string) (ca []byte, server tls.Certifica
 	}
 	ca, err = x509.CreateCertificate(rand.Reader, authority, authority, caKey.Public(), caKey)
 	der, ownErr := x509.CreateCertificate(rand.Reader, own, authority, key.Public(), caKey)
-	if err := errors.Join(err, ownErr); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, errors.Join(err, ownErr))
 	return ca, tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
@@ -71,18 +69,14 @@ func trust(t *testing.T, authorities [][]byte) (home string) {
 	roots, home := t.TempDir(), t.TempDir()
 	browser := filepath.Join(home, ".pki/nssdb")
 	err := errors.Join(os.Chmod(roots, 0o755), os.MkdirAll(browser, 0o755))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	mount(t, roots, systemRoots)
 	lines := []string{"certutil -N -d sql:" + browser + " --empty-password"}
 	var all []byte
 	for i, der := range authorities {
 		name := fmt.Sprint("ca", i)
 		text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-		if err := os.WriteFile(filepath.Join(roots, name+".pem"), text, 0o644); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.WriteFile(filepath.Join(roots, name+".pem"), text, 0o644))
 		all = append(all, text...)
 		lines = append(lines, "certutil -A -d sql:"+browser+" -n "+name+" -t C,, -i "+name+".pem",
 			// A store in this format can be read without its password.
@@ -97,9 +91,7 @@ func trust(t *testing.T, authorities [][]byte) (home string) {
 			t.Fatalf("%s: %v\n%s", line, err, out)
 		}
 	}
-	if err := os.WriteFile(bundle, all, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(bundle, all, 0o644))
 	return home
 }
 

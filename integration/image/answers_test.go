@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"squidfleet/internal/must"
 	"squidfleet/internal/rig"
 )
 
@@ -30,9 +31,7 @@ func TestDestinationsAndUsersOfAContainer(t *testing.T) {
 				t.Error(problem)
 			}
 			conf, err := os.ReadFile(filepath.Join(p.fleet.context, "squid.conf"))
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			before, answers := p.squidPid(), rig.AnswersFor(string(conf))
 			if last, err := answers.Ask(t, alice, target, 3_000); err != nil {
 				t.Fatalf("%v, after these:\n%s", err, answers.Describe(last))

@@ -23,6 +23,7 @@ import (
 
 	"squidfleet/internal/bench"
 	"squidfleet/internal/engine"
+	"squidfleet/internal/must"
 	"squidfleet/internal/rig"
 	"squidfleet/proxyimage/container"
 )
@@ -78,12 +79,8 @@ func BenchmarkImage(b *testing.B) {
 	rig.StartOrigins(b, []int{80, 443}, nil)
 	var builds map[string][]float64
 	content, err := os.ReadFile(filepath.Join(os.Getenv(storeVariable), buildsFile))
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := json.Unmarshal(content, &builds); err != nil {
-		b.Fatal(err)
-	}
+	must.OK(b, err)
+	must.OK(b, json.Unmarshal(content, &builds))
 
 	type measurement struct{ disk, compressed, start, health, stop, idle, tunnels []float64 }
 	measured := map[string]*measurement{usual: {}, inSecrets: {}}
@@ -149,9 +146,7 @@ func BenchmarkImage(b *testing.B) {
 	row("memory idle (PSS), MB", "%.1f", 0, theirs.idle, ours.idle)
 	row(fmt.Sprintf("memory with %d tunnels (PSS), MB", benchTunnels), "%.1f", 0, theirs.tunnels, ours.tunnels)
 	b.Logf("\n%s", report.String())
-	if err := bench.Report("../..", "image", report.String()); err != nil {
-		b.Fatal(err)
-	}
+	must.OK(b, bench.Report("../..", "image", report.String()))
 }
 
 // parts are what the files of the image are for. The first pattern that a name matches counts.
@@ -223,9 +218,7 @@ func (p *proxy) timedStop() time.Duration {
 	p.t.Helper()
 	pid := p.mainPid()
 	begun := time.Now()
-	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
-		p.t.Fatal(err)
-	}
+	must.OK(p.t, syscall.Kill(pid, syscall.SIGTERM))
 	for range 60_000 {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		if err != nil || bytes.Contains(stat, []byte(") Z ")) {
@@ -244,15 +237,11 @@ func (p *proxy) memory() float64 {
 	for _, pids := range p.processes() {
 		for _, pid := range pids {
 			rollup, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
-			if err != nil {
-				p.t.Fatal(err)
-			}
+			must.OK(p.t, err)
 			for line := range strings.Lines(string(rollup)) {
 				if value, found := strings.CutPrefix(line, "Pss:"); found {
 					kilobytes, err := strconv.Atoi(strings.Fields(value)[0])
-					if err != nil {
-						p.t.Fatal(err)
-					}
+					must.OK(p.t, err)
 					total += kilobytes
 				}
 			}
@@ -305,14 +294,10 @@ func uptime(t testing.TB) time.Duration {
 func startedAt(t testing.TB, pid int) time.Duration {
 	t.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	const ticks = 100 // a second (USER_HZ)
 	_, rest, _ := strings.Cut(string(stat), ") ")
 	started, err := strconv.Atoi(strings.Fields(rest)[19])
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return time.Duration(started) * time.Second / ticks
 }

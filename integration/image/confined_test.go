@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"squidfleet/internal/must"
 	"squidfleet/proxyimage/container"
 )
 
@@ -33,9 +34,7 @@ func TestAContainerIsConfined(t *testing.T) {
 		}
 	}
 	mounts, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", p.mainPid()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	writable := map[string]string{} // mount point → the file system's options
 	for line := range strings.Lines(string(mounts)) {
 		mount, system, _ := strings.Cut(line, " - ")
@@ -55,9 +54,7 @@ func TestAContainerIsConfined(t *testing.T) {
 func TestSecretsOfARunningHealthCheckAreHiddenFromSquidsUser(t *testing.T) {
 	p := start(t, inSecrets)
 	squid := p.squidPid()
-	if err := syscall.Kill(squid, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, syscall.Kill(squid, syscall.SIGSTOP))
 	defer syscall.Kill(squid, syscall.SIGCONT)
 	ended := make(chan error, 1)
 	go func() { ended <- p.health() }()
@@ -97,15 +94,11 @@ func (p *proxy) healthPid() int {
 	}
 	ours := namespace(p.mainPid())
 	commands, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	must.OK(p.t, err)
 	for _, command := range commands {
 		content, _ := os.ReadFile(command) // or it has ended
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(command)))
-		if err != nil {
-			p.t.Fatal(err)
-		}
+		must.OK(p.t, err)
 		if string(content) == container.EntrypointPath+"\x00"+container.Health+"\x00" && namespace(pid) == ours {
 			return pid
 		}

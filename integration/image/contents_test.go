@@ -16,6 +16,7 @@ import (
 	"strings"
 	"testing"
 
+	"squidfleet/internal/must"
 	"squidfleet/proxyimage/container"
 )
 
@@ -39,9 +40,7 @@ func save(t testing.TB, mode string) saved {
 		t.Fatal(err)
 	}
 	content, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	files := map[string][]byte{}
 	links := map[string]string{}
 	untar(t, content, func(header *tar.Header, content []byte) {
@@ -80,13 +79,9 @@ func untar(t testing.TB, archive []byte, each func(header *tar.Header, content [
 		if err == io.EOF {
 			return
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		content, err := io.ReadAll(entries)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		each(header, content)
 	}
 }
@@ -127,9 +122,7 @@ func (i saved) size(t testing.TB) (disk, compressed int) {
 		if _, err := writer.Write(layer); err != nil {
 			t.Fatal(err)
 		}
-		if err := writer.Close(); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, writer.Close())
 		disk += len(layer)
 		compressed += packed.Len()
 	}
@@ -285,9 +278,7 @@ func TestImageConfiguration(t *testing.T) {
 				Volumes    map[string]any
 			} `json:"config"`
 		}
-		if err := json.Unmarshal(save(t, mode).config, &image); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, json.Unmarshal(save(t, mode).config, &image))
 		c := image.Config
 		definition := fleets[mode].task
 		if c.User != definition.ContainerDefinitions[0].User || c.WorkingDir != container.Dir ||

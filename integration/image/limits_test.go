@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"squidfleet/internal/must"
 	"squidfleet/internal/rig"
 	"squidfleet/proxyimage/container"
 )
@@ -37,9 +38,7 @@ func TestNothingIsWrittenToDisk(t *testing.T) {
 				}
 			}
 			files, err := filepath.Glob(fmt.Sprintf("/proc/%d/root%s/*", p.mainPid(), container.RunDir))
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			for i := range files {
 				files[i] = filepath.Base(files[i])
 			}
@@ -64,9 +63,7 @@ func besiege(t testing.TB) string {
 	attacker.Header = rig.ProxyHeader(netip.MustParseAddr("198.51.100.99"))
 	begin := time.Now()
 	siege, err := rig.Besiege(attacker, "151.101.1.69:443", perClient/2, descriptors)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	defer siege.Close()
 	if siege.Tunnels != perClient-siege.Idle {
 		t.Errorf("%d tunnels next to %d idle connections, of %d", siege.Tunnels, siege.Idle, perClient)
@@ -82,9 +79,7 @@ func besiege(t testing.TB) string {
 	served := time.Since(begin)
 	siege.Close()
 	const burst = descriptors - 200
-	if err := rig.Burst(attacker, p.squidPid(), burst); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, rig.Burst(attacker, p.squidPid(), burst))
 	afterwards := p.memory()
 	if response := p.get("http://151.101.1.69/"); response.StatusCode != 200 {
 		t.Error(response.Status)
@@ -114,17 +109,11 @@ func TestAnUploadFasterThanItsDestinationGetsThrough(t *testing.T) {
 	c := start(t, inSecrets).client()
 	const target = "http://151.101.1.69/"
 	challenge, err := rig.Client{Task: c.Task, From: c.From, Header: c.Header}.Request("POST", target)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	authorization, err := c.Authorization(challenge.Response, "POST", target)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	conn, err := c.Dial()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(time.Minute))
 	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\n%s\r\nContent-Length: %d\r\n\r\n", target, authorization, size)
@@ -135,9 +124,7 @@ func TestAnUploadFasterThanItsDestinationGetsThrough(t *testing.T) {
 		}
 	}
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	defer response.Body.Close()
 	if body, err := io.ReadAll(response.Body); string(body) != fmt.Sprint(size, " ", nil) {
 		t.Errorf("%s: %q, %v", response.Status, body, err)

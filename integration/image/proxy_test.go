@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"squidfleet/internal/must"
 	"squidfleet/internal/rig"
 )
 
@@ -30,15 +31,11 @@ func prepare(t testing.TB, mode string, options ...string) *proxy {
 	fleet, ours := fleets[mode]
 	if ours {
 		asTaskDefinition, err := fleet.task.options()
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		options = append(asTaskDefinition, options...)
 	}
 	id, err := containers.Create(context.Background(), tag(mode), options...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	var port uint16 = usualPort
 	if ours {
 		port = fleet.task.ContainerDefinitions[0].PortMappings[0].ContainerPort
@@ -106,9 +103,7 @@ func (p *proxy) awaitPort(address netip.AddrPort) {
 func (p *proxy) run(arguments ...string) string {
 	p.t.Helper()
 	out, err := containers.Run(context.Background(), append(arguments, p.id)...)
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	must.OK(p.t, err)
 	return strings.TrimSpace(out)
 }
 
@@ -139,22 +134,16 @@ func (p *proxy) wait() int {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	out, err := containers.Run(ctx, "wait", p.id)
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	must.OK(p.t, err)
 	code, err := strconv.Atoi(strings.TrimSpace(out))
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	must.OK(p.t, err)
 	return code
 }
 
 func (p *proxy) logs() (stdout, stderr string) {
 	p.t.Helper()
 	stdout, stderr, err := containers.Output(context.Background(), "logs", p.id)
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	must.OK(p.t, err)
 	return stdout, stderr
 }
 
@@ -185,18 +174,14 @@ func (p *proxy) client() rig.Client {
 func (p *proxy) get(target string) *rig.Response {
 	p.t.Helper()
 	response, err := p.client().Request("GET", target)
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	must.OK(p.t, err)
 	return response
 }
 
 func (p *proxy) tunnel(target string) net.Conn {
 	p.t.Helper()
 	conn, response, err := p.client().Tunnel(target)
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	must.OK(p.t, err)
 	if conn == nil {
 		p.t.Fatalf("no tunnel: %s", response.Status)
 	}
@@ -208,9 +193,7 @@ func (p *proxy) tunnel(target string) net.Conn {
 func (p *proxy) mainPid() int {
 	p.t.Helper()
 	pid, err := strconv.Atoi(p.inspect("{{.State.Pid}}"))
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	must.OK(p.t, err)
 	return pid
 }
 
@@ -228,9 +211,7 @@ func (p *proxy) processes() map[string][]int {
 		found[name] = append(found[name], pid)
 		// A process's children are listed under the thread that made them.
 		lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
-		if err != nil {
-			p.t.Fatal(err)
-		}
+		must.OK(p.t, err)
 		for _, list := range lists {
 			content, err := os.ReadFile(list)
 			if err != nil {
@@ -238,9 +219,7 @@ func (p *proxy) processes() map[string][]int {
 			}
 			for child := range strings.FieldsSeq(string(content)) {
 				number, err := strconv.Atoi(child)
-				if err != nil {
-					p.t.Fatal(err)
-				}
+				must.OK(p.t, err)
 				visit(number)
 			}
 		}
@@ -256,9 +235,7 @@ func (p *proxy) read(file string) map[string][]byte {
 	for name, pids := range p.processes() {
 		for _, pid := range pids {
 			content, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
-			if err != nil {
-				p.t.Fatal(err)
-			}
+			must.OK(p.t, err)
 			all[fmt.Sprintf("%s of %s (%d)", file, name, pid)] = content
 		}
 	}

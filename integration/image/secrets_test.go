@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"squidfleet/internal/must"
 	"squidfleet/internal/rig"
 )
 
@@ -18,13 +19,9 @@ func TestPasswordIsNowhereInTheImage(t *testing.T) {
 	for _, mode := range []string{inSecrets, inImage} {
 		image := save(t, mode)
 		history, err := containers.Run(t.Context(), "history", "--no-trunc", "--format={{json .}}", tag(mode))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		inspected, err := containers.Run(t.Context(), "image", "inspect", tag(mode))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		for what, content := range map[string][]byte{
 			"archive": image.archive, "history": []byte(history), "inspect": []byte(inspected),
 		} {
@@ -54,9 +51,7 @@ func TestSecretsAreInNoProcessAndNoLog(t *testing.T) {
 	for _, mode := range []string{inSecrets, inImage} {
 		t.Run(mode, func(t *testing.T) {
 			p := start(t, mode)
-			if err := p.client().SendHostile(); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, p.client().SendHostile())
 			p.get("http://151.101.1.69/")
 			p.tunnel("151.101.1.69:443").Close()
 			p.awaitLog(`"method":"CONNECT"`, `"status":200`)

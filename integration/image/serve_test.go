@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"squidfleet/internal/must"
 	"squidfleet/internal/rig"
 )
 
@@ -23,9 +24,7 @@ func getThrough(t *testing.T, tunnel net.Conn, path string) *http.Response {
 		t.Fatal(err)
 	}
 	response, err := http.ReadResponse(bufio.NewReader(tunnel), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return response
 }
 
@@ -38,9 +37,7 @@ func TestServesHTTPAndCONNECTInBothCredentialModes(t *testing.T) {
 	for mode, offset := range map[string]int{inSecrets: 0, inImage: 9 * 60 * 60} {
 		t.Run(mode, func(t *testing.T) {
 			p := start(t, mode)
-			if err := p.health(); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, p.health())
 			squid := p.squidPid()
 			syscall.Kill(squid, syscall.SIGSTOP)
 			err := p.health()
@@ -74,9 +71,7 @@ func (p *proxy) checkLog(line string, offset int) {
 		p.t.Fatalf("%v: %s", err, line)
 	}
 	at, err := time.Parse("2006-01-02T15:04:05.000-0700", request.Time)
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	must.OK(p.t, err)
 	if _, got := at.Zone(); got != offset {
 		p.t.Errorf("time %s is %d seconds ahead of UTC, want %d", request.Time, got, offset)
 	}

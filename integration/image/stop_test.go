@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"squidfleet/internal/must"
 	"squidfleet/internal/rig"
 	"squidfleet/proxyimage/container"
 )
@@ -98,9 +99,7 @@ func TestRestart(t *testing.T) {
 // Squid's own check runs in the image, and its reasons get out.
 func TestAWrongConfigurationDoesNotStart(t *testing.T) {
 	conf := filepath.Join(t.TempDir(), container.SquidConf)
-	if err := os.WriteFile(conf, []byte("http_port 35201\nhttp_acess deny all\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(conf, []byte("http_port 35201\nhttp_acess deny all\n"), 0o644))
 	p := create(t, inImage, "--volume="+conf+":"+container.Dir+"/"+container.SquidConf+":ro")
 	if code := p.wait(); code != 1 {
 		t.Errorf("exit code %d, want 1", code)

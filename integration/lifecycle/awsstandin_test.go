@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"squidfleet/internal/awsapi"
+	"squidfleet/internal/must"
 )
 
 // No change of the project's stacks gets these refusals. They would show that a target group has to
@@ -35,9 +36,7 @@ func TestTargetGroupsServeOneLoadBalancer(t *testing.T) {
 	} {
 		text := `{"Resources": {` + strings.Join(c.resources, ",") + `}}`
 		template, err := s.readTemplate(&request{Request: &awsapi.Request{Input: map[string]any{"TemplateBody": text}}})
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		err = s.deploy(st, deployment{template: template})
 		if err == nil && c.want != "" || err != nil && (c.want == "" || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%v, want %q", err, c.want)

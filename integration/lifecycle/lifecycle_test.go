@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"squidfleet/internal/cdkcontext"
+	"squidfleet/internal/must"
 	"squidfleet/proxyimage/container"
 )
 
@@ -132,9 +133,7 @@ func expectChanges(t *testing.T, before map[string]Resource, want map[string]int
 func built(t *testing.T, command string) int {
 	t.Helper()
 	log, err := os.ReadFile(dockerLog())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return strings.Count("\n"+string(log), "\n"+command+" ")
 }
 
@@ -301,9 +300,7 @@ func checkImage(t *testing.T) {
 	containers := one(t, "AWS::ECS::TaskDefinition").Properties["ContainerDefinitions"].([]any)
 	definition := containers[0].(map[string]any)
 	text, err := aws.ImageConfig(definition["Image"].(string))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	var image struct {
 		Architecture, OS string
 		Config           struct {
@@ -311,9 +308,7 @@ func checkImage(t *testing.T) {
 			Entrypoint       []string
 		}
 	}
-	if err := json.Unmarshal(text, &image); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, json.Unmarshal(text, &image))
 	if image.OS != "linux" || image.Architecture != runtime.GOARCH {
 		t.Errorf("the image is for %s/%s", image.OS, image.Architecture)
 	}

@@ -20,6 +20,7 @@ import (
 
 	"squidfleet/internal/cfnspec"
 	"squidfleet/internal/engine"
+	"squidfleet/internal/must"
 )
 
 // aws is what the CLI talks to, and containers has the store in which it builds.
@@ -126,9 +127,7 @@ const cdkTimeout = 15 * time.Minute
 func cdk(t *testing.T, arguments ...string) result {
 	t.Helper()
 	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), cdkTimeout)
 	defer cancel()
 	bin := filepath.Join(root, "node_modules/.bin")

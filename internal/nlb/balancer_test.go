@@ -7,6 +7,8 @@ import (
 	"net"
 	"runtime"
 	"testing"
+
+	"squidfleet/internal/must"
 )
 
 // Not parallel: it looks at all goroutines of the process.
@@ -16,9 +18,7 @@ func TestCloseEndsEverything(t *testing.T) {
 	r := newRig(t, c)
 	b := r.Balancer
 	r.add("", newBackend(t, "a"), newBackend(t, "b"))
-	if err := r.Deregister("b"); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, r.Deregister("b"))
 	open := []*client{r.dial(), r.dial()}
 	waiting := make(chan error, 1)
 	go func() { waiting <- b.WaitState(context.Background(), "a", Unhealthy) }()
@@ -38,9 +38,7 @@ func TestCloseEndsEverything(t *testing.T) {
 		}
 	}
 	late, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if err := b.Serve(late); !errors.Is(err, ErrClosed) {
 		t.Errorf("Serve after Close: %v", err)
 	}

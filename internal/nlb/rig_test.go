@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/pires/go-proxyproto"
+
+	"squidfleet/internal/must"
 )
 
 // patience is how long a test waits for what must happen. Only a failing test uses it up.
@@ -181,9 +183,7 @@ func newRig(t *testing.T, c Config) *rig {
 	t.Helper()
 	r := &rig{Balancer: New(c), t: t}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	r.addr = l.Addr().String()
 	done := make(chan error, 1)
 	go func() { done <- r.Serve(&faltering{Listener: l}) }()
@@ -241,9 +241,7 @@ func (r *rig) insert(id string, addr netip.AddrPort) {
 func (r *rig) add(zone string, backends ...*backend) {
 	r.t.Helper()
 	for _, k := range backends {
-		if err := r.Register(Target{ID: k.name, Addr: k.addr, Zone: zone}); err != nil {
-			r.t.Fatal(err)
-		}
+		must.OK(r.t, r.Register(Target{ID: k.name, Addr: k.addr, Zone: zone}))
 		r.state(k.name, Healthy)
 	}
 }

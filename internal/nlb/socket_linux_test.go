@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"squidfleet/internal/must"
 )
 
 // silentListener returns an address that does not answer a connection: its queue
@@ -19,20 +21,12 @@ import (
 func silentListener(t *testing.T) netip.AddrPort {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	t.Cleanup(func() { unix.Close(fd) })
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Listen(fd, 0); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	must.OK(t, unix.Listen(fd, 0))
 	name, err := unix.Getsockname(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	addr := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(name.(*unix.SockaddrInet4).Port))
 	for range 10 {
 		c, err := net.DialTimeout("tcp", addr.String(), 200*time.Millisecond)
@@ -54,9 +48,7 @@ func TestAConnectionThatIsStillBeingMadeIsResetToo(t *testing.T) {
 	r.insert("a", silentListener(t))
 	r.succeed("a")
 	waiting, err := net.Dial("tcp", r.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	defer waiting.Close()
 	waiting.SetDeadline(time.Now().Add(patience))
 	r.await("the connection", func(all []TargetHealth) bool { return all[0].Open == 1 })
@@ -152,9 +144,7 @@ func TestSocketOptions(t *testing.T) {
 		{upstream, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1},
 	} {
 		raw, err := c.side.SyscallConn()
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		raw.Control(func(fd uintptr) {
 			if value, err := unix.GetsockoptInt(int(fd), c.level, c.name); err != nil || value != c.want {
 				t.Errorf("option %d of %v is %d, %v; want %d", c.name, c.side.RemoteAddr(), value, err, c.want)

@@ -5,13 +5,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"squidfleet/internal/must"
 )
 
 func (r *rig) deregister(id string) {
 	r.t.Helper()
-	if err := r.Deregister(id); err != nil {
-		r.t.Fatal(err)
-	}
+	must.OK(r.t, r.Deregister(id))
 }
 
 func TestDrainingKeepsConnectionsAndGetsNoNewOnes(t *testing.T) {

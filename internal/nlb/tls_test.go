@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"squidfleet/internal/must"
 )
 
 // newTLSRig is a rig with a TLS listener. dial returns a client's end of a connection to it.
@@ -46,9 +48,7 @@ func TestATLSListenerDecrypts(t *testing.T) {
 	k := newBackend(t, "a")
 	r.add("", k)
 	c, err := dial()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	sent := make([]byte, 4<<20)
 	rand.NewChaCha8([32]byte{}).Read(sent)
 	go func() {
@@ -71,9 +71,7 @@ func TestATLSListenerTakesNothingElse(t *testing.T) {
 	k := newBackend(t, "a")
 	r.add("", k)
 	c, err := net.Dial("tcp", r.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(patience))
 	io.WriteString(c, "CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n")
@@ -106,9 +104,7 @@ func TestResetsPassATLSListenerBothWays(t *testing.T) {
 	open := func() *tls.Conn {
 		t.Helper()
 		c, err := dial()
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		if _, err := io.ReadFull(c, make([]byte, 2)); err != nil {
 			t.Fatal(err)
 		}
@@ -137,9 +133,7 @@ func TestAnIdleTLSConnectionIsReset(t *testing.T) {
 	r, dial := newTLSRig(t, func(c *Config) { c.IdleTimeout = 200 * time.Millisecond })
 	r.add("", newBackend(t, "a"))
 	c, err := dial()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	if _, err := io.ReadAll(c); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("got %v, want a reset", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"squidfleet/internal/must"
 	"squidfleet/internal/operator/standin"
 )
 
@@ -38,14 +39,10 @@ func TestAChangeIsOneRequest(t *testing.T) {
 				if selected == two { // It has no address.
 					continue
 				}
-				if err := aws.Set("stopped", "2"); err != nil {
-					t.Fatal(err)
-				}
+				must.OK(t, aws.Set("stopped", "2"))
 			}
 			all, err := f.Addresses(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, err)
 			want := map[string]any{"cluster": f.cluster, "service": *all[1].service.ServiceArn}
 			if c.action == Retire {
 				want = map[string]any{"cluster": f.cluster, "task": all[1].Tasks[0].arn}
@@ -72,9 +69,7 @@ func TestAChangeIsOneRequest(t *testing.T) {
 func TestARotationOfAllIsSpread(t *testing.T) {
 	for _, atOnce := range []bool{false, true} {
 		f, aws := connect(t)
-		if err := aws.Set("addresses", "5"); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, aws.Set("addresses", "5"))
 		most := 0
 		o := ChangeOptions{AtOnce: atOnce, Wait: true, Timeout: time.Minute}
 		changes, err := f.Change(t.Context(), Rotate, nil, o, func(line string) {
@@ -82,9 +77,7 @@ func TestARotationOfAllIsSpread(t *testing.T) {
 			begun, _, _ = strings.Cut(begun, ";")
 			most = max(most, len(strings.Split(begun, ", ")))
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		for i, c := range changes {
 			if c.State != Done || c.Before != netip.MustParseAddr(fmt.Sprintf("198.51.100.%d", i+1)) ||
 				!c.After.IsValid() || c.After == c.Before {
@@ -104,18 +97,14 @@ func TestARotationOfAllIsSpread(t *testing.T) {
 func TestTheTimeoutCountsFromTheLastChange(t *testing.T) {
 	for _, stands := range []bool{false, true} {
 		f, aws := connect(t)
-		if err := aws.Set("addresses", "20"); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, aws.Set("addresses", "20"))
 		looks := 0
 		f.now = func() time.Time {
 			looks++
 			return time.Unix(int64(looks), 0)
 		}
 		if stands {
-			if err := aws.Set("never-healthy"); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, aws.Set("never-healthy"))
 		}
 		_, err := f.Change(t.Context(), Rotate, nil, ChangeOptions{Wait: true, Timeout: 20 * time.Second}, nil)
 		if given := err != nil; given != stands || looks < 20 {
@@ -127,9 +116,7 @@ func TestTheTimeoutCountsFromTheLastChange(t *testing.T) {
 // A deployment of a smaller fleet may delete what is being rotated, or is to be.
 func TestAnAddressIsRemovedMeanwhile(t *testing.T) {
 	f, aws := connect(t)
-	if err := errors.Join(aws.Set("addresses", "3"), aws.Set("never-healthy")); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, errors.Join(aws.Set("addresses", "3"), aws.Set("never-healthy")))
 	changes, err := f.Change(t.Context(), Rotate, []Selector{{Number: 3}, {Number: 2}},
 		ChangeOptions{Timeout: time.Minute}, func(line string) {
 			if err := aws.Set("addresses", "1"); err != nil {
@@ -185,16 +172,12 @@ func TestCallsOfALargeFleet(t *testing.T) {
 	} {
 		f, aws := connect(t)
 		for _, change := range [][]string{{"addresses", fmt.Sprint(size)}, {"full-pages"}} {
-			if err := aws.Set(change[0], change[1:]...); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, aws.Set(change[0], change[1:]...))
 		}
 		begun := time.Now()
 		f.now = func() time.Time { return time.Unix(0, 0) } // No address is overdue, at any hour.
 		all, err := f.Addresses(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		if _, err := f.Trouble(t.Context(), all); err != nil {
 			t.Fatal(err)
 		}
@@ -233,21 +216,13 @@ func TestTroubleAsksForTheOverdue(t *testing.T) {
 		defer aws.Close()
 		environment(t, aws.URL)
 		if c.stopped > 0 {
-			if err := aws.Set("stopped", fmt.Sprint(c.stopped)); err != nil {
-				t.Fatal(err)
-			}
+			must.OK(t, aws.Set("stopped", fmt.Sprint(c.stopped)))
 		}
-		if err := aws.Set("rotate-every", c.every); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, aws.Set("rotate-every", c.every))
 		f, err := Connect(t.Context(), Options{StackName: standin.StackName, Poll: time.Millisecond})
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		all, err := f.Addresses(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		if _, err := f.Trouble(t.Context(), slices.Repeat(all, c.old)); err != nil {
 			t.Fatal(err)
 		}

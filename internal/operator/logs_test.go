@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"squidfleet/internal/must"
 )
 
 func TestPattern(t *testing.T) {
@@ -46,9 +48,7 @@ func TestParseStatus(t *testing.T) {
 func TestLogsEndsWithTheReader(t *testing.T) {
 	f, aws := connect(t)
 	for range 5 {
-		if err := aws.Log("198.51.100.1", "a line", time.Minute); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, aws.Log("198.51.100.1", "a line", time.Minute))
 	}
 	full := errors.New("full")
 	n := 0
@@ -66,9 +66,7 @@ func TestLogsEndsWithTheReader(t *testing.T) {
 // Without it, following a rare line would read hours of the log every two seconds.
 func TestFollowingReadsOnlyWhatMayBeNew(t *testing.T) {
 	f, aws := connect(t)
-	if err := aws.Log("198.51.100.1", `{"method":"GET","user":"alice"}`, time.Hour-time.Minute); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, aws.Log("198.51.100.1", `{"method":"GET","user":"alice"}`, time.Hour-time.Minute))
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	lines := 0

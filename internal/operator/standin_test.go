@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"squidfleet/internal/must"
 	"squidfleet/internal/operator/standin"
 )
 
@@ -19,9 +20,7 @@ func connect(t *testing.T) (*Connection, *standin.AWS) {
 	})
 	environment(t, aws.URL)
 	f, err := Connect(t.Context(), Options{StackName: standin.StackName, Poll: time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return f, aws
 }
 

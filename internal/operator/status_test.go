@@ -3,6 +3,8 @@ package operator
 import (
 	"testing"
 	"time"
+
+	"squidfleet/internal/must"
 )
 
 func TestTrafficIsCountedUpToABound(t *testing.T) {
@@ -14,9 +16,7 @@ func TestTrafficIsCountedUpToABound(t *testing.T) {
 			return line, begin.Add(time.Duration(i) * time.Millisecond)
 		})
 		got, err := f.Traffic(t.Context(), begin)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		if got.Requests != mostCounted || got.Complete != (lines == mostCounted) {
 			t.Errorf("of %d lines: %+v", lines, got)
 		}

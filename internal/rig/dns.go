@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"squidfleet/internal/must"
 )
 
 // Answer is what the DNS server says to one question about a name.
@@ -43,13 +45,9 @@ func StartDNS(t testing.TB) *DNS {
 	t.Helper()
 	d := &DNS{answers: map[string]func(Question) Answer{}, queries: map[string]int{}}
 	conn, err := net.ListenPacket("udp4", "127.0.0.1:53")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	listener, err := net.Listen("tcp4", "127.0.0.1:53")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	udp, tcp := &dns.Server{PacketConn: conn, Handler: d}, &dns.Server{Listener: listener, Handler: d}
 	var done sync.WaitGroup
 	done.Go(func() { udp.ActivateAndServe() })

@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/icholy/digest"
+
+	"squidfleet/internal/must"
 )
 
 // Loader is a client as cheap as possible, so that a benchmark measures the proxy. It sends Basic
@@ -176,9 +178,7 @@ const (
 func StartBulk(t testing.TB) {
 	t.Helper()
 	listener, err := net.Listen("tcp", ":443")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	t.Cleanup(func() { listener.Close() })
 	block := make([]byte, 256<<10)
 	go func() {

@@ -19,6 +19,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"squidfleet/internal/must"
 )
 
 // Origins answers on a set of ports for every address of the namespace. It counts connections by
@@ -61,9 +63,7 @@ func StartOrigins(t testing.TB, plain, overTLS []int) *Origins {
 	serve := func(port int, secure bool) {
 		o.ports = append(o.ports, port)
 		listener, err := net.Listen("tcp", net.JoinHostPort("::", strconv.Itoa(port)))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		listener = &recordingListener{listener, o}
 		if secure {
 			listener = tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{certificate}})
@@ -88,21 +88,15 @@ func StartOrigins(t testing.TB, plain, overTLS []int) *Origins {
 func makeCertificate(t testing.TB) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), DNSNames: []string{"example.com"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 	}
 	signed, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	leaf, err := x509.ParseCertificate(signed)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return tls.Certificate{Certificate: [][]byte{signed}, PrivateKey: key, Leaf: leaf}
 }
 
@@ -149,9 +143,7 @@ func (o *Origins) EverReached(t testing.TB) map[netip.AddrPort]int {
 		last := netip.AddrPortFrom(lastOfAll, uint16(port))
 		before := o.count(last)
 		conn, err := net.Dial("tcp", last.String())
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		defer conn.Close()
 		for deadline := time.Now().Add(10 * time.Second); o.count(last) == before; time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"squidfleet/internal/must"
 )
 
 // Raw listens on a port of every address of the namespace until it is stopped or the test ends. It
@@ -17,9 +19,7 @@ import (
 func Raw(t testing.TB, port int, serve func(net.Conn)) (stop func()) {
 	t.Helper()
 	listener, err := net.Listen("tcp", net.JoinHostPort("::", strconv.Itoa(port)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	var mu sync.Mutex
 	open := map[net.Conn]bool{}
 	var done sync.WaitGroup

@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"squidfleet/internal/must"
 )
 
 // tokenHeader holds what a destination is to answer; plantedToken is that of planted.
@@ -230,9 +232,7 @@ func FramingProblems(t testing.TB, c Client, target string) (problems []string) 
 	var clients sync.WaitGroup
 	for _, method := range bodyMethods {
 		begin, err := c.head(method, target)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		for _, f := range requestFramings {
 			head := strings.ReplaceAll(f.head, "%d", strconv.Itoa(len(f.body)))
 			clients.Go(func() {

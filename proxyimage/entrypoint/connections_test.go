@@ -11,27 +11,29 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"squidfleet/internal/must"
 )
 
 func TestOpenConnectionsOfThisMachine(t *testing.T) {
 	for listens, dials := range map[string]string{"127.0.0.1:0": "127.0.0.1", "[::1]:0": "::1", "[::]:0": "127.0.0.1"} {
 		listener, err := net.Listen("tcp", listens)
-		ok(t, err)
+		must.OK(t, err)
 		defer listener.Close()
 		port := netip.MustParseAddrPort(listener.Addr().String()).Port()
 		local := netip.AddrPortFrom(netip.MustParseAddr(dials), port)
 		count := func(to netip.AddrPort) int {
 			n, err := openConnections(to)
-			ok(t, err)
+			must.OK(t, err)
 			return n
 		}
 		if n := count(local); n != 0 {
 			t.Errorf("%s: %d before anybody came", listens, n)
 		}
 		conn, err := net.Dial("tcp", local.String())
-		ok(t, err)
+		must.OK(t, err)
 		accepted, err := listener.Accept()
-		ok(t, err)
+		must.OK(t, err)
 		for to, want := range map[netip.AddrPort]int{
 			local:                                  1,
 			netip.AddrPortFrom(netip.Addr{}, port): 1, // any address
@@ -71,7 +73,7 @@ func TestReadListeners(t *testing.T) {
 		{"http_port nowhere:1\n", "", "", "http_port: "},
 	} {
 		dir := t.TempDir()
-		ok(t, os.WriteFile(filepath.Join(dir, "squid.conf"), []byte(c.conf), 0o600))
+		must.OK(t, os.WriteFile(filepath.Join(dir, "squid.conf"), []byte(c.conf), 0o600))
 		got, err := readListeners(dir)
 		if c.wantError != "" {
 			if err == nil || !strings.Contains(err.Error(), c.wantError) {

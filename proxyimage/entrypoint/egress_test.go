@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"squidfleet/internal/must"
 	"squidfleet/proxyimage/container"
 )
 
@@ -139,7 +140,7 @@ func TestEgressIsNotAskedForBeforeSquidListens(t *testing.T) {
 		t.Errorf("asked %d times", n)
 	}
 	listener, err := net.Listen("tcp", f.clients.String())
-	ok(t, err)
+	must.OK(t, err)
 	defer listener.Close()
 	waitFor(t, "the question", func() bool { return asked.Load() > 0 })
 }

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"squidfleet/internal/must"
 	"squidfleet/proxyimage/container"
 	"squidfleet/squid"
 )
@@ -44,7 +45,7 @@ func TestSecretsGoIntoFilesBeforeTheCheckAndLeaveTheProcess(t *testing.T) {
 	passwords, err := squid.PasswordFile(squid.DigestFleet, "squidfleet", []squid.Credential{
 		{User: "alice", Password: "open sesame"}, {User: "bob-2", Password: "swordfish"},
 	})
-	ok(t, err)
+	must.OK(t, err)
 	const keys = nonceKey + " " + nonceKey + "-old"
 	for _, umask := range []string{"0000", "0777"} {
 		t.Run("umask "+umask, func(t *testing.T) {
@@ -62,11 +63,11 @@ func TestSecretsGoIntoFilesBeforeTheCheckAndLeaveTheProcess(t *testing.T) {
 				t.Errorf("password file at the check:\n%s\nwant:\n%s", got, passwords)
 			}
 			entries, err := os.ReadDir(f.path(container.Run))
-			ok(t, err)
+			must.OK(t, err)
 			var files string
 			for _, file := range entries {
 				info, err := file.Info()
-				ok(t, err)
+				must.OK(t, err)
 				files += fmt.Sprintln(info.Mode(), file.Name())
 			}
 			if want := "-rw------- keys\n-rw------- passwords\n"; files != want {
@@ -92,7 +93,7 @@ func TestSecretsGoIntoFilesBeforeTheCheckAndLeaveTheProcess(t *testing.T) {
 func TestWriteNewOverwritesNothing(t *testing.T) {
 	dir := t.TempDir()
 	elsewhere, link := filepath.Join(dir, "elsewhere"), filepath.Join(dir, "link")
-	ok(t, errors.Join(os.WriteFile(elsewhere, []byte("kept"), 0o600), os.Symlink(elsewhere, link)))
+	must.OK(t, errors.Join(os.WriteFile(elsewhere, []byte("kept"), 0o600), os.Symlink(elsewhere, link)))
 	for _, path := range []string{elsewhere, link} {
 		if err := writeNew(path, []byte("secret")); !os.IsExist(err) {
 			t.Errorf("%s: error %v", path, err)
@@ -145,7 +146,7 @@ func TestWhatDoesNotStart(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFixture(t, c.todo, append([]string{credentialsInImage}, c.environment...)...)
 			if c.missing != "" {
-				ok(t, os.Remove(f.path(c.missing)))
+				must.OK(t, os.Remove(f.path(c.missing)))
 			}
 			p := f.command(c.arguments...).start()
 			p.ends(c.code)
@@ -197,7 +198,7 @@ func TestSignalBeforeTheRestartIsNotForgotten(t *testing.T) {
 	for sent, want := range wants {
 		signals := make(chan os.Signal, 16)
 		signal.Notify(signals, sent)
-		ok(t, syscall.Kill(os.Getpid(), sent))
+		must.OK(t, syscall.Kill(os.Getpid(), sent))
 		waitFor(t, "the signal", func() bool { return len(signals) > 0 })
 		var restarted bool
 		code := storeSecrets(settings{}, signals, func() error { restarted = true; return nil })

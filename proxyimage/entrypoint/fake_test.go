@@ -61,8 +61,8 @@ func fakeSquid(arguments []string) int {
 	syscall.Umask(0)
 	var todo script
 	content, err := os.ReadFile(scriptFile)
-	must(err)
-	must(json.Unmarshal(content, &todo))
+	orPanic(err)
+	orPanic(json.Unmarshal(content, &todo))
 
 	if arguments[0] == "-k" {
 		record(checkFile)
@@ -81,9 +81,9 @@ func fakeSquid(arguments []string) int {
 		parent := exec.Command("sh", "-c", "sleep 20 >&3 2>&3 3>&- & echo $!")
 		parent.ExtraFiles = []*os.File{os.Stdout}
 		output, err := parent.Output()
-		must(err)
+		orPanic(err)
 		orphan, err = strconv.Atoi(strings.TrimSpace(string(output)))
-		must(err)
+		orPanic(err)
 	}
 	if !todo.ExitNow && !todo.Deaf {
 		serve()
@@ -106,7 +106,7 @@ func fakeSquid(arguments []string) int {
 			orphan = 0
 		}
 		file, err := os.OpenFile(signalsFile, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-		must(err)
+		orPanic(err)
 		fmt.Fprintln(file, received)
 		file.Close()
 		if _, stops := stopSignal(received); stops && !(todo.IgnoreInt && received == syscall.SIGINT) {
@@ -122,13 +122,13 @@ const logLine = "log:"
 // serve listens where the configuration says so and echoes its input.
 func serve() {
 	ports, err := readListeners(".")
-	must(err)
+	orPanic(err)
 	listener, err := net.Listen("tcp", ports.clients.String())
-	must(err)
+	orPanic(err)
 	go func() {
 		for {
 			conn, err := listener.Accept()
-			must(err)
+			orPanic(err)
 			go func() {
 				defer conn.Close()
 				buffer := make([]byte, 4096)
@@ -151,7 +151,7 @@ func serve() {
 // record writes the call to a file, atomically.
 func record(name string) {
 	directory, err := os.Getwd()
-	must(err)
+	orPanic(err)
 	passwords, err := os.ReadFile(filepath.Join("run", "passwords"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		panic(err)
@@ -163,12 +163,12 @@ func record(name string) {
 		netlink[protocol], _ = err.(syscall.Errno)
 	}
 	content, err := json.Marshal(call{os.Args, os.Environ(), directory, os.Getpid(), string(passwords), netlink})
-	must(err)
-	must(os.WriteFile(name+".new", content, 0o600))
-	must(os.Rename(name+".new", name))
+	orPanic(err)
+	orPanic(os.WriteFile(name+".new", content, 0o600))
+	orPanic(os.Rename(name+".new", name))
 }
 
-func must(err error) {
+func orPanic(err error) {
 	if err != nil {
 		panic(err)
 	}

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"squidfleet/internal/must"
 )
 
 // units are those of CloudWatch that have no rate in them.
@@ -24,7 +26,7 @@ var units = regexp.MustCompile(`^(Seconds|Microseconds|Milliseconds|Bytes|Kiloby
 func embedded(t *testing.T, line string) map[string]int64 {
 	t.Helper()
 	var root map[string]json.RawMessage
-	ok(t, json.Unmarshal([]byte(line), &root))
+	must.OK(t, json.Unmarshal([]byte(line), &root))
 	var meta struct {
 		Timestamp         int64
 		CloudWatchMetrics []struct {
@@ -39,7 +41,7 @@ func embedded(t *testing.T, line string) map[string]int64 {
 	}
 	decoder := json.NewDecoder(bytes.NewReader(root["_aws"]))
 	decoder.DisallowUnknownFields()
-	ok(t, decoder.Decode(&meta))
+	must.OK(t, decoder.Decode(&meta))
 	if age := time.Since(time.UnixMilli(meta.Timestamp)); age < 0 || age > time.Hour {
 		t.Errorf("the timestamp is %v old: %s", age, line)
 	}
@@ -66,15 +68,15 @@ func embedded(t *testing.T, line string) map[string]int64 {
 
 func TestConnectionsThatNobodyAcceptsAreCounted(t *testing.T) {
 	before, err := listenOverflows()
-	ok(t, err)
+	must.OK(t, err)
 	// The queue has room for one connection.
 	socket, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-	ok(t, err)
+	must.OK(t, err)
 	defer syscall.Close(socket)
-	ok(t, syscall.Bind(socket, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
-	ok(t, syscall.Listen(socket, 0))
+	must.OK(t, syscall.Bind(socket, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	must.OK(t, syscall.Listen(socket, 0))
 	name, err := syscall.Getsockname(socket)
-	ok(t, err)
+	must.OK(t, err)
 	address := fmt.Sprintf("127.0.0.1:%d", name.(*syscall.SockaddrInet4).Port)
 	for range 3 {
 		if conn, err := net.DialTimeout("tcp", address, 100*time.Millisecond); err == nil {

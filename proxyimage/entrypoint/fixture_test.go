@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"squidfleet/internal/must"
 	"squidfleet/proxyimage/container"
 	"squidfleet/squid"
 )
@@ -91,10 +92,10 @@ func newFixture(t *testing.T, todo script, environment ...string) *fixture {
 	f.write(container.SquidConf, fmt.Sprintf("# A comment.\nhttp_port %s require-proxy-header\n"+
 		"http_port 127.0.0.1:1 require-proxy-header name=health\n", f.clients))
 	content, err := json.Marshal(todo)
-	ok(t, err)
+	must.OK(t, err)
 	f.write(scriptFile, string(content))
 	self, err := os.Executable()
-	ok(t, errors.Join(err, os.Mkdir(f.path(container.Run), 0o700), os.Symlink(self, f.path(fakeName))))
+	must.OK(t, errors.Join(err, os.Mkdir(f.path(container.Run), 0o700), os.Symlink(self, f.path(fakeName))))
 	return f
 }
 
@@ -103,7 +104,7 @@ func (f *fixture) path(name string) string { return filepath.Join(f.directory, n
 
 func (f *fixture) write(name, content string) {
 	f.t.Helper()
-	ok(f.t, os.WriteFile(f.path(name), []byte(content), 0o644))
+	must.OK(f.t, os.WriteFile(f.path(name), []byte(content), 0o644))
 }
 
 // collected is output that can be read while it grows.
@@ -141,7 +142,7 @@ func (f *fixture) command(arguments ...string) *process {
 
 func (p *process) start() *process {
 	p.t.Helper()
-	ok(p.t, p.Start())
+	must.OK(p.t, p.Start())
 	p.t.Cleanup(func() {
 		p.Process.Kill()
 		p.Wait()
@@ -195,7 +196,7 @@ func (f *fixture) called(name string) (c call) {
 	if err == nil {
 		err = json.Unmarshal(content, &c)
 	}
-	ok(f.t, err)
+	must.OK(f.t, err)
 	return c
 }
 
@@ -224,7 +225,7 @@ func (f *fixture) signals() string {
 func (f *fixture) connect() net.Conn {
 	f.t.Helper()
 	conn, err := net.Dial("tcp", f.clients.String())
-	ok(f.t, err)
+	must.OK(f.t, err)
 	f.t.Cleanup(func() { conn.Close() })
 	f.answers(conn)
 	return conn
@@ -238,13 +239,6 @@ func (f *fixture) answers(conn net.Conn) {
 	}
 	if _, err := conn.Read(make([]byte, 1)); err != nil {
 		f.t.Fatal(err)
-	}
-}
-
-func ok(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
 	}
 }
 
@@ -269,7 +263,7 @@ func children(t *testing.T, pid int, threads string) (found []int) {
 		content, _ := os.ReadFile(list) // a thread may have ended
 		for _, field := range strings.Fields(string(content)) {
 			child, err := strconv.Atoi(field)
-			ok(t, err)
+			must.OK(t, err)
 			found = append(found, child)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"squidfleet/internal/must"
 	"squidfleet/proxyimage/container"
 	"squidfleet/squid"
 )
@@ -18,7 +19,7 @@ import (
 func serveLoopback(t *testing.T, serve func(net.Conn)) (address string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	ok(t, err)
+	must.OK(t, err)
 	t.Cleanup(func() { listener.Close() })
 	go func() {
 		for {
@@ -69,7 +70,7 @@ func healthFixture(t *testing.T, auth, address string) *fixture {
 	hashes, err := squid.PasswordFile(squid.DigestSquid, "My Realm (1)", []squid.Credential{
 		{User: "alice", Password: "open sesame"}, {User: "bob", Password: "swordfish"},
 	})
-	ok(t, err)
+	must.OK(t, err)
 	// The health check reads none of the secrets that its environment holds in a container.
 	f := newFixture(t, script{}, secrets...)
 	f.write(container.SquidConf, auth+"http_port 1 require-proxy-header\n"+

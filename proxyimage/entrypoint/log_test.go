@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"squidfleet/internal/must"
 )
 
 const field = `"egress":"203.0.113.9",`
@@ -78,13 +80,13 @@ func TestCopyLines(t *testing.T) {
 		"end with data": iotest.DataErrReader,
 	} {
 		var got bytes.Buffer
-		ok(t, copyLines(&got, source(strings.NewReader(long+"\n"+long)), accessLines()))
+		must.OK(t, copyLines(&got, source(strings.NewReader(long+"\n"+long)), accessLines()))
 		if want := strings.Repeat("{"+field+long[1:]+"\n", 2); got.String() != want {
 			t.Errorf("%s: %d bytes, want %d", name, got.Len(), len(want))
 		}
 	}
 	var got bytes.Buffer
-	ok(t, copyLines(&got, strings.NewReader(strings.Repeat("b", 2*longestLine+1)), message))
+	must.OK(t, copyLines(&got, strings.NewReader(strings.Repeat("b", 2*longestLine+1)), message))
 	piece := messagePrefix + strings.Repeat("b", longestLine) + "\n"
 	if want := piece + piece + messagePrefix + "b\n"; got.String() != want {
 		t.Errorf("a line without an end: %d bytes, want %d", got.Len(), len(want))
@@ -100,7 +102,7 @@ func TestCopyLines(t *testing.T) {
 	egress.set("2001:db8::9")
 	io.WriteString(write, `{"time":2}`+"\n")
 	write.Close()
-	ok(t, <-done)
+	must.OK(t, <-done)
 	if want := `{"egress":"-","time":1}` + "\n" + `{"egress":"2001:db8::9","time":2}` + "\n"; got.String() != want {
 		t.Errorf("got %q, want %q", got.String(), want)
 	}

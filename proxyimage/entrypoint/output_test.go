@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"squidfleet/internal/must"
 )
 
 // noise is more than the pipe from Squid and the copier's buffer hold.
@@ -29,7 +31,7 @@ func TestOutputIsCopiedToTheEnd(t *testing.T) {
 // Squid blocks if nobody reads its pipe. A log that cannot be written must not stop it.
 func TestALogThatCannotBeWrittenDoesNotStopSquid(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
-	ok(t, err)
+	must.OK(t, err)
 	defer full.Close()
 	p := newFixture(t, script{ExitNow: true, Exit: 5, Stdout: noise}, credentialsInImage).command()
 	p.Stdout = full
@@ -42,7 +44,7 @@ func TestAReaderThatStoppedReadingIsNotWaitedFor(t *testing.T) {
 	for _, blocked := range []string{"stdout", "stderr"} {
 		t.Run(blocked, func(t *testing.T) {
 			read, stuck, err := os.Pipe()
-			ok(t, err)
+			must.OK(t, err)
 			defer read.Close()
 			defer stuck.Close()
 			// Fill the pipe.
@@ -65,16 +67,16 @@ func TestAReaderThatStoppedReadingIsNotWaitedFor(t *testing.T) {
 // A pipe in an epoll set wakes whoever waits there at each line.
 func TestNoPollerWaitsForTheLog(t *testing.T) {
 	pipe, err := newLogPipe()
-	ok(t, err)
+	must.OK(t, err)
 	pipe.begin("log", func(source io.Reader) error { return copyLines(io.Discard, source, message) })
 	defer finish(pipe)
 	// The poller is there as soon as anything is in it.
 	read, write, err := os.Pipe()
-	ok(t, err)
+	must.OK(t, err)
 	defer read.Close()
 	defer write.Close()
 	infos, err := filepath.Glob("/proc/self/fdinfo/*")
-	ok(t, err)
+	must.OK(t, err)
 	polled := map[int]bool{}
 	for _, info := range infos {
 		text, _ := os.ReadFile(info) // that of the directory itself has gone

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"squidfleet/internal/must"
 )
 
 const squidTime = "2026-01-02T03:04:05.678+0000"
@@ -66,7 +68,7 @@ func TestRefusalsAreWrittenAtABoundedRateAndCountedAll(t *testing.T) {
 		}
 		io.WriteString(write, strings.Repeat(refusalLine("-", "-", 400, "NONE_NONE"), refusalsASecond+1))
 		write.Close()
-		ok(t, <-done)
+		must.OK(t, <-done)
 
 		lines, suppressed := map[kind]int{}, map[kind]int{}
 		for line := range strings.Lines(got.String()) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"squidfleet/internal/must"
 	"squidfleet/proxyimage/container"
 	"squidfleet/squid"
 )
@@ -117,7 +118,7 @@ func TestBadSettings(t *testing.T) {
 func TestPackageCommentNamesEverySetting(t *testing.T) {
 	read := func(path string) string {
 		content, err := os.ReadFile(path)
-		ok(t, err)
+		must.OK(t, err)
 		return string(content)
 	}
 	comment, _, _ := strings.Cut(read("main.go"), "\npackage main\n")
