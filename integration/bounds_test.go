@@ -161,31 +161,12 @@ func dial(t *testing.T, c rig.Client, bytes string) net.Conn {
 	return conn
 }
 
-// exchange sends a request on a connection and reads the answer.
-func exchange(t *testing.T, conn net.Conn, request string) *http.Response {
-	t.Helper()
-	if _, err := io.WriteString(conn, request); err != nil {
-		t.Fatal(err)
-	}
-	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	must.OK(t, err)
-	if _, err := io.Copy(io.Discard, response.Body); err != nil {
-		t.Fatal(err)
-	}
-	return response
-}
-
-// authenticated is a connection that has sent a request with credentials, of which nothing has been
-// read.
+// authenticated is a connection on which a GET with credentials has been sent.
 func authenticated(t *testing.T, task *squidTask, target string) net.Conn {
 	t.Helper()
-	c := client(task)
-	conn := dial(t, c, "")
-	authorization, err := c.Authorization(exchange(t, conn, "GET "+target+" HTTP/1.1\r\n\r\n"), "GET", target)
+	conn, err := client(task).Send("GET", target)
 	must.OK(t, err)
-	if _, err := io.WriteString(conn, "GET "+target+" HTTP/1.1\r\n"+authorization+"\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
+	t.Cleanup(func() { conn.Close() })
 	return conn
 }
 
@@ -279,8 +260,11 @@ func idleStaysOpen(t *testing.T, task *squidTask) string {
 		"POST http://origin.example/ HTTP/1.1\r\nContent-Length: 1000000\r\n\r\nonly so much",
 	} {
 		for _, next := range []string{"", "GET http://orig"} {
-			conn := dial(t, client(task), "")
-			exchange(t, conn, sent)
+			conn := dial(t, client(task), sent)
+			response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			must.OK(t, err)
+			_, err = io.Copy(io.Discard, response.Body)
+			must.OK(t, err)
 			io.WriteString(conn, next)
 			open[sent+next] = conn
 		}

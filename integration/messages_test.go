@@ -44,9 +44,7 @@ func TestNoSecretAndNoForgedLineIsWritten(t *testing.T) {
 		w, o := newWorld(t), options(m)
 		// Without a fleet's name there are no figures among the lines.
 		o.Environment = []string{container.EnvMetricsEvery + "=100ms"}
-		for _, problem := range secretProblems(w, startTask(t, o)) {
-			t.Error(problem)
-		}
+		report(t, secretProblems(w, startTask(t, o)))
 	})
 }
 
@@ -106,9 +104,7 @@ func TestNoSpellingOfAURLBringsItsSecretIntoTheLog(t *testing.T) {
 	if n := len(task.Log()); n < len(targets) {
 		t.Errorf("%d lines for %d requests", n, len(targets))
 	}
-	for _, problem := range openSecrets(task) {
-		t.Error(problem)
-	}
+	report(t, openSecrets(task))
 }
 
 func openSecrets(task *squidTask) (problems []string) {

@@ -67,7 +67,5 @@ func TestOfANamesAddressesTheFirst255Count(t *testing.T) {
 			t.Errorf("%s: %d questions: the answer was not too long for one packet", name, n)
 		}
 	}
-	for _, problem := range w.everProblems(t) {
-		t.Error(problem)
-	}
+	report(t, w.everProblems(t))
 }

@@ -60,24 +60,6 @@ var ownAnswers = map[string][]struct {
 	"connection_terminated":     {{"GET", "http://closing.example/", 502}, {"HEAD", "http://closing.example/", 502}},
 }
 
-// earlyAnswers are requests that Squid answers before it asks a rule, and the statuses of 5.7 and
-// 6.13.
-var earlyAnswers = []struct {
-	request  string
-	statuses []int
-}{
-	{"garbage\r\n\r\n", []int{400}},
-	{"GET http://origin.example/ HTTP/3.0\r\n\r\n", []int{505}},
-	{"GET http://origin.example/ HTTP/1.1\r\nX: \x00\r\n\r\n", []int{400}},
-	{"GET http://origin.example/ HTTP/1.1\r\nX : a\r\n\r\n", []int{400}},
-	{"GET http://origin.example/ HTTP/1.1\r\nExpect: x\r\n\r\n", []int{417}},
-	{"POST http://origin.example/ HTTP/1.1\r\nTransfer-Encoding: x\r\n\r\n", []int{501}},
-	{"POST http://origin.example/ HTTP/1.1\r\nContent-Length: a\r\n\r\n", []int{411, 400}},
-	{"GET http://origin.example/ HTTP/1.1\r\nX: " + strings.Repeat("x", 30_000) + "\r\n\r\n", []int{431}},
-	{"GET http://origin.example/" + strings.Repeat("x", 9_000) + " HTTP/1.1\r\n\r\n", []int{400}},
-	{"CONNECT origin.example:99999 HTTP/1.1\r\n\r\n", []int{400}},
-}
-
 // proxyStatus is the one value of the header, or a text that shows all of them.
 func proxyStatus(h http.Header) string {
 	if values := h.Values("Proxy-Status"); len(values) != 1 {
@@ -120,11 +102,14 @@ func statusProblems(t testing.TB, task *squidTask) (problems []string) {
 	}
 	response, err := client(task).Request("GET", "http://origin.example/", "Cache-Control: only-if-cached")
 	expect("only-if-cached", response, err, 504, ofType("proxy_internal_response"))
-	for _, u := range earlyAnswers {
-		response, err := send(client(task), u.request)
-		if err != nil || !slices.Contains(u.statuses, response.StatusCode) ||
+	for request, statuses := range unread {
+		if statuses[0] == cutOff {
+			continue
+		}
+		response, err := send(client(task), request)
+		if err != nil || !slices.Contains(statuses, response.StatusCode) ||
 			proxyStatus(response.Header) != ofType("http_request_error") {
-			wrong("%.60q: %+v, %v", u.request, response, err)
+			wrong("%.60q: %+v, %v", request, response, err)
 		}
 	}
 	// Squid asks no rule about the answer to a CONNECT that comes to nothing. A destination cannot
@@ -244,7 +229,7 @@ func forgeryProblems(t testing.TB, w *world, task *squidTask) (problems []string
 }
 
 func (f forged) problem(task *squidTask, n int) string {
-	conn, err := requested(task, fmt.Sprintf("http://%s:83/%d", f.host, n))
+	conn, err := client(task).Send("GET", fmt.Sprintf("http://%s:83/%d", f.host, n), "Connection: close")
 	if err != nil {
 		return err.Error()
 	}
@@ -269,21 +254,6 @@ func (f forged) problem(task *squidTask, n int) string {
 
 // imitated stands for the one forgery that there is: see squid.proxyStatus.
 const imitated = "imitated"
-
-// requested is a connection on which a GET with credentials has been sent.
-func requested(task *squidTask, target string) (net.Conn, error) {
-	c := client(task)
-	credentials, err := c.Credentials("GET", target)
-	if err != nil {
-		return nil, err
-	}
-	conn, err := c.Dial()
-	if err == nil {
-		_, err = io.WriteString(conn, strings.Join([]string{"GET " + target + " HTTP/1.1", "Host: x", credentials,
-			"Connection: close", "", ""}, "\r\n"))
-	}
-	return conn, err
-}
 
 // lateStatusProblems is statusProblems for what takes time. Both limits of the task are short.
 func lateStatusProblems(t *testing.T, base taskOptions, edit func(string) string) (problems []string) {
@@ -319,7 +289,7 @@ func lateProblems(t *testing.T, dead int, base taskOptions, edit func(string) st
 			"HTTP/1.1 502 x\r\nX-Squid-Error: ERR_READ_TIMEOUT 110\r\nContent-Length: 8\r\n\r\n", noStatus},
 	} {
 		sent = late.sent
-		conn, err := requested(task, late.target)
+		conn, err := client(task).Send("GET", late.target, "Connection: close")
 		if err != nil {
 			return append(problems, err.Error())
 		}

@@ -46,7 +46,7 @@ func TestQueriesFindWhatTheyAreFor(t *testing.T) {
 	ask(2, mistaken, "GET", "http://origin.example/")
 	ask(1, unknown, "GET", "http://origin.example/")
 	ask(1, nobody, "GET", "http://origin.example/")
-	task.WaitForLog(t, "the figures", func(line string) bool { return strings.HasPrefix(line, container.MetricsBegin) })
+	task.WaitForLog(t, container.MetricsBegin)
 	task.Stop(t)
 	text := task.Log()
 	if !slices.ContainsFunc(text, func(l string) bool { return strings.HasPrefix(l, container.MetricsBegin) }) {

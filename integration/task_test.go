@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -241,17 +240,15 @@ func (task *squidTask) Log() []string { return task.output.Lines() }
 // Errors returns standard error so far.
 func (task *squidTask) Errors() string { return strings.TrimSuffix(task.errors.String(), "\n") }
 
-// WaitForLog waits for a line of the access log that meets the condition, and returns it.
-func (task *squidTask) WaitForLog(t testing.TB, what string, condition func(line string) bool) string {
+// WaitForLog waits for a line of the access log that holds all the words, and returns it.
+func (task *squidTask) WaitForLog(t testing.TB, words ...string) string {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for time.Now().Before(deadline) {
-		if lines := task.Log(); slices.ContainsFunc(lines, condition) {
-			return lines[slices.IndexFunc(lines, condition)]
+	for range 5 {
+		if at := logged(task, words...); at > 0 {
+			return task.Log()[at-1]
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
-	t.Fatalf("no line of the log is %s:\n%s", what, strings.Join(task.Log(), "\n"))
+	t.Fatalf("no line of the log has %q:\n%s", words, strings.Join(task.Log(), "\n"))
 	return ""
 }
 

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,13 +22,8 @@ func TestDestinationsAndUsersOfAContainer(t *testing.T) {
 			alice := p.client()
 			bob := alice.At(netip.MustParseAddr("198.51.100.8"))
 			bob.User, bob.Password = "bob", passwords["bob"]
-			for _, problem := range rig.AnswerProblems(t, alice, target) {
-				t.Error(problem)
-			}
-			for _, problem := range rig.SharingProblems(t, alice, bob, target) {
-				t.Error(problem)
-			}
-			for _, problem := range rig.FramingProblems(t, alice, target) {
+			for _, problem := range slices.Concat(rig.AnswerProblems(t, alice, target),
+				rig.SharingProblems(t, alice, bob, target), rig.FramingProblems(t, alice, target)) {
 				t.Error(problem)
 			}
 			conf, err := os.ReadFile(filepath.Join(p.fleet.context, "squid.conf"))

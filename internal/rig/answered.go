@@ -85,20 +85,9 @@ func AnswerProblems(t testing.TB, c Client, target string) (problems []string) {
 		ReadHead(bufio.NewReader(conn))
 		io.WriteString(conn, answer)
 	})()
-	request, err := c.head("GET", target)
-	if err != nil {
-		return append(problems, err.Error())
-	}
-	send := func(request string) (net.Conn, error) {
-		conn, err := c.Dial()
-		if err == nil {
-			_, err = io.WriteString(conn, request+"\r\n")
-		}
-		return conn, err
-	}
 	for _, a := range answered {
 		answer = strings.ReplaceAll(a.sent, "\n", "\r\n")
-		conn, err := send(request + "Connection: close\r\n")
+		conn, err := c.Send("GET", target, "Connection: close")
 		if err != nil {
 			return append(problems, err.Error())
 		}
@@ -112,7 +101,7 @@ func AnswerProblems(t testing.TB, c Client, target string) (problems []string) {
 	// What stands behind an answer without a body, on a connection that the client would use again.
 	for _, status := range []string{"204", "304"} {
 		answer = "HTTP/1.1 " + status + " x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
-		conn, err := send(request)
+		conn, err := c.Send("GET", target)
 		if err != nil {
 			return append(problems, err.Error())
 		}

@@ -21,8 +21,6 @@ import (
 	"time"
 
 	"github.com/icholy/digest"
-
-	"squidfleet/internal/must"
 )
 
 // Loader is a client as cheap as possible, so that a benchmark measures the proxy. It sends Basic
@@ -177,26 +175,15 @@ const (
 // StartBulk listens on port 443 of every address, for Loader.Tunnel and Bulk.
 func StartBulk(t testing.TB) {
 	t.Helper()
-	listener, err := net.Listen("tcp", ":443")
-	must.OK(t, err)
-	t.Cleanup(func() { listener.Close() })
 	block := make([]byte, 256<<10)
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				order := make([]byte, 1)
-				_, err := io.ReadFull(conn, order)
-				for err == nil && string(order) != sendNothing {
-					_, err = conn.Write(block)
-				}
-			}()
+	Raw(t, 443, func(conn net.Conn) {
+		conn.SetDeadline(time.Time{})
+		order := make([]byte, 1)
+		_, err := io.ReadFull(conn, order)
+		for err == nil && string(order) != sendNothing {
+			_, err = conn.Write(block)
 		}
-	}()
+	})
 }
 
 // Job is what loaders do.

@@ -3,6 +3,7 @@ package rig
 import (
 	"bufio"
 	"bytes"
+	"io"
 	"net"
 	"net/netip"
 	"strconv"
@@ -98,6 +99,19 @@ func (c Client) Credentials(method, target string) (line string, err error) {
 		return "", err
 	}
 	return c.Authorization(challenge.Response, method, target)
+}
+
+// Send opens a connection and sends the head of a request with credentials and more header lines.
+func (c Client) Send(method, target string, headers ...string) (net.Conn, error) {
+	head, err := c.head(method, target)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := c.Dial()
+	if err == nil {
+		_, err = io.WriteString(conn, head+strings.Join(append(headers, "", ""), "\r\n"))
+	}
+	return conn, err
 }
 
 // head is the beginning of a request with credentials: more header lines may follow.
