@@ -96,7 +96,7 @@ func reachedThrough(t *testing.T, w *world, task *squidTask) func(line string) b
 
 // shownBy finds the lines whose headers were shown.
 func shownBy(t *testing.T, w *world, task *squidTask) func(line string) bool {
-	problems := anonymityProblems(t, w, task)
+	problems := append(anonymityProblems(t, w, task), statusProblems(t, task)...)
 	return func(line string) bool {
 		header := strings.ToLower(strings.Fields(line)[1]) + ": "
 		return slices.ContainsFunc(problems, func(problem string) bool {

@@ -72,8 +72,40 @@ func ofType(kind string) string { return "squidfleet; error=" + kind }
 
 const noStatus = "[]"
 
-// statusProblems are own answers without the right Proxy-Status, and destinations' answers with
-// one.
+// pages are the texts of the proxy's own answers. Nothing is ever in a cache.
+var pages = map[int]string{
+	400: "Bad request.", 403: "Not allowed by this proxy.", 407: "Proxy authentication required.",
+	502: "The destination's answer cannot be used.", 503: "The destination cannot be reached.",
+	504: "The proxy has no cache.",
+}
+
+// pageProblems says what a client sees of an own answer that it should not, or does not see.
+func pageProblems(what string, response *rig.Response) (problems []string) {
+	wrong := func(format string, args ...any) { problems = append(problems, what+fmt.Sprintf(format, args...)) }
+	if want := pages[response.StatusCode] + "\n"; response.Text != want {
+		wrong(" answers %q, want %q", response.Text, want)
+	}
+	if kind := response.Header.Get("Content-Type"); !strings.EqualFold(kind, "text/html;charset=utf-8") {
+		wrong(" has the type %q", kind)
+	}
+	for _, header := range []string{
+		"Via", "X-Cache", "Cache-Status", "X-Squid-Error", "X-Cache-Lookup", "Mime-Version", "Server",
+	} {
+		if got := response.Header.Get(header); got != "" {
+			wrong(" has %s: %s", header, got)
+		}
+	}
+	var all strings.Builder
+	response.Header.WriteSubset(&all, map[string]bool{"Proxy-Status": true})
+	text := strings.ReplaceAll(strings.ToLower(all.String()), `realm="squidfleet"`, "")
+	if strings.Contains(text, "squid") || strings.Contains(text, "proxy.invalid") {
+		wrong(" names Squid or its host: %s", text)
+	}
+	return problems
+}
+
+// statusProblems are own answers without the right Proxy-Status or page, and destinations' answers
+// with a Proxy-Status.
 func statusProblems(t testing.TB, task *squidTask) (problems []string) {
 	wrong := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 	breakRoutes(t)
@@ -84,6 +116,8 @@ func statusProblems(t testing.TB, task *squidTask) (problems []string) {
 		case response.StatusCode != status || proxyStatus(response.Header) != value:
 			wrong("%s: %d with Proxy-Status %s, want %d with %s",
 				what, response.StatusCode, proxyStatus(response.Header), status, value)
+		case value != noStatus && response.Request.Method == "GET":
+			problems = append(problems, pageProblems(what, response)...)
 		}
 	}
 	for kind, requests := range ownAnswers {
@@ -116,7 +150,8 @@ func statusProblems(t testing.TB, task *squidTask) (problems []string) {
 	// answer one.
 	response, err = client(task).Request("CONNECT", "origin.example:444")
 	expect("a tunnel that fails", response, err, 503, noStatus)
-	if err == nil && response.Header.Get("X-Squid-Error") != "ERR_CONNECT_FAIL 111" {
+	if err == nil && (response.Header.Get("X-Squid-Error") != "ERR_CONNECT_FAIL 111" ||
+		response.Header.Get("Server") != "squid") {
 		wrong("a tunnel that fails: %v", response.Header)
 	}
 	return problems

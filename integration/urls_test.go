@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"net"
 	"net/http"
@@ -12,7 +11,6 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -22,10 +20,7 @@ import (
 	icholy "github.com/icholy/digest"
 
 	"squidfleet/internal/must"
-	"squidfleet/internal/rig"
 )
-
-var capture = flag.Bool("capture", false, "write digest/testdata/captures.json; needs Java, too")
 
 const withUser = "http://user:secret@origin.example/user"
 
@@ -121,18 +116,17 @@ var urlClients = []urlClient{
 		}
 		return statuses
 	}},
+	// It does not know the test's certificates, which it sees behind its CONNECT.
+	{name: "Java", https: []string{"https://origin.example/"}, except: map[string]string{
+		"https://origin.example/": "PKIX path building failed: " +
+			"sun.security.provider.certpath.SunCertPathBuilderException: " +
+			"unable to find valid certification path to requested target",
+	}, ask: func(t *testing.T, proxy string, urls []string) []string {
+		host, port, err := net.SplitHostPort(proxy)
+		must.OK(t, err)
+		return lines(t, urls, "java", "testdata/Urls.java", host, port, "alice", password)
+	}},
 }
-
-// java does not know the test's certificates; its CONNECT is captured all the same.
-var java = urlClient{name: "Java", https: []string{"https://origin.example/"}, except: map[string]string{
-	"https://origin.example/": "PKIX path building failed: " +
-		"sun.security.provider.certpath.SunCertPathBuilderException: " +
-		"unable to find valid certification path to requested target",
-}, ask: func(t *testing.T, proxy string, urls []string) []string {
-	host, port, err := net.SplitHostPort(proxy)
-	must.OK(t, err)
-	return lines(t, urls, "java", "testdata/Urls.java", host, port, "alice", password)
-}}
 
 // urllib reads the first challenge only and does not know SHA-256. MD5 first would let it in for
 // plain requests, and make curl, Chromium and Go use MD5.
@@ -188,16 +182,8 @@ func TestClientsGetThroughWithOddURLs(t *testing.T) {
 	w := newWorld(t)
 	w.names.Set("xn--bcher-kva.example", publicIPv4.String())
 	w.origins.SetHandler(http.HandlerFunc(echoingOrigin))
-	o := options(map[string]any{"httpPorts": "80,8080"})
-	clients := slices.Clone(urlClients)
-	if *capture {
-		recordLines(&o)
-		clients = append(clients, java)
-	}
-	task := startTask(t, o)
-	_, proxy := hop(t, insider, task)
-	var captures []captured
-	for _, c := range clients {
+	_, proxy := hop(t, insider, startTask(t, options(map[string]any{"httpPorts": "80,8080"})))
+	for _, c := range urlClients {
 		t.Run(c.name, func(t *testing.T) {
 			urls := slices.Concat(oddURLs, c.https)
 			for i, status := range c.ask(t, proxy, urls) {
@@ -205,58 +191,6 @@ func TestClientsGetThroughWithOddURLs(t *testing.T) {
 					t.Errorf("%s: %s, want %s", urls[i], status, want)
 				}
 			}
-			if *capture {
-				captures = append(captures, capturedLines(t, task, c.name)...)
-			}
 		})
 	}
-	if *capture {
-		writeCaptures(t, captures)
-	}
-}
-
-// captured is what Squid told the Digest helper of a request with credentials.
-type captured struct {
-	Client string
-	Time   int64 // Unix seconds
-	Line   string
-}
-
-const helperLines = "run/helper-lines"
-
-// recordLines has Squid's lines to the helper recorded. The helper must not have Squid's socket
-// as its own output: it would make it non-blocking, for tee as well.
-func recordLines(o *taskOptions) {
-	o.Edit = func(conf string) string { return strings.Replace(conf, "./entrypoint digest ", "./record ", 1) }
-	o.Prepare = func(dir string) error {
-		script := "#!/bin/sh\ntee -a " + helperLines + " | ./entrypoint digest \"$@\" | cat\n"
-		return os.WriteFile(filepath.Join(dir, "record"), []byte(script), 0o755)
-	}
-}
-
-// capturedLines takes the lines since the last time that have credentials.
-func capturedLines(t *testing.T, task *squidTask, client string) (all []captured) {
-	t.Helper()
-	path := filepath.Join(task.Dir, helperLines)
-	text, err := os.ReadFile(path)
-	if err == nil {
-		err = os.Truncate(path, 0)
-	}
-	must.OK(t, err)
-	for line := range strings.Lines(string(text)) {
-		if strings.Contains(line, " Digest ") {
-			all = append(all, captured{client, time.Now().Unix(), strings.TrimSpace(line)})
-		}
-	}
-	return all
-}
-
-func writeCaptures(t *testing.T, captures []captured) {
-	t.Helper()
-	file := map[string]any{"Key": rig.DigestKey, "User": "alice", "Password": password, "Captures": captures}
-	text, err := json.MarshalIndent(file, "", "\t")
-	if err == nil {
-		err = os.WriteFile("../digest/testdata/captures.json", append(text, '\n'), 0o644)
-	}
-	must.OK(t, err)
 }

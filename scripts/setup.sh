@@ -54,6 +54,7 @@ debian_packages() {
 	podman) echo "podman runc uidmap" ;;
 	ip) echo iproute2 ;;
 	python) echo python3-requests-toolbelt ;;
+	javac) echo default-jdk-headless ;;
 	clients)
 		echo git wget httpie libhttpclient-java default-jdk-headless ruby php-cli php-curl liblwp-protocol-https-perl
 		echo python3-aiohttp python3-httpx python3-pip python3-pycurl python3-requests python3-scrapy openssl libnss3-tools

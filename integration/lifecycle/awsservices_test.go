@@ -149,52 +149,6 @@ func (s *Server) ImageConfig(uri string) ([]byte, error) {
 	return body, nil
 }
 
-// Load balancing.
-
-const (
-	listenerType = "AWS::ElasticLoadBalancingV2::Listener"
-	serviceType  = "AWS::ECS::Service"
-)
-
-// targetGroups returns the target groups of a listener or a service.
-func (r *resource) targetGroups() (groups []any) {
-	for _, property := range []string{"DefaultActions", "LoadBalancers"} {
-		for _, one := range listOf(r.properties[property]) {
-			groups = append(groups, one.(map[string]any)["TargetGroupArn"])
-		}
-	}
-	return groups
-}
-
-// checkTargets returns an error if the load balancer refuses a listener, or ECS a service. What r
-// replaces is still there, and so is what the update removes.
-func (st *stack) checkTargets(r *resource) error {
-	balancer, port := r.properties["LoadBalancerArn"], r.properties["Port"]
-	balancers := map[any]any{} // by target group
-	for _, l := range st.resources {
-		if l.kind != listenerType || l.id == r.id {
-			continue
-		}
-		if l.properties["LoadBalancerArn"] == balancer && l.properties["Port"] == port {
-			return invalid("DuplicateListener: %v already has a listener on port %v", balancer, port)
-		}
-		for _, group := range l.targetGroups() {
-			balancers[group] = l.properties["LoadBalancerArn"]
-		}
-	}
-	for _, group := range r.targetGroups() {
-		other, used := balancers[group]
-		if r.kind == listenerType && used && other != balancer {
-			return invalid("TargetGroupAssociationLimit: %v cannot be associated with more than one load balancer",
-				group)
-		}
-		if r.kind == serviceType && !used {
-			return invalid("InvalidParameterException: %v does not have an associated load balancer", group)
-		}
-	}
-	return nil
-}
-
 // repository refuses a repository that no stack has made.
 func (s *Server) repository(name string) error {
 	if s.find("AWS::ECR::Repository", name) == nil {

@@ -363,9 +363,6 @@ func (s *Server) make(st *stack, r *resource) error {
 			return invalid("%s already exists", r.id)
 		}
 	}
-	if err := st.checkTargets(r); err != nil {
-		return err
-	}
 	st.resources[r.logicalID] = r
 	st.event(r.logicalID, r.id, r.kind, verb+"_COMPLETE", "")
 	if old != nil && old.id != r.id {

@@ -317,11 +317,10 @@ func (e *evaluator) stackOutput(argument any) any {
 		wanted["StackName"])
 }
 
-// run makes all of the template's resources and works out its outputs. It begins at the end, where
-// services are: what they need unsaid is not there yet.
+// run makes all of the template's resources and works out its outputs.
 func (e *evaluator) run() (outputs []outputValue, err error) {
 	t := e.stack.deployed.template
-	for _, id := range slices.Backward(slices.Sorted(maps.Keys(t.Resources))) {
+	for _, id := range slices.Sorted(maps.Keys(t.Resources)) {
 		e.resource(id)
 	}
 	for _, key := range slices.Sorted(maps.Keys(t.Outputs)) {

