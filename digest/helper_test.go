@@ -10,13 +10,14 @@ import (
 	"os"
 	"regexp"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"testing/synctest"
 	"time"
 
 	"squidfleet/internal/must"
+	"squidfleet/internal/rig"
 )
 
 // quote is what Squid's %[ makes of a value.
@@ -181,22 +182,13 @@ func TestHelperRefusesLinesThatAreTooLong(t *testing.T) {
 
 // recorder counts writes, each of which costs Squid a read.
 type recorder struct {
-	mu     sync.Mutex
-	buf    bytes.Buffer
-	writes int
+	rig.Buffer
+	writes atomic.Int32
 }
 
 func (w *recorder) Write(b []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.writes++
-	return w.buf.Write(b)
-}
-
-func (w *recorder) String() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.buf.String()
+	w.writes.Add(1)
+	return w.Buffer.Write(b)
 }
 
 func TestHelperAnswersABatchWithOneWrite(t *testing.T) {
@@ -207,8 +199,8 @@ func TestHelperAnswersABatchWithOneWrite(t *testing.T) {
 	}
 	var out recorder
 	must.OK(t, Serve(t.Context(), strings.NewReader(in.String()), &out, v))
-	if n := strings.Count(out.String(), " OK user=proxy\n"); n != 100 || out.writes > 2 {
-		t.Errorf("%d answers in %d writes", n, out.writes)
+	if n := strings.Count(out.String(), " OK user=proxy\n"); n != 100 || out.writes.Load() > 2 {
+		t.Errorf("%d answers in %d writes", n, out.writes.Load())
 	}
 }
 

@@ -201,15 +201,6 @@ func TestEntrypointIsStaticAndForTheTasksArchitecture(t *testing.T) {
 	}
 }
 
-func TestTimeZone(t *testing.T) {
-	dir := stage(t, parse(t, map[string]any{"timezone": "America/Argentina/Buenos_Aires"}), nil)
-	location, err := time.LoadLocationFromTZData("", []byte(read(t, dir, "localtime")))
-	must.OK(t, err)
-	if _, offset := time.Unix(0, 0).In(location).Zone(); offset != -3*60*60 {
-		t.Errorf("Buenos Aires is %d seconds ahead of UTC", offset)
-	}
-}
-
 // Every error leaves the directory's parent as it was.
 func TestNothingIsLeftBehind(t *testing.T) {
 	cancelled, cancel := context.WithCancel(context.Background())

@@ -1,12 +1,25 @@
-// Package must ends a test at an error.
+// Package must ends a test at an error, or when it waits in vain.
 package must
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 // OK ends the test if there is an error.
 func OK(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Await ends the test unless something is so within half a minute.
+func Await(t testing.TB, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("waited in vain for ", what)
+		}
 	}
 }

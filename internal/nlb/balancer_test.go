@@ -47,7 +47,7 @@ func TestCloseEndsEverything(t *testing.T) {
 	}
 	b.Close()
 
-	waitFor(t, "all goroutines to end", func() bool {
+	must.Await(t, "all goroutines to end", func() bool {
 		stacks := make([]byte, 1<<20)
 		stacks = stacks[:runtime.Stack(stacks, true)]
 		return !bytes.Contains(stacks, []byte("nlb.(*Balancer).")) && !bytes.Contains(stacks, []byte("nlb.(*conn)."))

@@ -143,22 +143,13 @@ func (k *backend) lastClient() seen {
 func (k *backend) checked(n int) []seen {
 	k.t.Helper()
 	var all []seen
-	waitFor(k.t, "health checks to arrive", func() bool {
+	must.Await(k.t, "health checks to arrive", func() bool {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		all = append([]seen(nil), k.checks...)
 		return len(all) >= n
 	})
 	return all
-}
-
-func waitFor(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for start := time.Now(); !done(); time.Sleep(time.Millisecond) {
-		if time.Since(start) > patience {
-			t.Fatal("waited in vain for ", what)
-		}
-	}
 }
 
 // quick is a configuration in which one passed check makes a target healthy, and then no check

@@ -107,9 +107,9 @@ func TestAResetAfterAnEndOfDataReachesTheClient(t *testing.T) {
 	}
 	_, upstream := r.sockets()
 	c.Write([]byte{1}) // provokes the reset
-	waitFor(t, "the target's reset", func() bool { return aborted(upstream) })
+	must.Await(t, "the target's reset", func() bool { return aborted(upstream) })
 	c.Write([]byte{1}) // lets the load balancer notice
-	waitFor(t, "the client's reset", func() bool { return aborted(c.TCPConn) })
+	must.Await(t, "the client's reset", func() bool { return aborted(c.TCPConn) })
 }
 
 // sockets returns the load balancer's two sockets of its only connection.

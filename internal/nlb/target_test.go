@@ -75,7 +75,7 @@ func TestTheEndOfTheLagResetsNothingBeforeTheDelayIsOver(t *testing.T) {
 	r.add("", newBackend(t, "a"))
 	old := r.dial()
 	r.deregister("a")
-	waitFor(t, "the lag to end", func() bool {
+	must.Await(t, "the lag to end", func() bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		return !r.targets[0].routed

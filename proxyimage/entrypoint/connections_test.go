@@ -55,7 +55,7 @@ func TestOpenConnectionsOfThisMachine(t *testing.T) {
 		io.Copy(io.Discard, conn)
 		conn.Close()
 		// What is over does not count, although the kernel remembers it for a minute.
-		waitFor(t, "the end of the connection", func() bool { return count(local) == 0 })
+		must.Await(t, "the end of the connection", func() bool { return count(local) == 0 })
 	}
 }
 

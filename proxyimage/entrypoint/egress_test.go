@@ -115,13 +115,13 @@ func TestEgressIsInEachLineOfTheLog(t *testing.T) {
 	})
 	f := newFixture(t, script{Stdout: `{"line":1}` + "\n"}, credentialsInImage, container.EnvEgressURL+"="+url)
 	p := f.serving()
-	waitFor(t, "the first line", func() bool { return strings.Contains(p.stdout.String(), `{"egress":"-","line":1}`) })
-	waitFor(t, "the second attempt", func() bool { return asked.Load() == 2 })
+	must.Await(t, "the first line", func() bool { return strings.Contains(p.stdout.String(), `{"egress":"-","line":1}`) })
+	must.Await(t, "the second attempt", func() bool { return asked.Load() == 2 })
 	p.Process.Signal(syscall.SIGUSR1)
-	waitFor(t, "a signal to reach Squid meanwhile", func() bool { return f.signals() != "" })
+	must.Await(t, "a signal to reach Squid meanwhile", func() bool { return f.signals() != "" })
 	close(answer)
 	conn := f.connect()
-	waitFor(t, "the address", func() bool {
+	must.Await(t, "the address", func() bool {
 		if _, err := fmt.Fprintln(conn, logLine+`{"line":2}`); err != nil {
 			t.Fatal(err)
 		}
@@ -142,5 +142,5 @@ func TestEgressIsNotAskedForBeforeSquidListens(t *testing.T) {
 	listener, err := net.Listen("tcp", f.clients.String())
 	must.OK(t, err)
 	defer listener.Close()
-	waitFor(t, "the question", func() bool { return asked.Load() > 0 })
+	must.Await(t, "the question", func() bool { return asked.Load() > 0 })
 }

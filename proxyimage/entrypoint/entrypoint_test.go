@@ -172,7 +172,7 @@ func TestSIGTERMEndsTheStart(t *testing.T) {
 		}
 		f := newFixture(t, script{}, append(environment, container.EnvUsers+"="+strings.Join(names, ","))...)
 		p := f.command().start()
-		waitFor(t, "a tick of CPU time", func() bool {
+		must.Await(t, "a tick of CPU time", func() bool {
 			stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Process.Pid))
 			_, rest, _ := strings.Cut(string(stat), ") ")
 			fields := strings.Fields(rest)
@@ -185,7 +185,7 @@ func TestSIGTERMEndsTheStart(t *testing.T) {
 	t.Run("during the check", func(t *testing.T) {
 		f := newFixture(t, script{CheckHangs: true}, credentialsInImage)
 		p := f.command().start()
-		waitFor(t, "the check", func() bool { return f.exists(checkFile) })
+		must.Await(t, "the check", func() bool { return f.exists(checkFile) })
 		p.Process.Signal(syscall.SIGTERM)
 		p.ends(143)
 		f.neverCalled(runFile)
@@ -199,7 +199,7 @@ func TestSignalBeforeTheRestartIsNotForgotten(t *testing.T) {
 		signals := make(chan os.Signal, 16)
 		signal.Notify(signals, sent)
 		must.OK(t, syscall.Kill(os.Getpid(), sent))
-		waitFor(t, "the signal", func() bool { return len(signals) > 0 })
+		must.Await(t, "the signal", func() bool { return len(signals) > 0 })
 		var restarted bool
 		code := storeSecrets(settings{}, signals, func() error { restarted = true; return nil })
 		if code != want || restarted != (sent == syscall.SIGHUP) {
@@ -215,7 +215,7 @@ func TestSignalsForSquid(t *testing.T) {
 	for _, sent := range []syscall.Signal{syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2} {
 		want += sent.String() + "\n"
 		p.Process.Signal(sent)
-		waitFor(t, sent.String(), func() bool { return f.signals() == want })
+		must.Await(t, sent.String(), func() bool { return f.signals() == want })
 	}
 }
 
@@ -241,7 +241,7 @@ func TestOrphansAreReaped(t *testing.T) {
 	}
 	// The fake kills the orphan then.
 	p.Process.Signal(syscall.SIGUSR1)
-	waitFor(t, "the orphan to be reaped", func() bool {
+	must.Await(t, "the orphan to be reaped", func() bool {
 		return slices.Equal(children(t, p.Process.Pid, "*"), []int{squidPid})
 	})
 	p.Process.Signal(syscall.SIGINT)
@@ -286,7 +286,7 @@ func TestSquidDiesWithTheEntrypoint(t *testing.T) {
 	squidPid := f.called(runFile).Pid
 	p.Process.Kill()
 	p.ends(-int(syscall.SIGKILL))
-	waitFor(t, "the end of Squid", func() bool {
+	must.Await(t, "the end of Squid", func() bool {
 		content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", squidPid))
 		return err != nil || strings.Contains(string(content), ") Z ")
 	})

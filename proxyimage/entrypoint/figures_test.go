@@ -4,13 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"regexp"
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -64,28 +62,6 @@ func embedded(t *testing.T, line string) map[string]int64 {
 		values[m.Name] = value
 	}
 	return values
-}
-
-func TestConnectionsThatNobodyAcceptsAreCounted(t *testing.T) {
-	before, err := listenOverflows()
-	must.OK(t, err)
-	// The queue has room for one connection.
-	socket, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-	must.OK(t, err)
-	defer syscall.Close(socket)
-	must.OK(t, syscall.Bind(socket, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
-	must.OK(t, syscall.Listen(socket, 0))
-	name, err := syscall.Getsockname(socket)
-	must.OK(t, err)
-	address := fmt.Sprintf("127.0.0.1:%d", name.(*syscall.SockaddrInet4).Port)
-	for range 3 {
-		if conn, err := net.DialTimeout("tcp", address, 100*time.Millisecond); err == nil {
-			defer conn.Close()
-		}
-	}
-	if after, err := listenOverflows(); err != nil || after == before {
-		t.Errorf("%d, %v; want more than %d", after, err, before)
-	}
 }
 
 // What is not there is said and left out, and the line stays whole.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -14,12 +13,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"squidfleet/internal/must"
+	"squidfleet/internal/rig"
 	"squidfleet/proxyimage/container"
 	"squidfleet/squid"
 )
@@ -107,29 +106,11 @@ func (f *fixture) write(name, content string) {
 	must.OK(f.t, os.WriteFile(f.path(name), []byte(content), 0o644))
 }
 
-// collected is output that can be read while it grows.
-type collected struct {
-	mu      sync.Mutex
-	content bytes.Buffer
-}
-
-func (c *collected) Write(p []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.content.Write(p)
-}
-
-func (c *collected) String() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.content.String()
-}
-
 // process is a running entrypoint.
 type process struct {
 	*exec.Cmd
 	t              *testing.T
-	stdout, stderr collected
+	stdout, stderr rig.Buffer
 }
 
 // command is an entrypoint that is not started yet.
@@ -159,7 +140,7 @@ func (f *fixture) serving() *process {
 // serves returns once the fake Squid serves.
 func (p *process) serves() *process {
 	p.t.Helper()
-	waitFor(p.t, "Squid", func() bool { return strings.Contains(p.stdout.String(), readyLine) })
+	must.Await(p.t, "Squid", func() bool { return strings.Contains(p.stdout.String(), readyLine) })
 	return p
 }
 
@@ -186,7 +167,7 @@ func (p *process) ends(want int) {
 // waitForMessage waits until stderr holds the text.
 func (p *process) waitForMessage(text string) {
 	p.t.Helper()
-	waitFor(p.t, text, func() bool { return strings.Contains(p.stderr.String(), text) })
+	must.Await(p.t, text, func() bool { return strings.Contains(p.stderr.String(), text) })
 }
 
 // called returns the record of a call of the fake.
@@ -239,15 +220,6 @@ func (f *fixture) answers(conn net.Conn) {
 	}
 	if _, err := conn.Read(make([]byte, 1)); err != nil {
 		f.t.Fatal(err)
-	}
-}
-
-func waitFor(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s", what)
-		}
 	}
 }
 

@@ -70,8 +70,7 @@ func TestLinesTakeNoMemory(t *testing.T) {
 	}
 }
 
-// Lines longer than Squid writes, in reads of every size, a last one without an end, and the
-// address changing on the way.
+// Lines longer than Squid writes, in reads of every size, and a last one without an end.
 func TestCopyLines(t *testing.T) {
 	long := `{"time":"x","userAgent":"` + strings.Repeat("a", longestLine/2) + `"}`
 	for name, source := range map[string]func(io.Reader) io.Reader{
@@ -92,20 +91,6 @@ func TestCopyLines(t *testing.T) {
 		t.Errorf("a line without an end: %d bytes, want %d", got.Len(), len(want))
 	}
 
-	egress := newEgressField()
-	read, write := io.Pipe()
-	got.Reset()
-	done := make(chan error)
-	go func() { done <- copyAccessLog(&got, read, &accessLog{egress: egress}) }()
-	io.WriteString(write, `{"time":1}`+"\n")
-	io.WriteString(write, "") // returns when the first one is copied
-	egress.set("2001:db8::9")
-	io.WriteString(write, `{"time":2}`+"\n")
-	write.Close()
-	must.OK(t, <-done)
-	if want := `{"egress":"-","time":1}` + "\n" + `{"egress":"2001:db8::9","time":2}` + "\n"; got.String() != want {
-		t.Errorf("got %q, want %q", got.String(), want)
-	}
 	broken := errors.New("broken")
 	if err := copyLines(&got, iotest.ErrReader(broken), message); !errors.Is(err, broken) {
 		t.Errorf("error %v, want the reader's", err)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"squidfleet/internal/must"
+	"squidfleet/internal/rig"
 )
 
 const squidTime = "2026-01-02T03:04:05.678+0000"
@@ -47,7 +48,7 @@ func TestRefusalsAreWrittenAtABoundedRateAndCountedAll(t *testing.T) {
 		{"alice", "-", 400, "NONE_NONE"}:              {flood, 0, flood},
 	}
 	synctest.Test(t, func(t *testing.T) {
-		got := new(collected)
+		got := new(rig.Buffer)
 		read, write := io.Pipe()
 		done := make(chan error)
 		log := &accessLog{egress: newEgressField()}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"squidfleet/internal/must"
 	"squidfleet/proxyimage/container"
 )
 
@@ -72,7 +73,7 @@ func TestSquidThatDoesNotEndIsKilled(t *testing.T) {
 	p := f.serving()
 	f.connect()
 	p.Process.Signal(syscall.SIGINT)
-	waitFor(t, "SIGINT", func() bool { return f.signals() != "" })
+	must.Await(t, "SIGINT", func() bool { return f.signals() != "" })
 	p.Process.Signal(syscall.SIGTERM)
 	p.Process.Signal(syscall.SIGINT)
 	p.ends(exitSignal + int(syscall.SIGKILL))
