@@ -76,9 +76,7 @@ Fargate's, so a fleet is taken to carry half of them.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&flags.Region, "region", "", "AWS region (default: as for the AWS CLI)")
-	f.StringVar(&flags.Profile, "profile", "", "AWS profile (default: as for the AWS CLI)")
-	f.BoolVar(&flags.json, "json", false, "write JSON")
+	flags.addAWS(cmd)
 	f.BoolVar(&flags.recorded, "recorded", false, "take the prices in this program, and do not ask AWS")
 	f.Float64Var(&flags.traffic.GB, "traffic", cost.ExampleTraffic.GB,
 		"GB a month through the load balancer, both directions together")
@@ -125,26 +123,19 @@ func (s *streams) cost(p *params.Params, e cost.Estimate) {
 	fmt.Fprintf(s.out, "%s: %s.\n", e.Region, e.Source)
 	fmt.Fprintf(s.out, "%d addresses; %.0f GB, of which %.0f to the internet, and %.0f requests a month.\n\n",
 		p.FleetSize, e.Traffic.GB, e.Traffic.InternetGB, e.Traffic.Requests)
-	rows := [][]cell{{plain("ITEM"), plain("QUANTITY"), plain("PRICE"), plain("A MONTH")}}
+	rows := [][]cell{row("ITEM", "QUANTITY", "PRICE", "A MONTH")}
 	for _, item := range e.Items {
-		rows = append(rows, []cell{
-			plain(item.Name), plain(item.Amount()), plain(item.UnitPrice()), plain(dollars(item.Cost)),
-		})
+		rows = append(rows, row(item.Name, item.Amount(), item.UnitPrice(), dollars(item.Cost)))
 	}
-	rows = append(rows, []cell{plain("total"), {}, {}, plain(dollars(e.Total))},
-		[]cell{plain("for each address"), {}, {}, plain(dollars(e.PerAddress))})
-	s.table(rows)
+	s.table(append(rows, row("total", "", "", dollars(e.Total)),
+		row("for each address", "", "", dollars(e.PerAddress))))
 
 	fmt.Fprintln(s.out, "\nThe addresses alone, without load balancer, log and traffic, and other ways to as many:")
 	fmt.Fprintln(s.out)
-	rows = [][]cell{{
-		plain("ADDRESSES"), plain("A MONTH"), plain("AN ADDRESS"), plain("DISTINCT A DAY"), plain("EACH OF THOSE"),
-	}}
+	rows = [][]cell{row("ADDRESSES", "A MONTH", "AN ADDRESS", "DISTINCT A DAY", "EACH OF THOSE")}
 	for _, way := range e.Comparison {
-		rows = append(rows, []cell{
-			plain(way.Name), plain(dollars(way.Month)), plain(dollars(way.PerAddress)),
-			plain(fmt.Sprintf("%.4g", way.DistinctADay)), plain(fmt.Sprintf("%.2f¢", 100*way.PerDistinct)),
-		})
+		rows = append(rows, row(way.Name, dollars(way.Month), dollars(way.PerAddress),
+			fmt.Sprintf("%.4g", way.DistinctADay), fmt.Sprintf("%.2f¢", 100*way.PerDistinct)))
 	}
 	s.table(rows)
 	if lost := e.Lost(); len(lost) > 0 {
@@ -172,10 +163,9 @@ func (s *streams) load(p *params.Params, l cost.Load) {
 	}
 	fmt.Fprintln(s.out, "The fleet is too small. These are large enough:")
 	fmt.Fprintln(s.out)
-	rows := [][]cell{{plain("CPU"), plain("MEMORY"), plain("FLEETSIZE"), plain("TOTAL A MONTH")}}
+	rows := [][]cell{row("CPU", "MEMORY", "FLEETSIZE", "TOTAL A MONTH")}
 	for _, size := range l.Sizes {
-		rows = append(rows, []cell{plain(fmt.Sprint(size.CPU)), plain(fmt.Sprint(size.Memory)),
-			plain(fmt.Sprint(size.FleetSize)), plain(dollars(size.Total))})
+		rows = append(rows, row(size.CPU, size.Memory, size.FleetSize, dollars(size.Total)))
 	}
 	s.table(rows)
 }

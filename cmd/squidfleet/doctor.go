@@ -74,13 +74,12 @@ that it could not begin.`,
 
 // doctorRows has a fix in a row of its own.
 func doctorRows(findings []doctor.Finding) [][]cell {
-	rows := [][]cell{{plain("CHECK"), plain("RESULT"), plain("WHAT")}}
+	rows := [][]cell{row("CHECK", "RESULT", "WHAT")}
 	colours := map[doctor.Level]colour{doctor.OK: green, doctor.Unknown: yellow, doctor.Problem: red}
 	for _, f := range findings {
-		rows = append(rows,
-			[]cell{plain(f.Check), {string(f.Level), colours[f.Level]}, plain(printable(f.Detail))})
+		rows = append(rows, row(f.Check, cell{string(f.Level), colours[f.Level]}, f.Detail))
 		if f.Fix != "" {
-			rows = append(rows, []cell{plain(" "), plain(" "), plain("fix: " + printable(f.Fix))})
+			rows = append(rows, row(" ", " ", "fix: "+f.Fix))
 		}
 	}
 	return rows

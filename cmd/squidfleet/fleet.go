@@ -25,12 +25,17 @@ const (
 )
 
 func (f *fleetFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.StackName, "stack-name", "Squidfleet", "the fleet's parameter stackName")
+	f.addAWS(cmd)
+	f.Poll = 5 * time.Second
+}
+
+// addAWS adds the flags of a command that finds no fleet.
+func (f *fleetFlags) addAWS(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.StackName, "stack-name", "Squidfleet", "the fleet's parameter stackName")
 	flags.StringVar(&f.Region, "region", "", "AWS region (default: as for the AWS CLI)")
 	flags.StringVar(&f.Profile, "profile", "", "AWS profile (default: as for the AWS CLI)")
 	flags.BoolVar(&f.json, "json", false, "write JSON")
-	f.Poll = 5 * time.Second
 }
 
 // addPoll adds --poll to a command that waits.

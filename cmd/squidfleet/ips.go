@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -66,10 +67,7 @@ var healthColours = map[operator.Health]colour{
 }
 
 func addressRows(all []operator.Address) [][]cell {
-	rows := [][]cell{{
-		plain("NUMBER"), plain("PORT"), plain("ADDRESS"), plain("ZONE"), plain("AGE"), plain("HEALTH"),
-		plain("CAPACITY"), plain("ROTATES"),
-	}}
+	rows := [][]cell{row("NUMBER", "PORT", "ADDRESS", "ZONE", "AGE", "HEALTH", "CAPACITY", "ROTATES")}
 	for _, a := range all {
 		port, rotates := "", ""
 		if a.Port > 0 {
@@ -78,30 +76,24 @@ func addressRows(all []operator.Address) [][]cell {
 		if !a.NextRotation.IsZero() {
 			rotates = a.NextRotation.Format("2006-01-02T15:04Z")
 		}
-		row := func(address, zone, age, health string, tint colour, capacity string) {
-			rows = append(rows, []cell{
-				plain(strconv.Itoa(a.Number)), plain(port), plain(address), plain(zone), plain(age), {health, tint},
-				plain(capacity), plain(rotates),
-			})
+		add := func(address netip.Addr, zone, age string, health cell, capacity string) {
+			rows = append(rows, row(a.Number, port, address, zone, age, health, capacity, rotates))
 		}
 		for _, t := range a.Tasks {
-			address, since, capacity := "", "", "on-demand"
-			if t.Address.IsValid() {
-				address = t.Address.String()
-			}
+			since, capacity := "", "on-demand"
 			if !t.StartedAt.IsZero() {
 				since = age(time.Duration(t.AgeSeconds) * time.Second)
 			}
 			if t.Spot {
 				capacity = "spot"
 			}
-			row(address, t.Zone, since, string(t.Health), healthColours[t.Health], capacity)
+			add(t.Address, t.Zone, since, cell{string(t.Health), healthColours[t.Health]}, capacity)
 		}
 		switch {
 		case a.Stopped && len(a.Tasks) == 0:
-			row("", "", "", "stopped", noColour, "")
+			add(netip.Addr{}, "", "", cell{"stopped", noColour}, "")
 		case len(a.Tasks) == 0:
-			row("", "", "", string(operator.Starting), yellow, "")
+			add(netip.Addr{}, "", "", cell{string(operator.Starting), yellow}, "")
 		}
 	}
 	return rows

@@ -81,13 +81,9 @@ It needs Linux, Go and Squid, and no privileges.`,
 	}
 	f := cmd.Flags()
 	addContext(cmd, &flags.context)
-	f.IntVar(
-		&flags.tasks,
-		"tasks",
-		0,
+	f.IntVar(&flags.tasks, "tasks", 0,
 		fmt.Sprintf("how many addresses, each with a task, 1 to %d (default: fleetSize if -c gives one, "+
-			"1 with digest=squid, otherwise %d)", local.MaxAddresses, defaultTasks),
-	)
+			"1 with digest=squid, otherwise %d)", local.MaxAddresses, defaultTasks))
 	f.IntVar(&flags.zones, "zones", 2,
 		fmt.Sprintf("how many zones the load balancer has a node in, 1 to %d", local.MaxZones))
 	f.IntVar(&flags.port, "port", 0,
@@ -184,10 +180,8 @@ func (flags localFlags) plan() (localPlan, error) {
 		users: localUsers(p, passwords, os.LookupEnv),
 		every: every,
 		speed: flags.speed,
-		warnings: slices.DeleteFunc(
-			p.Warnings(),
-			func(w string) bool { return !strings.HasPrefix(w, "digest: ") },
-		), // The others are about clients elsewhere.
+		// The others are about clients elsewhere.
+		warnings: slices.DeleteFunc(p.Warnings(), func(w string) bool { return !strings.HasPrefix(w, "digest: ") }),
 	}, nil
 }
 
@@ -210,14 +204,13 @@ func (flags localFlags) fleetSize(p *params.Params) (int, error) {
 
 // localPasswords are generated, as AWS would, or those that the image would be built with.
 func localPasswords(p *params.Params) ([]squid.Credential, error) {
-	if p.Credentials == container.CredentialsImage {
-		return proxyimage.Passwords(p, os.Environ())
+	all, err := proxyimage.Passwords(p, os.Environ())
+	if p.Credentials != container.CredentialsImage {
+		for _, user := range p.Users {
+			all = append(all, squid.Credential{User: user, Password: rand.Text()})
+		}
 	}
-	var all []squid.Credential
-	for _, user := range p.Users {
-		all = append(all, squid.Credential{User: user, Password: rand.Text()})
-	}
-	return all, nil
+	return all, err
 }
 
 // local runs a fleet until ctx ends, which is how it is meant to end.
@@ -230,11 +223,7 @@ func (s *streams) local(ctx context.Context, flags localFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if closed := origin.Close(); err == nil {
-			err = closed
-		}
-	}()
+	defer func() { err = errors.Join(err, origin.Close()) }()
 	screen := newLocalScreen(s, flags.json)
 	plan.options.Origin = origin.Address
 	plan.options.Report = screen.event
@@ -250,11 +239,7 @@ func (s *streams) local(ctx context.Context, flags localFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if closed := fleet.Close(); err == nil {
-			err = closed
-		}
-	}()
+	defer func() { err = errors.Join(err, fleet.Close()) }()
 	if err := screen.ready(welcome(fleet, origin, plan)); err != nil {
 		return err
 	}
@@ -272,9 +257,7 @@ type localUser struct {
 }
 
 func localUsers(
-	p *params.Params,
-	passwords []squid.Credential,
-	lookup func(string) (string, bool),
+	p *params.Params, passwords []squid.Credential, lookup func(string) (string, bool),
 ) (all []localUser) {
 	for _, c := range passwords {
 		if p.Credentials != container.CredentialsImage {

@@ -5,9 +5,11 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 
@@ -249,30 +251,25 @@ func localRows(addresses []local.AddressStatus, room int) (rows [][]cell, hidden
 		local.PhaseStopping: red,
 	}
 	for _, a := range addresses {
-		row := []cell{plain(fmt.Sprint(a.Number)), plain(fmt.Sprint(a.Port))}
 		next := ""
 		if !a.Next.IsZero() && !a.Stopped {
 			next = max(time.Until(a.Next), 0).Round(time.Second).String()
 		}
 		if a.Stopped && len(a.Tasks) == 0 {
-			rows = append(rows, append(row, cell{}, cell{}, cell{}, cell{"stopped", red}, cell{}, cell{}, cell{}))
+			rows = append(rows, row(a.Number, a.Port, "", "", "", cell{"stopped", red}, "", "", ""))
 		}
 		for _, t := range a.Tasks {
 			since := ""
 			if !t.Started.IsZero() {
 				since = age(time.Since(t.Started))
 			}
-			rows = append(rows, append(row[:2:2],
-				plain(t.Address.String()), plain(t.Zone), plain(since), cell{string(t.Phase), colours[t.Phase]},
-				plain(fmt.Sprint(t.Open)), plain(fmt.Sprint(t.Requests)), plain(next)))
+			rows = append(rows, row(a.Number, a.Port, t.Address, t.Zone, since, cell{string(t.Phase), colours[t.Phase]},
+				t.Open, t.Requests, next))
 			next = ""
 		}
 	}
 	hidden = max(len(rows)-room, 0)
-	header := []cell{
-		plain("NO"), plain("PORT"), plain("ADDRESS"), plain("ZONE"), plain("AGE"), plain("STATE"), plain("OPEN"),
-		plain("REQUESTS"), plain("NEXT"),
-	}
+	header := row("NO", "PORT", "ADDRESS", "ZONE", "AGE", "STATE", "OPEN", "REQUESTS", "NEXT")
 	return append([][]cell{header}, rows[:len(rows)-hidden]...), hidden
 }
 
@@ -314,18 +311,7 @@ func cut(line string, width int) string {
 	return b.String()
 }
 
+var escapes = regexp.MustCompile("\x1b[^m]*m")
+
 // visible is how many columns a line takes.
-func visible(line string) (columns int) {
-	escape := false
-	for _, r := range line {
-		switch {
-		case r == '\x1b':
-			escape = true
-		case escape:
-			escape = r != 'm'
-		default:
-			columns++
-		}
-	}
-	return columns
-}
+func visible(line string) int { return utf8.RuneCountInString(escapes.ReplaceAllString(line, "")) }

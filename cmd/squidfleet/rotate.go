@@ -1,7 +1,6 @@
 package main
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -41,7 +40,6 @@ begun. --json tells of each address what became of it, also after a failure.`,
 }
 
 func newRetire(s *streams) *cobra.Command {
-	now := false
 	c := changing{
 		Command: cobra.Command{
 			Use:   "retire ADDRESS|NUMBER",
@@ -61,13 +59,8 @@ address's own port refuses connections.`,
 		},
 		action: operator.Rotate, least: 1, most: 1,
 	}
-	c.prepare = func() {
-		if now {
-			c.action = operator.Retire
-		}
-	}
 	cmd := c.command(s, "ecs:UpdateService", "ecs:StopTask (with --now)")
-	cmd.Flags().BoolVar(&now, "now", false, "stop the task first, start its successor afterwards")
+	cmd.Flags().BoolVar(&c.stopFirst, "now", false, "stop the task first, start its successor afterwards")
 	return cmd
 }
 
@@ -114,9 +107,8 @@ type changing struct {
 	// How many addresses it takes.
 	least, most int
 	options     operator.ChangeOptions
-	// prepare is called when the flags are read, unless it is nil.
-	prepare func()
-	flags   fleetFlags
+	stopFirst   bool // retire instead of rotate
+	flags       fleetFlags
 }
 
 const noLimit = 1 << 30
@@ -144,8 +136,8 @@ func (c *changing) command(s *streams, actions ...string) *cobra.Command {
 		if c.options.Timeout <= 0 {
 			return usage("--timeout %v: must be more than nothing", c.options.Timeout)
 		}
-		if c.prepare != nil {
-			c.prepare()
+		if c.stopFirst {
+			c.action = operator.Retire
 		}
 		return c.flags.with(cmd, func(f *operator.Connection) error {
 			changes, err := f.Change(cmd.Context(), c.action, selected, c.options, s.report)
@@ -179,16 +171,9 @@ type changed struct {
 }
 
 func changeRows(changes []*operator.Change) [][]cell {
-	rows := [][]cell{{plain("NUMBER"), plain("BEFORE"), plain("AFTER"), plain("STATE")}}
+	rows := [][]cell{row("NUMBER", "BEFORE", "AFTER", "STATE")}
 	for _, c := range changes {
-		row := []cell{plain(strconv.Itoa(c.Number)), {}, {}, plain(string(c.State))}
-		if c.Before.IsValid() {
-			row[1].text = c.Before.String()
-		}
-		if c.After.IsValid() {
-			row[2].text = c.After.String()
-		}
-		rows = append(rows, row)
+		rows = append(rows, row(c.Number, c.Before, c.After, c.State))
 	}
 	return rows
 }

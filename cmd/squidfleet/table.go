@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 	"unicode"
@@ -14,7 +15,17 @@ type cell struct {
 	colour colour
 }
 
-func plain(text string) cell { return cell{text, noColour} }
+// row makes cells of what is no cell yet. An address that is not valid is empty.
+func row(values ...any) (cells []cell) {
+	for _, value := range values {
+		c, is := value.(cell)
+		if !is && value != (netip.Addr{}) {
+			c.text = printable(fmt.Sprint(value))
+		}
+		cells = append(cells, c)
+	}
+	return cells
+}
 
 // table writes rows in columns as wide as their widest cell. An empty cell becomes "-", so that
 // each row has the same number of words.

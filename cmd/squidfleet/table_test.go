@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"net/netip"
 	"testing"
 	"time"
 )
@@ -36,12 +37,7 @@ func TestTableIgnoresColoursForWidths(t *testing.T) {
 	for _, colours := range []bool{false, true} {
 		var out bytes.Buffer
 		s := &streams{out: &out, colours: colours}
-		s.table(
-			[][]cell{
-				{plain("A"), plain("B"), plain("C")}, {plain("ä"), {"healthy", green}, plain("x")},
-				{plain("four"), plain(""), plain("y")},
-			},
-		)
+		s.table([][]cell{row("A", "B", "C"), row("ä", cell{"healthy", green}, "x"), row("four", netip.Addr{}, "y")})
 		want := "A     B        C\nä     healthy  x\nfour  -        y\n"
 		if colours {
 			want = "A     B        C\nä     \x1b[32mhealthy\x1b[0m  x\nfour  -        y\n"

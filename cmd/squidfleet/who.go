@@ -109,17 +109,12 @@ func (s *streams) who(q operator.WhoQuery, uses []operator.Use) {
 		return
 	}
 	s.report(fmt.Sprintf("what left %s %s:", q.Address, between))
-	rows := [][]cell{{
-		plain("USER"), plain("CLIENT"), plain("HOST"), plain("DESTINATION"), plain("REQUESTS"), plain("SENT"),
-		plain("RECEIVED"), plain("FIRST"), plain("LAST"),
-	}}
+	rows := [][]cell{
+		row("USER", "CLIENT", "HOST", "DESTINATION", "REQUESTS", "SENT", "RECEIVED", "FIRST", "LAST"),
+	}
 	for _, use := range uses {
-		rows = append(rows, []cell{
-			plain(printable(use.User)), plain(printable(use.Client)), plain(printable(use.Host)),
-			plain(printable(use.Destination)), plain(strconv.Itoa(use.Requests)),
-			plain(strconv.FormatInt(use.BytesFromClient, 10)), plain(strconv.FormatInt(use.BytesToClient, 10)),
-			plain(stamp(use.First)), plain(stamp(use.Last)),
-		})
+		rows = append(rows, row(use.User, use.Client, use.Host, use.Destination, use.Requests, use.BytesFromClient,
+			use.BytesToClient, stamp(use.First), stamp(use.Last)))
 	}
 	s.table(rows)
 }
