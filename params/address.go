@@ -42,3 +42,6 @@ func (p *Params) AddressPort(number int) int {
 	}
 	return p.ListenerPort + number
 }
+
+// SpotAddresses is how many addresses are on Fargate Spot. A fraction of one stays on demand.
+func (p *Params) SpotAddresses() int { return p.FleetSize * p.SpotShare / 100 }

@@ -115,10 +115,9 @@ func newService(n network, p *params.Params, number int, cluster awsecs.CfnClust
 	return service
 }
 
-// provider returns where an address runs. The last ones are on Spot. A fraction of an address stays
-// on demand.
+// provider returns where an address runs. The last ones are on Spot.
 func provider(p *params.Params, number int) string {
-	if number > p.FleetSize-p.FleetSize*p.SpotShare/100 {
+	if number > p.FleetSize-p.SpotAddresses() {
 		return spot
 	}
 	return onDemand

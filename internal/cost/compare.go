@@ -35,7 +35,7 @@ const (
 // compare computes this fleet and the other ways to as many addresses. Those run always, because
 // an address that is kept costs the same when nothing uses it.
 func (prices Prices) compare(p *params.Params, t Traffic) []Way {
-	size, spot, hours := float64(p.FleetSize), spotTasks(p), activeHours(p)
+	size, spot, hours := float64(p.FleetSize), float64(p.SpotAddresses()), activeHours(p)
 	fleet := (size-spot)*prices.Address(p, false, hours) + spot*prices.Address(p, true, hours)
 	distinct := size
 	if p.RotateEvery > 0 {

@@ -86,7 +86,7 @@ func (prices Prices) estimate(p *params.Params, t Traffic) Estimate {
 			e.Items = append(e.Items, Item{name, quantity, unit, price, quantity * price})
 		}
 	}
-	size, spot, hours := float64(p.FleetSize), spotTasks(p), activeHours(p)
+	size, spot, hours := float64(p.FleetSize), float64(p.SpotAddresses()), activeHours(p)
 	onDemandHours, spotHours := (size-spot)*hours, spot*hours
 	name := "tasks, " + string(p.Architecture)
 	add(name, onDemandHours, "h", prices.task(p, false))
@@ -121,9 +121,6 @@ func (prices Prices) estimate(p *params.Params, t Traffic) Estimate {
 	e.PerAddress = e.Total / size
 	return e
 }
-
-// spotTasks is how many addresses are on Fargate Spot. A fraction of one stays on demand.
-func spotTasks(p *params.Params) float64 { return float64(p.FleetSize * p.SpotShare / 100) }
 
 // secrets is how many there are: one a user, and one for the key of the nonces if there are any.
 func secrets(p *params.Params) float64 {

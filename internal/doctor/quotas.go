@@ -30,18 +30,15 @@ type quota struct {
 
 var quotas = []quota{
 	{"Fargate On-Demand vCPUs", "fargate", "L-3032A538",
-		func(p *params.Params) float64 { return vCPUs(p, p.FleetSize-spotTasks(p)) }, nil, ""},
+		func(p *params.Params) float64 { return vCPUs(p, p.FleetSize-p.SpotAddresses()) }, nil, ""},
 	{"Fargate Spot vCPUs", "fargate", "L-36FBB829",
-		func(p *params.Params) float64 { return vCPUs(p, spotTasks(p)) }, nil, ""},
+		func(p *params.Params) float64 { return vCPUs(p, p.SpotAddresses()) }, nil, ""},
 	{"Network Load Balancers", "elasticloadbalancing", "L-69A177A2", func(*params.Params) float64 { return 1 },
 		(*visit).loadBalancers, "elasticloadbalancing:DescribeLoadBalancers"},
 	{"VPCs", "vpc", "L-F678F1CE", oneWithOwnVPC, (*visit).vpcs, "ec2:DescribeVpcs"},
 	{"internet gateways", "vpc", "L-A4707A72", oneWithOwnVPC, (*visit).gateways, "ec2:DescribeInternetGateways"},
 	{"rules of a security group", "vpc", "L-0EA8095F", rules, nil, ""},
 }
-
-// spotTasks divides the fleet as package stacks does.
-func spotTasks(p *params.Params) int { return p.FleetSize * p.SpotShare / 100 }
 
 // vCPUs is what tasks take while all are replaced, by a deployment or by hand: old and new ones run
 // side by side. Scheduled rotations are spread, and take less.
