@@ -41,12 +41,6 @@ func (prices Prices) Address(p *params.Params, spot bool, hours float64) float64
 	return (prices.task(p, spot) + prices.IPv4) * hours * (1 + overlapShare(p))
 }
 
-// Distinct is what one of the values of an egress address costs, where AWS gives another one with
-// each rotation.
-func (prices Prices) Distinct(p *params.Params, spot bool) float64 {
-	return prices.Address(p, spot, p.RotateEvery.Hours())
-}
-
 // activeDay is how long an address runs on a day on which it runs, and activeDays on how many days
 // of a month it does. A change of the clock is left out.
 func activeDay(h params.ActiveHours) time.Duration {

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/pricing"
 	"github.com/aws/aws-sdk-go-v2/service/pricing/types"
 
+	"squidfleet/internal/operator"
 	"squidfleet/params"
 )
 
@@ -111,23 +112,17 @@ func FromAWS(ctx context.Context, cfg aws.Config, region string) (Prices, error)
 // product is an element of PriceList, each of which is a JSON text.
 type product struct {
 	Product struct {
-		Attributes struct {
-			UsageType string `json:"usagetype"`
-		} `json:"attributes"`
-	} `json:"product"`
-	Terms struct {
-		OnDemand map[string]term `json:"OnDemand"`
-	} `json:"terms"`
-	PublicationDate string `json:"publicationDate"`
+		Attributes struct{ UsageType string }
+	}
+	Terms           struct{ OnDemand map[string]term }
+	PublicationDate string
 }
 
-type term struct {
-	PriceDimensions map[string]tier `json:"priceDimensions"`
-}
+type term struct{ PriceDimensions map[string]tier }
 
 type tier struct {
-	BeginRange   string            `json:"beginRange"`
-	PricePerUnit map[string]string `json:"pricePerUnit"`
+	BeginRange   string
+	PricePerUnit map[string]string
 }
 
 func (q question) ask(ctx context.Context, client *pricing.Client, region string) ([]product, error) {
@@ -138,21 +133,16 @@ func (q question) ask(ctx context.Context, client *pricing.Client, region string
 	for field, value := range q.filters {
 		filters = append(filters, match(field, value))
 	}
-	pages := pricing.NewGetProductsPaginator(client, &pricing.GetProductsInput{
+	texts, err := operator.Collect(ctx, pricing.NewGetProductsPaginator(client, &pricing.GetProductsInput{
 		ServiceCode: &q.service, Filters: filters, FormatVersion: aws.String("aws_v1"),
-	})
-	var products []product
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return nil, err
-		}
-		for _, text := range page.PriceList {
-			var one product
-			if err := json.Unmarshal([]byte(text), &one); err != nil {
-				return nil, fmt.Errorf("AWS's price list of %s is not as expected: %w", q.service, err)
-			}
-			products = append(products, one)
+	}), func(page *pricing.GetProductsOutput) []string { return page.PriceList })
+	if err != nil {
+		return nil, err
+	}
+	products := make([]product, len(texts))
+	for i, text := range texts {
+		if err := json.Unmarshal([]byte(text), &products[i]); err != nil {
+			return nil, fmt.Errorf("AWS's price list of %s is not as expected: %w", q.service, err)
 		}
 	}
 	return products, nil

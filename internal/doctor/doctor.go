@@ -142,23 +142,11 @@ func Examine(ctx context.Context, o operator.Options, p *params.Params, assembly
 	}
 	v := &visit{params: p, options: o, cfg: cfg, assembly: assembly}
 	v.public = sync.OnceValues(func() ([]subnet, error) { return v.publicSubnets(ctx) })
-	r := &Report{Region: cfg.Region}
-	for _, c := range checks {
-		if !c.applies(v) {
-			continue
-		}
-		found, err := c.run(v, ctx)
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		// Without an account there is nobody to ask anything else.
-		if v.account == "" {
-			return nil, err
-		}
-		r.Findings = append(r.Findings, c.finding(v, found, err))
+	findings, err := v.make(ctx, checks)
+	if err != nil {
+		return nil, err
 	}
-	r.Account = v.account
-	return r, nil
+	return &Report{v.account, cfg.Region, findings}, nil
 }
 
 // Deployed runs the checks of a deployed fleet, which was found with cfg. Without parameters it
@@ -166,9 +154,14 @@ func Examine(ctx context.Context, o operator.Options, p *params.Params, assembly
 func Deployed(
 	ctx context.Context, cfg aws.Config, o operator.Options, fleet *operator.Connection, p *params.Params,
 	assembly fs.FS,
-) (all []Finding, err error) {
+) ([]Finding, error) {
 	v := &visit{params: p, options: o, cfg: cfg, assembly: assembly, fleet: fleet}
-	for _, c := range ofDeployed {
+	return v.make(ctx, ofDeployed)
+}
+
+// make makes the checks that apply.
+func (v *visit) make(ctx context.Context, some []check) (all []Finding, err error) {
+	for _, c := range some {
 		if !c.applies(v) {
 			continue
 		}
@@ -176,18 +169,16 @@ func Deployed(
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		all = append(all, c.finding(v, found, err))
+		if v.account == "" && v.fleet == nil {
+			return nil, err // Without an account there is nobody to ask anything else.
+		}
+		if err != nil {
+			found = Unanswered(err, v.options)
+		}
+		found.Check, found.Permissions = c.name, c.actions
+		all = append(all, found)
 	}
 	return all, nil
-}
-
-// finding completes what a check found.
-func (c check) finding(v *visit, found Finding, err error) Finding {
-	if err != nil {
-		found = Unanswered(err, v.options)
-	}
-	found.Check, found.Permissions = c.name, c.actions
-	return found
 }
 
 // Unanswered is the finding of a check that AWS did not answer.
