@@ -5,7 +5,7 @@ package proxyimage
 
 import (
 	"context"
-	"embed"
+	_ "embed"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,31 +18,18 @@ import (
 	"squidfleet/squid"
 )
 
-// recipe holds the files that say how the image is built.
-//
-//go:embed Dockerfile collect.sh
-var recipe embed.FS
-
-// Recipe returns the files of the build context that say how the image is built, by name. They
-// are the same for every fleet.
-func Recipe() map[string][]byte {
-	files := map[string][]byte{}
-	entries, err := recipe.ReadDir(".")
-	for _, file := range entries {
-		if files[file.Name()], err = recipe.ReadFile(file.Name()); err != nil {
-			break
-		}
-	}
-	if err != nil {
-		panic(err) // embedded files cannot be missing
-	}
-	return files
-}
+// These say how the image is built, and are the same for every fleet.
+var (
+	//go:embed Dockerfile
+	dockerfile []byte
+	//go:embed collect.sh
+	collect []byte
+)
 
 var from = regexp.MustCompile(`(?m)^FROM\s+(\S+)`)
 
 // Base returns the name of the image that the fleet's image is built from.
-func Base() string { return string(from.FindSubmatch(Recipe()["Dockerfile"])[1]) }
+func Base() string { return string(from.FindSubmatch(dockerfile)[1]) }
 
 // Modes of the staged files. They are part of the image, so they do not depend on the umask.
 const (
@@ -136,7 +123,10 @@ func textFiles(p *params.Params, n Network, passwords []squid.Credential) ([]fil
 	if err != nil {
 		return nil, fmt.Errorf("squid.conf: %w", err)
 	}
-	files := []file{{container.SquidConf, []byte(configuration), modeFile}}
+	files := []file{
+		{container.SquidConf, []byte(configuration), modeFile}, {"Dockerfile", dockerfile, modeFile},
+		{"collect.sh", collect, modeFile},
+	}
 	for name, body := range squid.ErrorPages() {
 		files = append(files, file{filepath.Join(container.ErrorDir, name), []byte(body), modeFile})
 	}
@@ -149,9 +139,6 @@ func textFiles(p *params.Params, n Network, passwords []squid.Credential) ([]fil
 			return nil, fmt.Errorf("password file: %w", err)
 		}
 		files = append(files, file{container.Passwords, hashes, modeSecret})
-	}
-	for name, content := range Recipe() {
-		files = append(files, file{name, content, modeFile})
 	}
 	return files, nil
 }
