@@ -69,9 +69,6 @@ var ErrUnread = errors.New("the call ends early")
 var authorization = regexp.MustCompile(`^AWS4-HMAC-SHA256 Credential=([^/]+)/\d{8}/([^/]+)/([^/]+)/aws4_request, ?` +
 	`SignedHeaders=[a-z0-9;-]*host[a-z0-9;-]*, ?Signature=[0-9a-f]{64}$`)
 
-// maxBody bounds what one call may send.
-const maxBody = 64 << 20
-
 // Read reads a call. It looks at the form of the signature and does not compute it. The error is an
 // *Error if the call has no signature; the Request is usable for WriteError in any case.
 func Read(hr *http.Request) (*Request, error) {
@@ -83,7 +80,7 @@ func Read(hr *http.Request) (*Request, error) {
 	r.AccessKey, r.Region, r.Service = signed[1], signed[2], signed[3]
 	r.Token = hr.Header.Get("X-Amz-Security-Token")
 	r.protocol = protocols[r.Service]
-	body, err := io.ReadAll(http.MaxBytesReader(nil, hr.Body, maxBody))
+	body, err := io.ReadAll(hr.Body)
 	if err != nil {
 		return r, fmt.Errorf("%w: %w", ErrUnread, err)
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/aws/smithy-go/encoding/cbor"
 )
 
-// readCBOR reads arguments that are texts or numbers.
+// readCBOR reads arguments that are texts.
 func (r *Request) readCBOR(body []byte) error {
 	decoded, err := cbor.Decode(body)
 	if err != nil {
@@ -16,14 +16,11 @@ func (r *Request) readCBOR(body []byte) error {
 	}
 	arguments, _ := decoded.(cbor.Map)
 	for name, value := range arguments {
-		switch v := value.(type) {
-		case cbor.String:
-			r.Input[name] = string(v)
-		case cbor.Uint:
-			r.Input[name] = float64(v)
-		default:
+		text, is := value.(cbor.String)
+		if !is {
 			return fmt.Errorf("%s has a value that cannot be read: %T", name, value)
 		}
+		r.Input[name] = string(text)
 	}
 	return nil
 }
