@@ -70,47 +70,34 @@ func newFirewall(n network, p *params.Params) firewall {
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/network_mtu.html
 func clientIngress(p *params.Params) *[]*awsec2.CfnSecurityGroup_IngressProperty {
 	var rules []*awsec2.CfnSecurityGroup_IngressProperty
+	admit := func(description, protocol string, first, last int) *awsec2.CfnSecurityGroup_IngressProperty {
+		rules = append(rules, &awsec2.CfnSecurityGroup_IngressProperty{
+			Description: jsii.String(description),
+			IpProtocol:  jsii.String(protocol),
+			FromPort:    jsii.Number(first),
+			ToPort:      jsii.Number(last),
+		})
+		return rules[len(rules)-1]
+	}
 	ipv6 := false
 	last := max(p.ListenerPort, p.AddressPort(p.FleetSize))
 	for _, cidr := range p.ClientCidrs {
-		rule := &awsec2.CfnSecurityGroup_IngressProperty{
-			Description: jsii.String("clientCidrs"),
-			IpProtocol:  jsii.String("tcp"),
-			FromPort:    jsii.Number(p.ListenerPort),
-			ToPort:      jsii.Number(last),
-		}
+		rule := admit("clientCidrs", "tcp", p.ListenerPort, last)
 		if cidr.Addr().Is4() {
 			rule.CidrIp = jsii.String(cidr.String())
 		} else {
 			rule.CidrIpv6 = jsii.String(cidr.String())
+			ipv6 = true
 		}
-		rules = append(rules, rule)
-		ipv6 = ipv6 || cidr.Addr().Is6()
 	}
 	for _, group := range p.ClientSecurityGroups {
-		rules = append(rules, &awsec2.CfnSecurityGroup_IngressProperty{
-			Description:           jsii.String("clientSecurityGroups"),
-			IpProtocol:            jsii.String("tcp"),
-			FromPort:              jsii.Number(p.ListenerPort),
-			ToPort:                jsii.Number(last),
-			SourceSecurityGroupId: jsii.String(group),
-		})
+		admit("clientSecurityGroups", "tcp", p.ListenerPort, last).SourceSecurityGroupId = jsii.String(group)
 	}
-	rules = append(rules, &awsec2.CfnSecurityGroup_IngressProperty{
-		Description: jsii.String("path MTU discovery"),
-		IpProtocol:  jsii.String("icmp"),
-		FromPort:    jsii.Number(3), // type: destination unreachable
-		ToPort:      jsii.Number(4), // code: fragmentation needed
-		CidrIp:      jsii.String("0.0.0.0/0"),
-	})
+	// Type and code are those of "destination unreachable, fragmentation needed".
+	admit("path MTU discovery", "icmp", 3, 4).CidrIp = jsii.String("0.0.0.0/0")
 	if ipv6 {
-		rules = append(rules, &awsec2.CfnSecurityGroup_IngressProperty{
-			Description: jsii.String("path MTU discovery"),
-			IpProtocol:  jsii.String("icmpv6"),
-			FromPort:    jsii.Number(2), // type: packet too big
-			ToPort:      jsii.Number(0),
-			CidrIpv6:    jsii.String("::/0"),
-		})
+		// And those of "packet too big".
+		admit("path MTU discovery", "icmpv6", 2, 0).CidrIpv6 = jsii.String("::/0")
 	}
 	return &rules
 }

@@ -33,7 +33,7 @@ func newLoadBalancer(n network, p *params.Params, f firewall, ipv6 bool) endpoin
 	if ipv6 {
 		addressType = elb.IpAddressType_DUAL_STACK
 	}
-	e.loadBalancer = elb.NewNetworkLoadBalancer(n.stack, jsii.String("LoadBalancer"), &elb.NetworkLoadBalancerProps{
+	props := &elb.NetworkLoadBalancerProps{
 		Vpc:            n.vpc,
 		VpcSubnets:     n.loadBalancerSubnets,
 		InternetFacing: jsii.Bool(p.Endpoint == params.EndpointPublic),
@@ -43,9 +43,12 @@ func newLoadBalancer(n network, p *params.Params, f firewall, ipv6 bool) endpoin
 			n.stack, jsii.String("EntryFirewall"), f.loadBalancer.AttrGroupId(), nil)},
 		// Every client gets every egress address, whichever zone its connection enters by.
 		CrossZoneEnabled: jsii.Bool(true),
+	}
+	if len(p.PrivateLinkPrincipals) > 0 {
 		// Traffic through PrivateLink too passes the security group, by the addresses of its clients.
-		EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic: privateLink(p),
-	})
+		props.EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic = jsii.Bool(true)
+	}
+	e.loadBalancer = elb.NewNetworkLoadBalancer(n.stack, jsii.String("LoadBalancer"), props)
 	e.certificate = newName(n.stack, p, e.loadBalancer, ipv6)
 	e.service = newEndpointService(n.stack, p, e.loadBalancer)
 	e.common = e.newEntry(n, p, "Targets", p.ListenerPort)

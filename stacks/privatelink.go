@@ -9,14 +9,6 @@ import (
 	"squidfleet/params"
 )
 
-// privateLink returns true where there is an endpoint service, and nil otherwise.
-func privateLink(p *params.Params) *bool {
-	if len(p.PrivateLinkPrincipals) == 0 {
-		return nil
-	}
-	return jsii.Bool(true)
-}
-
 // newEndpointService lets the principals make endpoints that lead to the load balancer. It returns
 // nil if there are none.
 func newEndpointService(stack awscdk.Stack, p *params.Params, balancer elb.NetworkLoadBalancer,
