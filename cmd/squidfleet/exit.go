@@ -50,24 +50,21 @@ func (s *streams) exitCode(err error) int {
 	}
 	var wrong *usageError
 	var refused *operator.Refusal
+	code := exitFailed
 	switch {
 	case errors.As(err, &wrong):
-		s.tell(err)
-		return exitUsage
+		code = exitUsage
 	case errors.As(err, &refused):
-		s.tell(err)
-		return exitRefused
+		code = exitRefused
 	case s.unread():
-		// There is nobody to tell.
-		return exitUnread
+		return exitUnread // There is nobody to tell.
 	case errors.Is(err, errFound):
 		return exitRefused // What was found has been written.
 	case errors.Is(err, context.Canceled):
-		s.tell(err)
-		return exitInterrupted
+		code = exitInterrupted
 	}
 	s.tell(err)
-	return exitFailed
+	return code
 }
 
 // tell writes an error for people, and one for programs that asked for JSON.

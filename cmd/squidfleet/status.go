@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -246,8 +247,7 @@ func (w *statusWatch) alarms(
 	}
 	for _, a := range to.Alarms {
 		if a.State == operator.AlarmOn {
-			found = append(found, one(doctor.Problem, "%s since %s: %s", a.Name, a.Since.Format(time.RFC3339),
-				a.Meaning)...)
+			found = append(found, one(doctor.Problem, "%s since %s: %s", a.Name, stamp(a.Since), a.Meaning)...)
 		}
 	}
 	switch {
@@ -267,7 +267,7 @@ func (w *statusWatch) traffic(
 	}
 	t, until := to.LastHour, ""
 	if !t.Complete {
-		until = " until " + t.To.Format(time.RFC3339) + "; later ones are not counted"
+		until = " until " + stamp(t.To) + "; later ones are not counted"
 	}
 	return one(doctor.OK, "%d requests, %d of them failed, and %d refused%s", t.Requests, t.Failures, t.Refused,
 		until), nil
@@ -281,7 +281,7 @@ func (w *statusWatch) image(ctx context.Context, f *operator.Connection, to *sta
 	at := image.Registered
 	to.Deployed = &at
 	w.ask(ctx, image)
-	return one(doctor.OK, "deployed %s ago, at %s", age(time.Since(at)), at.Format(time.RFC3339)), nil
+	return one(doctor.OK, "deployed %s ago, at %s", age(time.Since(at)), stamp(at)), nil
 }
 
 // registryTime bounds the question to the registry: status waits for it at the end.
@@ -295,20 +295,13 @@ func (w *statusWatch) ask(ctx context.Context, image operator.Image) {
 		return
 	}
 	w.asked, w.askedAt = image, time.Now()
-	var base *baseimage.Base
-	var err error
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+	w.newer = sync.OnceValues(func() (*baseimage.Base, error) {
 		late := fmt.Errorf("no answer within %s", registryTime)
 		ctx, cancel := context.WithTimeoutCause(ctx, registryTime, late)
 		defer cancel()
-		base, err = baseimage.Look(ctx, image.Base, image.Architecture)
-	}()
-	w.newer = func() (*baseimage.Base, error) {
-		<-done
-		return base, err
-	}
+		return baseimage.Look(ctx, image.Base, image.Architecture)
+	})
+	go w.newer()
 }
 
 func (w *statusWatch) base(_ context.Context, _ *operator.Connection, to *status) ([]doctor.Finding, error) {
@@ -347,7 +340,7 @@ func (s *streams) status(now *status) {
 	if now.ill() {
 		word = s.paint("something needs attention", red)
 	}
-	fmt.Fprintf(s.out, "%s in %s at %s: %s\n\n", now.StackName, now.Region, now.At.Format(time.RFC3339), word)
+	fmt.Fprintf(s.out, "%s in %s at %s: %s\n\n", now.StackName, now.Region, stamp(now.At), word)
 	findings := slices.Clone(now.Findings)
 	for i := range findings {
 		findings[i].Fix = "" // one line each
@@ -380,7 +373,7 @@ func (w *statusWatch) show(now *status) error {
 	for _, f := range now.Findings {
 		line := fmt.Sprintf("%s: %s: %s", f.Check, f.Level, printable(f.Detail))
 		if hold[line] = true; !w.shown[line] {
-			fmt.Fprintf(w.s.out, "%s %s\n", now.At.Format(time.RFC3339), line)
+			fmt.Fprintf(w.s.out, "%s %s\n", stamp(now.At), line)
 		}
 	}
 	w.shown = hold

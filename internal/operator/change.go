@@ -174,10 +174,10 @@ func (f *Connection) Change(
 		return changes, errors.New(strings.Join(failed, "; "))
 	}
 	begun := numbers(changes, func(c *Change) bool { return c.State == Begun || c.State == Serving })
-	if begun != "" {
-		report.say("what was begun goes on: address %s", begun)
+	if begun != nil {
+		report.say("what was begun goes on: address %s", strings.Join(begun, ", "))
 	}
-	if begun == "" && !slices.ContainsFunc(changes, (*Change).over) {
+	if begun == nil && !slices.ContainsFunc(changes, (*Change).over) {
 		changes = nil
 	}
 	return changes, err
@@ -288,7 +288,7 @@ func (f *Connection) carryOut(
 		}
 		if f.now().Sub(moved) > o.Timeout {
 			return fmt.Errorf("nothing has changed for %v, and not done is address %s: see squidfleet ips", o.Timeout,
-				numbers(changes, open))
+				strings.Join(numbers(changes, open), ", "))
 		}
 		if err := f.sleep(ctx); err != nil {
 			return err
@@ -300,41 +300,31 @@ func (f *Connection) carryOut(
 	}
 }
 
-func states(changes []*Change) []State {
-	list := make([]State, len(changes))
-	for i, c := range changes {
-		list[i] = c.State
+func states(changes []*Change) (list []State) {
+	for _, c := range changes {
+		list = append(list, c.State)
 	}
 	return list
 }
 
-func numbers(changes []*Change, which func(*Change) bool) string {
-	var list []string
+func numbers(changes []*Change, which func(*Change) bool) (list []string) {
 	for _, c := range changes {
 		if which(c) {
 			list = append(list, strconv.Itoa(c.Number))
 		}
 	}
-	return strings.Join(list, ", ")
+	return list
 }
 
 // progress is the states in a line, with the numbers as long as they are few.
 func progress(changes []*Change) string {
-	over := 0
-	in := map[State][]string{}
-	for _, c := range changes {
-		if c.over() {
-			over++
-		}
-		in[c.State] = append(in[c.State], strconv.Itoa(c.Number))
-	}
-	line := fmt.Sprintf("done: %d of %d", over, len(changes))
+	line := fmt.Sprintf("done: %d of %d", len(numbers(changes, (*Change).over)), len(changes))
 	for _, state := range []State{Begun, Serving, Failed} {
-		switch n := len(in[state]); {
-		case n > 10:
-			line += fmt.Sprintf("; %s: %d addresses", state, n)
-		case n > 0:
-			line += fmt.Sprintf("; %s: %s", state, strings.Join(in[state], ", "))
+		switch in := numbers(changes, func(c *Change) bool { return c.State == state }); {
+		case len(in) > 10:
+			line += fmt.Sprintf("; %s: %d addresses", state, len(in))
+		case len(in) > 0:
+			line += fmt.Sprintf("; %s: %s", state, strings.Join(in, ", "))
 		}
 	}
 	return line
