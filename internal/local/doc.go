@@ -26,15 +26,10 @@
 //
 // Each address is a service of one task, registered with the common target group and with its own.
 // [Fleet.Rotate] replaces a task as ECS does with forceNewDeployment, at a minimum of 100 and a
-// maximum of 200 percent. Once the checks of both groups and the container's own call the new one
-// healthy, the old one is deregistered from both; after the deregistration delay it gets SIGTERM,
-// and SIGKILL after the stop timeout. If the new one does not come into service, it is stopped and
-// the old one stays, as with ECS's circuit breaker. A task that ends by itself or is interrupted is
-// deregistered and replaced at once. [Fleet.Stop] and [Fleet.Start] are the desired counts 0 and 1.
-// Nothing that happens to an address touches another one.
-//
-// [Fleet.Schedule] spreads rotations as the stack's schedules do. Its periods begin with the fleet,
-// not at midnight.
+// maximum of 200 percent, and keeps the old one if the new one does not come into service. A task
+// that ends by itself or is interrupted is deregistered and replaced at once. [Fleet.Stop] and
+// [Fleet.Start] are the desired counts 0 and 1. [Fleet.Schedule] spreads rotations as the stack's
+// schedules do. Its periods begin with the fleet, not at midnight.
 //
 // ECS notices a container's end seconds later, and tries for ever to replace a task. A task that is
 // gone takes its address along there: its connections get no answer, while here the kernel resets
