@@ -289,7 +289,7 @@ func (f *Fleet) Close() error {
 			continue
 		}
 		select {
-		case <-t.exited:
+		case <-t.running.Done():
 		case <-patience.Done():
 			f.kill(t)
 		}

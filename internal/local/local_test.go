@@ -181,10 +181,12 @@ func TestTheDirectoryThatTheTasksNeedIsDescribedForWhoeverRunsThem(t *testing.T)
 // phase once.
 func TestATaskThatHasEndedIsNotInService(t *testing.T) {
 	f, s := &Fleet{}, &service{}
-	late := &task{service: s, phase: PhaseStarting, exited: make(chan struct{})}
-	dead := &task{service: s, phase: PhaseServing, exited: make(chan struct{})}
+	late, dead := &task{service: s, phase: PhaseStarting}, &task{service: s, phase: PhaseServing}
+	for _, t := range []*task{late, dead} {
+		t.running, t.exit = context.WithCancel(context.Background())
+	}
 	f.tasks = []*task{late, dead}
-	close(late.exited)
+	late.exit()
 	if f.serve(late) || late.phase != PhaseStarting {
 		t.Error("a task that had ended was put into service")
 	}
@@ -194,7 +196,7 @@ func TestATaskThatHasEndedIsNotInService(t *testing.T) {
 	if got := f.current(&service{}); got != nil {
 		t.Errorf("another address's task: %v", got)
 	}
-	close(dead.exited)
+	dead.exit()
 	if got := f.current(s); got != nil {
 		t.Errorf("a task that had ended counts: %v", got)
 	}

@@ -54,7 +54,7 @@ func (f *Fleet) launch(ctx context.Context, s *service) (*task, error) {
 	}
 	f.deregister(t)
 	killGroup(t.command.Process.Pid)
-	<-t.exited
+	<-t.running.Done()
 	return nil, err
 }
 
@@ -62,13 +62,7 @@ func (f *Fleet) bringIntoService(ctx context.Context, t *task) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout+f.o.Timing.healthy())
 	defer cancel()
 	defer context.AfterFunc(f.ctx, cancel)()
-	go func() {
-		select {
-		case <-t.exited:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
+	defer context.AfterFunc(t.running, cancel)()
 	err := f.register(t)
 	if err == nil {
 		err = f.waitHealthy(ctx, t)
@@ -202,9 +196,9 @@ func (f *Fleet) beginDrain(t *task) bool {
 func (f *Fleet) finishDrain(t *task) {
 	select {
 	case <-time.After(f.o.Timing.StopDelay):
-	case <-t.exited:
+	case <-t.running.Done():
 	case <-f.ctx.Done(): // Close ends it.
-		<-t.exited
+		<-t.running.Done()
 		return
 	}
 	f.beginStop(t)
@@ -226,10 +220,10 @@ func (f *Fleet) beginStop(t *task) {
 // finishStop waits for the end, and sends SIGKILL after the stop timeout. Close has a shorter one.
 func (f *Fleet) finishStop(t *task) {
 	select {
-	case <-t.exited:
+	case <-t.running.Done():
 		return
 	case <-f.ctx.Done():
-		<-t.exited
+		<-t.running.Done()
 		return
 	case <-time.After(f.o.Timing.StopTimeout):
 	}
@@ -240,7 +234,7 @@ func (f *Fleet) finishStop(t *task) {
 func (f *Fleet) kill(t *task) {
 	f.report(Killed, t.service, t, "")
 	killGroup(t.command.Process.Pid)
-	<-t.exited
+	<-t.running.Done()
 }
 
 // Stop stops an address, as a desired count of 0 does: its task drains, and none follows. It

@@ -62,18 +62,12 @@ type task struct {
 	command  *exec.Cmd
 	requests requestCounter
 	messages tail
-	exited   chan struct{} // closed when the entrypoint has ended
+	running  context.Context // ends with the entrypoint
+	exit     context.CancelFunc
 }
 
 // ended reports whether the entrypoint has ended.
-func (t *task) ended() bool {
-	select {
-	case <-t.exited:
-		return true
-	default:
-		return false
-	}
-}
+func (t *task) ended() bool { return t.running.Err() != nil }
 
 // newTask gives a task its address and its directory. What all tasks share is linked.
 func (f *Fleet) newTask(s *service) (*task, error) {
@@ -92,8 +86,8 @@ func (f *Fleet) newTask(s *service) (*task, error) {
 	t := &task{
 		service: s, id: fmt.Sprintf("task-%d", f.made), name: fmt.Sprint(squidPrefix(f.dir), f.made),
 		address: address, zone: zoneName((f.made - 1) % f.o.Zones), phase: PhaseStarting,
-		exited: make(chan struct{}),
 	}
+	t.running, t.exit = context.WithCancel(context.Background())
 	t.dir = filepath.Join(f.dir, t.id)
 	c.ListenAddress, c.OutgoingAddress, c.LocalOrigin = address, address, f.o.Origin
 	conf, err := c.Render()
@@ -186,7 +180,7 @@ func (f *Fleet) startUnlessClosed(t *task, command *exec.Cmd) error {
 // watch waits for the task's end, clears up after it, and replaces it if it ended unasked.
 func (f *Fleet) watch(t *task) {
 	t.command.Wait() // Reported below; an access log that cannot be counted is no failure.
-	close(t.exited)
+	t.exit()
 	f.mu.Lock()
 	phase := t.phase
 	closing := f.ctx.Err() != nil

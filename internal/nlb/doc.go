@@ -9,8 +9,8 @@
 // "Guide" is AWS's user guide for Network Load Balancers.
 //
 //   - PROXY protocol v2 in front of every connection's bytes, and nothing stripped from them
-//     (Guide, "Proxy protocol"). The bytes are AWS's: a CRC-32C TLV over the whole header, and a NOOP
-//     TLV that fills it to 100 bytes (aws/elastic-load-balancing-tools,
+//     (Guide, "Proxy protocol"). The bytes are AWS's: a CRC-32C TLV over the whole header, and a
+//     NOOP TLV that fills it to 100 bytes (aws/elastic-load-balancing-tools,
 //     Compatibility_AwsNetworkLoadBalancerTest; captures in pires/go-proxyproto (tlvparse) and
 //     quakeservices/master#1). The destination is the node's private address, whatever public one
 //     the client dialled. No capture of an IPv6 client's header was found.
