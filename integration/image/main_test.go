@@ -12,11 +12,11 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"testing"
 
 	"squidfleet/internal/engine"
 	"squidfleet/internal/rig"
+	"squidfleet/proxyimage"
 )
 
 // storeVariable is the directory of the images for the copy inside the namespaces.
@@ -129,11 +129,7 @@ func buildImages(e *engine.Engine, store string) error {
 	if err := synth(store); err != nil {
 		return err
 	}
-	recipe, err := engine.BaseOf(filepath.Join(root, "proxyimage", "Dockerfile"))
-	if err != nil {
-		return err
-	}
-	base, err := e.PrepareBase(ctx, recipe)
+	base, err := e.PrepareBase(ctx, proxyimage.Base())
 	if err != nil {
 		return err
 	}

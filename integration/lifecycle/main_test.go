@@ -21,6 +21,7 @@ import (
 	"squidfleet/internal/cfnspec"
 	"squidfleet/internal/engine"
 	"squidfleet/internal/must"
+	"squidfleet/proxyimage"
 )
 
 // aws is what the CLI talks to, and containers has the store in which it builds.
@@ -68,11 +69,8 @@ func run(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, containers.Close()) }()
-	base, err := engine.BaseOf(filepath.Join(root, "proxyimage", "Dockerfile"))
+	base, err := containers.PrepareBase(context.Background(), proxyimage.Base())
 	if err != nil {
-		return 1, err
-	}
-	if base, err = containers.PrepareBase(context.Background(), base); err != nil {
 		return 1, err
 	}
 	if err := writeDocker(base); err != nil {

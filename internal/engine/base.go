@@ -23,20 +23,7 @@ const (
 	basePackages = "ca-certificates"
 )
 
-var from = regexp.MustCompile(`(?m)^FROM\s+(\S+/debian:([a-z]+)\S*)`)
-
-// BaseOf returns the Debian base image that a Dockerfile begins with.
-func BaseOf(dockerfile string) (image string, err error) {
-	content, err := os.ReadFile(dockerfile)
-	if err != nil {
-		return "", err
-	}
-	match := from.FindSubmatch(content)
-	if match == nil {
-		return "", fmt.Errorf("%s: no line \"FROM REGISTRY/debian:SUITE...\"", dockerfile)
-	}
-	return string(match[1]), nil
-}
+var debian = regexp.MustCompile(`^\S+/debian:([a-z]+)\S*$`)
 
 // PrepareBase puts a Debian base image into the store and returns its name there, for Build. It
 // pulls the image; where no registry can be reached it makes one with debootstrap, from the site
@@ -44,11 +31,11 @@ func BaseOf(dockerfile string) (image string, err error) {
 // which is the registry's to give. It returns an error if a registry says that there is no such
 // image: otherwise a wrong pin would fail only at a deployment.
 func (e *Engine) PrepareBase(ctx context.Context, image string) (name string, err error) {
-	match := from.FindStringSubmatch("FROM " + image)
+	match := debian.FindStringSubmatch(image)
 	if match == nil {
 		return "", fmt.Errorf("base image %q: is not REGISTRY/debian:SUITE...", image)
 	}
-	suite := match[2]
+	suite := match[1]
 	pull, cancel := context.WithTimeout(ctx, pullTimeout)
 	defer cancel()
 	_, pullErr := e.Run(pull, "pull", "--quiet", image)

@@ -60,10 +60,8 @@ func (e *Engine) build(t *testing.T, recipe, base string) {
 	dockerfile := filepath.Join(directory, "Dockerfile")
 	text := "FROM " + recipe + " AS build\nFROM scratch\nCOPY --from=build /made-here /\n"
 	err := os.WriteFile(dockerfile, []byte(text), 0o600)
-	image, baseErr := BaseOf(dockerfile)
-	err = errors.Join(err, baseErr, e.Build(t.Context(), directory, base, "localhost/built"))
-	if err != nil || image != recipe {
-		t.Errorf("base %s, want %s: %v", image, recipe, err)
+	if err = errors.Join(err, e.Build(t.Context(), directory, base, "localhost/built")); err != nil {
+		t.Error(err)
 	}
 }
 
