@@ -19,6 +19,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"squidfleet/internal/must"
+	"squidfleet/internal/rig"
 )
 
 // echoingOrigin answers with the size of the request's body, and closes each connection, so that
@@ -154,18 +155,6 @@ func chromiumWork(ctx context.Context) (good int, err error) {
 	return good, nil
 }
 
-// browser is a Chromium, under one of the names it goes by.
-func browser(t *testing.T) string {
-	t.Helper()
-	for _, name := range []string{"google-chrome", "chromium", "chromium-browser"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	t.Fatal("no Chromium: scripts/setup.sh chromium")
-	return ""
-}
-
 // startChromium starts one behind the proxy. It asks its user, who answers it once and gives up
 // when asked again; asked counts.
 func startChromium(t *testing.T, proxy string) (ctx context.Context, asked *atomic.Int64) {
@@ -174,7 +163,7 @@ func startChromium(t *testing.T, proxy string) (ctx context.Context, asked *atom
 	must.OK(t, err)
 	t.Cleanup(func() { os.RemoveAll(profile) })
 	allocator, stop := chromedp.NewExecAllocator(t.Context(), append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(browser(t)), chromedp.UserDataDir(filepath.Join(profile, "profile")),
+		chromedp.ExecPath(rig.Chromium(t)), chromedp.UserDataDir(filepath.Join(profile, "profile")),
 		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.IgnoreCertErrors, chromedp.ProxyServer("http://"+proxy),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-quic", true))...)
 	t.Cleanup(stop)

@@ -3,7 +3,6 @@ package params
 import (
 	"archive/zip"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
 	"math"
@@ -173,6 +172,8 @@ func TestValuesThatGoTogether(t *testing.T) {
 		{"rotateEvery": "20m", "drainTimeout": "10m"},
 		{"rotateEvery": "10m", "drainTimeout": "0s"},  // the shortest of both
 		{"rotateEvery": "30m", "drainTimeout": "20m"}, // the longest drainTimeout
+		// The default vpcCidr says nothing about an existing VPC.
+		{"vpcId": "vpc-0123456789abcdef0", "vpcCidr": "10.0.0.0/16", "allowedPrivateCidrs": "10.0.7.0/24"},
 	} {
 		mustParse(t, context)
 	}
@@ -224,28 +225,20 @@ func TestEveryPairThatFargateOffers(t *testing.T) {
 	}
 }
 
-func TestClientCidrsFitIntoASecurityGroup(t *testing.T) {
-	var blocks []any
-	for i := range 51 {
-		blocks = append(blocks, fmt.Sprintf("198.51.%d.0/24", i))
-	}
-	mustParse(t, map[string]any{"clientCidrs": blocks[:50]})
-	_, err := Parse(map[string]any{"clientCidrs": blocks})
-	const want = "clientCidrs: 51 items are too many; give at most 50, " +
-		"because the load balancer's security group holds 60 rules: join neighbouring blocks"
-	if err == nil || err.Error() != want {
-		t.Errorf("got  %v\nwant %s", err, want)
-	}
-}
-
 func TestListsHaveAnEnd(t *testing.T) {
-	for key, most := range map[string]int{"blockedCidrs": 1000, "allowedPrivateCidrs": 100} {
+	for key, c := range map[string]struct {
+		most int
+		why  string
+	}{
+		"blockedCidrs": {1000, ""}, "allowedPrivateCidrs": {100, ""},
+		"clientCidrs": {50, ", because the load balancer's security group holds 60 rules: join neighbouring blocks"},
+	} {
 		var blocks []any
-		for i := range most + 1 {
+		for i := range c.most + 1 {
 			blocks = append(blocks, fmt.Sprintf("172.16.%d.%d/32", i/256, i%256))
 		}
-		mustParse(t, map[string]any{key: blocks[:most]})
-		want := fmt.Sprintf("%s: %d items are too many; give at most %d", key, most+1, most)
+		mustParse(t, map[string]any{key: blocks[:c.most]})
+		want := fmt.Sprintf("%s: %d items are too many; give at most %d%s", key, c.most+1, c.most, c.why)
 		if _, err := Parse(map[string]any{key: blocks}); err == nil || err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}
@@ -270,17 +263,6 @@ func TestAFleetFitsIntoItsVPC(t *testing.T) {
 		if err == nil || !strings.HasPrefix(err.Error(), "vpcCidr: "+vpc+" has room for a fleet of ") {
 			t.Errorf("/%d with %d tasks: %v", bits, most+1, err)
 		}
-	}
-}
-
-// TestAnExistingVPCHasItsOwnRange: the default vpcCidr says nothing about it, neither what it is
-// nor what may be opened in it.
-func TestAnExistingVPCHasItsOwnRange(t *testing.T) {
-	p := mustParse(t, map[string]any{
-		"vpcId": "vpc-0123456789abcdef0", "vpcCidr": "10.0.0.0/16", "allowedPrivateCidrs": "10.0.7.0/24",
-	})
-	if p.VpcCidr.IsValid() {
-		t.Errorf("VpcCidr is %s", p.VpcCidr)
 	}
 }
 
@@ -340,21 +322,6 @@ func TestTagsHaveAnEnd(t *testing.T) {
 		if _, err := Parse(map[string]any{"tags": wrong}); err == nil {
 			t.Errorf("accepted: %v", wrong)
 		}
-	}
-}
-
-func TestErrorsAreErrors(t *testing.T) {
-	_, err := Parse(map[string]any{"fleetSize": 0, "fleetSise": 1, "cpu": 1})
-	var errs Errors
-	if !errors.As(err, &errs) {
-		t.Fatalf("%T", err)
-	}
-	var paths []string
-	for _, e := range errs {
-		paths = append(paths, e.Path)
-	}
-	if !slices.Equal(paths, []string{"fleetSize", "cpu", "fleetSise"}) {
-		t.Error(paths)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"squidfleet/internal/must"
+	"squidfleet/internal/rig"
 )
 
 // environment is what all clients get: the tools, and the CA for those that do not ask the system.
@@ -33,15 +34,9 @@ func environment(t *testing.T) []string {
 func chromium(t *testing.T) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "chromium")
-	for _, name := range []string{"google-chrome", "chromium", "chromium-browser"} {
-		if found, err := exec.LookPath(name); err == nil {
-			text := "#!/bin/sh\nexec " + found + " --no-sandbox \"$@\"\n"
-			must.OK(t, os.WriteFile(path, []byte(text), 0o755))
-			return path
-		}
-	}
-	t.Fatal("no Chromium: scripts/setup.sh chromium")
-	return ""
+	text := "#!/bin/sh\nexec " + rig.Chromium(t) + " --no-sandbox \"$@\"\n"
+	must.OK(t, os.WriteFile(path, []byte(text), 0o755))
+	return path
 }
 
 // home makes a home directory for one run and returns the variables that name it. It begins as a

@@ -19,8 +19,8 @@ import (
 )
 
 // No process can gain privileges: Fargate has no option against it, so the entrypoint renounces
-// them, also for its children. Squid does not start without a writable /dev/shm; beside it, only
-// the directory for secrets can be written to.
+// them, also for its children. Beside the /dev/shm that Squid needs, only the directory for secrets
+// can be written to: a task cannot fill its disk.
 func TestAContainerIsConfined(t *testing.T) {
 	p := start(t, inSecrets)
 	for where, status := range p.read("status") {

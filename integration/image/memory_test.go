@@ -123,9 +123,7 @@ func BenchmarkMemory(b *testing.B) {
 			}
 			before := p.newPeak()
 			if kind.open == nil {
-				if err := rig.Burst(client(0), p.squidPid(), kind.many); err != nil {
-					b.Fatal(err)
-				}
+				rig.Burst(b, client(0), p.squidPid(), kind.many)
 			}
 			for i := 0; i < kind.many && kind.open != nil; i++ {
 				conn, err := kind.open(client(i))

@@ -3,11 +3,15 @@ package image
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 
 	"squidfleet/internal/must"
 	"squidfleet/internal/rig"
+	"squidfleet/proxyimage/container"
 )
 
 // spellings are the forms in which a password could appear: as it is, and in JSON.
@@ -40,15 +44,15 @@ func TestPasswordIsNowhereInTheImage(t *testing.T) {
 }
 
 // Secrets that a running container has been given are in no process, no line of the log and no
-// message, whatever clients send, and nothing passes for a line of the log. An idle container ends
-// at once when it is told to.
+// message, whatever clients send, and nothing passes for a line of the log. Only the files of the
+// secrets are written. An idle container ends at once when it is told to.
 func TestSecretsAreInNoProcessAndNoLog(t *testing.T) {
 	rig.StartOrigins(t, []int{80, 443}, nil)
 	secrets := map[string]string{"the key of the nonces": rig.DigestKey, "what clients send": rig.HostileSecret}
 	for user, password := range passwords {
 		secrets[user+"'s password"] = password
 	}
-	for _, mode := range []string{inSecrets, inImage} {
+	for mode, written := range map[string][]string{inSecrets: {"keys", "passwords"}, inImage: nil} {
 		t.Run(mode, func(t *testing.T) {
 			p := start(t, mode)
 			must.OK(t, p.client().SendHostile())
@@ -63,6 +67,15 @@ func TestSecretsAreInNoProcessAndNoLog(t *testing.T) {
 						}
 					}
 				}
+			}
+			files, err := os.ReadDir(fmt.Sprintf("/proc/%d/root%s", p.mainPid(), container.RunDir))
+			must.OK(t, err)
+			var names []string
+			for _, file := range files {
+				names = append(names, file.Name())
+			}
+			if !slices.Equal(names, written) {
+				t.Errorf("%s holds %q, want %q", container.RunDir, names, written)
 			}
 			p.signal("TERM")
 			if code := p.wait(); code != 0 {

@@ -45,24 +45,6 @@ func TestParseStatus(t *testing.T) {
 	}
 }
 
-func TestLogsEndsWithTheReader(t *testing.T) {
-	f, aws := connect(t)
-	for range 5 {
-		must.OK(t, aws.Log("198.51.100.1", "a line", time.Minute))
-	}
-	full := errors.New("full")
-	n := 0
-	err := f.Logs(t.Context(), LogQuery{From: time.Now().Add(-time.Hour), Follow: true}, nil, func(Event) error {
-		if n++; n == 3 {
-			return full
-		}
-		return nil
-	})
-	if !errors.Is(err, full) || n != 3 {
-		t.Errorf("%d lines, error %v", n, err)
-	}
-}
-
 // Without it, following a rare line would read hours of the log every two seconds.
 func TestFollowingReadsOnlyWhatMayBeNew(t *testing.T) {
 	f, aws := connect(t)

@@ -10,7 +10,10 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"testing"
 	"time"
+
+	"squidfleet/internal/must"
 )
 
 // Siege is the connections that one client address holds open at a time.
@@ -25,37 +28,25 @@ type Siege struct {
 // HeadersAboutToBeTooLong is an incomplete request, a little shorter than Squid allows.
 var HeadersAboutToBeTooLong = "GET http://origin.example/ HTTP/1.1\r\nCookie: " + strings.Repeat("y", 17_000)
 
-// Besiege opens total connections: idle ones that are challenged, then tunnels until one is
-// refused, then connections without a complete request.
-func Besiege(c Client, tunnelTo string, idle, total int) (s *Siege, err error) {
-	s = &Siege{}
-	defer func() {
-		if err != nil {
-			s.Close()
-			err = fmt.Errorf("with %s: %w", s, err)
-		}
-	}()
-	for s.Idle < idle {
-		conn, err := s.send(c, "GET http://origin.example/ HTTP/1.1\r\n\r\n")
-		if err != nil {
-			return s, err
-		}
+// Besiege opens total connections until the test ends: idle ones that are challenged, then tunnels
+// until one is refused, then connections without a complete request.
+func Besiege(t testing.TB, c Client, tunnelTo string, idle, total int) *Siege {
+	t.Helper()
+	s := &Siege{}
+	t.Cleanup(s.Close)
+	for ; s.Idle < idle; s.Idle++ {
+		conn := s.send(t, c, "GET http://origin.example/ HTTP/1.1\r\n\r\n")
 		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
-		if err != nil {
-			return s, err
+		if err != nil || response.StatusCode != http.StatusProxyAuthRequired {
+			t.Fatalf("without a password, with %s: %+v, %v", s, response, err)
 		}
-		if response.StatusCode != http.StatusProxyAuthRequired {
-			return s, fmt.Errorf("without a password: %s", response.Status)
-		}
-		s.Idle++
 	}
-	for s.Idle+s.Tunnels < total {
+	for ; s.Idle+s.Tunnels < total; s.Tunnels++ {
 		conn, _, err := c.Tunnel(tunnelTo)
 		if err != nil || conn == nil {
 			break
 		}
 		s.open = append(s.open, conn)
-		s.Tunnels++
 	}
 	for len(s.open) < total {
 		sent := HeadersAboutToBeTooLong
@@ -65,54 +56,47 @@ func Besiege(c Client, tunnelTo string, idle, total int) (s *Siege, err error) {
 		case 0:
 			sent = "GET http://orig"
 		}
-		if _, err := s.send(c, sent); err != nil {
-			return s, err
-		}
+		s.send(t, c, sent)
 	}
-	return s, nil
+	return s
 }
 
 // send opens a connection and sends the beginning of a request.
-func (s *Siege) send(c Client, text string) (net.Conn, error) {
+func (s *Siege) send(t testing.TB, c Client, text string) net.Conn {
+	t.Helper()
 	conn, err := c.Dial()
-	if err != nil {
-		return nil, err
+	if err == nil {
+		s.open = append(s.open, conn)
+		_, err = io.WriteString(conn, text)
 	}
-	s.open = append(s.open, conn)
-	_, err = io.WriteString(conn, text)
-	return conn, err
+	if err != nil {
+		t.Fatalf("with %s: %v", s, err)
+	}
+	return conn
 }
 
-// Burst opens connections and completes the longest headers on all of them at the same moment.
-// Squid is stopped meanwhile. Burst returns an error if Squid neither answers nor closes one of
-// them.
-func Burst(c Client, squid, connections int) (err error) {
+// Burst opens connections and completes the longest headers on all of them at the same moment,
+// while Squid is stopped. Squid has to answer or close each of them.
+func Burst(t testing.TB, c Client, squid, connections int) {
+	t.Helper()
 	var s Siege
 	defer s.Close()
 	for len(s.open) < connections {
-		if _, err := s.send(c, HeadersAboutToBeTooLong); err != nil {
-			return err
-		}
+		s.send(t, c, HeadersAboutToBeTooLong)
 	}
 	time.Sleep(time.Second) // Squid reads the last of them
-	if err := syscall.Kill(squid, syscall.SIGSTOP); err != nil {
-		return err
-	}
+	err := syscall.Kill(squid, syscall.SIGSTOP)
 	for _, conn := range s.open {
-		if _, err = io.WriteString(conn, "\r\n\r\n"); err != nil {
-			break
-		}
+		_, sent := io.WriteString(conn, "\r\n\r\n")
+		err = errors.Join(err, sent)
 	}
-	if err := errors.Join(err, syscall.Kill(squid, syscall.SIGCONT)); err != nil {
-		return err
-	}
+	must.OK(t, errors.Join(err, syscall.Kill(squid, syscall.SIGCONT)))
 	for i, conn := range s.open {
 		conn.SetReadDeadline(time.Now().Add(time.Minute))
 		if _, err := conn.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
-			return fmt.Errorf("connection %d of %d: %w", i, connections, err)
+			t.Fatalf("connection %d of %d: %v", i, connections, err)
 		}
 	}
-	return nil
 }
 
 // Close ends all connections.

@@ -12,24 +12,6 @@ import (
 
 func drainTimeout(value string) string { return container.EnvDrainTimeout + "=" + value }
 
-func TestDrainServesUntilTheLastConnectionEnds(t *testing.T) {
-	f := newFixture(t, script{Exit: 9}, credentialsInImage, drainTimeout("10s"))
-	p := f.serving()
-	first := f.connect()
-	p.Process.Signal(syscall.SIGTERM)
-	p.waitForMessage("open now: 1\n")
-	second := f.connect() // the listener is still open
-	first.Close()
-	// Longer than the quiet time: only the second connection keeps Squid up.
-	time.Sleep(2 * drainQuiet(10*time.Second))
-	f.answers(second)
-	second.Close()
-	p.ends(0)
-	if got := f.signals(); got != "" {
-		t.Errorf("Squid got %q although no client was left", got)
-	}
-}
-
 func TestDrainEnds(t *testing.T) {
 	for _, c := range []struct {
 		name    string
