@@ -235,37 +235,28 @@ func squidOf(t testing.TB, task *squidTask) int {
 // helperOf waits for a Squid's Digest helper and returns its process.
 func helperOf(t *testing.T, squid int) int {
 	t.Helper()
-	for range 1000 {
-		if helpers, err := childrenOf(squid, "entrypoint"); err == nil && len(helpers) == 1 {
-			return helpers[0]
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatal("no Digest helper")
-	return 0
+	var helpers []int
+	must.Await(t, "the Digest helper", func() bool {
+		helpers, _ = childrenOf(squid, "entrypoint")
+		return len(helpers) == 1
+	})
+	return helpers[0]
 }
 
 // awaitState waits until all threads of a process are in a state of /proc/PID/stat.
 func awaitState(t *testing.T, pid int, state string) {
 	t.Helper()
-	for range 1000 {
+	must.Await(t, fmt.Sprintf("state %s of process %d", state, pid), func() bool {
 		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
 		if err != nil || len(threads) == 0 {
 			t.Fatalf("process %d: %v", pid, err)
 		}
-		others := 0
-		for _, thread := range threads {
+		return !slices.ContainsFunc(threads, func(thread string) bool {
 			stat, err := os.ReadFile(thread)
-			if _, rest, _ := strings.Cut(string(stat), ") "); err == nil && !strings.HasPrefix(rest, state) {
-				others++
-			}
-		}
-		if others == 0 {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatalf("process %d is not in state %s", pid, state)
+			_, rest, _ := strings.Cut(string(stat), ") ")
+			return err == nil && !strings.HasPrefix(rest, state)
+		})
+	})
 }
 
 // Squid restarts a killed helper, or ends, and lets nobody in meanwhile. Other signals do not end

@@ -97,32 +97,29 @@ func TestAPlaceThatDoesNotFitIsRefusedInOneLine(t *testing.T) {
 	}
 }
 
-// The subnets are known when the VPC has been looked up. The CLI is asked a second time then.
-func TestTheSubnetsOfIPv6ClientsAreLookedUp(t *testing.T) {
-	key := cdkcontext.SubnetKey(cdkcontext.Region, "subnet-0b000001")
-	dir := filepath.Join(t.TempDir(), "out")
-	synthtest.Synth(t, dir, cdkcontext.Case{Changes: imported(map[string]any{"clientCidrs": "2001:db8::/48",
-		key: nil})})
-	images, _ := filepath.Glob(filepath.Join(dir, "asset.*"))
-	if manifest := cdkcontext.Files(t, dir)["manifest.json"]; !strings.Contains(manifest, `"`+key+`"`) ||
-		len(images) > 0 {
-		t.Errorf("staged %v; the CLI is not asked for %s", images, key)
-	}
-}
-
+// The subnets of IPv6 clients are known when the VPC has been looked up. The CLI is asked a second
+// time then.
 func TestNothingIsStagedUntilTheVPCIsLookedUp(t *testing.T) {
 	const unknown = "vpc-00000000000000000"
-	dir := filepath.Join(t.TempDir(), "out")
-	synthtest.Synth(t, dir, cdkcontext.Case{Changes: only("vpcId", unknown)})
-	if images, _ := filepath.Glob(filepath.Join(dir, "asset.*")); len(images) != 0 {
-		t.Errorf("staged %v", images)
-	}
-	manifest := cdkcontext.Files(t, dir)["manifest.json"]
-	for _, key := range []string{
-		cdkcontext.VPCKey(cdkcontext.Region, unknown), cdkcontext.IPv6Key(cdkcontext.Region, unknown),
+	subnets := cdkcontext.SubnetKey(cdkcontext.Region, "subnet-0b000001")
+	for _, c := range []struct {
+		changes map[string]any
+		asked   []string
+	}{
+		{only("vpcId", unknown),
+			[]string{cdkcontext.VPCKey(cdkcontext.Region, unknown), cdkcontext.IPv6Key(cdkcontext.Region, unknown)}},
+		{imported(map[string]any{"clientCidrs": "2001:db8::/48", subnets: nil}), []string{subnets}},
 	} {
-		if !strings.Contains(manifest, `"`+key+`"`) {
-			t.Errorf("the CLI is not asked for %s", key)
+		dir := filepath.Join(t.TempDir(), "out")
+		synthtest.Synth(t, dir, cdkcontext.Case{Changes: c.changes})
+		if images, _ := filepath.Glob(filepath.Join(dir, "asset.*")); len(images) > 0 {
+			t.Errorf("staged %v", images)
+		}
+		manifest := cdkcontext.Files(t, dir)["manifest.json"]
+		for _, key := range c.asked {
+			if !strings.Contains(manifest, `"`+key+`"`) {
+				t.Errorf("the CLI is not asked for %s", key)
+			}
 		}
 	}
 }

@@ -219,15 +219,11 @@ func (p *proxy) timedStop() time.Duration {
 	pid := p.mainPid()
 	begun := time.Now()
 	must.OK(p.t, syscall.Kill(pid, syscall.SIGTERM))
-	for range 60_000 {
+	must.Await(p.t, "the container's end", func() bool {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil || bytes.Contains(stat, []byte(") Z ")) {
-			return time.Since(begun)
-		}
-		time.Sleep(time.Millisecond)
-	}
-	p.t.Fatal("the container does not end")
-	return 0
+		return err != nil || bytes.Contains(stat, []byte(") Z "))
+	})
+	return time.Since(begun)
 }
 
 // memory is the proportional set size of all processes, in MB.

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"squidfleet/internal/must"
 	"squidfleet/proxyimage/container"
@@ -59,15 +58,10 @@ func TestSecretsOfARunningHealthCheckAreHiddenFromSquidsUser(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- p.health() }()
 	var pid int
-	for range 1000 {
-		if pid = p.healthPid(); pid != 0 {
-			break
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
-	if pid == 0 {
-		t.Fatal("no health check is running")
-	}
+	must.Await(t, "a health check", func() bool {
+		pid = p.healthPid()
+		return pid != 0
+	})
 	environ := fmt.Sprintf("/proc/%d/environ", pid)
 	if content, err := os.ReadFile(environ); err != nil || !bytes.Contains(content, []byte(passwords["alice"])) {
 		t.Fatalf("there is nothing to hide: %q, %v", content, err)

@@ -84,19 +84,15 @@ func (p *proxy) awaitListener() {
 
 func (p *proxy) awaitPort(address netip.AddrPort) {
 	p.t.Helper()
-	var err error
-	for range 1000 {
-		var conn net.Conn
-		if conn, err = net.DialTimeout("tcp", address.String(), time.Second); err == nil {
+	must.Await(p.t, fmt.Sprint("a listener at ", address), func() bool {
+		conn, err := net.DialTimeout("tcp", address.String(), time.Second)
+		if err == nil {
 			conn.Close()
-			return
-		}
-		if state := p.inspect("{{.State.Status}}"); state == "exited" {
+		} else if state := p.inspect("{{.State.Status}}"); state == "exited" {
 			p.t.Fatal("the container ended instead of listening")
 		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	p.t.Fatalf("the container does not listen at %s: %v", address, err)
+		return err == nil
+	})
 }
 
 // run runs a command of the engine on the container.
@@ -148,20 +144,18 @@ func (p *proxy) logs() (stdout, stderr string) {
 }
 
 // awaitLog waits until a line of the access log holds all the words, and returns it.
-func (p *proxy) awaitLog(words ...string) string {
+func (p *proxy) awaitLog(words ...string) (found string) {
 	p.t.Helper()
-	var stdout string
-	for range 200 {
-		stdout, _ = p.logs()
+	must.Await(p.t, fmt.Sprintf("a line of the log with %q", words), func() bool {
+		stdout, _ := p.logs()
 		for line := range strings.Lines(stdout) {
 			if !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(line, word) }) {
-				return line
+				found = line
 			}
 		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	p.t.Fatalf("no line of the log has %q:\n%s", words, stdout)
-	return ""
+		return found != ""
+	})
+	return found
 }
 
 // client is alice behind the load balancer.
