@@ -22,7 +22,9 @@
 //     chooses by a hash that includes the TCP sequence number; the connection's running number
 //     takes its place.
 //   - Fail-open: if no target is healthy and at least one has failed its checks, all of the group
-//     are used (Guide, "Health checks").
+//     are used (Guide, "Health checks"). A target that becomes unhealthy keeps its connections, as
+//     with the attribute that the stack sets:
+//     target_health_state.unhealthy.connection_termination.enabled is false.
 //   - A client of a group without a usable target is reset. The Guide says that an empty group
 //     fails open too, but there is nothing to send to. That new connections meet a reset is
 //     inferred.

@@ -84,8 +84,6 @@ func (c Client) Dial() (net.Conn, error) {
 type Response struct {
 	*http.Response
 	Text string
-	// Challenged means that the proxy asked for credentials first.
-	Challenged bool
 }
 
 // Request sends one request and answers a challenge on the same connection. The target has the
@@ -134,11 +132,7 @@ func (c Client) open(method, target string, headers []string) (net.Conn, *Respon
 		reader.Reset(conn)
 	}
 	response, err = roundTrip(conn, reader, method, target, append([]string{authorization}, headers...))
-	if err != nil {
-		return conn, nil, err
-	}
-	response.Challenged = true
-	return conn, response, nil
+	return conn, response, err
 }
 
 // Authorization is the header line that answers the challenge of a 407.

@@ -26,9 +26,6 @@ import (
 // Origins answers on a set of ports for every address of the namespace. It counts connections by
 // destination address and keeps the head of the last request.
 type Origins struct {
-	// Roots verifies the certificate of the HTTPS port, whose name is example.com.
-	Roots *x509.CertPool
-
 	ports []int
 
 	mu          sync.Mutex
@@ -43,8 +40,6 @@ func StartOrigins(t testing.TB, plain, overTLS []int) *Origins {
 	t.Helper()
 	o := &Origins{connections: map[netip.AddrPort]int{}, ever: map[netip.AddrPort]int{}}
 	certificate := makeCertificate(t)
-	o.Roots = x509.NewCertPool()
-	o.Roots.AddCert(certificate.Leaf)
 	server := &http.Server{
 		Handler: http.HandlerFunc(o.answer),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
@@ -95,9 +90,7 @@ func makeCertificate(t testing.TB) tls.Certificate {
 	}
 	signed, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	must.OK(t, err)
-	leaf, err := x509.ParseCertificate(signed)
-	must.OK(t, err)
-	return tls.Certificate{Certificate: [][]byte{signed}, PrivateKey: key, Leaf: leaf}
+	return tls.Certificate{Certificate: [][]byte{signed}, PrivateKey: key}
 }
 
 func (o *Origins) answer(w http.ResponseWriter, r *http.Request) {
