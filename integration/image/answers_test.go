@@ -29,9 +29,7 @@ func TestDestinationsAndUsersOfAContainer(t *testing.T) {
 			conf, err := os.ReadFile(filepath.Join(p.fleet.context, "squid.conf"))
 			must.OK(t, err)
 			before, answers := p.squidPid(), rig.AnswersFor(string(conf))
-			if last, err := answers.Ask(t, alice, target, 3_000); err != nil {
-				t.Fatalf("%v, after these:\n%s", err, answers.Describe(last))
-			}
+			answers.Ask(t, alice, target, 3_000)
 			rig.StartOrigins(t, []int{80}, nil)
 			if response := p.get(target); response.StatusCode != 200 {
 				t.Errorf("a good request afterwards: %s", response.Status)

@@ -7,11 +7,14 @@ import (
 	"math/rand/v2"
 	"net"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"squidfleet/internal/must"
 )
 
 // Answers are made-up answers of a destination, the same ones for the same seed and names.
@@ -52,49 +55,53 @@ func (a Answers) serve(t testing.TB, target string) (stop func()) {
 	})
 }
 
-// Ask has some clients at a time ask a task for the answers 0 to count-1 of a target. With an error
-// come the numbers of the last answers before the task was gone.
-func (a Answers) Ask(t testing.TB, c Client, target string, count int) (last []int, err error) {
+// Ask asks a task for the answers 0 to count-1 of a target. The test fails if the task is gone.
+func (a Answers) Ask(t testing.TB, c Client, target string, count int) {
+	t.Helper()
 	defer a.serve(t, target)()
 	heads := map[string]string{}
 	for _, method := range []string{"GET", "HEAD"} {
 		head, err := c.head(method, target)
-		if err != nil {
-			return nil, err
-		}
+		must.OK(t, err)
 		heads[method] = head + "Connection: close\r\n" + asksFor + ": "
 	}
+	var gone atomic.Bool
+	Each(count, func(n int) {
+		if gone.Load() {
+			return
+		}
+		method := "GET"
+		if n%8 == 7 {
+			method = "HEAD"
+		}
+		conn, err := c.Dial()
+		if err != nil {
+			if !gone.Swap(true) {
+				t.Errorf("%v, with seed %d after these:\n", err, a.Seed)
+				for last := max(0, n-16); last < n; last++ {
+					t.Logf("answer %d: %.2000q", last, a.Bytes(last))
+				}
+			}
+			return
+		}
+		io.WriteString(conn, heads[method]+strconv.Itoa(n)+"\r\n"+a.requestHeaders(n)+"\r\n")
+		io.Copy(io.Discard, conn)
+		conn.Close()
+	})
+}
+
+// Each does something for the numbers from 0 to count-1, in their order, for eight of them at a time.
+func Each(count int, do func(n int)) {
 	var next atomic.Int64
-	var mu sync.Mutex
 	var workers sync.WaitGroup
 	for range 8 {
 		workers.Go(func() {
-			before := -1
-			for {
-				n := int(next.Add(1)) - 1
-				if n >= count {
-					return
-				}
-				method := "GET"
-				if n%8 == 7 {
-					method = "HEAD"
-				}
-				conn, failed := c.Dial()
-				if failed != nil {
-					mu.Lock()
-					last, err = append(last, before), failed
-					mu.Unlock()
-					return
-				}
-				io.WriteString(conn, heads[method]+strconv.Itoa(n)+"\r\n"+a.requestHeaders(n)+"\r\n")
-				io.Copy(io.Discard, conn)
-				conn.Close()
-				before = n
+			for n := int(next.Add(1)) - 1; n < count; n = int(next.Add(1)) - 1 {
+				do(n)
 			}
 		})
 	}
 	workers.Wait()
-	return last, err
 }
 
 // requestHeaders are what every fourth client sends besides, for the rules about requests.
@@ -110,15 +117,6 @@ func (a Answers) requestHeaders(n int) string {
 	return out.String()
 }
 
-// Describe prints answers, to be sent again.
-func (a Answers) Describe(numbers []int) string {
-	var out strings.Builder
-	for _, n := range numbers {
-		fmt.Fprintf(&out, "seed %d, answer %d: %.2000q\n", a.Seed, n, a.Bytes(n))
-	}
-	return out.String()
-}
-
 // commonNames are headers that Squid reads, adds or drops.
 var commonNames = []string{
 	"Accept-Ranges", "Age", "Allow", "Alternate-Protocol", "Authentication-Info", "Cache-Control", "Connection",
@@ -130,47 +128,46 @@ var commonNames = []string{
 	"X-Request-URI", "X-Squid-Error", "X-Transformed-From", "",
 }
 
+// The other parts of answers. Most answers with an odd one are refused.
 var (
-	versions    = []string{"HTTP/1.1", "HTTP/1.1", "HTTP/1.0"}
-	oddVersions = []string{"HTTP/0.9", "HTTP/2.0", "HTTP/1.2", "HTTP/11", "HTTP/1.1.1", "http/1.1", "ICY", "HTTP/"}
-	statuses    = []string{"200", "200", "204", "206", "302", "304", "400", "401", "407", "416", "500", "503"}
-	oddStatuses = []string{"000", "99", "100", "101", "600", "999", "1000", "-1", "abc", "20", ""}
-	interims    = []string{"100", "101", "102", "103", "103", "199"}
-	reasons     = []string{" OK", " OK", " OK", "", " ", " \x00", "  two  words", " " + strings.Repeat("long ", 100)}
-	values      = []string{"x", "x", "", " ", ",", ",,", "close", "keep-alive", "Server, X-Squid-Error, Via", "upgrade",
+	interims  = []string{"100", "101", "102", "103", "103", "199"}
+	versions  = []string{"HTTP/1.1", "HTTP/1.1", "HTTP/1.0"}
+	statuses  = []string{"200", "200", "204", "206", "302", "304", "400", "401", "407", "416", "500", "503"}
+	oddStarts = []string{"HTTP/0.9 200", "HTTP/2.0 200", "HTTP/1.2 200", "HTTP/11 200", "HTTP/1.1.1 200",
+		"http/1.1 200", "ICY 200", "HTTP/ 200", "HTTP/1.1 000", "HTTP/1.1 99", "HTTP/1.1 100", "HTTP/1.1 101",
+		"HTTP/1.1 600", "HTTP/1.1 999", "HTTP/1.1 1000", "HTTP/1.1 -1", "HTTP/1.1 abc", "HTTP/1.1 20", "HTTP/1.1 "}
+	reasons = []string{" OK", " OK", " OK", "", " ", " \x00", "  two  words", " " + strings.Repeat("long ", 100)}
+	values  = []string{"x", "x", "", " ", ",", ",,", "close", "keep-alive", "Server, X-Squid-Error, Via", "upgrade",
 		"h2c", "0", "-1", "99999999999999999999", "Thu, 01 Jan 1970 00:00:00 GMT", "NTLM", "Negotiate x", "Basic",
 		"Digest realm=\"squidfleet\", nonce=\"x\"", "*", "no-cache, private=\"a", "max-age=-1", "bytes 0-1/2",
 		"bytes */-1", "Accept, User-Agent, *", "max-age=1;x=\"", "a\r\n folded", "\xff\xfe", "\"", "http://[::1", "/",
 		"text/html;charset=", strings.Repeat("v", 2000)}
-	// Squid refuses most answers with one of the odd ones.
-	oddValues = []string{"a\x00b", "a\rb", "a\n", "x\r\nno colon", "x\r\n: no name", "x\r\nA b: space in a name"}
-	framings  = []string{"Content-Length: %[1]d", "Content-Length: %[1]d", "", "Content-Length: 0",
-		"Content-Length: 999999", "Content-Length: %[1]d\r\nContent-Length: %[1]d"}
-	oddFramings = []string{"Content-Length: %[1]d\r\nContent-Length: 1", "Content-Length: -1", "Content-Length: +%[1]d",
-		"Content-Length: %[1]d, %[1]d", "Content-Length: 9223372036854775807", "Content-Length: 18446744073709551616",
-		"Content-Length:", "Content-Length: %[1]d x", "Content-Length : %[1]d"}
+	oddHeaders = []string{"X: a\x00b", "X: a\rb", "X: a\n", "no colon", ": no name", "A b: space in a name", "x : x"}
+	// LEN is the body's length, HEX the same in chunks.
+	framings = []string{"Content-Length: LEN", "Content-Length: LEN", "", "Content-Length: 0",
+		"Content-Length: 999999", "Content-Length: LEN\r\nContent-Length: LEN"}
+	oddFramings = []string{"Content-Length: LEN\r\nContent-Length: 1", "Content-Length: -1", "Content-Length: +LEN",
+		"Content-Length: LEN, LEN", "Content-Length: 9223372036854775807", "Content-Length: 18446744073709551616",
+		"Content-Length:", "Content-Length: LEN x", "Content-Length : LEN"}
 	chunkings    = []string{"Transfer-Encoding: chunked", "transfer-encoding:  CHUNKED "}
 	oddChunkings = []string{"Transfer-Encoding: gzip, chunked", "Transfer-Encoding: chunked, chunked",
 		"Transfer-Encoding: identity", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
-		"Transfer-Encoding: x", "Transfer-Encoding:", "Transfer-Encoding: chunked\r\nContent-Length: 3",
-		"Content-Length: 3\r\nTransfer-Encoding: chunked"}
-	chunks = []string{
-		"%[1]x\r\n%[2]s\r\n0\r\n\r\n", "%[1]x\r\n%[2]s\r\n0\r\n\r\n", "%[1]x \r\n%[2]s\r\n0\r\n\r\n",
-		"%[1]x;a=b\r\n%[2]s\r\n0;c\r\nX-Squid-Error: x\r\nVia: x\r\n\r\n", "-1\r\n%[2]s", "\r\n%[2]s",
-		"0x%[1]x\r\n%[2]s\r\n0\r\n\r\n", "ffffffffffffffffff\r\n%[2]s", "7fffffffffffffff\r\n%[2]s", "%[1]x\r\n%[2]s",
-		"%[1]x\r\n%[2]sX\r\n0\r\n\r\n", "%[1]x\n%[2]s\n0\n\n", "0\r\n\r\n%[2]s", "%[1]x;a=\"\\\r\n%[2]s\r\n0\r\n\r\n",
-	}
+		"Transfer-Encoding: x", "Transfer-Encoding:", "Transfer-Encoding: chunked\r\nContent-Length: 3"}
+	chunks = []string{"HEX\r\nBODY\r\n0\r\n\r\n", "HEX \r\nBODY\r\n0\r\n\r\n", "HEX\r\nBODY", "-1\r\nBODY",
+		"HEX;a=b\r\nBODY\r\n0;c\r\nX-Squid-Error: x\r\nVia: x\r\n\r\n", "\r\nBODY", "0xHEX\r\nBODY\r\n0\r\n\r\n",
+		"ffffffffffffffffff\r\nBODY", "7fffffffffffffff\r\nBODY", "HEX\r\nBODYX\r\n0\r\n\r\n", "HEX\nBODY\n0\n\n",
+		"0\r\n\r\nBODY", "HEX;a=\"\\\r\nBODY\r\n0\r\n\r\n"}
 )
 
 // Bytes is one answer.
 func (a Answers) Bytes(n int) []byte {
 	r := rand.New(rand.NewPCG(a.Seed, uint64(n)))
 	pick := func(from []string) string { return from[r.IntN(len(from))] }
-	mostly := func(from, odd []string, one int) string {
+	mostly := func(usual string, odd []string, one int) string {
 		if r.IntN(one) == 0 {
 			return pick(odd)
 		}
-		return pick(from)
+		return usual
 	}
 	noise := func(most int) string {
 		out := make([]byte, r.IntN(most))
@@ -179,56 +176,37 @@ func (a Answers) Bytes(n int) []byte {
 		}
 		return string(out)
 	}
-	var out strings.Builder
-	headers := func(most int) {
+	names := append(slices.Clone(commonNames), slices.Repeat(a.Names, 1+len(commonNames)/len(a.Names))...)
+	headers := func(most int) (all string) {
 		for range r.IntN(most) {
-			name := pick(commonNames)
-			if r.IntN(2) == 0 {
-				name = pick(a.Names)
-			}
-			switch r.IntN(100) {
-			case 0:
-				name = strings.ToLower(name)
-			case 1:
-				name += " "
-			case 2:
-				name = noise(20)
-			}
-			out.WriteString(name + ": " + mostly(values, oddValues, 100) + "\r\n")
+			all += mostly(pick(names)+": "+pick(values), append(oddHeaders, noise(20)+": x"), 70) + "\r\n"
 		}
+		return all
 	}
+	text := ""
 	for r.IntN(4) == 0 {
-		out.WriteString("HTTP/1.1 " + pick(interims) + pick(reasons) + "\r\n")
-		headers(6)
-		out.WriteString("\r\n")
+		text += "HTTP/1.1 " + pick(interims) + pick(reasons) + "\r\n" + headers(6) + "\r\n"
 	}
 	switch r.IntN(20) {
 	case 0:
-		out.WriteString(noise(3000))
+		text += noise(3000)
 	case 1: // nothing, or an interim answer alone
 	default:
-		version, status := mostly(versions, oddVersions, 10), mostly(statuses, oddStatuses, 10)
-		out.WriteString(version + " " + status + pick(reasons) + "\r\n")
-		headers(12)
+		text += mostly(pick(versions)+" "+pick(statuses), oddStarts, 5) + pick(reasons) + "\r\n" + headers(12)
 		if r.IntN(20) == 0 {
-			for range r.IntN(80) {
-				out.WriteString("X-Long: " + strings.Repeat("x", 1000) + "\r\n")
-			}
+			text += strings.Repeat("X-Long: "+strings.Repeat("x", 1000)+"\r\n", r.IntN(80))
 		}
 		body := strings.Repeat("b", r.IntN(2000))
-		framing := ""
+		framing, content := mostly(pick(framings), oddFramings, 5), body
 		if r.IntN(3) == 0 {
-			framing, body = mostly(chunkings, oddChunkings, 3), fmt.Sprintf(pick(chunks), len(body), body)
-		} else if framing = mostly(framings, oddFramings, 5); strings.Contains(framing, "%") {
-			framing = fmt.Sprintf(framing, len(body))
+			framing, content = mostly(pick(chunkings), oddChunkings, 3), pick(chunks)
 		}
+		fill := strings.NewReplacer("LEN", strconv.Itoa(len(body)), "HEX", fmt.Sprintf("%x", len(body)), "BODY", body)
 		if framing != "" {
-			out.WriteString(framing + "\r\n")
+			text += fill.Replace(framing) + "\r\n"
 		}
-		headers(3)
-		out.WriteString("\r\n" + body)
+		text += headers(3) + "\r\n" + fill.Replace(content)
 	}
-	text := out.String()
 	if r.IntN(8) == 0 {
 		text = strings.ReplaceAll(text, "\r\n", "\n")
 	}
