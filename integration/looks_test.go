@@ -90,31 +90,29 @@ func lookedAt(m mode) taskOptions {
 
 // A task as it is has no problem, while another user is served, except for the look at the log.
 func TestEveryLookIsGood(t *testing.T) {
-	inModes(t, modes, everyLookIsGood)
-}
-
-func everyLookIsGood(t *testing.T, m mode) {
-	w := newWorld(t)
-	o := lookedAt(m)
-	o.Context["httpPorts"] = "80,81,82,83"
-	task := startTask(t, o)
-	all := append(looks(t, w, task, ""), look{"busy user", func(yield func(string) bool) {
-		slices.Values(busyUserProblems(t, task))(yield)
-	}})
-	if !m.is("none") { // A request that no frame covers is nobody's there as well.
-		all = append(all, look{"framing", func(yield func(string) bool) {
-			slices.Values(rig.FramingProblems(t, client(task), scratchTarget))(yield)
+	inModes(t, modes, func(t *testing.T, m mode) {
+		w := newWorld(t)
+		o := lookedAt(m)
+		o.Context["httpPorts"] = "80,81,82,83"
+		task := startTask(t, o)
+		all := append(looks(t, w, task, ""), look{"busy user", func(yield func(string) bool) {
+			slices.Values(busyUserProblems(t, task))(yield)
 		}})
-	}
-	for _, look := range all {
-		t.Run(look.name, func(t *testing.T) {
-			if look.name != "log" {
-				rig.Beside(t, bob(task), besideTarget)
-			}
-			report(t, slices.Collect(look.problems))
-		})
-	}
-	report(t, w.everProblems(t))
+		if !m.is("none") { // A request that no frame covers is nobody's there as well.
+			all = append(all, look{"framing", func(yield func(string) bool) {
+				slices.Values(rig.FramingProblems(t, client(task), scratchTarget))(yield)
+			}})
+		}
+		for _, look := range all {
+			t.Run(look.name, func(t *testing.T) {
+				if look.name != "log" {
+					rig.Beside(t, bob(task), besideTarget)
+				}
+				report(t, slices.Collect(look.problems))
+			})
+		}
+		report(t, w.everProblems(t))
+	})
 }
 
 // busyUserProblems are requests with a wrong password that are served while its user, bob, is

@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -149,7 +150,8 @@ func TestSameParametersSameBytes(t *testing.T) {
 	const settings = "GOAMD64=v3\nGOFLAGS=-ldflags=-X=main.x=y\nGOEXPERIMENT=nogreenteagc\n"
 	must.OK(t, os.WriteFile(config, []byte(settings), 0o600))
 	t.Setenv("GOENV", config)
-	t.Cleanup(setUmask(0o077))
+	old := syscall.Umask(0o077)
+	t.Cleanup(func() { syscall.Umask(old) })
 	got := snapshot(t, stage(t, p, twoPasswords))
 	if !maps.Equal(got, want) {
 		t.Errorf("staged\n%v\nthe second time, and\n%v\nthe first", got, want)

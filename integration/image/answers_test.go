@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"squidfleet/internal/differences"
 	"squidfleet/internal/must"
 	"squidfleet/internal/rig"
 )
@@ -39,4 +40,9 @@ func TestDestinationsAndUsersOfAContainer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What docs/use.md says of the image's Squid is so.
+func TestDifferencesFromADirectConnection(t *testing.T) {
+	differences.Run(t, start(t, inSecrets).client(), 6)
 }

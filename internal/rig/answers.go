@@ -90,7 +90,7 @@ func (a Answers) Ask(t testing.TB, c Client, target string, count int) {
 	})
 }
 
-// Each does something for the numbers from 0 to count-1, in their order, for eight of them at a time.
+// Each does something for the numbers from 0 to count-1, in their order, eight at a time.
 func Each(count int, do func(n int)) {
 	var next atomic.Int64
 	var workers sync.WaitGroup

@@ -115,7 +115,9 @@ func TestEgressIsInEachLineOfTheLog(t *testing.T) {
 	})
 	f := newFixture(t, script{Stdout: `{"line":1}` + "\n"}, credentialsInImage, container.EnvEgressURL+"="+url)
 	p := f.serving()
-	must.Await(t, "the first line", func() bool { return strings.Contains(p.stdout.String(), `{"egress":"-","line":1}`) })
+	must.Await(t, "the first line", func() bool {
+		return strings.Contains(p.stdout.String(), `{"egress":"-","line":1}`)
+	})
 	must.Await(t, "the second attempt", func() bool { return asked.Load() == 2 })
 	p.Process.Signal(syscall.SIGUSR1)
 	must.Await(t, "a signal to reach Squid meanwhile", func() bool { return f.signals() != "" })

@@ -1,8 +1,0 @@
-package proxyimage
-
-import "syscall"
-
-func setUmask(mask int) (restore func()) {
-	old := syscall.Umask(mask)
-	return func() { syscall.Umask(old) }
-}
