@@ -13,12 +13,11 @@ package lifecycle
 //   - Who calls: every call has the form of a signed one, with the credentials of
 //     [Server.Environment], or those of a role that a stack has made. No signature is computed.
 //
-// [Server.Unanswered] names the calls that it does not know. Operations end at once.
+// A [Call] that it does not know is unanswered. Operations end at once.
 
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -104,17 +103,6 @@ func (s *Server) Calls() []Call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.calls)
-}
-
-// Unanswered names each kind of call that the stand-in does not know.
-func (s *Server) Unanswered() []string {
-	found := map[string]bool{}
-	for _, call := range s.Calls() {
-		if call.Unanswered != "" {
-			found[fmt.Sprintf("%s:%s (%s)", call.Service, call.Action, call.Unanswered)] = true
-		}
-	}
-	return slices.Sorted(maps.Keys(found))
 }
 
 // request is a call and who makes it.

@@ -47,34 +47,26 @@ type event struct {
 
 // resource is one that a stack has made.
 type resource struct {
-	logicalID, kind, id string
-	properties          map[string]any
-	declaration         declaration
-}
-
-// Resource is what a stack has made.
-type Resource struct {
-	Stack, LogicalID, Type string
-	// ID is what Ref returns.
-	ID string
-	// Properties are worked out: there is no function in them.
-	Properties map[string]any
+	stack, logicalID, kind string
+	id                     string         // what Ref returns
+	properties             map[string]any // worked out: there is no function in them
+	declaration            declaration
 }
 
 // Resources returns what the stacks have of a type, "" for all, by stack and logical id.
-func (s *Server) Resources(kind string) []Resource {
+func (s *Server) Resources(kind string) []*resource {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var found []Resource
+	var found []*resource
 	for _, st := range s.stacks {
 		for _, r := range slices.Concat(slices.Collect(maps.Values(st.resources)), st.kept) {
 			if kind == "" || r.kind == kind {
-				found = append(found, Resource{st.name, r.logicalID, r.kind, r.id, maps.Clone(r.properties)})
+				found = append(found, r)
 			}
 		}
 	}
-	slices.SortFunc(found, func(a, b Resource) int {
-		return cmp.Or(cmp.Compare(a.Stack, b.Stack), cmp.Compare(a.LogicalID, b.LogicalID))
+	slices.SortFunc(found, func(a, b *resource) int {
+		return cmp.Or(cmp.Compare(a.stack, b.stack), cmp.Compare(a.logicalID, b.logicalID))
 	})
 	return found
 }

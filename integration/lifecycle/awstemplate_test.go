@@ -145,7 +145,7 @@ func (e *evaluator) resource(id string) *resource {
 	for _, other := range listOf(d.DependsOn) {
 		e.resource(fmt.Sprint(other))
 	}
-	r = &resource{logicalID: id, kind: d.Type, declaration: d}
+	r = &resource{stack: e.stack.name, logicalID: id, kind: d.Type, declaration: d}
 	r.properties, _ = e.value(d.Properties).(map[string]any)
 	if e.err == nil {
 		e.err = e.server.make(e.stack, r)

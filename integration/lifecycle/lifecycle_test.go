@@ -68,7 +68,7 @@ func expectStatus(t *testing.T, network, proxy string) {
 }
 
 // one returns the only resource of a type in the fleet's stacks.
-func one(t *testing.T, kind string) Resource {
+func one(t *testing.T, kind string) *resource {
 	t.Helper()
 	found := aws.Resources(kind)
 	if len(found) != 1 {
@@ -84,11 +84,11 @@ func checkServices(t *testing.T, addresses int) {
 	services := aws.Resources(serviceType)
 	groups := map[any]int{}
 	for _, s := range services {
-		for _, entry := range s.Properties["LoadBalancers"].([]any) {
+		for _, entry := range s.properties["LoadBalancers"].([]any) {
 			groups[entry.(map[string]any)["TargetGroupArn"]]++
 		}
-		if got, want := s.Properties["TaskDefinition"], one(t, "AWS::ECS::TaskDefinition").ID; got != want {
-			t.Errorf("%s runs %v, want %v", s.LogicalID, got, want)
+		if got, want := s.properties["TaskDefinition"], one(t, "AWS::ECS::TaskDefinition").id; got != want {
+			t.Errorf("%s runs %v, want %v", s.logicalID, got, want)
 		}
 	}
 	shared := slices.Max(slices.Collect(maps.Values(groups)))
@@ -98,11 +98,11 @@ func checkServices(t *testing.T, addresses int) {
 }
 
 // fleet returns the fleet's resources by stack and logical id.
-func fleet() map[string]Resource {
-	all := map[string]Resource{}
+func fleet() map[string]*resource {
+	all := map[string]*resource{}
 	for _, r := range aws.Resources("") {
-		if r.Stack == networkStack || r.Stack == proxyStack {
-			all[r.Stack+"/"+r.LogicalID] = r
+		if r.stack == networkStack || r.stack == proxyStack {
+			all[r.stack+"/"+r.logicalID] = r
 		}
 	}
 	return all
@@ -110,19 +110,19 @@ func fleet() map[string]Resource {
 
 // expectChanges holds what has become of the fleet to what should have: how many resources of each
 // type came, went or were replaced. The others are those of before, some changed in place.
-func expectChanges(t *testing.T, before map[string]Resource, want map[string]int) {
+func expectChanges(t *testing.T, before map[string]*resource, want map[string]int) {
 	t.Helper()
 	got, after := map[string]int{}, fleet()
 	for name, r := range after {
 		if was, existed := before[name]; !existed {
-			got["new "+r.Type]++
-		} else if was.ID != r.ID {
-			got["replaced "+r.Type]++
+			got["new "+r.kind]++
+		} else if was.id != r.id {
+			got["replaced "+r.kind]++
 		}
 	}
 	for name, r := range before {
 		if _, stays := after[name]; !stays {
-			got["gone "+r.Type]++
+			got["gone "+r.kind]++
 		}
 	}
 	if !maps.Equal(got, want) {
@@ -160,8 +160,8 @@ func TestLifeCycle(t *testing.T) {
 			policy).expect(t, 0, "bootstrapped")
 		var attached []any
 		for _, role := range aws.Resources("AWS::IAM::Role") {
-			if role.LogicalID == "CloudFormationExecutionRole" {
-				attached, _ = role.Properties["ManagedPolicyArns"].([]any)
+			if role.logicalID == "CloudFormationExecutionRole" {
+				attached, _ = role.properties["ManagedPolicyArns"].([]any)
 			}
 		}
 		if !slices.Equal(attached, []any{policy}) {
@@ -255,7 +255,7 @@ func TestLifeCycle(t *testing.T) {
 		said := deploy(t, "fleetSize=3", "auth=none", "endpoint=internal",
 			"privateLinkPrincipals=arn:aws:iam::111122223333:root")
 		said.expect(t, 0, proxyStack+".TryIt = curl --proxy https://proxy.example.com:35201 https://")
-		said.expect(t, 0, proxyStack+".PrivateLinkService = com.amazonaws.vpce."+Region+"."+one(t, linkType).ID)
+		said.expect(t, 0, proxyStack+".PrivateLinkService = com.amazonaws.vpce."+Region+"."+one(t, linkType).id)
 		checkServices(t, 3)
 		expectChanges(t, before, moves(map[string]int{"gone " + serviceType: 46, "gone " + listenerType: 46,
 			"gone " + groupType: 50, "gone AWS::Scheduler::Schedule": 46, "gone AWS::SecretsManager::Secret": 1,
@@ -276,19 +276,19 @@ func TestLifeCycle(t *testing.T) {
 			filepath.Join(work, "assembly")).expect(t, 0, proxyStack+": destroyed", networkStack+": destroyed")
 		expectStatus(t, "", "")
 		for _, r := range aws.Resources("") {
-			if r.Stack != "CDKToolkit" {
-				t.Errorf("%s of %s, %s, is left", r.LogicalID, r.Stack, r.Type)
+			if r.stack != "CDKToolkit" {
+				t.Errorf("%s of %s, %s, is left", r.logicalID, r.stack, r.kind)
 			}
 		}
 	})
 
 	calls := aws.Calls()
-	for _, unanswered := range aws.Unanswered() {
-		t.Errorf("the stand-in has no answer to %s", unanswered)
-	}
-	// docs/deploy.md says what a person needs once the account is bootstrapped.
-	for _, call := range calls[bootstrapped:] {
-		if call.Principal == User && call.Service != "sts" {
+	for i, call := range calls {
+		if call.Unanswered != "" {
+			t.Errorf("the stand-in has no answer to %s:%s: %s", call.Service, call.Action, call.Unanswered)
+		}
+		// docs/deploy.md says what a person needs once the account is bootstrapped.
+		if i >= bootstrapped && call.Principal == User && call.Service != "sts" {
 			t.Errorf("the person's own credentials were used for %s:%s", call.Service, call.Action)
 		}
 	}
@@ -298,7 +298,7 @@ func TestLifeCycle(t *testing.T) {
 // checkImage finds the task definition's image in the registry, for this machine's processor.
 func checkImage(t *testing.T) {
 	t.Helper()
-	containers := one(t, "AWS::ECS::TaskDefinition").Properties["ContainerDefinitions"].([]any)
+	containers := one(t, "AWS::ECS::TaskDefinition").properties["ContainerDefinitions"].([]any)
 	text, err := aws.ImageConfig(containers[0].(map[string]any)["Image"].(string))
 	must.OK(t, err)
 	var image struct{ Architecture, OS string }
@@ -311,26 +311,26 @@ func checkImage(t *testing.T) {
 // checkNetwork holds the references between the two stacks to what they should find.
 func checkNetwork(t *testing.T) {
 	t.Helper()
-	vpc := one(t, "AWS::EC2::VPC").ID
+	vpc := one(t, "AWS::EC2::VPC").id
 	groups := aws.Resources("AWS::EC2::SecurityGroup")
 	if len(groups) != 2 {
 		t.Errorf("%d security groups", len(groups))
 	}
 	for _, group := range groups {
-		if group.Properties["VpcId"] != vpc {
-			t.Errorf("%s is in %v, not in the fleet's own VPC %s", group.LogicalID, group.Properties["VpcId"], vpc)
+		if group.properties["VpcId"] != vpc {
+			t.Errorf("%s is in %v, not in the fleet's own VPC %s", group.logicalID, group.properties["VpcId"], vpc)
 		}
 	}
 	subnets := aws.Resources("AWS::EC2::Subnet")
 	for _, service := range aws.Resources(serviceType) {
-		configuration := service.Properties["NetworkConfiguration"].(map[string]any)
+		configuration := service.properties["NetworkConfiguration"].(map[string]any)
 		used := configuration["AwsvpcConfiguration"].(map[string]any)["Subnets"].([]any)
 		if len(used) != 2 {
-			t.Errorf("%s has subnets %v, want two", service.LogicalID, used)
+			t.Errorf("%s has subnets %v, want two", service.logicalID, used)
 		}
 		for _, subnet := range used {
-			if !slices.ContainsFunc(subnets, func(r Resource) bool { return r.ID == subnet }) {
-				t.Errorf("%s is in %v, which is none of %v", service.LogicalID, subnet, subnets)
+			if !slices.ContainsFunc(subnets, func(r *resource) bool { return r.id == subnet }) {
+				t.Errorf("%s is in %v, which is none of %v", service.logicalID, subnet, subnets)
 			}
 		}
 	}
