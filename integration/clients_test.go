@@ -118,6 +118,7 @@ func curlWork(t *testing.T, proxy string) error {
 		{[]string{"https://origin.example/"}, "0 bytes"},
 		{[]string{"http://origin.example/1", "http://origin.example/2"}, "0 bytes0 bytes"},
 		{[]string{"--http1.0", "--header", "Connection: close", "http://origin.example/"}, "0 bytes"},
+		{[]string{"--proxy-anyauth", "http://origin.example/"}, "0 bytes"},
 	} {
 		if body, err := curl(t, append(options, c.arguments...)...); err != nil || body != c.want {
 			return fmt.Errorf("%.100q: %q, %w", c.arguments, body, err)

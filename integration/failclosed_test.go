@@ -225,9 +225,9 @@ func TestTheHealthCheckNoticesAHelperThatRefusesEverybody(t *testing.T) {
 
 func squidOf(t testing.TB, task *squidTask) int {
 	t.Helper()
-	pids, err := task.Children("squid")
-	if err != nil || len(pids) != 1 {
-		t.Fatalf("Squids: %v, %v", pids, err)
+	pids := childrenOf(task.Pid(), "squid")
+	if len(pids) != 1 {
+		t.Fatalf("Squids: %v", pids)
 	}
 	return pids[0]
 }
@@ -237,7 +237,7 @@ func helperOf(t *testing.T, squid int) int {
 	t.Helper()
 	var helpers []int
 	must.Await(t, "the Digest helper", func() bool {
-		helpers, _ = childrenOf(squid, "entrypoint")
+		helpers = childrenOf(squid, "entrypoint")
 		return len(helpers) == 1
 	})
 	return helpers[0]
@@ -290,9 +290,9 @@ func TestBothHelpersComeBackWhenOneIsKilled(t *testing.T) {
 			t.Fatalf("%s: %d", who.User, got)
 		}
 	}
-	helpers, err := childrenOf(squidOf(t, task), "entrypoint")
-	if err != nil || len(helpers) != 2 {
-		t.Fatalf("helpers %v, %v", helpers, err)
+	helpers := childrenOf(squidOf(t, task), "entrypoint")
+	if len(helpers) != 2 {
+		t.Fatalf("helpers %v", helpers)
 	}
 	if err := syscall.Kill(slices.Min(helpers), syscall.SIGKILL); err != nil { // Squid starts it first
 		t.Fatal(err)

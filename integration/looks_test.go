@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"iter"
 	"net"
 	"net/http"
 	"net/netip"
@@ -25,43 +24,34 @@ import (
 	"squidfleet/squid"
 )
 
-// A look is a check of a task. Its problems are found one after the other, as they are asked for.
+// A look is a check of a task.
 type look struct {
 	name     string
-	problems iter.Seq[string]
+	problems func() []string
 }
 
 // looks are the checks of a task, the quickest first. But one whose first word the line holds comes
 // before them.
 func looks(t *testing.T, w *world, task *squidTask, line string) []look {
-	all := func(problems func() []string) iter.Seq[string] {
-		return func(yield func(string) bool) { slices.Values(problems())(yield) }
+	of := func(problems func(*squidTask) []string) func() []string {
+		return func() []string { return problems(task) }
 	}
-	of := func(problems func(*squidTask) []string) iter.Seq[string] {
-		return all(func() []string { return problems(task) })
-	}
-	in := func(problems func(*world, *squidTask) []string) iter.Seq[string] {
-		return all(func() []string { return problems(w, task) })
+	in := func(problems func(*world, *squidTask) []string) func() []string {
+		return func() []string { return problems(w, task) }
 	}
 	out := []look{
 		{"log", in(logProblems)}, // before many challenges have their lines left out
 		{"challenge", of(challengeProblems)},
 		{"health", in(healthProblems)},
-		{"anonymity", all(func() []string { return anonymityProblems(t, w, task) })},
-		{"persistent", all(func() []string {
+		{"anonymity", func() []string { return anonymityProblems(t, w, task) }},
+		{"persistent", func() []string {
 			return rig.SharingProblems(t, client(task), bob(task), scratchTarget)
-		})},
+		}},
 		{"parameters", of(parameterProblems)},
 		{"cache", in(cacheProblems)},
-		{"pinger", all(func() []string { return pingerProblems(t, task) })},
-		{"matrix", func(yield func(string) bool) {
-			for _, c := range cells(t, task.Params.Auth) {
-				if problem := w.run(task, c); problem != "" && !yield(problem) {
-					return
-				}
-			}
-		}},
-		{"Proxy-Status", all(func() []string { return statusProblems(t, task) })},
+		{"pinger", func() []string { return pingerProblems(t, task) }},
+		{"matrix", func() []string { return matrixProblem(t, w, task) }},
+		{"Proxy-Status", func() []string { return statusProblems(t, task) }},
 		{"crowd", of(crowdProblems)},
 	}
 	switch {
@@ -71,12 +61,22 @@ func looks(t *testing.T, w *world, task *squidTask, line string) []look {
 	default:
 		out = append(out, look{"nonce", of(nonceProblems)})
 	}
-	out = append(out, look{"Proxy-Status forgery", all(func() []string { return forgeryProblems(t, w, task) })})
+	out = append(out, look{"Proxy-Status forgery", func() []string { return forgeryProblems(t, w, task) }})
 	slices.SortStableFunc(out, func(a, b look) int {
 		named := func(l look) int { return strings.Count(line, strings.Fields(l.name)[0]) }
 		return cmp.Compare(named(b), named(a))
 	})
 	return out
+}
+
+// matrixProblem is the first cell of the matrix that has a problem.
+func matrixProblem(t *testing.T, w *world, task *squidTask) []string {
+	for _, c := range cells(t, task.Params.Auth) {
+		if problem := w.run(task, c); problem != "" {
+			return []string{problem}
+		}
+	}
+	return nil
 }
 
 // lookedAt are the options of tasks that the looks are for. The VPC is among the clients, as for an
@@ -95,12 +95,10 @@ func TestEveryLookIsGood(t *testing.T) {
 		o := lookedAt(m)
 		o.Context["httpPorts"] = "80,81,82,83"
 		task := startTask(t, o)
-		all := append(looks(t, w, task, ""), look{"busy user", func(yield func(string) bool) {
-			slices.Values(busyUserProblems(t, task))(yield)
-		}})
+		all := append(looks(t, w, task, ""), look{"busy user", func() []string { return busyUserProblems(t, task) }})
 		if !m.is("none") { // A request that no frame covers is nobody's there as well.
-			all = append(all, look{"framing", func(yield func(string) bool) {
-				slices.Values(rig.FramingProblems(t, client(task), scratchTarget))(yield)
+			all = append(all, look{"framing", func() []string {
+				return rig.FramingProblems(t, client(task), scratchTarget)
 			}})
 		}
 		for _, look := range all {
@@ -108,7 +106,7 @@ func TestEveryLookIsGood(t *testing.T) {
 				if look.name != "log" {
 					rig.Beside(t, bob(task), besideTarget)
 				}
-				report(t, slices.Collect(look.problems))
+				report(t, look.problems())
 			})
 		}
 		report(t, w.everProblems(t))

@@ -46,8 +46,8 @@ func (m *mutations) control(t *testing.T) {
 	task := startTask(t, m.base)
 	defer task.Kill()
 	for _, look := range looks(t, m.w, task, "") {
-		for problem := range look.problems {
-			t.Fatalf("with all lines, %s: %s", look.name, problem)
+		if problems := look.problems(); len(problems) > 0 {
+			t.Fatalf("with all lines, %s: %s", look.name, problems)
 		}
 	}
 }
@@ -102,8 +102,8 @@ func (m *mutations) found(t *testing.T, line string, edit func(string) string) (
 	}
 	defer task.Kill()
 	for _, look := range looks(t, m.w, task, line) {
-		for problem := range look.problems {
-			return look.name + ": " + problem
+		if problems := look.problems(); len(problems) > 0 {
+			return look.name + ": " + problems[0]
 		}
 	}
 	return ""

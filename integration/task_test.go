@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -252,24 +253,7 @@ func (task *squidTask) WaitForLog(t testing.TB, words ...string) string {
 	return ""
 }
 
-// Children lists the entrypoint's children whose program has the given name.
-func (task *squidTask) Children(name string) ([]int, error) { return childrenOf(task.Pid(), name) }
-
-// childrenOf is Children for any process.
-func childrenOf(pid int, name string) ([]int, error) {
-	path := fmt.Sprintf("/proc/%d/task/%d/children", pid, pid)
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	var pids []int
-	for _, word := range strings.Fields(string(text)) {
-		comm, err := os.ReadFile("/proc/" + word + "/comm")
-		if err == nil && strings.TrimSpace(string(comm)) == name {
-			var pid int
-			fmt.Sscan(word, &pid)
-			pids = append(pids, pid)
-		}
-	}
-	return pids, nil
+// childrenOf are the children of a process whose program has a name.
+func childrenOf(pid int, name string) []int {
+	return slices.DeleteFunc(rig.Children(pid, "*"), func(child int) bool { return rig.Program(child) != name })
 }

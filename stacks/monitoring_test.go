@@ -9,7 +9,6 @@ import (
 	"squidfleet/internal/cdkcontext"
 	"squidfleet/internal/cost"
 	"squidfleet/internal/must"
-	"squidfleet/params"
 )
 
 // Metrics and alarms are paid one by one, whatever fleetSize is.
@@ -22,21 +21,18 @@ func TestTheCostsCountMetricsAndAlarms(t *testing.T) {
 		{Changes: with(email, "auth", "none")},
 	}
 	for _, c := range append(slices.Collect(maps.Values(cdkcontext.Cases)), fleets...) {
-		context, err := c.Context()
-		must.OK(t, err)
-		p, err := params.Parse(context)
-		must.OK(t, err)
+		fleet := synthCase(t, c)
 		got, want := map[string]float64{}, map[string]float64{}
-		for _, item := range prices.OfFleet(p, cost.Traffic{}).Items {
+		for _, item := range prices.OfFleet(fleet.params, cost.Traffic{}).Items {
 			if item.Name == "metrics" || item.Name == "alarms" {
 				want[item.Name] = item.Quantity
 			}
 		}
-		if p.Metrics {
+		if fleet.params.Metrics {
 			got["metrics"] = 5
 		}
 		alarms := 0
-		for _, r := range synthCase(t, c).templates["Proxy"].Resources {
+		for _, r := range fleet.templates["Proxy"].Resources {
 			switch r.Type {
 			case "AWS::Logs::MetricFilter":
 				got["metrics"]++

@@ -12,6 +12,7 @@ import (
 	"squidfleet/internal/cdkcontext"
 	"squidfleet/internal/must"
 	"squidfleet/internal/synthtest"
+	"squidfleet/params"
 )
 
 func TestMain(m *testing.M) { synthtest.Main(m) }
@@ -19,6 +20,7 @@ func TestMain(m *testing.M) { synthtest.Main(m) }
 // assembly is a synthesised app.
 type assembly struct {
 	dir       string
+	params    *params.Params
 	templates map[string]template // by the stack's role: Network, unless the VPC is imported, and Proxy
 }
 
@@ -51,7 +53,7 @@ func synthCase(t *testing.T, c cdkcontext.Case) *assembly {
 	}
 	dir := filepath.Join(synthtest.Scratch(), fmt.Sprint(len(synthesised)))
 	p := synthtest.Synth(t, dir, c)
-	a := &assembly{dir: dir, templates: map[string]template{}}
+	a := &assembly{dir: dir, params: p, templates: map[string]template{}}
 	files, err := filepath.Glob(filepath.Join(dir, "*.template.json"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no template in %s: %v", dir, err)

@@ -85,9 +85,8 @@ func BenchmarkImage(b *testing.B) {
 	type measurement struct{ disk, compressed, start, health, stop, idle, tunnels []float64 }
 	measured := map[string]*measurement{usual: {}, inSecrets: {}}
 	for _, mode := range []string{usual, inSecrets} {
-		disk, compressed := save(b, mode).size(b)
-		measured[mode].disk = []float64{float64(disk) / megabyte}
-		measured[mode].compressed = []float64{float64(compressed) / megabyte}
+		disk, compressed := size(b, save(b, mode))
+		measured[mode].disk, measured[mode].compressed = []float64{disk}, []float64{compressed}
 	}
 	for range benchRounds {
 		for _, mode := range []string{usual, inSecrets} {

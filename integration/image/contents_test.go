@@ -3,9 +3,8 @@ package image
 import (
 	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"debug/elf"
-	"encoding/json"
+	"errors"
 	"io"
 	"io/fs"
 	"maps"
@@ -16,74 +15,51 @@ import (
 	"strings"
 	"testing"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+
 	"squidfleet/internal/must"
 	"squidfleet/proxyimage/container"
 )
 
-// saved is an image as an engine pushes it.
-type saved struct {
-	layers  [][]byte // tar archives, the lowest first
-	config  []byte
-	archive []byte // everything, as one archive
-}
-
 // images are those saved so far, by mode.
-var images = map[string]saved{}
+var images = map[string]v1.Image{}
 
-func save(t testing.TB, mode string) saved {
+// save returns an image as an engine pushes it.
+func save(t testing.TB, mode string) v1.Image {
 	t.Helper()
 	if image, done := images[mode]; done {
 		return image
 	}
-	file := filepath.Join(t.TempDir(), "image.tar")
-	if _, err := containers.Run(t.Context(), "save", "--output="+file, tag(mode)); err != nil {
-		t.Fatal(err)
-	}
-	content, err := os.ReadFile(file)
+	directory := filepath.Join(os.Getenv(storeVariable), "saved-"+mode)
+	_, err := containers.Run(t.Context(), "save", "--format=oci-dir", "--output="+directory, tag(mode))
 	must.OK(t, err)
-	files := map[string][]byte{}
-	links := map[string]string{}
-	untar(t, content, func(header *tar.Header, content []byte) {
-		if header.Typeflag == tar.TypeSymlink {
-			links[header.Name] = path.Join(path.Dir(header.Name), header.Linkname)
-			return
-		}
-		files[header.Name] = content
-	})
-	var manifest []struct {
-		Config string
-		Layers []string
+	index, err := layout.ImageIndexFromPath(directory)
+	must.OK(t, err)
+	manifest, err := index.IndexManifest()
+	if err != nil || len(manifest.Manifests) != 1 {
+		t.Fatalf("%d images, %v", len(manifest.Manifests), err)
 	}
-	if err := json.Unmarshal(files["manifest.json"], &manifest); err != nil || len(manifest) != 1 {
-		t.Fatalf("manifest: %v, %d images", err, len(manifest))
-	}
-	image := saved{config: files[manifest[0].Config], archive: content}
-	for _, name := range manifest[0].Layers {
-		if target, linked := links[name]; linked {
-			name = target
-		}
-		if len(files[name]) == 0 {
-			t.Fatalf("layer %s is missing", name)
-		}
-		image.layers = append(image.layers, files[name])
-	}
-	images[mode] = image
-	return image
+	images[mode], err = index.Image(manifest.Manifests[0].Digest)
+	must.OK(t, err)
+	return images[mode]
 }
 
-// untar calls a function with each entry of an archive.
-func untar(t testing.TB, archive []byte, each func(header *tar.Header, content []byte)) {
+// layers are an image's archives, the lowest first, and the bytes that a registry keeps of them.
+func layers(t testing.TB, image v1.Image) (archives [][]byte, compressed int64) {
 	t.Helper()
-	for entries := tar.NewReader(bytes.NewReader(archive)); ; {
-		header, err := entries.Next()
-		if err == io.EOF {
-			return
-		}
+	all, err := image.Layers()
+	must.OK(t, err)
+	for _, layer := range all {
+		size, err := layer.Size()
 		must.OK(t, err)
-		content, err := io.ReadAll(entries)
+		reader, err := layer.Uncompressed()
 		must.OK(t, err)
-		each(header, content)
+		archive, err := io.ReadAll(reader)
+		must.OK(t, errors.Join(err, reader.Close()))
+		archives, compressed = append(archives, archive), compressed+size
 	}
+	return archives, compressed
 }
 
 // imageFile is a file of the image.
@@ -92,55 +68,51 @@ type imageFile struct {
 	content []byte
 }
 
-// files are those of all layers.
-func (i saved) files(t testing.TB) map[string]imageFile {
+// filesOf are those of all layers.
+func filesOf(t testing.TB, image v1.Image) map[string]imageFile {
 	t.Helper()
 	found := map[string]imageFile{}
-	for _, layer := range i.layers {
-		untar(t, layer, func(header *tar.Header, content []byte) {
+	archives, _ := layers(t, image)
+	for _, archive := range archives {
+		entries := tar.NewReader(bytes.NewReader(archive))
+		for header, err := entries.Next(); err != io.EOF; header, err = entries.Next() {
+			must.OK(t, err)
+			content, err := io.ReadAll(entries)
+			must.OK(t, err)
 			name := "/" + strings.Trim(header.Name, "/")
 			if strings.HasPrefix(path.Base(name), ".wh.") {
 				t.Errorf("%s: a layer removes what a lower one holds", name)
 			}
 			found[name] = imageFile{header, content}
-		})
+		}
 	}
 	return found
 }
 
-const megabyte = 1_000_000
-
 // The image's limits in megabytes, as it is and as a registry keeps it.
 const diskLimit, compressedLimit = 30, 12
 
-// size is the bytes of all layers, as they are and as a registry keeps them.
-func (i saved) size(t testing.TB) (disk, compressed int) {
+// size is the megabytes of all layers, as they are and as a registry keeps them.
+func size(t testing.TB, image v1.Image) (disk, compressed float64) {
 	t.Helper()
-	for _, layer := range i.layers {
-		var packed bytes.Buffer
-		writer := gzip.NewWriter(&packed)
-		if _, err := writer.Write(layer); err != nil {
-			t.Fatal(err)
-		}
-		must.OK(t, writer.Close())
-		disk += len(layer)
-		compressed += packed.Len()
-	}
-	return disk, compressed
+	archives, kept := layers(t, image)
+	return float64(len(bytes.Join(archives, nil))) / megabyte, float64(kept) / megabyte
 }
+
+const megabyte = 1_000_000
 
 func TestImageSize(t *testing.T) {
 	for _, mode := range []string{inSecrets, inImage} {
-		disk, compressed := save(t, mode).size(t)
-		t.Logf("%s: %.2f MB in layers, %.2f MB compressed", mode, float64(disk)/megabyte, float64(compressed)/megabyte)
-		if disk > diskLimit*megabyte || compressed > compressedLimit*megabyte {
+		disk, compressed := size(t, save(t, mode))
+		t.Logf("%s: %.2f MB in layers, %.2f MB compressed", mode, disk, compressed)
+		if disk > diskLimit || compressed > compressedLimit {
 			t.Errorf("%s: more than %d MB, or %d MB compressed", mode, diskLimit, compressedLimit)
 		}
 	}
 }
 
 func TestImageHoldsOnlyWhatSquidNeeds(t *testing.T) {
-	files := save(t, inImage).files(t)
+	files := filesOf(t, save(t, inImage))
 	modes := map[string]fs.FileMode{
 		container.Dir + "/" + container.Passwords: 0o400,
 		container.RunDir:         fs.ModeDir | 0o700,
@@ -186,14 +158,14 @@ func TestImageHoldsOnlyWhatSquidNeeds(t *testing.T) {
 			t.Errorf("%s is missing", name)
 		}
 	}
-	if _, there := save(t, inSecrets).files(t)[container.Dir+"/"+container.Passwords]; there {
+	if _, there := filesOf(t, save(t, inSecrets))[container.Dir+"/"+container.Passwords]; there {
 		t.Error("there is a password file with credentials=secretsmanager")
 	}
 }
 
 // The image has every library that its programs and libraries need, and no other.
 func TestImageIsClosedUnderItsLibraries(t *testing.T) {
-	files := save(t, inImage).files(t)
+	files := filesOf(t, save(t, inImage))
 	libraries := map[string]bool{} // → needed
 	needed := map[string][]string{}
 	for name, file := range files {
@@ -230,7 +202,7 @@ func TestImageIsClosedUnderItsLibraries(t *testing.T) {
 }
 
 func TestImageNamesItsPackages(t *testing.T) {
-	files := save(t, inImage).files(t)
+	files := filesOf(t, save(t, inImage))
 	release := string(files["/usr/lib/os-release"].content)
 	if !strings.Contains(release, "ID=debian\n") || !strings.Contains(release, "VERSION_CODENAME=trixie\n") ||
 		files["/etc/os-release"].Linkname != "../usr/lib/os-release" {
@@ -268,17 +240,8 @@ func TestImageNamesItsPackages(t *testing.T) {
 
 func TestImageConfiguration(t *testing.T) {
 	for _, mode := range []string{inSecrets, inImage} {
-		var image struct {
-			Config struct {
-				User       string
-				Env        []string
-				Entrypoint []string
-				Cmd        []string
-				WorkingDir string
-				Volumes    map[string]any
-			} `json:"config"`
-		}
-		must.OK(t, json.Unmarshal(save(t, mode).config, &image))
+		image, err := save(t, mode).ConfigFile()
+		must.OK(t, err)
 		c := image.Config
 		definition := fleets[mode].task
 		if c.User != definition.ContainerDefinitions[0].User || c.WorkingDir != container.Dir ||

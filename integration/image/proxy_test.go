@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -197,25 +196,11 @@ func (p *proxy) processes() map[string][]int {
 	found := map[string][]int{}
 	var visit func(pid int)
 	visit = func(pid int) {
-		comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-		if err != nil {
-			return
+		if name := rig.Program(pid); name != "" {
+			found[name] = append(found[name], pid)
 		}
-		name := strings.TrimSpace(string(comm))
-		found[name] = append(found[name], pid)
-		// A process's children are listed under the thread that made them.
-		lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
-		must.OK(p.t, err)
-		for _, list := range lists {
-			content, err := os.ReadFile(list)
-			if err != nil {
-				continue
-			}
-			for child := range strings.FieldsSeq(string(content)) {
-				number, err := strconv.Atoi(child)
-				must.OK(p.t, err)
-				visit(number)
-			}
+		for _, child := range rig.Children(pid, "*") {
+			visit(child)
 		}
 	}
 	visit(p.mainPid())

@@ -3,9 +3,12 @@ package rig
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -118,6 +121,27 @@ func (c Client) Send(method, target string, headers ...string) (net.Conn, error)
 func (c Client) head(method, target string) (string, error) {
 	credentials, err := c.Credentials(method, target)
 	return method + " " + target + " HTTP/1.1\r\nHost: " + hostOf(method, target) + "\r\n" + credentials + "\r\n", err
+}
+
+// Children are the processes that threads of a process have started, zombies included. The pattern
+// chooses the threads.
+func Children(pid int, threads string) (found []int) {
+	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/%s/children", pid, threads))
+	for _, list := range lists {
+		content, _ := os.ReadFile(list) // a thread may have ended
+		for field := range strings.FieldsSeq(string(content)) {
+			if child, err := strconv.Atoi(field); err == nil {
+				found = append(found, child)
+			}
+		}
+	}
+	return found
+}
+
+// Program is the name of a process's program, or nothing if it has ended.
+func Program(pid int) string {
+	name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	return strings.TrimSpace(string(name))
 }
 
 // Buffer keeps what several goroutines write.

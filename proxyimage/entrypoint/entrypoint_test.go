@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"squidfleet/internal/must"
+	"squidfleet/internal/rig"
 	"squidfleet/proxyimage/container"
 	"squidfleet/squid"
 )
@@ -222,7 +223,7 @@ func TestSignalsForSquid(t *testing.T) {
 func TestOrphanThatHoldsTheLogIsNotWaitedFor(t *testing.T) {
 	f := newFixture(t, script{Orphan: true, ExitNow: true, Exit: 4}, credentialsInImage)
 	p := f.serving()
-	orphans := children(t, p.Process.Pid, "*")
+	orphans := rig.Children(p.Process.Pid, "*")
 	p.ends(4)
 	if p.stderr.String() != "" {
 		t.Errorf("stderr: %s", &p.stderr)
@@ -236,13 +237,13 @@ func TestOrphansAreReaped(t *testing.T) {
 	f := newFixture(t, script{Orphan: true}, credentialsInImage)
 	p := f.serving()
 	squidPid := f.called(runFile).Pid
-	if got := children(t, p.Process.Pid, "*"); len(got) != 2 || !slices.Contains(got, squidPid) {
+	if got := rig.Children(p.Process.Pid, "*"); len(got) != 2 || !slices.Contains(got, squidPid) {
 		t.Fatalf("the entrypoint has the children %v, want Squid (%d) and its orphan", got, squidPid)
 	}
 	// The fake kills the orphan then.
 	p.Process.Signal(syscall.SIGUSR1)
 	must.Await(t, "the orphan to be reaped", func() bool {
-		return slices.Equal(children(t, p.Process.Pid, "*"), []int{squidPid})
+		return slices.Equal(rig.Children(p.Process.Pid, "*"), []int{squidPid})
 	})
 	p.Process.Signal(syscall.SIGINT)
 	p.ends(0)
@@ -253,7 +254,7 @@ func TestSquidsProcess(t *testing.T) {
 	pid := f.serving().Process.Pid
 	squidPid := f.called(runFile).Pid
 	// Squid ends with the thread that started it.
-	if started := children(t, pid, strconv.Itoa(pid)); !slices.Contains(started, squidPid) {
+	if started := rig.Children(pid, strconv.Itoa(pid)); !slices.Contains(started, squidPid) {
 		t.Errorf("the main thread started %d, not Squid (%d)", started, squidPid)
 	}
 	// A terminal's Ctrl-C must not reach Squid.

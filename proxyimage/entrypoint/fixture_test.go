@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -221,23 +220,4 @@ func (f *fixture) answers(conn net.Conn) {
 	if _, err := conn.Read(make([]byte, 1)); err != nil {
 		f.t.Fatal(err)
 	}
-}
-
-// children are the processes that threads of pid have started, zombies included. The pattern
-// chooses the threads.
-func children(t *testing.T, pid int, threads string) (found []int) {
-	t.Helper()
-	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/%s/children", pid, threads))
-	if err != nil || len(lists) == 0 {
-		t.Fatal(lists, err)
-	}
-	for _, list := range lists {
-		content, _ := os.ReadFile(list) // a thread may have ended
-		for _, field := range strings.Fields(string(content)) {
-			child, err := strconv.Atoi(field)
-			must.OK(t, err)
-			found = append(found, child)
-		}
-	}
-	return found
 }
