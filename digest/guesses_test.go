@@ -8,7 +8,6 @@ import (
 	"time"
 )
 
-// guess sends wrong passwords from an address.
 func guess(t testing.TB, v *Verifier, client netip.Addr, times int) {
 	t.Helper()
 	for range times {

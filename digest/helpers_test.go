@@ -92,7 +92,6 @@ func (a attempt) request() *Request {
 	return &Request{Client: a.client, Method: []byte(method), Target: []byte(a.target), Header: []byte(a.header())}
 }
 
-// expect sends the attempt.
 func (a attempt) expect(t testing.TB, v *Verifier, want Reason) Result {
 	t.Helper()
 	r := v.Verify(a.request())
@@ -116,13 +115,11 @@ func (a *attempt) renew(t testing.TB, v *Verifier, want Reason) Result {
 	return r
 }
 
-// wrong is the attempt with a wrong password.
 func (a attempt) wrong() attempt {
 	a.password = "wrong"
 	return a
 }
 
-// nonceFor asks for a challenge.
 func nonceFor(t testing.TB, v *Verifier, client netip.Addr) string {
 	t.Helper()
 	r := v.Verify(&Request{Client: client, Method: []byte("GET"), Target: []byte("http://origin.example/")})

@@ -27,7 +27,6 @@ func socketPair(t *testing.T) (*os.File, net.Conn) {
 	return file, conn
 }
 
-// slowReader reads in small pieces.
 type slowReader struct {
 	io.Reader
 	most int

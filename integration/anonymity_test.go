@@ -38,7 +38,6 @@ var tracks = strings.Split(`Via: 1.1 office|X-Forwarded-For: 9.9.9.9|Forwarded: 
 	`Proxy-Client-IP: 9.9.9.9|WL-Proxy-Client-IP: 9.9.9.9|x-proxyuser-ip: 9.9.9.9|X-BlueCoat-Via: x|`+
 	`Surrogate-Capability: x="Surrogate/1.0"|Keep-Alive: 300|TE: trailers|Upgrade: h2c|Trailer: x`, "|")
 
-// meant are headers that go through as they are.
 var meant = []string{"Cookie: a=b", "Authorization: Basic eA==", "Referer: http://x.example/", "DNT: 1",
 	"x-Custom-CASE: Value", "If-None-Match: \"x\"", "Range: bytes=0-1"}
 
@@ -80,7 +79,6 @@ func moved(line string) exposure {
 	return exposure{name: line, sent: []string{line}, behind: []string{line}}
 }
 
-// send sends the bytes of one request and reads the answer.
 func send(c rig.Client, bytes string) (*http.Response, error) {
 	conn, err := c.Dial()
 	if err != nil {

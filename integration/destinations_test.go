@@ -22,7 +22,6 @@ type destination struct {
 	status int    // 200: served; anything else: refused, and no connection made
 }
 
-// Answers of Squid.
 const (
 	served     = 200
 	badRequest = 400 // not a URL for Squid

@@ -232,7 +232,6 @@ func squidOf(t testing.TB, task *squidTask) int {
 	return pids[0]
 }
 
-// helperOf waits for a Squid's Digest helper and returns its process.
 func helperOf(t *testing.T, squid int) int {
 	t.Helper()
 	var helpers []int

@@ -15,7 +15,6 @@ import (
 	"squidfleet/proxyimage/container"
 )
 
-// taskFigures are a line of the task's figures.
 type taskFigures struct {
 	Fleet                                                            string
 	Descriptors, Connections, ConnectionsRefused, Memory, AnswerTime int

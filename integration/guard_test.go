@@ -26,7 +26,6 @@ const lateAnswer = 150 * time.Millisecond
 // cutOff stands for no answer at all: the connection ends without one.
 const cutOff = 0
 
-// person is who sends a request, and what comes of it.
 type person struct {
 	name   string
 	change func(c *rig.Client)
@@ -68,7 +67,6 @@ var (
 	}
 )
 
-// cell is one request and its outcome.
 type cell struct {
 	who            person
 	method, target string

@@ -159,7 +159,6 @@ func report(t *testing.T, problems []string) {
 	}
 }
 
-// anonymous is a client without credentials.
 func anonymous(task *squidTask) rig.Client {
 	c := client(task)
 	c.User = ""

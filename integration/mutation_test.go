@@ -19,7 +19,6 @@ func begins(table map[string]string, line string) (value string, found bool) {
 	return "", false
 }
 
-// without is an edit that removes lines.
 func without(lines ...string) func(conf string) string {
 	return func(conf string) string {
 		all := strings.SplitAfter(conf, "\n")

@@ -31,7 +31,6 @@ func curl(t *testing.T, arguments ...string) (body string, err error) {
 	return string(out), err
 }
 
-// digestOptions are curl's for Digest at a proxy.
 func digestOptions(proxy, user, password string) []string {
 	return []string{"--proxy", "http://" + proxy, "--proxy-digest", "--proxy-user", user + ":" + password}
 }

@@ -59,7 +59,6 @@ func TestCompileSaysHowFarItIs(t *testing.T) {
 	}
 }
 
-// until reads what comes before the end.
 func until(t *testing.T, from io.Reader, end string) string {
 	t.Helper()
 	var all []byte

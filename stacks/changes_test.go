@@ -203,7 +203,6 @@ func TestEveryParameterHasItsRowInTheTableOfChanges(t *testing.T) {
 	doctest.Section(t, "..", "changes", table.String())
 }
 
-// row describes one change.
 func row(t *testing.T, spec cfnspec.Spec, v variant) string {
 	t.Helper()
 	before, after := synth(t, v.before), synth(t, v.after)

@@ -253,7 +253,6 @@ func onWhat(action, stackName string) (sid, resource string) {
 	return service, "*"
 }
 
-// statement is a part of an IAM policy.
 type statement struct {
 	Sid       string
 	Effect    string
@@ -405,7 +404,6 @@ func TestExecutionPolicyIsWhatTheTemplatesNeed(t *testing.T) {
 	}
 }
 
-// everyCase returns the templates of all cases.
 func everyCase(t *testing.T) (all []template) {
 	t.Helper()
 	for _, c := range cdkcontext.Cases {

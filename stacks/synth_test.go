@@ -17,7 +17,6 @@ import (
 
 func TestMain(m *testing.M) { synthtest.Main(m) }
 
-// assembly is a synthesised app.
 type assembly struct {
 	dir       string
 	params    *params.Params
@@ -77,5 +76,4 @@ func with(changes map[string]any, key string, value any) map[string]any {
 	return all
 }
 
-// only returns one change.
 func only(key string, value any) map[string]any { return with(nil, key, value) }

@@ -18,7 +18,6 @@ import (
 // password has characters that a URL needs escaped.
 const password = "correct horse: 100%+1/2@"
 
-// way is a way into a fleet.
 type way struct {
 	name string
 	auth squid.Auth
@@ -74,7 +73,6 @@ func startFleet(t *testing.T, w way) *local.Fleet {
 	return f
 }
 
-// startRelay runs a relay in front of a fleet, and returns its URL.
 func startRelay(t *testing.T, f *local.Fleet) (proxy string) {
 	t.Helper()
 	named := relay.Fleet{

@@ -51,7 +51,6 @@ func makeCertificate(t *testing.T, name string) (ca []byte, server tls.Certifica
 	return ca, tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// readCertificate reads one from a file.
 func readCertificate(t *testing.T, path string) (der []byte) {
 	t.Helper()
 	text, err := os.ReadFile(path)

@@ -19,10 +19,8 @@ import (
 	"squidfleet/squid"
 )
 
-// root is the project's directory.
 const root = "../.."
 
-// assembly is the directory of a mode's assembly.
 func assembly(store, mode string) string { return filepath.Join(store, "assembly-"+mode) }
 
 // synth builds the app, which writes the assembly of each mode as it does for the CDK's command
@@ -102,7 +100,6 @@ type published struct {
 	task    taskDefinition
 }
 
-// load reads the assembly of a mode.
 func load(store, mode string) (published, error) {
 	loaded, findings := check.Read(os.DirFS(assembly(store, mode)), nil)
 	if len(findings) > 0 {

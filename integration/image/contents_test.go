@@ -62,13 +62,11 @@ func layers(t testing.TB, image v1.Image) (archives [][]byte, compressed int64) 
 	return archives, compressed
 }
 
-// imageFile is a file of the image.
 type imageFile struct {
 	*tar.Header
 	content []byte
 }
 
-// filesOf are those of all layers.
 func filesOf(t testing.TB, image v1.Image) map[string]imageFile {
 	t.Helper()
 	found := map[string]imageFile{}

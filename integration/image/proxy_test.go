@@ -16,7 +16,6 @@ import (
 	"squidfleet/internal/rig"
 )
 
-// proxy is a running container.
 type proxy struct {
 	t     testing.TB
 	id    string
@@ -207,7 +206,6 @@ func (p *proxy) processes() map[string][]int {
 	return found
 }
 
-// read reads a file of each process in /proc.
 func (p *proxy) read(file string) map[string][]byte {
 	p.t.Helper()
 	all := map[string][]byte{}

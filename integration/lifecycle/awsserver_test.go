@@ -28,7 +28,6 @@ import (
 	"squidfleet/internal/cfnspec"
 )
 
-// Where everything is.
 const (
 	Account   = "123456789012"
 	Region    = "eu-west-1"
@@ -50,7 +49,6 @@ type Server struct {
 	serial      int                   // makes ids unique
 }
 
-// credential is one that the stand-in accepts.
 type credential struct{ token, principal string }
 
 // Call is one call that reached the stand-in.
@@ -105,7 +103,6 @@ func (s *Server) Calls() []Call {
 	return slices.Clone(s.calls)
 }
 
-// request is a call and who makes it.
 type request struct {
 	*awsapi.Request
 	principal string

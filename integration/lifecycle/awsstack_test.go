@@ -26,7 +26,6 @@ type stack struct {
 	changeSets []*changeSet
 }
 
-// deployment is a template with all that goes with it.
 type deployment struct {
 	template *template
 	raw      map[string]string // parameters as given
@@ -45,7 +44,6 @@ type event struct {
 	ResourceStatus, ResourceStatusReason  string
 }
 
-// resource is one that a stack has made.
 type resource struct {
 	stack, logicalID, kind string
 	id                     string         // what Ref returns
@@ -143,7 +141,6 @@ func (st *stack) operated(verb string, err error) {
 	st.event(st.name, st.arn, "AWS::CloudFormation::Stack", st.status, reason)
 }
 
-// changeSet is what a stack would become.
 type changeSet struct {
 	name, arn, kind string
 	status, reason  string
@@ -151,7 +148,6 @@ type changeSet struct {
 	changes         []change
 }
 
-// change is what would happen to a resource.
 type change struct {
 	Type           string
 	ResourceChange resourceChange
@@ -310,7 +306,6 @@ func (s *Server) deleteChangeSet(r *request) (any, error) {
 	return nil, nil
 }
 
-// deploy brings the stack to a deployment.
 func (s *Server) deploy(st *stack, d deployment) error {
 	st.deployed = d
 	e := &evaluator{server: s, stack: st, made: map[string]*resource{}}
@@ -328,7 +323,6 @@ func (s *Server) deploy(st *stack, d deployment) error {
 	return nil
 }
 
-// make makes, changes or replaces one resource.
 func (s *Server) make(st *stack, r *resource) error {
 	old, verb := st.resources[r.logicalID], "CREATE"
 	if old != nil {
@@ -363,7 +357,6 @@ func (s *Server) make(st *stack, r *resource) error {
 	return nil
 }
 
-// retire deletes a resource, or retains it.
 func (st *stack) retire(r *resource, policy string) {
 	status := deleted
 	if policy == "Retain" {
@@ -373,7 +366,6 @@ func (st *stack) retire(r *resource, policy string) {
 	st.event(r.logicalID, r.id, r.kind, status, "")
 }
 
-// changed returns the names of the properties in which two states of a resource differ.
 func changed(before, after *resource) []string {
 	if before.kind != after.kind {
 		return []string{"Type"}

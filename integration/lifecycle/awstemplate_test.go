@@ -25,7 +25,6 @@ type template struct {
 	Outputs    map[string]struct{ Value any }
 }
 
-// declaration is a resource as a template declares it.
 type declaration struct {
 	Type, Condition                     string
 	DependsOn                           any
@@ -157,7 +156,6 @@ func (e *evaluator) resource(id string) *resource {
 // noValue stands for AWS::NoValue until it is taken out of what holds it.
 type noValue struct{}
 
-// value works out every function in a value.
 func (e *evaluator) value(value any) any {
 	switch v := value.(type) {
 	case []any:

@@ -67,7 +67,6 @@ func expectStatus(t *testing.T, network, proxy string) {
 	}
 }
 
-// one returns the only resource of a type in the fleet's stacks.
 func one(t *testing.T, kind string) *resource {
 	t.Helper()
 	found := aws.Resources(kind)
@@ -97,7 +96,6 @@ func checkServices(t *testing.T, addresses int) {
 	}
 }
 
-// fleet returns the fleet's resources by stack and logical id.
 func fleet() map[string]*resource {
 	all := map[string]*resource{}
 	for _, r := range aws.Resources("") {

@@ -31,7 +31,6 @@ var (
 	// work holds what a run leaves: the CLI's home, its assemblies and the script that it takes
 	// for docker.
 	work string
-	// root is the project's directory.
 	root string
 )
 
@@ -110,7 +109,6 @@ esac
 // dockerLog has a line for every call of the container engine.
 func dockerLog() string { return filepath.Join(work, "docker.log") }
 
-// result is how a run of the CLI went.
 type result struct {
 	code   int
 	output string // stdout and stderr, as they came

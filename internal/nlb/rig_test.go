@@ -95,7 +95,6 @@ func (k *backend) refuse() {
 	k.listener.Close()
 }
 
-// accept undoes refuse.
 func (k *backend) accept() { k.open(k.addr.String()) }
 
 func (k *backend) handle(c *net.TCPConn) {
@@ -163,7 +162,6 @@ func quick() Config {
 	return c
 }
 
-// rig is a balancer with a listener.
 type rig struct {
 	*Balancer
 	t    *testing.T

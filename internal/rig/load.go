@@ -233,7 +233,6 @@ func PacedGets(pause time.Duration) Job {
 	}}
 }
 
-// open opens a connection and sends a request on it.
 func (l *Loader) open() error {
 	if err := l.Dial(); err != nil {
 		return err

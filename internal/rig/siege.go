@@ -61,7 +61,6 @@ func Besiege(t testing.TB, c Client, tunnelTo string, idle, total int) *Siege {
 	return s
 }
 
-// send opens a connection and sends the beginning of a request.
 func (s *Siege) send(t testing.TB, c Client, text string) net.Conn {
 	t.Helper()
 	conn, err := c.Dial()

@@ -28,7 +28,6 @@ const (
 // bodyMethods are the methods whose body may stay on a destination's connection.
 var bodyMethods = []string{"POST", "PUT", "GET", "HEAD", "DELETE", "OPTIONS"}
 
-// portOf is the port of a URL.
 func portOf(target string) int {
 	u, err := url.Parse(target)
 	if err != nil {

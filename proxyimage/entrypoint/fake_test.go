@@ -38,7 +38,6 @@ type script struct {
 	Orphan      bool // leaves a grandchild that holds stdout and ends at the next signal
 }
 
-// call is how the fake was started.
 type call struct {
 	Arguments   []string
 	Environment []string

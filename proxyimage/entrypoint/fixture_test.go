@@ -22,7 +22,6 @@ import (
 	"squidfleet/squid"
 )
 
-// program is the built entrypoint.
 var program string
 
 func TestMain(m *testing.M) {
@@ -50,8 +49,7 @@ func testMain(m *testing.M) int {
 
 const (
 	credentialsInImage = container.EnvCredentials + "=" + string(container.CredentialsImage)
-	// nonceKey is a key of the nonces.
-	nonceKey = "0123456789abcdefghijklmnopqrstuvwxyz-key1"
+	nonceKey           = "0123456789abcdefghijklmnopqrstuvwxyz-key1"
 )
 
 // secrets is a complete environment of the other mode.
@@ -97,7 +95,6 @@ func newFixture(t *testing.T, todo script, environment ...string) *fixture {
 	return f
 }
 
-// path is that of a file in the working directory.
 func (f *fixture) path(name string) string { return filepath.Join(f.directory, name) }
 
 func (f *fixture) write(name, content string) {
@@ -105,14 +102,12 @@ func (f *fixture) write(name, content string) {
 	must.OK(f.t, os.WriteFile(f.path(name), []byte(content), 0o644))
 }
 
-// process is a running entrypoint.
 type process struct {
 	*exec.Cmd
 	t              *testing.T
 	stdout, stderr rig.Buffer
 }
 
-// command is an entrypoint that is not started yet.
 func (f *fixture) command(arguments ...string) *process {
 	p := &process{Cmd: exec.Command(program, arguments...), t: f.t}
 	p.Env = f.environment
@@ -136,7 +131,6 @@ func (f *fixture) serving() *process {
 	return f.command().start().serves()
 }
 
-// serves returns once the fake Squid serves.
 func (p *process) serves() *process {
 	p.t.Helper()
 	must.Await(p.t, "Squid", func() bool { return strings.Contains(p.stdout.String(), readyLine) })
@@ -163,13 +157,11 @@ func (p *process) ends(want int) {
 	}
 }
 
-// waitForMessage waits until stderr holds the text.
 func (p *process) waitForMessage(text string) {
 	p.t.Helper()
 	must.Await(p.t, text, func() bool { return strings.Contains(p.stderr.String(), text) })
 }
 
-// called returns the record of a call of the fake.
 func (f *fixture) called(name string) (c call) {
 	f.t.Helper()
 	content, err := os.ReadFile(f.path(name))
@@ -192,7 +184,6 @@ func (f *fixture) neverCalled(name string) {
 	}
 }
 
-// signals are those that the fake got.
 func (f *fixture) signals() string {
 	content, err := os.ReadFile(f.path(signalsFile))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
