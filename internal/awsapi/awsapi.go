@@ -4,6 +4,7 @@ package awsapi
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
@@ -170,10 +171,7 @@ func encode(w io.Writer, name string, value any) {
 
 // WriteError writes the answer of a call that failed.
 func (r *Request) WriteError(w http.ResponseWriter, e *Error) {
-	status := e.Status
-	if status == 0 {
-		status = http.StatusBadRequest
-	}
+	status := cmp.Or(e.Status, http.StatusBadRequest)
 	detail := struct{ Code, Message string }{e.Code, e.Message}
 	switch r.protocol {
 	case rpcCBOR:

@@ -4,6 +4,7 @@
 package cdkcontext
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -49,12 +50,7 @@ type Case struct {
 }
 
 // Place returns the region of the case.
-func (c Case) Place() string {
-	if c.Region == "" {
-		return Region
-	}
-	return c.Region
-}
+func (c Case) Place() string { return cmp.Or(c.Region, Region) }
 
 // Context returns cdk.json's context with the changes. With a vpcId it also holds [Lookups], as
 // far as the changes do not give another answer.

@@ -52,13 +52,12 @@ func (prices Prices) compare(p *params.Params, t Traffic) []Way {
 	add("NAT gateways, 8 addresses each", math.Ceil(size/natAddresses), prices.NAT, t.GB*prices.NATGB)
 	add("regional NAT gateway, 32 addresses a zone", math.Ceil(size/regionalNATAddresses), prices.RegionalNAT,
 		t.GB*prices.NATGB)
-	for _, each := range []struct {
-		name      string
-		addresses float64
-	}{{"t4g.nano, one address each", 1}, {"t4g.nano, 4 addresses each", instanceAddresses}} {
-		instances := math.Ceil(size / each.addresses)
-		add(each.name, instances, prices.Instance, instances*instanceDisk*prices.Disk)
+	nano := func(name string, addresses float64) {
+		instances := math.Ceil(size / addresses)
+		add(name, instances, prices.Instance, instances*instanceDisk*prices.Disk)
 	}
+	nano("t4g.nano, one address each", 1)
+	nano("t4g.nano, 4 addresses each", instanceAddresses)
 	return ways
 }
 

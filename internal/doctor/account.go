@@ -113,7 +113,7 @@ func (v *visit) zones(ctx context.Context) (Finding, error) {
 	if err != nil {
 		return Finding{}, err
 	}
-	var all, usable, wrong []string
+	var all, usable []string
 	for _, z := range answer.AvailabilityZones {
 		all = append(all, aws.ToString(z.ZoneName))
 		if z.State == types.AvailabilityZoneStateAvailable && v.hasFargate(aws.ToString(z.ZoneId)) {
@@ -130,11 +130,7 @@ func (v *visit) zones(ctx context.Context) (Finding, error) {
 	if len(v.params.Zones) > 0 {
 		own = v.params.Zones
 	}
-	for _, name := range own {
-		if !slices.Contains(usable, name) {
-			wrong = append(wrong, name)
-		}
-	}
+	wrong := slices.DeleteFunc(slices.Clone(own), func(name string) bool { return slices.Contains(usable, name) })
 	if len(wrong) > 0 {
 		return problem("give two of these as zones: "+strings.Join(usable, ", "),
 			"the fleet's own VPC gets %s, and %s is not available or has no Fargate",

@@ -19,22 +19,16 @@ func Context(path string, overrides []string) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var file struct {
-		Context map[string]any `json:"context"`
-	}
+	file := struct{ Context map[string]any }{map[string]any{}}
 	if err := json.Unmarshal(text, &file); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	values := file.Context
-	if values == nil {
-		values = map[string]any{}
 	}
 	for _, override := range overrides {
 		key, value, found := strings.Cut(override, "=")
 		if !found || key == "" {
 			return nil, fmt.Errorf("-c %s: is not KEY=VALUE", override)
 		}
-		values[key] = value
+		file.Context[key] = value
 	}
-	return values, nil
+	return file.Context, nil
 }

@@ -223,10 +223,8 @@ func (b *Balancer) notify() {
 
 // sleep waits for d and reports whether ctx was still alive then.
 func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(d):
 		return true
 	case <-ctx.Done():
 		return false

@@ -182,20 +182,6 @@ func (c *conn) relay(client, target side) {
 	c.close()
 }
 
-// close ends both sides in good order, if they have not ended before.
-func (c *conn) close() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.over {
-		return
-	}
-	c.over = true
-	c.client.Close()
-	if c.upstream != nil {
-		c.upstream.Close()
-	}
-}
-
 // pipe copies one way and passes on how it ended: an end of data as the same, so that the other way
 // goes on; a reset as a reset. Without TLS it copies between the bare sockets, so the bytes move by
 // splice(2).
@@ -217,8 +203,11 @@ func (c *conn) pipe(direction int, to, from side) {
 	// other way delivers it and then comes here too. If it has ended already, relay resets.
 }
 
-// reset ends both sides with RST, if they have not ended before.
-func (c *conn) reset() {
+// close ends both sides in good order, reset with RST, if they have not ended before.
+func (c *conn) close() { c.end(func(t *net.TCPConn) { t.Close() }) }
+func (c *conn) reset() { c.end(resetTCP) }
+
+func (c *conn) end(how func(*net.TCPConn)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.over {
@@ -226,9 +215,9 @@ func (c *conn) reset() {
 	}
 	c.over = true
 	c.cancel()
-	resetTCP(c.client)
+	how(c.client)
 	if c.upstream != nil {
-		resetTCP(c.upstream)
+		how(c.upstream)
 	}
 }
 

@@ -75,10 +75,10 @@ func (f *Connection) Credentials(ctx context.Context, user string, showPassword 
 		Endpoint: f.outputs[outputEndpoint],
 		Scheme:   cmp.Or(f.outputs[outputScheme], "http"),
 		Auth:     cmp.Or(squid.Auth(environment[container.EnvAuth]), squid.AuthDigest),
+		Try:      tryURL(f.outputs[outputTryIt]),
 		Source:   container.Credentials(environment[container.EnvCredentials]),
 		Users:    []User{},
 	}
-	c.Try = tryURL(f.outputs[outputTryIt])
 	host, _, _ := net.SplitHostPort(c.Endpoint)
 	for _, a := range all {
 		if a.Port > 0 {

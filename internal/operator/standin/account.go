@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -97,13 +96,6 @@ func (a *AWS) describeNetworkInterfaces(r *request) (any, error) {
 
 func secretARN(user string) string {
 	return arn("secretsmanager", "secret:Passwords"+user+"1A2B3C4D-"+"5e6F7g")
-}
-
-var notNameable = regexp.MustCompile(`[^A-Z0-9]`)
-
-// variable is the name under which the tasks get a password.
-func variable(user string) string {
-	return "SQUIDFLEET_PASSWORD_" + notNameable.ReplaceAllString(strings.ToUpper(user), "_")
 }
 
 func (a *AWS) getSecretValue(r *request) (any, error) {

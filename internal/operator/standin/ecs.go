@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"squidfleet/params"
+	"squidfleet/squid"
 )
 
 const cluster = "Squidfleet-Proxy-Cluster-5Xq1oY2bQk3S"
@@ -284,7 +285,7 @@ func (a *AWS) describeTaskDefinition(r *request) (any, error) {
 	if auth != "none" && credentials == "secretsmanager" {
 		environment = append(environment, object{"name": "SQUIDFLEET_USERS", "value": a.model.words["users"]})
 		for _, user := range a.model.users() {
-			secrets = append(secrets, object{"name": variable(user), "valueFrom": secretARN(user)})
+			secrets = append(secrets, object{"name": squid.PasswordVariable(user), "valueFrom": secretARN(user)})
 		}
 	}
 	labels := object{}
