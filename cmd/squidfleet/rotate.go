@@ -32,7 +32,7 @@ begun. --json tells of each address what became of it, also after a failure.`,
   squidfleet rotate 3 198.51.100.7 --wait
   squidfleet rotate --now --wait --json | jq -r '.changes[].after'`,
 		},
-		action: operator.Rotate, most: noLimit,
+		action: operator.Rotate,
 	}
 	cmd := c.command(s, "ecs:UpdateService")
 	cmd.Flags().BoolVar(&c.options.AtOnce, "now", false, "begin with all of them at once")
@@ -57,7 +57,7 @@ address's own port refuses connections.`,
   squidfleet retire 3 --wait
   squidfleet retire 198.51.100.7 --now`,
 		},
-		action: operator.Rotate, least: 1, most: 1,
+		action: operator.Rotate, one: true,
 	}
 	cmd := c.command(s, "ecs:UpdateService", "ecs:StopTask (with --now)")
 	cmd.Flags().BoolVar(&c.stopFirst, "now", false, "stop the task first, start its successor afterwards")
@@ -79,7 +79,7 @@ With --wait it returns when the last task has ended.`,
 			Example: `  squidfleet stop
   squidfleet stop 4 5 --wait`,
 		},
-		action: operator.Stop, most: noLimit,
+		action: operator.Stop,
 	}
 	return c.command(s, "ecs:UpdateService")
 }
@@ -95,7 +95,7 @@ With --wait it returns when they are healthy.`,
 			Example: `  squidfleet start
   squidfleet start 4 5 --wait`,
 		},
-		action: operator.Start, most: noLimit,
+		action: operator.Start,
 	}
 	return c.command(s, "ecs:UpdateService")
 }
@@ -104,20 +104,17 @@ With --wait it returns when they are healthy.`,
 type changing struct {
 	cobra.Command
 	action operator.Action
-	// How many addresses it takes.
-	least, most int
-	options     operator.ChangeOptions
-	stopFirst   bool // retire instead of rotate
-	flags       fleetFlags
+	one       bool // it takes one address, not any number
+	stopFirst bool // retire instead of rotate
+	options   operator.ChangeOptions
+	flags     fleetFlags
 }
-
-const noLimit = 1 << 30
 
 func (c *changing) command(s *streams, actions ...string) *cobra.Command {
 	cmd := &c.Command
 	var selected []operator.Selector
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
-		if len(args) < c.least || len(args) > c.most {
+		if c.one && len(args) != 1 {
 			return usage("%s takes one address or number, and got %d: see squidfleet ips", cmd.CommandPath(), len(args))
 		}
 		for _, text := range args {
