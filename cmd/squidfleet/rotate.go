@@ -103,7 +103,7 @@ With --wait it returns when they are healthy.`,
 // changing is a command that changes addresses.
 type changing struct {
 	cobra.Command
-	action operator.Action
+	action    operator.Action
 	one       bool // it takes one address, not any number
 	stopFirst bool // retire instead of rotate
 	options   operator.ChangeOptions

@@ -5,7 +5,8 @@
 // signed by the right key for the right service and region, lists come in pages of two, and the
 // limits of batches hold. UpdateService takes a desired count or a new deployment, and nothing
 // else. [AWS.Problems] names what breaks a rule; tests ask for it at their end. The SDK encodes
-// the requests and decodes the answers, so neither is held to the API's model once more.
+// the requests and decodes the answers, so neither is held to the API's model once more. Answers
+// have what their askers read.
 //
 // Time passes when a service is described: each look moves its tasks a step on.
 package standin
@@ -114,12 +115,11 @@ var (
 		"AccessDeniedException": notAuthorized + " on resource: *",
 		"UnauthorizedOperation": "You are not authorized to perform this operation. " + notAuthorized +
 			". Encoded authorization failure message: lVkb8YzVYDmzVYD",
-		"ExpiredToken":                "The security token included in the request is expired",
-		"InvalidClientTokenId":        "The security token included in the request is invalid.",
-		"UnrecognizedClientException": "The security token included in the request is invalid.",
-		"Throttling":                  "Rate exceeded",
-		"ThrottlingException":         "Rate exceeded",
-		"RequestLimitExceeded":        "Request limit exceeded.",
+		"ExpiredToken":         "The security token included in the request is expired",
+		"InvalidClientTokenId": "The security token included in the request is invalid.",
+		"Throttling":           "Rate exceeded",
+		"ThrottlingException":  "Rate exceeded",
+		"RequestLimitExceeded": "Request limit exceeded.",
 	}
 	statuses = map[string]int{
 		"AccessDenied": 403, "UnauthorizedOperation": 403, "ExpiredToken": 403, "InvalidClientTokenId": 403,

@@ -107,7 +107,6 @@ func (a *AWS) describeServices(r *request) (any, error) {
 	}
 	include, _ := r.Input["include"].([]any)
 	var found []any
-	failures := []any{}
 	for _, name := range names {
 		switch name {
 		case stranger:
@@ -119,7 +118,6 @@ func (a *AWS) describeServices(r *request) (any, error) {
 		}
 		s, err := a.named(r, name)
 		if err != nil {
-			failures = append(failures, object{"arn": name, "reason": "MISSING"})
 			continue
 		}
 		a.fleet.step(s)
@@ -129,7 +127,7 @@ func (a *AWS) describeServices(r *request) (any, error) {
 		}
 		found = append(found, described)
 	}
-	return object{"services": found, "failures": failures}, inCluster(r)
+	return object{"services": found}, inCluster(r)
 }
 
 func tags(number int) []any {
@@ -142,39 +140,22 @@ func tags(number int) []any {
 func (a *AWS) service(s *service) object {
 	var deployments []any
 	for i, d := range slices.Backward(s.deployments) {
-		// One that drains does not count as running.
-		count := func(status string) (n int) {
-			for _, t := range s.tasks {
-				if t.deployment == d.id && t.status == status {
-					n++
-				}
-			}
-			return n
-		}
 		status := "ACTIVE"
 		if i == len(s.deployments)-1 {
 			status = "PRIMARY"
 		}
-		answer := object{
-			"id": d.id, "status": status, "rolloutState": d.state, "createdAt": epoch(d.created),
-			"desiredCount": s.desired, "runningCount": count("RUNNING"), "pendingCount": count("PROVISIONING"),
-			"taskDefinition": taskDefinition,
-		}
+		answer := object{"id": d.id, "status": status, "rolloutState": d.state, "createdAt": epoch(d.created)}
 		if d.reason != "" {
 			answer["rolloutStateReason"] = "ECS deployment circuit breaker: " + d.reason
 		}
 		deployments = append(deployments, answer)
 	}
-	group := func(arn string) object {
-		return object{"targetGroupArn": arn, "containerName": "proxy", "containerPort": 35201}
-	}
-	groups := []any{group(targetGroup)}
+	groups := []any{object{"targetGroupArn": targetGroup}}
 	if !a.model.portless {
-		groups = append(groups, group(fmt.Sprintf("%s%d", targetGroup, s.number)))
+		groups = append(groups, object{"targetGroupArn": fmt.Sprintf("%s%d", targetGroup, s.number)})
 	}
 	return object{
-		"serviceArn": s.arn(), "serviceName": s.name(), "clusterArn": arn("ecs", "cluster/"+cluster),
-		"status": "ACTIVE", "desiredCount": s.desired, "deployments": deployments, "taskDefinition": taskDefinition,
+		"serviceArn": s.arn(), "serviceName": s.name(), "status": "ACTIVE", "desiredCount": s.desired, "deployments": deployments, "taskDefinition": taskDefinition,
 		"loadBalancers": groups,
 	}
 }
@@ -194,15 +175,13 @@ func (a *AWS) describeTasks(r *request) (any, error) {
 	if len(names) == 0 || len(names) > 100 {
 		return nil, refuse("InvalidParameterException", "tasks must have between 1 and 100 members.")
 	}
-	answers, failures := []any{}, []any{}
+	var found []any
 	for _, name := range names {
 		if t := a.fleet.find(func(t *task) bool { return t.arn() == name }); t != nil {
-			answers = append(answers, t.describe())
-		} else {
-			failures = append(failures, object{"arn": name, "reason": "MISSING"})
+			found = append(found, t.describe())
 		}
 	}
-	return object{"tasks": answers, "failures": failures}, inCluster(r)
+	return object{"tasks": found}, inCluster(r)
 }
 
 func (t *task) describe() object {
@@ -214,27 +193,19 @@ func (t *task) describe() object {
 		provider = "FARGATE_SPOT"
 	}
 	answer := object{
-		"taskArn": t.arn(), "startedBy": t.deployment, "group": "service:" + t.service.name(),
-		"lastStatus": t.status, "desiredStatus": desired,
+		"taskArn": t.arn(), "group": "service:" + t.service.name(), "lastStatus": t.status, "desiredStatus": desired,
 		"healthStatus": "HEALTHY", "availabilityZone": t.zone(), "capacityProviderName": provider,
-		"createdAt": epoch(t.startedAt.Add(-20 * time.Second)),
 	}
+	details := []any{}
 	if t.status == "PROVISIONING" {
 		answer["healthStatus"] = "UNKNOWN"
-		answer["createdAt"] = epoch(time.Now())
-		answer["attachments"] = []any{
-			object{"type": "ElasticNetworkInterface", "status": "PRECREATED", "details": []any{}},
-		}
-		return answer
+	} else {
+		answer["startedAt"] = epoch(t.startedAt)
+		details = append(details, object{"name": "subnetId", "value": "subnet-0f1e2d3c4b5a69788"},
+			object{"name": "networkInterfaceId", "value": t.eni()},
+			object{"name": "privateIPv4Address", "value": t.private()})
 	}
-	answer["startedAt"] = epoch(t.startedAt)
-	answer["attachments"] = []any{object{"type": "ElasticNetworkInterface", "status": "ATTACHED", "details": []any{
-		object{"name": "subnetId", "value": "subnet-0f1e2d3c4b5a69788"},
-		object{"name": "networkInterfaceId", "value": t.eni()},
-		object{"name": "macAddress", "value": "0a:98:eb:a7:29:ba"},
-		object{"name": "privateDnsName", "value": "ip-10-0-64-10." + Region + ".compute.internal"},
-		object{"name": "privateIPv4Address", "value": t.private()},
-	}}}
+	answer["attachments"] = []any{object{"type": "ElasticNetworkInterface", "details": details}}
 	return answer
 }
 
@@ -311,13 +282,12 @@ func (a *AWS) listServiceDeployments(r *request) (any, error) {
 	after, _ := created["after"].(float64)
 	statuses, _ := r.Input["status"].([]any)
 	var found []any
-	for i, d := range s.history {
+	for _, d := range s.history {
 		if epoch(d.created) <= after || !slices.Contains(statuses, any(d.state)) {
 			continue
 		}
 		found = append(found, object{
-			"serviceDeploymentArn": arn("ecs", "service-deployment/"+cluster+"/"+s.name()+"/"+strconv.Itoa(i)),
-			"createdAt":            epoch(d.created), "status": d.state,
+			"createdAt": epoch(d.created), "status": d.state,
 			"statusReason": "Service deployment rolled back because the circuit breaker threshold was exceeded.",
 		})
 	}
