@@ -36,8 +36,9 @@ type Fleet struct {
 	dir       string
 	lock      *os.File // on dir
 	digestKey string
-	common    *nlb.Balancer // of Endpoint
-	services  []*service    // in the order of their numbers
+	listeners []net.Listener // see listen
+	common    *nlb.Balancer  // of Endpoint
+	services  []*service     // in the order of their numbers
 	broken    chan error
 
 	ctx       context.Context // ends with Close
@@ -82,16 +83,13 @@ func Start(ctx context.Context, o Options) (_ *Fleet, err error) {
 		return nil, err
 	}
 	f.Endpoint = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(o.Port))
-	listeners, err := f.listen()
-	if err != nil {
+	if err := f.listen(); err != nil {
 		return nil, err
 	}
 	if err := f.stage(ctx); err != nil {
-		closeAll(listeners)
 		return nil, err
 	}
-	if err := f.balance(listeners); err != nil {
-		closeAll(listeners)
+	if err := f.balance(); err != nil {
 		return nil, err
 	}
 	errs := make([]error, len(f.services))
@@ -114,22 +112,15 @@ func (f *Fleet) EndpointOf(number int) netip.AddrPort {
 
 // listen opens the clients' ports first of all: they are what is in use most often. The first one
 // is the common port, the others are those of the addresses.
-func (f *Fleet) listen() (all []net.Listener, err error) {
+func (f *Fleet) listen() error {
 	for number := range f.o.Addresses + 1 {
 		l, err := net.Listen("tcp4", f.EndpointOf(number).String())
 		if err != nil {
-			closeAll(all)
-			return nil, explainPort(err)
+			return explainPort(err)
 		}
-		all = append(all, l)
+		f.listeners = append(f.listeners, l)
 	}
-	return all, nil
-}
-
-func closeAll(listeners []net.Listener) {
-	for _, l := range listeners {
-		l.Close()
-	}
+	return nil
 }
 
 func (f *Fleet) staged() string { return filepath.Join(f.dir, "image") }
@@ -171,7 +162,7 @@ func (f *Fleet) stage(ctx context.Context) error {
 
 // balance starts the load balancer as the stack describes it: every listener has a target group of
 // its own.
-func (f *Fleet) balance(listeners []net.Listener) (err error) {
+func (f *Fleet) balance() (err error) {
 	c := nlb.Defaults()
 	c.Zones = nil
 	for zone := range f.o.Zones {
@@ -201,8 +192,8 @@ func (f *Fleet) balance(listeners []net.Listener) (err error) {
 		})
 		return b
 	}
-	f.common = serve(listeners[0])
-	for i, l := range listeners[1:] {
+	f.common = serve(f.listeners[0])
+	for i, l := range f.listeners[1:] {
 		number := i + 1
 		f.services = append(f.services,
 			&service{number: number, port: int(f.EndpointOf(number).Port()), listener: serve(l)})
@@ -276,6 +267,9 @@ func (f *Fleet) Close() error {
 	}
 	for _, s := range f.services {
 		s.listener.Close()
+	}
+	for _, l := range f.listeners { // of a fleet that did not start nobody has closed them
+		l.Close()
 	}
 	patience, cancel := context.WithTimeout(context.Background(), closeGrace)
 	defer cancel()

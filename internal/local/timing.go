@@ -47,13 +47,13 @@ func AWS(p *params.Params) Timing {
 // Faster divides all times by the same positive number. The reserve between TaskDrain and
 // StopTimeout stays, and a target always has half a second to answer a health check.
 func (t Timing) Faster(by float64) Timing {
-	divide := func(d time.Duration) time.Duration { return time.Duration(float64(d) / by) }
-	t.HealthCheck.Interval = divide(t.HealthCheck.Interval)
-	t.HealthCheck.Timeout = max(divide(t.HealthCheck.Timeout), 500*time.Millisecond)
-	t.DeregistrationDelay = divide(t.DeregistrationDelay)
-	t.StopDelay = divide(t.StopDelay)
-	t.DeregistrationLag = divide(t.DeregistrationLag)
-	t.TaskDrain = divide(t.TaskDrain)
+	for _, d := range []*time.Duration{
+		&t.HealthCheck.Interval, &t.HealthCheck.Timeout, &t.DeregistrationDelay, &t.StopDelay, &t.DeregistrationLag,
+		&t.TaskDrain,
+	} {
+		*d = time.Duration(float64(*d) / by)
+	}
+	t.HealthCheck.Timeout = max(t.HealthCheck.Timeout, 500*time.Millisecond)
 	t.StopTimeout = t.TaskDrain + stopReserve
 	return t
 }
