@@ -48,8 +48,8 @@ func clone(lines []Line) (all []Line) {
 // What is not known, or not documented, is an error and no answer.
 func TestRunRefuses(t *testing.T) {
 	for _, query := range []string{
-		"dedup user", "filter n != 2", `filter user > 2`, "filter n = 1 n", "filter (n = 1", "filter n ~ 1", "filter n = 1 && n = 2",
-		"stats max(n) as m by user", "sort n", "limit x", "parse user /(/",
+		"dedup user", "filter n != 2", `filter user > 2`, "filter n = 1 n", "filter (n = 1", "filter n ~ 1",
+		"filter n = 1 && n = 2", "stats max(n) as m by user", "sort n", "limit x", "parse user /(/",
 	} {
 		if got, err := Run(query, clone(log)); err == nil {
 			t.Errorf("%s: %v", query, got)

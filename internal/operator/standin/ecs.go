@@ -155,8 +155,8 @@ func (a *AWS) service(s *service) object {
 		groups = append(groups, object{"targetGroupArn": fmt.Sprintf("%s%d", targetGroup, s.number)})
 	}
 	return object{
-		"serviceArn": s.arn(), "serviceName": s.name(), "status": "ACTIVE", "desiredCount": s.desired, "deployments": deployments, "taskDefinition": taskDefinition,
-		"loadBalancers": groups,
+		"serviceArn": s.arn(), "serviceName": s.name(), "status": "ACTIVE", "desiredCount": s.desired,
+		"deployments": deployments, "taskDefinition": taskDefinition, "loadBalancers": groups,
 	}
 }
 
