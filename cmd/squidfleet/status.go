@@ -102,7 +102,8 @@ type statusWatch struct {
 	flags fleetFlags
 	again bool
 	cfg   aws.Config
-	p     *params.Params // nil unless cdk.json is this fleet's
+	p     *params.Params       // nil unless cdk.json is this fleet's
+	fleet *operator.Connection // as it was found last
 
 	slow   status // what is asked once a minute
 	slowAt time.Time
@@ -138,7 +139,7 @@ type statusPart struct {
 	name    string
 	actions []string
 	slow    bool
-	ask     func(*statusWatch, context.Context, *operator.Connection, *status) ([]doctor.Finding, error)
+	ask     func(*statusWatch, context.Context, *status) ([]doctor.Finding, error)
 }
 
 var statusParts = []statusPart{
@@ -175,11 +176,11 @@ func (w *statusWatch) run(ctx context.Context) (err error) {
 
 // look asks everything. The error is for a fleet that is not found, or an interruption.
 func (w *statusWatch) look(ctx context.Context) (*status, error) {
-	f, err := operator.ConnectWith(ctx, w.cfg, w.flags.Options)
-	if err != nil {
+	var err error
+	if w.fleet, err = operator.ConnectWith(ctx, w.cfg, w.flags.Options); err != nil {
 		return nil, err
 	}
-	now := &status{StackName: f.Name, Region: f.Region, At: time.Now().UTC().Truncate(time.Second)}
+	now := &status{StackName: w.fleet.Name, Region: w.fleet.Region, At: time.Now().UTC().Truncate(time.Second)}
 	slow := time.Since(w.slowAt) >= time.Minute
 	if slow {
 		w.slow, w.slowAt = status{}, time.Now()
@@ -192,7 +193,7 @@ func (w *statusWatch) look(ctx context.Context) (*status, error) {
 		if p.slow && !slow {
 			continue
 		}
-		found, err := p.ask(w, ctx, f, to)
+		found, err := p.ask(w, ctx, to)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -215,10 +216,8 @@ func one(level doctor.Level, format string, arguments ...any) []doctor.Finding {
 	return []doctor.Finding{{Level: level, Detail: fmt.Sprintf(format, arguments...)}}
 }
 
-func (w *statusWatch) addresses(
-	ctx context.Context, f *operator.Connection, to *status,
-) (_ []doctor.Finding, err error) {
-	if to.Addresses, err = f.Addresses(ctx); err != nil {
+func (w *statusWatch) addresses(ctx context.Context, to *status) (_ []doctor.Finding, err error) {
+	if to.Addresses, err = w.fleet.Addresses(ctx); err != nil {
 		return nil, err
 	}
 	well, stopped, level, ill := 0, 0, doctor.OK, ""
@@ -239,10 +238,8 @@ func (w *statusWatch) addresses(
 	return one(level, "%d of %d serve, and %d are stopped%s", well, len(to.Addresses), stopped, ill), nil
 }
 
-func (w *statusWatch) alarms(
-	ctx context.Context, f *operator.Connection, to *status,
-) (found []doctor.Finding, err error) {
-	if to.Alarms, err = f.Alarms(ctx); err != nil {
+func (w *statusWatch) alarms(ctx context.Context, to *status) (found []doctor.Finding, err error) {
+	if to.Alarms, err = w.fleet.Alarms(ctx); err != nil {
 		return nil, err
 	}
 	for _, a := range to.Alarms {
@@ -259,10 +256,8 @@ func (w *statusWatch) alarms(
 	return found, nil
 }
 
-func (w *statusWatch) traffic(
-	ctx context.Context, f *operator.Connection, to *status,
-) (_ []doctor.Finding, err error) {
-	if to.LastHour, err = f.Traffic(ctx, time.Now().Add(-time.Hour)); err != nil {
+func (w *statusWatch) traffic(ctx context.Context, to *status) (_ []doctor.Finding, err error) {
+	if to.LastHour, err = w.fleet.Traffic(ctx, time.Now().Add(-time.Hour)); err != nil {
 		return nil, err
 	}
 	t, until := to.LastHour, ""
@@ -273,8 +268,8 @@ func (w *statusWatch) traffic(
 		until), nil
 }
 
-func (w *statusWatch) image(ctx context.Context, f *operator.Connection, to *status) ([]doctor.Finding, error) {
-	image, err := f.Image(ctx)
+func (w *statusWatch) image(ctx context.Context, to *status) ([]doctor.Finding, error) {
+	image, err := w.fleet.Image(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -304,7 +299,7 @@ func (w *statusWatch) ask(ctx context.Context, image operator.Image) {
 	go w.newer()
 }
 
-func (w *statusWatch) base(_ context.Context, _ *operator.Connection, to *status) ([]doctor.Finding, error) {
+func (w *statusWatch) base(_ context.Context, to *status) ([]doctor.Finding, error) {
 	if w.newer == nil {
 		return nil, nil // The line of the image says why.
 	}
@@ -325,8 +320,8 @@ func (w *statusWatch) base(_ context.Context, _ *operator.Connection, to *status
 }
 
 // doctor has the findings that need attention, or one that says that there is none.
-func (w *statusWatch) doctor(ctx context.Context, f *operator.Connection, _ *status) ([]doctor.Finding, error) {
-	all, err := doctor.Deployed(ctx, w.cfg, w.flags.Options, f, w.p, os.DirFS("cdk.out"))
+func (w *statusWatch) doctor(ctx context.Context, _ *status) ([]doctor.Finding, error) {
+	all, err := doctor.Deployed(ctx, w.cfg, w.flags.Options, w.fleet, w.p, os.DirFS("cdk.out"))
 	ill := slices.DeleteFunc(slices.Clone(all), func(f doctor.Finding) bool { return !f.Ill() })
 	if err != nil || len(ill) > 0 {
 		return ill, err

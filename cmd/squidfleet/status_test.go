@@ -64,7 +64,7 @@ func TestTheRegistryIsAskedOnceAnHour(t *testing.T) {
 		base := registry.Repository + ":" + look.tag
 		w.ask(t.Context(), operator.Image{Registered: time.Now(), Base: base, Architecture: "amd64"})
 		var now status
-		found, err := w.base(t.Context(), nil, &now)
+		found, err := w.base(t.Context(), &now)
 		there := strings.HasPrefix(look.tag, "trixie")
 		if err != nil || (now.Base != nil) != there || there && now.Base.Name != base {
 			t.Errorf("%+v: %v, %v", look, found, err)
