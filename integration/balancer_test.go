@@ -60,7 +60,7 @@ func taskID(task *squidTask) string { return task.Addr.String() }
 func hop(t *testing.T, as netip.Addr, tasks ...*squidTask) (*nlb.Balancer, string) {
 	t.Helper()
 	c := nlb.Defaults()
-	c.Zones[0].Node, c.RoundRobin = loadBalancer, true
+	c.Nodes[0], c.RoundRobin = loadBalancer, true
 	c.HealthCheck.Interval, c.HealthCheck.HealthyThreshold = 20*time.Millisecond, 2
 	c.DeregistrationDelay = time.Second
 	c.ClientAddr = func(net.Conn) netip.AddrPort { return netip.AddrPortFrom(as, 40000) }

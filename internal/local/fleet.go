@@ -164,9 +164,9 @@ func (f *Fleet) stage(ctx context.Context) error {
 // its own.
 func (f *Fleet) balance() (err error) {
 	c := nlb.Defaults()
-	c.Zones = nil
+	c.Nodes = nil
 	for zone := range f.o.Zones {
-		c.Zones = append(c.Zones, nlb.Zone{Name: zoneName(zone), Node: node(zone)})
+		c.Nodes = append(c.Nodes, node(zone))
 	}
 	c.HealthCheck = f.o.Timing.HealthCheck
 	c.IdleTimeout = f.p.IdleTimeout // as Squid's limits, which are not divided

@@ -83,7 +83,7 @@ func (f *Fleet) bringIntoService(ctx context.Context, t *task) error {
 func (f *Fleet) register(t *task) error {
 	address := netip.AddrPortFrom(t.address, uint16(f.p.ListenerPort))
 	for _, group := range f.groups(t.service) {
-		if err := group.Register(nlb.Target{ID: t.id, Addr: address, Zone: t.zone}); err != nil {
+		if err := group.Register(nlb.Target{ID: t.id, Addr: address}); err != nil {
 			return err
 		}
 	}

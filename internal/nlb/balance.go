@@ -8,7 +8,7 @@ import (
 // choose picks the node and the target for a connection; the target is nil if there is none. Every
 // node has the same targets, so DNS offers all of them or none. The number stands for the TCP
 // sequence number. b.mu is held, here and in the function below.
-func (b *Balancer) choose(client netip.AddrPort, number uint64) (Zone, *target) {
+func (b *Balancer) choose(client netip.AddrPort, number uint64) (node netip.Addr, t *target) {
 	hash := maphash.Comparable(b.seed, struct {
 		client netip.AddrPort
 		number uint64
@@ -16,16 +16,16 @@ func (b *Balancer) choose(client netip.AddrPort, number uint64) (Zone, *target) 
 	if b.config.RoundRobin {
 		hash = number
 	}
-	zone := b.config.Zones[hash%uint64(len(b.config.Zones))]
+	node = b.config.Nodes[hash%uint64(len(b.config.Nodes))]
 	usable := b.usable()
 	if len(usable) == 0 {
-		return zone, nil
+		return node, nil
 	}
 	// Another part of the hash, so that the choices of node and target are independent.
 	if !b.config.RoundRobin {
 		hash >>= 32
 	}
-	return zone, usable[hash%uint64(len(usable))]
+	return node, usable[hash%uint64(len(usable))]
 }
 
 // usable returns the targets that get new connections: the healthy ones, or all (fail-open).

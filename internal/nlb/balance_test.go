@@ -11,24 +11,24 @@ import (
 func TestFlowHashIsEvenOverManyConnectionsAndNotStrict(t *testing.T) {
 	t.Parallel()
 	c := Defaults()
-	c.Zones = []Zone{{Name: "a"}, {Name: "b"}}
+	c.Nodes = []netip.Addr{netip.MustParseAddr("127.0.0.2"), netip.MustParseAddr("127.0.0.3")}
 	b := New(c)
 	t.Cleanup(b.Close)
 	for i := range 4 {
 		b.targets = append(b.targets, &target{Target: Target{ID: fmt.Sprint(i)}, checked: Healthy, routed: true})
 	}
-	count := map[string]int{} // of a zone with a target
+	count := map[string]int{} // of a node with a target
 	turns, last := 0, ""
 	client := netip.MustParseAddrPort("198.51.100.7:40000")
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for i := range 10_000 {
-		zone, chosen := b.choose(client, uint64(i))
+		node, chosen := b.choose(client, uint64(i))
 		if chosen.ID != last {
 			turns++
 		}
 		last = chosen.ID
-		count[zone.Name+chosen.ID]++
+		count[node.String()+chosen.ID]++
 	}
 	for pair, n := range count {
 		if n < 1017 || n > 1483 { // 7 standard deviations
@@ -46,7 +46,7 @@ func TestFlowHashIsEvenOverManyConnectionsAndNotStrict(t *testing.T) {
 func TestUnhealthyTargetsGetNothingUntilAllAreUnhealthy(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, quick())
-	r.add("", newBackend(t, "a"), newBackend(t, "b"))
+	r.add(newBackend(t, "a"), newBackend(t, "b"))
 	r.fail("a")
 	if got := r.spread(4); !maps.Equal(got, map[string]int{"b": 4}) {
 		t.Errorf("a unhealthy: %v, want b only", got)
@@ -72,28 +72,28 @@ func TestWithoutATargetTheClientIsReset(t *testing.T) {
 func TestConnectionsComeFromTheNodesAddressAndNameIt(t *testing.T) {
 	t.Parallel()
 	c := quick()
-	c.Zones = []Zone{{"a", netip.MustParseAddr("127.0.0.2")}, {"b", netip.MustParseAddr("127.0.0.3")}}
+	c.Nodes = []netip.Addr{netip.MustParseAddr("127.0.0.2"), netip.MustParseAddr("127.0.0.3")}
 	public := netip.MustParseAddrPort("198.51.100.7:50000")
 	c.ClientAddr = func(net.Conn) netip.AddrPort { return public }
 	r := newRig(t, c)
 	backends := []*backend{newBackend(t, "in-a"), newBackend(t, "in-b")}
-	r.add("a", backends[0])
-	r.add("b", backends[1])
+	r.add(backends[0])
+	r.add(backends[1])
 	r.spread(2)
 	port := netip.MustParseAddrPort(r.addr).Port()
-	for i, zone := range c.Zones {
+	for i, node := range c.Nodes {
 		s, name := backends[i].lastClient(), backends[i].name
-		if s.remote.Addr() != zone.Node {
-			t.Errorf("%s was connected to from %v, want %v", name, s.remote, zone.Node)
+		if s.remote.Addr() != node {
+			t.Errorf("%s was connected to from %v, want %v", name, s.remote, node)
 		}
-		if got, want := addrPort(s.header.DestinationAddr), netip.AddrPortFrom(zone.Node, port); got != want {
+		if got, want := addrPort(s.header.DestinationAddr), netip.AddrPortFrom(node, port); got != want {
 			t.Errorf("%s: the header's destination is %v, want %v", name, got, want)
 		}
 		if got := addrPort(s.header.SourceAddr); got != public {
 			t.Errorf("%s: the client is presented as %v, want %v", name, got, public)
 		}
-		if from := backends[i].checked(1)[0].remote.Addr(); from != zone.Node {
-			t.Errorf("%s was checked from %v, want %v", name, from, zone.Node)
+		if from := backends[i].checked(1)[0].remote.Addr(); from != c.Nodes[0] {
+			t.Errorf("%s was checked from %v, want %v", name, from, c.Nodes[0])
 		}
 	}
 }

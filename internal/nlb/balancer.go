@@ -22,15 +22,6 @@ const MaxDeregistrationLag = 2 * time.Minute
 // TLSIdleTimeout is the idle timeout of AWS's TLS listeners (Guide, "Connection idle timeout").
 const TLSIdleTimeout = 350 * time.Second
 
-// Zone is an enabled availability zone and the load balancer's node in it.
-type Zone struct {
-	// Name is unique among the zones. It may be empty if there is only one.
-	Name string
-	// Node is the node's private address: connections to targets come from it, and the PROXY
-	// header names it as the destination. The zero value leaves both to the system.
-	Node netip.Addr
-}
-
 // HealthCheck holds the settings of the TCP health check. All are positive.
 type HealthCheck struct {
 	// Interval is the time from the end of a check to the start of the next one.
@@ -43,9 +34,11 @@ type HealthCheck struct {
 
 // Config describes a load balancer. Start from Defaults: 0 is a meaningful value of most durations.
 type Config struct {
-	// Zones are the enabled zones, at least one. Every node uses the targets of all zones.
-	Zones []Zone
-	// RoundRobin takes zones and targets in turn. AWS's hash is even in the long run only.
+	// Nodes are the private addresses of the nodes, one a zone, at least one. Connections to targets
+	// come from them, and the PROXY header names them as the destination. The zero value leaves both
+	// to the system. Every node uses all targets.
+	Nodes []netip.Addr
+	// RoundRobin takes nodes and targets in turn. AWS's hash is even in the long run only.
 	RoundRobin bool
 	// HealthCheck applies to every target.
 	HealthCheck HealthCheck
@@ -66,11 +59,11 @@ type Config struct {
 	ClientAddr func(net.Conn) netip.AddrPort
 }
 
-// Defaults returns one unnamed zone and AWS's default settings, and no lag. AWS waits for a target
+// Defaults returns a node without an address and AWS's default settings, and no lag. AWS waits for a target
 // that does not answer until the client gives up; ConnectTimeout is 10 s here.
 func Defaults() Config {
 	return Config{
-		Zones: []Zone{{}},
+		Nodes: []netip.Addr{{}},
 		HealthCheck: HealthCheck{
 			Interval: 30 * time.Second, Timeout: 10 * time.Second, HealthyThreshold: 5, UnhealthyThreshold: 2,
 		},

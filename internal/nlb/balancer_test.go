@@ -17,7 +17,7 @@ func TestCloseEndsEverything(t *testing.T) {
 	c.DeregistrationLag = MaxDeregistrationLag
 	r := newRig(t, c)
 	b := r.Balancer
-	r.add("", newBackend(t, "a"), newBackend(t, "b"))
+	r.add(newBackend(t, "a"), newBackend(t, "b"))
 	must.OK(t, r.Deregister("b"))
 	open := []*client{r.dial(), r.dial()}
 	waiting := make(chan error, 1)

@@ -17,7 +17,7 @@ import (
 // conn is a client's connection and the target's that belongs to it.
 type conn struct {
 	target *target
-	zone   Zone
+	node   netip.Addr
 	client *net.TCPConn
 	from   netip.AddrPort // the client as the header presents it
 	to     netip.AddrPort // the node as the header presents it
@@ -40,17 +40,17 @@ func (b *Balancer) admit(client *net.TCPConn) *conn {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	zone, t := b.choose(from, b.number)
+	node, t := b.choose(from, b.number)
 	b.number++
 	if b.closed || t == nil {
 		resetTCP(client)
 		return nil
 	}
 	to := listener
-	if zone.Node.IsValid() {
-		to = netip.AddrPortFrom(zone.Node, listener.Port())
+	if node.IsValid() {
+		to = netip.AddrPortFrom(node, listener.Port())
 	}
-	c := &conn{target: t, zone: zone, client: client, from: from, to: to}
+	c := &conn{target: t, node: node, client: client, from: from, to: to}
 	c.ctx, c.cancel = context.WithCancel(b.ctx)
 	b.conns[c] = struct{}{}
 	t.conns[c] = struct{}{}
@@ -122,7 +122,7 @@ func (s side) gone() bool {
 func (b *Balancer) connect(c *conn) error {
 	ctx, cancel := context.WithTimeout(c.ctx, b.config.ConnectTimeout)
 	defer cancel()
-	upstream, err := dial(ctx, c.zone, c.target.Addr)
+	upstream, err := dial(ctx, c.node, c.target.Addr)
 	if err == nil {
 		// The socket is new and its buffer empty: this cannot block on the target.
 		if _, err = upstream.Write(proxyHeader(c.from, c.to)); err != nil {
@@ -148,10 +148,10 @@ func (b *Balancer) connect(c *conn) error {
 }
 
 // dial connects from a node to a target.
-func dial(ctx context.Context, from Zone, to netip.AddrPort) (*net.TCPConn, error) {
+func dial(ctx context.Context, from netip.Addr, to netip.AddrPort) (*net.TCPConn, error) {
 	d := net.Dialer{KeepAlive: -1, Control: lateBind}
-	if from.Node.IsValid() {
-		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(from.Node, 0))
+	if from.IsValid() {
+		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))
 	}
 	connection, err := d.DialContext(ctx, "tcp", to.String())
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 func TestAHeaderSentByTheClientIsPassedOnAsData(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, quick())
-	r.add("", newBackend(t, "a"))
+	r.add(newBackend(t, "a"))
 	c := r.dial()
 	forged := proxyHeader(netip.MustParseAddrPort("10.1.2.3:4"), netip.MustParseAddrPort("10.1.2.4:5"))
 	if _, err := c.Write(forged); err != nil {
@@ -32,7 +32,7 @@ func TestAHeaderSentByTheClientIsPassedOnAsData(t *testing.T) {
 func TestMuchDataArrivesWhole(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, quick())
-	r.add("", newBackend(t, "a"))
+	r.add(newBackend(t, "a"))
 	c := r.dial()
 	sent := make([]byte, 8<<20)
 	source := rand.NewChaCha8([32]byte{})
@@ -58,7 +58,7 @@ func TestATargetThatHasEndedStillHearsTheClient(t *testing.T) {
 		all, _ := io.ReadAll(in)
 		heard <- string(all)
 	}
-	r.add("", k)
+	r.add(k)
 	c := r.dial()
 	if rest, err := io.ReadAll(c.reader); len(rest) != 0 || err != nil {
 		t.Fatalf("the target's end: got %q, %v", rest, err)
@@ -81,7 +81,7 @@ func TestTheClientsResetReachesTheTarget(t *testing.T) {
 		_, err := io.Copy(io.Discard, in)
 		ended <- err
 	}
-	r.add("", k)
+	r.add(k)
 	resetTCP(r.dial().TCPConn)
 	if err := <-ended; !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("got %v, want a reset", err)
@@ -96,7 +96,7 @@ func TestTheTargetsResetReachesTheClient(t *testing.T) {
 		c.Write([]byte("a\n"))
 		resetTCP(c)
 	}
-	r.add("", k)
+	r.add(k)
 	// It may come so early that even the first line is lost.
 	if c, err := r.try(); err == nil {
 		c.wantReset()
@@ -109,7 +109,7 @@ func TestARefusedConnectionIsNotTriedElsewhere(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, quick())
 	a, b := newBackend(t, "a"), newBackend(t, "b")
-	r.add("", a, b)
+	r.add(a, b)
 	a.refuse()
 	r.wantRefusal()
 	if got := r.spread(1); !maps.Equal(got, map[string]int{"b": 1}) {

@@ -49,7 +49,7 @@
 //     packet with a reset. There, keepalive probes count as traffic; here the kernel answers them.
 //   - The connections of a target that becomes unhealthy go on, as with the fleet's target groups.
 //     AWS's default resets them (Guide, "Connection termination for unhealthy targets").
-//   - One check runs per target, from its own zone's node; AWS checks from every node. The minutes
+//   - One check runs per target, from the first node; AWS checks from every node. The minutes
 //     before a registration's first check are left out.
 //   - DNS: a group without a healthy target in any zone marks all nodes as unhealthy there, also
 //     for the other listeners (repost.aws, "elb-dns-cross-zone-balance-configuration"). DNS then

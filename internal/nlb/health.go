@@ -19,8 +19,7 @@ func (b *Balancer) checkRepeatedly(ctx context.Context, t *target) {
 func (b *Balancer) checkOnce(ctx context.Context, t Target) error {
 	ctx, cancel := context.WithTimeout(ctx, b.config.HealthCheck.Timeout)
 	defer cancel()
-	zone, _ := b.zone(t.Zone)
-	connection, err := dial(ctx, zone, t.Addr)
+	connection, err := dial(ctx, b.config.Nodes[0], t.Addr)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ func TestHealthFollowsTheListenerByLocalChecks(t *testing.T) {
 	c.HealthCheck = HealthCheck{10 * time.Millisecond, patience, 2, 2}
 	r := newRig(t, c)
 	k := newBackend(t, "a")
-	r.add("", k)
+	r.add(k)
 	k.checked(2)
 	k.refuse()
 	r.state("a", Unhealthy)
@@ -62,7 +62,7 @@ func TestThresholdsCountChecksInARow(t *testing.T) {
 func TestAnUnhealthyTargetKeepsItsConnections(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, quick())
-	r.add("", newBackend(t, "a"), newBackend(t, "b"))
+	r.add(newBackend(t, "a"), newBackend(t, "b"))
 	toA := r.dial()
 	r.fail("a")
 	if got := r.spread(4); got["b"] != 4 {

@@ -22,7 +22,7 @@ func TestOnlyAnIdleConnectionIsReset(t *testing.T) {
 		_, err := io.Copy(c, in)
 		ended <- err
 	}
-	r.add("", k)
+	r.add(k)
 	begin := time.Now()
 	idle, busy := r.dial(), r.dial()
 	reset := make(chan error, 1)

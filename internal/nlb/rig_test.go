@@ -226,11 +226,11 @@ func (r *rig) insert(id string, addr netip.AddrPort) {
 	})
 }
 
-// add registers backends by name, in a zone, and waits until they are healthy.
-func (r *rig) add(zone string, backends ...*backend) {
+// add registers backends by name, and waits until they are healthy.
+func (r *rig) add(backends ...*backend) {
 	r.t.Helper()
 	for _, k := range backends {
-		must.OK(r.t, r.Register(Target{ID: k.name, Addr: k.addr, Zone: zone}))
+		must.OK(r.t, r.Register(Target{ID: k.name, Addr: k.addr}))
 		r.state(k.name, Healthy)
 	}
 }

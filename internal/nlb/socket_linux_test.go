@@ -73,7 +73,7 @@ func TestAnAnswerSentBeforeAResetArrives(t *testing.T) {
 		<-stuck
 		c.Write(answer)
 	}
-	r.add("", k)
+	r.add(k)
 	for range 10 {
 		c := r.dial()
 		// Fill every buffer on the way, so that the load balancer is writing when the
@@ -100,7 +100,7 @@ func TestAResetAfterAnEndOfDataReachesTheClient(t *testing.T) {
 	r := newRig(t, quick())
 	k := newBackend(t, "a")
 	k.serve = func(c *net.TCPConn, in *bufio.Reader) { c.Write([]byte("a\n")) }
-	r.add("", k)
+	r.add(k)
 	c := r.dial()
 	if _, err := io.Copy(io.Discard, c.reader); err != nil {
 		t.Fatal(err)
@@ -133,7 +133,7 @@ func (r *rig) sockets() (client, upstream *net.TCPConn) {
 func TestSocketOptions(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, quick())
-	r.add("", newBackend(t, "a"))
+	r.add(newBackend(t, "a"))
 	r.dial().echo()
 	client, upstream := r.sockets()
 	for _, c := range []struct {

@@ -32,8 +32,6 @@ type Target struct {
 	ID string
 	// Addr is where the target listens.
 	Addr netip.AddrPort
-	// Zone is the name of an enabled zone.
-	Zone string
 }
 
 // TargetHealth is a target and its numbers at one moment.
@@ -79,11 +77,8 @@ func (t *target) state() State {
 }
 
 // Register adds a target, which gets connections once it is healthy. It returns an error if the id
-// is known, also of a target that is draining, or if the zone is not enabled.
+// is known, also of a target that is draining.
 func (b *Balancer) Register(t Target) error {
-	if _, enabled := b.zone(t.Zone); !enabled {
-		return fmt.Errorf("target %s: zone %q is not enabled", t.ID, t.Zone)
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -183,14 +178,4 @@ func (b *Balancer) find(id string) *target {
 		}
 	}
 	return nil
-}
-
-// zone returns an enabled zone by name.
-func (b *Balancer) zone(name string) (zone Zone, enabled bool) {
-	for _, z := range b.config.Zones {
-		if z.Name == name {
-			return z, true
-		}
-	}
-	return Zone{}, false
 }

@@ -46,7 +46,7 @@ func TestATLSListenerDecrypts(t *testing.T) {
 	t.Parallel()
 	r, dial := newTLSRig(t, nil)
 	k := newBackend(t, "a")
-	r.add("", k)
+	r.add(k)
 	c, err := dial()
 	must.OK(t, err)
 	sent := make([]byte, 4<<20)
@@ -69,7 +69,7 @@ func TestATLSListenerTakesNothingElse(t *testing.T) {
 	t.Parallel()
 	r, _ := newTLSRig(t, nil)
 	k := newBackend(t, "a")
-	r.add("", k)
+	r.add(k)
 	c, err := net.Dial("tcp", r.addr)
 	must.OK(t, err)
 	defer c.Close()
@@ -100,7 +100,7 @@ func TestResetsPassATLSListenerBothWays(t *testing.T) {
 		_, err := io.Copy(io.Discard, in)
 		ended <- err
 	}
-	r.add("", k)
+	r.add(k)
 	open := func() *tls.Conn {
 		t.Helper()
 		c, err := dial()
@@ -131,7 +131,7 @@ func TestResetsPassATLSListenerBothWays(t *testing.T) {
 func TestAnIdleTLSConnectionIsReset(t *testing.T) {
 	t.Parallel()
 	r, dial := newTLSRig(t, func(c *Config) { c.IdleTimeout = 200 * time.Millisecond })
-	r.add("", newBackend(t, "a"))
+	r.add(newBackend(t, "a"))
 	c, err := dial()
 	must.OK(t, err)
 	if _, err := io.ReadAll(c); !errors.Is(err, syscall.ECONNRESET) {
