@@ -55,14 +55,6 @@ func newAddresses(n network, p *params.Params, cluster awsecs.CfnCluster, task a
 // newService runs one task, which each of the entries leads to.
 func newService(n network, p *params.Params, number int, cluster awsecs.CfnCluster, task awsecs.CfnTaskDefinition,
 	f firewall, entries []entry) awsecs.CfnService {
-	var targets []*awsecs.CfnService_LoadBalancerProperty
-	for _, e := range entries {
-		targets = append(targets, &awsecs.CfnService_LoadBalancerProperty{
-			TargetGroupArn: e.targets.TargetGroupArn(),
-			ContainerName:  jsii.String(containerName),
-			ContainerPort:  jsii.Number(p.ListenerPort),
-		})
-	}
 	service := awsecs.NewCfnService(n.stack, jsii.Sprintf("Service%d", number), &awsecs.CfnServiceProps{
 		Cluster:        cluster.Ref(),
 		TaskDefinition: task.Ref(),
@@ -84,7 +76,13 @@ func newService(n network, p *params.Params, number int, cluster awsecs.CfnClust
 				Subnets:        n.vpc.SelectSubnets(n.taskSubnets).SubnetIds,
 			},
 		},
-		LoadBalancers: &targets,
+		LoadBalancers: properties(entries, func(e entry) *awsecs.CfnService_LoadBalancerProperty {
+			return &awsecs.CfnService_LoadBalancerProperty{
+				TargetGroupArn: e.targets.TargetGroupArn(),
+				ContainerName:  jsii.String(containerName),
+				ContainerPort:  jsii.Number(p.ListenerPort),
+			}
+		}),
 		DeploymentConfiguration: &awsecs.CfnService_DeploymentConfigurationProperty{
 			// The new task serves before the old one leaves.
 			MinimumHealthyPercent: jsii.Number(100),

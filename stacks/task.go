@@ -58,8 +58,19 @@ func newTask(stack awscdk.Stack, p *params.Params, image awsecrassets.DockerImag
 				ContainerPort: jsii.Number(p.ListenerPort),
 				Protocol:      jsii.String("tcp"),
 			}},
-			Environment: environment(p),
-			Secrets:     secretsOf(secrets),
+			// No secret is in it.
+			Environment: properties(proxyimage.Settings(p),
+				func(s proxyimage.Setting) *awsecs.CfnTaskDefinition_KeyValuePairProperty {
+					return &awsecs.CfnTaskDefinition_KeyValuePairProperty{
+						Name: jsii.String(s.Name), Value: jsii.String(s.Value),
+					}
+				}),
+			// ECS puts each into the entrypoint's environment when the task starts.
+			Secrets: properties(secrets, func(s secret) *awsecs.CfnTaskDefinition_SecretProperty {
+				return &awsecs.CfnTaskDefinition_SecretProperty{
+					Name: jsii.String(s.Name), ValueFrom: s.stored.SecretArn(),
+				}
+			}),
 
 			User:                   jsii.String(fmt.Sprintf("%d:%d", container.UID, container.GID)),
 			ReadonlyRootFilesystem: jsii.Bool(true),
@@ -102,29 +113,14 @@ func newTask(stack awscdk.Stack, p *params.Params, image awsecrassets.DockerImag
 	})
 }
 
-// environment is what the entrypoint reads. No secret is in it.
-func environment(p *params.Params) *[]*awsecs.CfnTaskDefinition_KeyValuePairProperty {
-	var all []*awsecs.CfnTaskDefinition_KeyValuePairProperty
-	for _, s := range proxyimage.Settings(p) {
-		all = append(all, &awsecs.CfnTaskDefinition_KeyValuePairProperty{
-			Name:  jsii.String(s.Name),
-			Value: jsii.String(s.Value),
-		})
-	}
-	return &all
-}
-
-// secretsOf has ECS put each secret into the entrypoint's environment when the task starts.
-func secretsOf(secrets []secret) *[]*awsecs.CfnTaskDefinition_SecretProperty {
-	if len(secrets) == 0 {
+// properties makes a list of CloudFormation's of something, nil if there is nothing.
+func properties[T, P any](all []T, property func(T) *P) *[]*P {
+	if len(all) == 0 {
 		return nil
 	}
-	var all []*awsecs.CfnTaskDefinition_SecretProperty
-	for _, s := range secrets {
-		all = append(all, &awsecs.CfnTaskDefinition_SecretProperty{
-			Name:      jsii.String(s.Name),
-			ValueFrom: s.stored.SecretArn(),
-		})
+	var made []*P
+	for _, one := range all {
+		made = append(made, property(one))
 	}
-	return &all
+	return &made
 }
