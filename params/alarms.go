@@ -25,10 +25,9 @@ func checkEmail(s string) error {
 	return errors.New(show(s) + " is not an e-mail address; give one such as ops@example.com")
 }
 
-func oneAlarmTarget(p *Params) Errors {
-	if p.AlarmEmail == "" || p.AlarmTopicARN == "" {
-		return nil
+func oneAlarmTarget(p *Params, refuse refusal) {
+	if p.AlarmEmail != "" && p.AlarmTopicARN != "" {
+		refuse("alarmTopicArn", "has no meaning beside alarmEmail, for which the fleet gets a topic of its own; "+
+			"give one of the two")
 	}
-	return Errors{{"alarmTopicArn", "has no meaning beside alarmEmail, for which the fleet gets a topic of its own; " +
-		"give one of the two"}}
 }

@@ -88,45 +88,39 @@ func checkDomainName(s string) error {
 }
 
 // certified refuses a name without a certificate, and a zone without a name to put into it.
-func certified(p *Params) Errors {
+func certified(p *Params, refuse refusal) {
 	switch {
 	case p.DomainName == "" && p.HostedZoneID != "":
-		return Errors{{"hostedZoneId", "has no meaning without domainName; " +
-			"give the name that the proxy gets in the zone"}}
+		refuse("hostedZoneId", "has no meaning without domainName; give the name that the proxy gets in the zone")
 	case p.DomainName != "" && p.HostedZoneID == "" && p.CertificateARN == "":
-		return Errors{{"domainName", fmt.Sprintf("%s needs a certificate; give hostedZoneId, the Route 53 zone in "+
-			"which one can be validated, or the certificateArn of one that you have", p.DomainName)}}
+		refuse("domainName", "%s needs a certificate; give hostedZoneId, the Route 53 zone in which one can be "+
+			"validated, or the certificateArn of one that you have", p.DomainName)
 	}
-	return nil
 }
 
 // idleOfTLS refuses an idle timeout that a TLS listener cannot have.
-func idleOfTLS(p *Params) Errors {
-	if !p.TLS() || p.IdleTimeout == tlsIdleTimeout {
-		return nil
+func idleOfTLS(p *Params, refuse refusal) {
+	if p.TLS() && p.IdleTimeout != tlsIdleTimeout {
+		refuse("idleTimeout", "%s cannot be set where clients speak TLS: the load balancer then always waits %s; "+
+			"leave idleTimeout out, or certificateArn and domainName", format(p.IdleTimeout), format(tlsIdleTimeout))
 	}
-	return Errors{{"idleTimeout", fmt.Sprintf("%s cannot be set where clients speak TLS: the load balancer then "+
-		"always waits %s; leave idleTimeout out, or certificateArn and domainName", format(p.IdleTimeout),
-		format(tlsIdleTimeout))}}
 }
 
 // inside refuses ways in that only an internal endpoint in a known VPC has.
-func inside(p *Params) Errors {
-	var errs Errors
+func inside(p *Params, refuse refusal) {
 	if len(p.PrivateLinkPrincipals) > 0 && p.Endpoint != EndpointInternal {
-		errs = append(errs, Error{"privateLinkPrincipals", "PrivateLink leads to a load balancer without public " +
-			"addresses; give endpoint=internal as well"})
+		refuse("privateLinkPrincipals", "PrivateLink leads to a load balancer without public addresses; give "+
+			"endpoint=internal as well")
 	}
 	if len(p.ClientSecurityGroups) > 0 && (p.Endpoint != EndpointInternal || p.VpcID == "") {
-		errs = append(errs, Error{"clientSecurityGroups", "a group admits clients by their private addresses, inside " +
-			"the VPC; give endpoint=internal and the vpcId of the groups as well, or clientCidrs instead"})
+		refuse("clientSecurityGroups", "a group admits clients by their private addresses, inside the VPC; give "+
+			"endpoint=internal and the vpcId of the groups as well, or clientCidrs instead")
 	}
 	// A security group holds 60 rules; a few are left for path MTU discovery and for your own.
 	if n := len(p.ClientCidrs) + len(p.ClientSecurityGroups); n > mostClients {
-		errs = append(errs, Error{"clientSecurityGroups", fmt.Sprintf("clientCidrs and clientSecurityGroups are %d "+
-			"together; give at most %d, because the load balancer's security group holds 60 rules", n, mostClients)})
+		refuse("clientSecurityGroups", "clientCidrs and clientSecurityGroups are %d together; give at most %d, "+
+			"because the load balancer's security group holds 60 rules", n, mostClients)
 	}
-	return errs
 }
 
 // mostClients is how many blocks and groups of clients there may be.
@@ -147,8 +141,8 @@ func (p *Params) wayWarnings() (warnings []string) {
 	}
 	for _, c := range p.ClientCidrs {
 		if !c.Addr().IsPrivate() && !documentation(c) && !carrierGrade.Overlaps(c) {
-			warnings = append(warnings, fmt.Sprintf("clientCidrs: %s is public, and an internal endpoint sees private "+
-				"addresses of clients; give those", c))
+			warnings = append(warnings, fmt.Sprintf("clientCidrs: %s is public, and an internal endpoint sees "+
+				"private addresses of clients; give those", c))
 		}
 	}
 	return warnings

@@ -44,12 +44,11 @@ func memory() kind[int] {
 	})
 }
 
-func fargatePair(p *Params) Errors {
-	if slices.Contains(fargateSizes[p.CPU], p.Memory) {
-		return nil
+func fargatePair(p *Params, refuse refusal) {
+	if !slices.Contains(fargateSizes[p.CPU], p.Memory) {
+		refuse("memory", "Fargate offers no %d MiB with cpu %d; give %s, or another cpu", p.Memory, p.CPU,
+			fargateMemory(p.CPU))
 	}
-	return Errors{{"memory", fmt.Sprintf("Fargate offers no %d MiB with cpu %d; give %s, or another cpu",
-		p.Memory, p.CPU, fargateMemory(p.CPU))}}
 }
 
 // fargateMemory names the memory sizes that go with a cpu.

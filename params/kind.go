@@ -169,7 +169,7 @@ func list[E comparable](item kind[E], limits string, n size, clash clash[E]) kin
 		items := make([]E, len(elements)) // a wrong item stays zero, so that the others keep their places
 		right := make([]int, 0, len(elements))
 		for i, element := range elements {
-			v, err := readItem(item, fmt.Sprintf("%s[%d]", path, i), element, typed)
+			v, err := readItem(item, at(path, i), element, typed)
 			if len(err) == 0 {
 				err = clashes(path, items, right, i, v, clash)
 				items[i], right = v, append(right, i)
@@ -204,7 +204,7 @@ func clashes[E comparable](path string, items []E, right []int, i int, v E, clas
 			message = clash(items[j], v, path, j)
 		}
 		if message != "" {
-			return Errors{{fmt.Sprintf("%s[%d]", path, i), message}}
+			return Errors{{at(path, i), message}}
 		}
 	}
 	return nil

@@ -8,6 +8,7 @@ package params
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -104,7 +105,9 @@ func Parse(context map[string]any) (*Params, error) {
 		if slices.ContainsFunc(rule.keys, func(key string) bool { return wrong[key] }) {
 			continue
 		}
-		errs = append(errs, rule.check(p)...)
+		rule.check(p, func(path, format string, arguments ...any) {
+			errs = append(errs, Error{path, fmt.Sprintf(format, arguments...)})
+		})
 	}
 	slices.SortStableFunc(errs, func(a, b Error) int { return cmp.Compare(position(a.Path), position(b.Path)) })
 	errs = append(errs, unknownKeys(context)...)

@@ -128,14 +128,13 @@ func (p *Params) RetryTime() time.Duration {
 func (p *Params) RotationTime() time.Duration { return besidesDrain + p.DrainTimeout }
 
 // roomToRotate refuses rotations that overlap: a new one gives up the one under way.
-func roomToRotate(p *Params) Errors {
+func roomToRotate(p *Params, refuse refusal) {
 	if p.RotateEvery == 0 || p.RetryTime() >= leastRetry {
-		return nil
+		return
 	}
 	i, _ := slices.BinarySearch(periods, p.RotationTime())
-	return Errors{{"rotateEvery", fmt.Sprintf("%s is shorter than a rotation: %s to start it and its tasks, "+
-		"%s in which the load balancer still sends connections, drainTimeout %s, and %s to stop; "+
-		"give at least %s, or a shorter drainTimeout",
+	refuse("rotateEvery", "%s is shorter than a rotation: %s to start it and its tasks, %s in which the load balancer "+
+		"still sends connections, drainTimeout %s, and %s to stop; give at least %s, or a shorter drainTimeout",
 		format(p.RotateEvery), format(leastRetry+startTime), format(LoadBalancerLag), format(p.DrainTimeout),
-		format(stopTime), format(periods[i]))}}
+		format(stopTime), format(periods[i]))
 }

@@ -10,8 +10,14 @@ import (
 // rule is a check that takes more than one parameter.
 type rule struct {
 	keys  []string // the parameters that have to be right for the rule to make sense
-	check func(p *Params) Errors
+	check func(p *Params, refuse refusal)
 }
+
+// refusal notes an error of a parameter, or of an item of one.
+type refusal func(path, format string, arguments ...any)
+
+// at is the path of an item of a list.
+func at(key string, i int) string { return fmt.Sprintf("%s[%d]", key, i) }
 
 var rules = []rule{
 	{[]string{"allowAnyClient"}, wideClients},
@@ -22,11 +28,11 @@ var rules = []rule{
 	{[]string{"auth", "users", "realm", "credentials"}, noPasswords},
 	{[]string{"httpPorts", "connectPorts"}, somePort},
 	{[]string{"blockedCidrs"}, someDestination},
-	{nil, func(p *Params) Errors {
-		return stillBlocked("allowedPrivateCidrs", p.AllowedPrivateCidrs, "blockedCidrs", p.BlockedCidrs, contains)
+	{nil, func(p *Params, refuse refusal) {
+		stillBlocked("allowedPrivateCidrs", p.AllowedPrivateCidrs, "blockedCidrs", p.BlockedCidrs, contains, refuse)
 	}},
-	{[]string{"allowedDomains", "blockedDomains"}, func(p *Params) Errors {
-		return stillBlocked("allowedDomains", p.AllowedDomains, "blockedDomains", p.BlockedDomains, squid.DomainHolds)
+	{[]string{"allowedDomains", "blockedDomains"}, func(p *Params, refuse refusal) {
+		stillBlocked("allowedDomains", p.AllowedDomains, "blockedDomains", p.BlockedDomains, squid.DomainHolds, refuse)
 	}},
 	{[]string{"vpcCidr", "vpcId"}, openedOwnNetwork},
 	{[]string{"cpu", "memory"}, fargatePair},
@@ -40,8 +46,7 @@ var rules = []rule{
 	{[]string{"clientCidrs", "clientSecurityGroups", "privateLinkPrincipals", "endpoint", "vpcId"}, inside},
 }
 
-func wideClients(p *Params) Errors {
-	var errs Errors
+func wideClients(p *Params, refuse refusal) {
 	for i, c := range p.ClientCidrs {
 		if !c.IsValid() || !anyone(c) || p.AllowAnyClient {
 			continue
@@ -54,11 +59,9 @@ func wideClients(p *Params) Errors {
 		if c.Bits() == 0 {
 			who = "lets in everyone on " + family
 		}
-		errs = append(errs, Error{fmt.Sprintf("clientCidrs[%d]", i),
-			fmt.Sprintf("%s %s; give the blocks your clients connect from, or set allowAnyClient=true if you mean it",
-				c, who)})
+		refuse(at("clientCidrs", i), "%s %s; give the blocks your clients connect from, or set allowAnyClient=true "+
+			"if you mean it", c, who)
 	}
-	return errs
 }
 
 // mostPorts is how many addresses can have ports. A load balancer has 50 listeners, which no quota
@@ -78,111 +81,99 @@ func (p *Params) MostAddresses() int {
 }
 
 // roomForPorts refuses more addresses than there are ports for.
-func roomForPorts(p *Params) (errs Errors) {
+func roomForPorts(p *Params, refuse refusal) {
 	if !p.AddressPorts {
-		return nil
+		return
 	}
 	const instead = "or addressPorts=false"
 	if p.FleetSize > mostPorts {
-		errs = append(errs, Error{"fleetSize", fmt.Sprintf("%d addresses cannot each have a port, because a load "+
-			"balancer has 50 listeners; give at most %d, %s", p.FleetSize, mostPorts, instead)})
+		refuse("fleetSize", "%d addresses cannot each have a port, because a load balancer has 50 listeners; give at "+
+			"most %d, %s", p.FleetSize, mostPorts, instead)
 	}
 	if most := 65535 - p.FleetSize; p.ListenerPort > most {
-		errs = append(errs, Error{"listenerPort", fmt.Sprintf("after %d there are no %d ports for the addresses; give "+
-			"at most %d, %s", p.ListenerPort, p.FleetSize, most, instead)})
+		refuse("listenerPort", "after %d there are no %d ports for the addresses; give at most %d, %s", p.ListenerPort,
+			p.FleetSize, most, instead)
 	}
-	return errs
 }
 
 // somePort refuses a proxy that serves nothing. One of the lists may be empty, which turns that
 // method off.
-func somePort(p *Params) Errors {
-	if len(p.HTTPPorts) > 0 || len(p.ConnectPorts) > 0 {
-		return nil
+func somePort(p *Params, refuse refusal) {
+	if len(p.HTTPPorts) == 0 && len(p.ConnectPorts) == 0 {
+		refuse("httpPorts", "httpPorts and connectPorts are both empty, so every request would be refused; give a "+
+			"port in one of them")
 	}
-	return Errors{{"httpPorts",
-		"httpPorts and connectPorts are both empty, so every request would be refused; give a port in one of them"}}
 }
 
 // someDestination refuses a proxy that can reach nothing. Tasks use IPv4 only.
-func someDestination(p *Params) Errors {
+func someDestination(p *Params, refuse refusal) {
 	var ipv4 uint64 // addresses; no block lies inside another
 	for _, blocked := range p.BlockedCidrs {
 		if blocked.Addr().Is4() {
 			ipv4 += 1 << (32 - blocked.Bits())
 		}
 	}
-	if ipv4 < 1<<32 {
-		return nil
+	if ipv4 >= 1<<32 {
+		refuse("blockedCidrs", "the list holds every address that the tasks can reach, so every request would be "+
+			"refused; leave some out")
 	}
-	return Errors{{"blockedCidrs",
-		"the list holds every address that the tasks can reach, so every request would be refused; leave some out"}}
 }
 
 // stillBlocked refuses what would have no effect, because blocking wins.
-func stillBlocked[E any](key string, allowed []E, other string, blocked []E, holds func(outer, inner E) bool) (
-	errs Errors,
+func stillBlocked[E any](
+	key string, allowed []E, other string, blocked []E, holds func(outer, inner E) bool, refuse refusal,
 ) {
 	for i, a := range allowed {
 		for j, b := range blocked {
 			if holds(b, a) {
-				errs = append(errs, Error{fmt.Sprintf("%s[%d]", key, i),
-					fmt.Sprintf("%v stays refused because of %s[%d], %v; drop one of the two", a, other, j, b)})
+				refuse(at(key, i), "%v stays refused because of %s[%d], %v; drop one of the two", a, other, j, b)
 			}
 		}
 	}
-	return errs
 }
 
 // openedOwnNetwork keeps clients out of the fleet's own VPC, which holds only the fleet and
 // cannot overlap a peered network. An existing VPC may hold what clients want to reach.
-func openedOwnNetwork(p *Params) Errors {
-	var errs Errors
+func openedOwnNetwork(p *Params, refuse refusal) {
 	for i, opened := range p.AllowedPrivateCidrs {
 		if p.VpcID == "" && opened.Overlaps(p.VpcCidr) {
-			errs = append(errs, Error{fmt.Sprintf("allowedPrivateCidrs[%d]", i),
-				fmt.Sprintf("%s overlaps the fleet's own network, vpcCidr %s; give narrower blocks or another vpcCidr",
-					opened, p.VpcCidr)})
+			refuse(at("allowedPrivateCidrs", i), "%s overlaps the fleet's own network, vpcCidr %s; give narrower "+
+				"blocks or another vpcCidr", opened, p.VpcCidr)
 		}
 	}
-	return errs
 }
 
 // oneVPC refuses a range for an existing VPC. The default counts as not given, because cdk.json
 // lists it.
-func oneVPC(p *Params) Errors {
-	if p.VpcID == "" || p.VpcCidr == netip.MustParsePrefix(defaultVpcCidr) {
-		return nil
+func oneVPC(p *Params, refuse refusal) {
+	if p.VpcID != "" && p.VpcCidr != netip.MustParsePrefix(defaultVpcCidr) {
+		refuse("vpcCidr", "%s has no meaning for the existing VPC %s; drop vpcCidr, or drop vpcId to make a new VPC",
+			p.VpcCidr, p.VpcID)
 	}
-	return Errors{{"vpcCidr", fmt.Sprintf("%s has no meaning for the existing VPC %s; "+
-		"drop vpcCidr, or drop vpcId to make a new VPC", p.VpcCidr, p.VpcID)}}
 }
 
 // twoZones refuses zones for an existing VPC, and one zone alone.
-func twoZones(p *Params) Errors {
+func twoZones(p *Params, refuse refusal) {
 	switch {
 	case len(p.Zones) == 0:
-		return nil
 	case p.VpcID != "":
-		return Errors{{"zones", fmt.Sprintf(
-			"have no meaning for the existing VPC %s, whose subnets are in zones already; "+
-				"drop zones, or drop vpcId to make a new VPC", p.VpcID)}}
+		refuse("zones", "have no meaning for the existing VPC %s, whose subnets are in zones already; drop zones, or "+
+			"drop vpcId to make a new VPC", p.VpcID)
 	case len(p.Zones) == 1:
-		return Errors{{"zones", fmt.Sprintf("%s alone is one zone, and the proxy needs two to outlive one; "+
-			"give another of the same region", p.Zones[0])}}
+		refuse("zones", "%s alone is one zone, and the proxy needs two to outlive one; give another of the same region",
+			p.Zones[0])
 	}
-	return nil
 }
 
-func roomForFleet(p *Params) Errors {
+func roomForFleet(p *Params, refuse refusal) {
 	room := largestFleet(p.VpcCidr)
 	if p.VpcID != "" || p.FleetSize <= room {
-		return nil
+		return
 	}
 	bits := p.VpcCidr.Bits()
 	for largestFleet(netip.PrefixFrom(p.VpcCidr.Addr(), bits)) < p.FleetSize {
 		bits--
 	}
-	return Errors{{"vpcCidr", fmt.Sprintf("%s has room for a fleet of %d, because a deployment runs old and new tasks "+
-		"side by side; give a /%d for fleetSize %d", p.VpcCidr, room, bits, p.FleetSize)}}
+	refuse("vpcCidr", "%s has room for a fleet of %d, because a deployment runs old and new tasks side by side; give "+
+		"a /%d for fleetSize %d", p.VpcCidr, room, bits, p.FleetSize)
 }
