@@ -59,8 +59,8 @@ type Config struct {
 	ClientAddr func(net.Conn) netip.AddrPort
 }
 
-// Defaults returns a node without an address and AWS's default settings, and no lag. AWS waits for a target
-// that does not answer until the client gives up; ConnectTimeout is 10 s here.
+// Defaults returns a node without an address and AWS's default settings, and no lag. AWS waits for
+// a target that does not answer until the client gives up; ConnectTimeout is 10 s here.
 func Defaults() Config {
 	return Config{
 		Nodes: []netip.Addr{{}},
