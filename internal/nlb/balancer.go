@@ -92,8 +92,7 @@ type Balancer struct {
 	listener net.Listener // nil until Serve
 	targets  []*target    // in the order of their registration
 	conns    map[*conn]struct{}
-	number   uint64        // connections accepted so far
-	changed  chan struct{} // closed at the next change; nil while nobody waits
+	number   uint64 // connections accepted so far
 }
 
 // New returns a Balancer without targets, which does not listen yet. Close must be called.
@@ -169,24 +168,16 @@ func (b *Balancer) WaitState(ctx context.Context, id string, want State) error {
 	})
 }
 
-// wait returns nil once done is true of the targets. It asks at once, and again after every change
-// of a target's state or number of open connections.
+// wait returns nil once done is true of the targets.
 func (b *Balancer) wait(ctx context.Context, done func([]TargetHealth) bool) error {
 	for {
-		b.mu.Lock()
-		if b.changed == nil {
-			b.changed = make(chan struct{})
-		}
-		changed, targets := b.changed, b.snapshot()
-		b.mu.Unlock()
-		if done(targets) {
+		targets := b.Targets()
+		switch {
+		case done(targets):
 			return nil
-		}
-		select {
-		case <-changed:
-		case <-b.ctx.Done():
+		case b.ctx.Err() != nil:
 			return ErrClosed
-		case <-ctx.Done():
+		case !sleep(ctx, 5*time.Millisecond):
 			return fmt.Errorf("wait for targets: %w; last seen: %s", context.Cause(ctx), describe(targets))
 		}
 	}
@@ -204,14 +195,6 @@ func describe(targets []TargetHealth) string {
 		}
 	}
 	return strings.Join(words, "; ")
-}
-
-// notify wakes those who wait. b.mu is held.
-func (b *Balancer) notify() {
-	if b.changed != nil {
-		close(b.changed)
-		b.changed = nil
-	}
 }
 
 // sleep waits for d and reports whether ctx was still alive then.

@@ -54,7 +54,6 @@ func (b *Balancer) admit(client *net.TCPConn) *conn {
 	c.ctx, c.cancel = context.WithCancel(b.ctx)
 	b.conns[c] = struct{}{}
 	t.conns[c] = struct{}{}
-	b.notify()
 	return c
 }
 

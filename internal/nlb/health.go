@@ -35,20 +35,15 @@ func (b *Balancer) checkOnce(ctx context.Context, t Target) error {
 func (b *Balancer) record(t *target, result error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	verdict := t.checked
 	if result == nil {
 		t.passed, t.failed, t.failure = t.passed+1, 0, ""
 		if t.passed >= b.config.HealthCheck.HealthyThreshold {
-			verdict = Healthy
+			t.checked = Healthy
 		}
 	} else {
 		t.passed, t.failed, t.failure = 0, t.failed+1, result.Error()
 		if t.failed >= b.config.HealthCheck.UnhealthyThreshold {
-			verdict = Unhealthy
+			t.checked = Unhealthy
 		}
-	}
-	if verdict != t.checked {
-		t.checked = verdict
-		b.notify()
 	}
 }

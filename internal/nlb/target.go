@@ -92,7 +92,6 @@ func (b *Balancer) Register(t Target) error {
 	var ctx context.Context
 	ctx, added.stopChecks = context.WithCancel(b.ctx)
 	b.goroutines.Go(func() { b.checkRepeatedly(ctx, added) })
-	b.notify()
 	return nil
 }
 
@@ -140,7 +139,6 @@ func (b *Balancer) drain(t *target) {
 // retire returns the connections to reset when a target's delay is over. It stops the checks of a
 // target that gets no connections any more, and forgets it with its last connection. b.mu is held.
 func (b *Balancer) retire(t *target) (doomed []*conn) {
-	b.notify()
 	if t.registered || !t.expired {
 		return nil
 	}
@@ -158,11 +156,6 @@ func (b *Balancer) retire(t *target) (doomed []*conn) {
 func (b *Balancer) Targets() []TargetHealth {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.snapshot()
-}
-
-// snapshot is Targets with b.mu held.
-func (b *Balancer) snapshot() []TargetHealth {
 	all := make([]TargetHealth, len(b.targets))
 	for i, t := range b.targets {
 		all[i] = TargetHealth{t.Target, t.state(), t.failure, len(t.conns), t.failures}
