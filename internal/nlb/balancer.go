@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"maps"
 	"net"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -149,9 +147,10 @@ func (b *Balancer) Close() {
 	if b.listener != nil {
 		b.listener.Close()
 	}
-	all := slices.Collect(maps.Keys(b.conns))
+	for c := range b.conns {
+		c.reset()
+	}
 	b.mu.Unlock()
-	resetAll(all)
 	b.goroutines.Wait()
 }
 

@@ -5,10 +5,8 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,8 +25,8 @@ type conn struct {
 	broken atomic.Bool    // one side is gone without a proper end
 	shut   [2]atomic.Bool // an end of data was sent to the client, to the target
 
-	mu       sync.Mutex
-	over     bool // both sides are closed; a target's connection that comes late is reset
+	mu       sync.Mutex // taken behind Balancer.mu, never before it
+	over     bool       // both sides are closed; a target's connection that comes late is reset
 	upstream *net.TCPConn
 }
 
@@ -236,24 +234,17 @@ func (b *Balancer) release(c *conn) {
 	b.retire(c.target)
 }
 
-func resetAll(conns []*conn) {
-	for _, c := range conns {
-		c.reset()
-	}
-}
-
 // sweepRepeatedly resets idle connections.
 func (b *Balancer) sweepRepeatedly() {
 	every := min(max(b.config.IdleTimeout/10, time.Millisecond), 10*time.Second)
 	for sleep(b.ctx, every) {
 		b.mu.Lock()
-		all := slices.Collect(maps.Keys(b.conns))
-		b.mu.Unlock()
-		for _, c := range all {
+		for c := range b.conns {
 			if c.idle() >= b.config.IdleTimeout {
 				c.reset()
 			}
 		}
+		b.mu.Unlock()
 	}
 }
 

@@ -3,7 +3,6 @@ package nlb
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -98,23 +97,20 @@ func (b *Balancer) Register(t Target) error {
 // Deregister begins to drain a target. It returns an error if that is not registered.
 func (b *Balancer) Deregister(id string) error {
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.closed {
-		b.mu.Unlock()
 		return ErrClosed
 	}
 	t := b.find(id)
 	if t == nil || !t.registered {
-		b.mu.Unlock()
 		return fmt.Errorf("target %s: not registered", id)
 	}
 	t.registered = false
 	// A delay or a lag of zero must hold for the very next connection, so no timer waits for it.
 	t.routed = b.config.DeregistrationLag > 0
 	t.expired = b.config.DeregistrationDelay == 0
-	doomed := b.retire(t)
+	b.cut(t)
 	b.goroutines.Go(func() { b.drain(t) })
-	b.mu.Unlock()
-	resetAll(doomed)
 	return nil
 }
 
@@ -130,25 +126,31 @@ func (b *Balancer) drain(t *target) {
 		b.mu.Lock()
 		t.routed = t.routed && after < b.config.DeregistrationLag
 		t.expired = t.expired || after >= b.config.DeregistrationDelay
-		doomed := b.retire(t)
+		b.cut(t)
 		b.mu.Unlock()
-		resetAll(doomed)
 	}
 }
 
-// retire returns the connections to reset when a target's delay is over. It stops the checks of a
-// target that gets no connections any more, and forgets it with its last connection. b.mu is held.
-func (b *Balancer) retire(t *target) (doomed []*conn) {
-	if t.registered || !t.expired {
-		return nil
-	}
-	if !t.routed {
-		t.stopChecks()
-		if len(t.conns) == 0 {
-			b.targets = slices.DeleteFunc(b.targets, func(other *target) bool { return other == t })
+// cut resets the connections of a deregistered target when its delay is over. b.mu is held.
+func (b *Balancer) cut(t *target) {
+	if t.expired {
+		for c := range t.conns {
+			c.reset()
 		}
 	}
-	return slices.Collect(maps.Keys(t.conns))
+	b.retire(t)
+}
+
+// retire stops the checks of a target that gets no connections any more, and forgets it with its
+// last connection. b.mu is held.
+func (b *Balancer) retire(t *target) {
+	if t.registered || !t.expired || t.routed {
+		return
+	}
+	t.stopChecks()
+	if len(t.conns) == 0 {
+		b.targets = slices.DeleteFunc(b.targets, func(other *target) bool { return other == t })
+	}
 }
 
 // Targets returns all targets in the order of their registration: registered, draining, and unused
