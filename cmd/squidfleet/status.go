@@ -282,8 +282,8 @@ func (w *statusWatch) image(ctx context.Context, to *status) ([]doctor.Finding, 
 // registryTime bounds the question to the registry: status waits for it at the end.
 const registryTime = 5 * time.Second
 
-// ask begins to ask whether the image's base has a newer version. It does so once an hour, and again
-// at once after a failure.
+// ask begins to ask whether the image's base has a newer version. It does so once an hour, and
+// again at once after a failure.
 func (w *statusWatch) ask(ctx context.Context, image operator.Image) {
 	image.Registered = time.Time{}
 	if image == w.asked && time.Since(w.askedAt) < time.Hour {
