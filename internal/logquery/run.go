@@ -184,18 +184,22 @@ func fields(rest string, lines []Line) ([]Line, error) {
 		}
 		return lines, nil
 	}
-	names := append(strings.Split(rest, ", "), "@timestamp")
 	var rows []Line
 	for _, l := range lines {
-		row := Line{}
-		for _, name := range names {
-			if value, there := l[name]; there {
-				row[name] = value
-			}
-		}
-		rows = append(rows, row)
+		rows = append(rows, l.only(rest+", @timestamp"))
 	}
 	return rows, nil
+}
+
+// only returns the members of a list, as far as they are there.
+func (l Line) only(names string) Line {
+	row := Line{}
+	for name := range strings.SplitSeq(names, ", ") {
+		if value, there := l[name]; there {
+			row[name] = value
+		}
+	}
+	return row
 }
 
 func parse(rest string, lines []Line) ([]Line, error) {
@@ -220,38 +224,30 @@ var aggregate = regexp.MustCompile(`^(\w+)\(([*\w]+)\) as (\w+)$`)
 // stats groups the lines by what the fields after "by" have, nothing included.
 func stats(rest string, lines []Line) (rows []Line, err error) {
 	what, by, _ := strings.Cut(rest, " by ")
-	groups, keys := map[string][]Line{}, []string{}
+	groups := map[string][]Line{}
 	for _, l := range lines {
-		key := ""
-		for _, name := range strings.Split(by, ", ") {
-			key += fmt.Sprintf("%v\x00", l[name])
-		}
+		row := l.only(by)
+		key := fmt.Sprint(row)
 		if groups[key] == nil {
-			keys = append(keys, key)
+			rows = append(rows, row)
 		}
 		groups[key] = append(groups[key], l)
 	}
-	for _, key := range keys {
-		row := Line{}
-		for _, name := range strings.Split(by, ", ") {
-			if value, there := groups[key][0][name]; there {
-				row[name] = value
-			}
-		}
-		for _, one := range strings.Split(what, ", ") {
+	for _, row := range rows {
+		group := groups[fmt.Sprint(row)]
+		for one := range strings.SplitSeq(what, ", ") {
 			parts := aggregate.FindStringSubmatch(one)
 			if parts == nil || functions[parts[1]] == nil {
 				return nil, fmt.Errorf("%q is unknown", one)
 			}
 			var values []any
-			for _, l := range groups[key] {
+			for _, l := range group {
 				if value, there := l[parts[2]]; there || parts[2] == "*" {
 					values = append(values, value)
 				}
 			}
 			row[parts[3]] = functions[parts[1]](values)
 		}
-		rows = append(rows, row)
 	}
 	return rows, nil
 }
