@@ -150,8 +150,10 @@ func bob(task *squidTask) rig.Client {
 }
 
 // statusOf is the status of a GET of the usual destination, or cutOff.
-func statusOf(who rig.Client) int {
-	response, err := who.Request("GET", "http://origin.example/")
+func statusOf(who rig.Client) int { return code(who.Request("GET", "http://origin.example/")) }
+
+// code is the status of an answer, or cutOff.
+func code(response *rig.Response, err error) int {
 	if err != nil {
 		return cutOff
 	}
@@ -267,14 +269,9 @@ func healthProblems(w *world, task *squidTask) (problems []string) {
 		for _, method := range []string{"GET", "CONNECT"} {
 			who := check
 			c.change(&who)
-			status := cutOff
-			response, err := who.Request(method, target[method])
-			if err == nil {
-				status = response.StatusCode
-			}
-			if status != c.status {
-				problems = append(problems, fmt.Sprintf("health port, %s %s: status %d, want %d (%v)",
-					method, c.name, status, c.status, err))
+			if got := code(who.Request(method, target[method])); got != c.status {
+				problems = append(problems,
+					fmt.Sprintf("health port, %s %s: status %d, want %d", method, c.name, got, c.status))
 			}
 		}
 	}
@@ -385,30 +382,22 @@ func crowdProblems(task *squidTask) (problems []string) {
 		}
 		open = append(open, conn)
 	}
-	if response, err := crowd.Request("GET", "http://origin.example/"); err == nil {
-		problems = append(problems, fmt.Sprintf("connection %d of one address: %+v", perClient+1, response))
+	if got := statusOf(crowd); got != cutOff {
+		problems = append(problems, fmt.Sprintf("connection %d of one address: %d", perClient+1, got))
 	}
-	response, err := other.Request("GET", "http://origin.example/")
-	if err != nil || response.StatusCode != 200 {
-		problems = append(problems,
-			fmt.Sprintf("another address next to %d connections: %+v, %v", perClient, response, err))
+	if got := statusOf(other); got != served {
+		problems = append(problems, fmt.Sprintf("another address next to %d connections: %d", perClient, got))
 	}
 	for _, conn := range open {
 		conn.Close()
 	}
-	open = nil
-	served := false
 	for range 100 {
 		time.Sleep(10 * time.Millisecond)
-		response, err := crowd.Request("GET", "http://origin.example/")
-		if served = err == nil && response.StatusCode == 200; served {
-			break
+		if statusOf(crowd) == served {
+			return problems
 		}
 	}
-	if !served {
-		problems = append(problems, "the address is not served when its connections are closed")
-	}
-	return problems
+	return append(problems, "the address is not served when its connections are closed")
 }
 
 // guessingProblems is not empty if an address that guesses many passwords at a time gets no 429,
@@ -422,17 +411,13 @@ func guessingProblems(task *squidTask) (problems []string) {
 			guesser := client(task).At(netip.MustParseAddr("198.51.100.66"))
 			// Squid asks about the same Basic credentials once at a time.
 			guesser.Password = fmt.Sprint("wrong password ", i)
-			status := cutOff
 			response, err := guesser.Request("GET", "http://origin.example/")
 			mu.Lock()
 			defer mu.Unlock()
-			if err == nil {
-				status = response.StatusCode
-				if got := proxyStatus(response.Header); got != ofType("http_request_denied") {
-					problems = append(problems, fmt.Sprintf("a guess: %d with Proxy-Status %s", status, got))
-				}
+			statuses[code(response, err)]++
+			if err == nil && proxyStatus(response.Header) != ofType("http_request_denied") {
+				problems = append(problems, fmt.Sprintf("a guess: %+v", response))
 			}
-			statuses[status]++
 		})
 	}
 	begin := time.Now()

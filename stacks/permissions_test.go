@@ -39,132 +39,115 @@ const executionPolicy = "../docs/execution-policy.json"
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 const maxManagedPolicy = 6144
 
-// actions are what the handlers of a resource type call to create, read, update and delete one,
-// as the type's schema declares them
-// (https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-schema.html,
-// "handlers").
+// actions are what the handlers of a resource type call, as the type's schema declares them
+// (https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-schema.html).
 //
-// The schemas of certificates and records declare none. Theirs are the actions of the Service
-// Authorization Reference that make, change and delete one, and that Certificate Manager and
-// Route 53 document for validation by DNS.
+// The schemas of certificates and records declare none: theirs are those of the Service
+// Authorization Reference that make, change and delete one, and that both services document for
+// validation by DNS. That of query definitions names an action that IAM does not have.
 //
-// The schema of query definitions names an action DescribeQueryDefinition, which IAM does not have.
-//
-// Left out are those for properties that no template of ours sets: virtual private gateways,
-// IPAM, customers' keys, replicas, capacity reservations, log delivery and index policies, users'
-// pools.
-var actions = map[string]string{
-	"AWS::CertificateManager::Certificate": "acm: RequestCertificate DeleteCertificate DescribeCertificate " +
-		"AddTagsToCertificate ListTagsForCertificate RemoveTagsFromCertificate route53: ChangeResourceRecordSets",
-	"AWS::EC2::VPCEndpointService": "ec2: CreateVpcEndpointServiceConfiguration " +
-		"DeleteVpcEndpointServiceConfigurations ModifyVpcEndpointServiceConfiguration " +
-		"DescribeVpcEndpointServiceConfigurations DescribeVpcEndpointServicePermissions CreateTags DeleteTags",
-	"AWS::EC2::VPCEndpointServicePermissions": "ec2: ModifyVpcEndpointServicePermissions " +
-		"DescribeVpcEndpointServicePermissions",
-	"AWS::Route53::RecordSet": "route53: ChangeResourceRecordSets GetChange GetHostedZone ListResourceRecordSets",
-	"AWS::EC2::InternetGateway": "" +
-		"ec2: CreateInternetGateway DeleteInternetGateway DescribeInternetGateways CreateTags DeleteTags",
-	"AWS::EC2::Route":      "ec2: CreateRoute DeleteRoute ReplaceRoute DescribeNetworkInterfaces DescribeRouteTables",
-	"AWS::EC2::RouteTable": "ec2: CreateRouteTable DeleteRouteTable DescribeRouteTables CreateTags DeleteTags",
-	"AWS::EC2::SecurityGroup": "" +
-		"ec2: CreateSecurityGroup DeleteSecurityGroup AuthorizeSecurityGroupEgress AuthorizeSecurityGroupIngress " +
-		"RevokeSecurityGroupEgress RevokeSecurityGroupIngress UpdateSecurityGroupRuleDescriptionsEgress " +
-		"UpdateSecurityGroupRuleDescriptionsIngress DescribeInstances DescribeSecurityGroups CreateTags " +
-		"DeleteTags",
-	"AWS::EC2::SecurityGroupIngress": "" +
-		"ec2: AuthorizeSecurityGroupIngress RevokeSecurityGroupIngress UpdateSecurityGroupRuleDescriptionsIngress " +
-		"DescribeSecurityGroupRules DescribeSecurityGroups",
-	"AWS::EC2::Subnet": "" +
-		"ec2: CreateSubnet DeleteSubnet ModifySubnetAttribute AssociateSubnetCidrBlock " +
-		"DisassociateSubnetCidrBlock DescribeNetworkAcls DescribeSubnets CreateTags DeleteTags",
-	"AWS::EC2::SubnetRouteTableAssociation": "" +
-		"ec2: AssociateRouteTable DisassociateRouteTable ReplaceRouteTableAssociation DescribeRouteTables " +
-		"DescribeSubnets",
-	"AWS::EC2::VPC": "" +
-		"ec2: CreateVpc DeleteVpc ModifyVpcAttribute ModifyVpcTenancy DescribeNetworkAcls DescribeSecurityGroups " +
-		"DescribeVpcAttribute DescribeVpcEncryptionControls DescribeVpcs CreateTags DeleteTags",
-	"AWS::EC2::VPCCidrBlock": "ec2: AssociateVpcCidrBlock DisassociateVpcCidrBlock DescribeVpcs",
-	"AWS::EC2::VPCGatewayAttachment": "" +
-		"ec2: AttachInternetGateway DetachInternetGateway DescribeInternetGateways DescribeVpnGateways",
+// Left out are those for properties that no template sets: virtual private gateways, IPAM,
+// customers' keys, replicas, capacity reservations, log delivery and index policies, users' pools.
+var actions = read(`
+AWS::CertificateManager::Certificate acm: RequestCertificate DeleteCertificate DescribeCertificate
+  AddTagsToCertificate ListTagsForCertificate RemoveTagsFromCertificate route53: ChangeResourceRecordSets
+AWS::EC2::VPCEndpointService ec2: CreateVpcEndpointServiceConfiguration
+  DeleteVpcEndpointServiceConfigurations ModifyVpcEndpointServiceConfiguration
+  DescribeVpcEndpointServiceConfigurations DescribeVpcEndpointServicePermissions CreateTags DeleteTags
+AWS::EC2::VPCEndpointServicePermissions ec2: ModifyVpcEndpointServicePermissions
+  DescribeVpcEndpointServicePermissions
+AWS::Route53::RecordSet route53: ChangeResourceRecordSets GetChange GetHostedZone ListResourceRecordSets
+AWS::EC2::InternetGateway ec2: CreateInternetGateway DeleteInternetGateway DescribeInternetGateways
+  CreateTags DeleteTags
+AWS::EC2::Route ec2: CreateRoute DeleteRoute ReplaceRoute DescribeNetworkInterfaces DescribeRouteTables
+AWS::EC2::RouteTable ec2: CreateRouteTable DeleteRouteTable DescribeRouteTables CreateTags DeleteTags
+AWS::EC2::SecurityGroup ec2: CreateSecurityGroup DeleteSecurityGroup AuthorizeSecurityGroupEgress
+  AuthorizeSecurityGroupIngress RevokeSecurityGroupEgress RevokeSecurityGroupIngress
+  UpdateSecurityGroupRuleDescriptionsEgress UpdateSecurityGroupRuleDescriptionsIngress DescribeInstances
+  DescribeSecurityGroups CreateTags DeleteTags
+AWS::EC2::SecurityGroupIngress ec2: AuthorizeSecurityGroupIngress RevokeSecurityGroupIngress
+  UpdateSecurityGroupRuleDescriptionsIngress DescribeSecurityGroupRules DescribeSecurityGroups
+AWS::EC2::Subnet ec2: CreateSubnet DeleteSubnet ModifySubnetAttribute AssociateSubnetCidrBlock
+  DisassociateSubnetCidrBlock DescribeNetworkAcls DescribeSubnets CreateTags DeleteTags
+AWS::EC2::SubnetRouteTableAssociation ec2: AssociateRouteTable DisassociateRouteTable
+  ReplaceRouteTableAssociation DescribeRouteTables DescribeSubnets
+AWS::EC2::VPC ec2: CreateVpc DeleteVpc ModifyVpcAttribute ModifyVpcTenancy DescribeNetworkAcls
+  DescribeSecurityGroups DescribeVpcAttribute DescribeVpcEncryptionControls DescribeVpcs CreateTags
+  DeleteTags
+AWS::EC2::VPCCidrBlock ec2: AssociateVpcCidrBlock DisassociateVpcCidrBlock DescribeVpcs
+AWS::EC2::VPCGatewayAttachment ec2: AttachInternetGateway DetachInternetGateway DescribeInternetGateways
+  DescribeVpnGateways
+AWS::ECS::Cluster ecs: CreateCluster DeleteCluster UpdateCluster UpdateClusterSettings
+  PutClusterCapacityProviders DescribeClusters TagResource ListTagsForResource UntagResource iam:
+  CreateServiceLinkedRole
+AWS::ECS::Service ecs: CreateService DeleteService UpdateService StopServiceDeployment
+  DescribeServiceDeployments DescribeServices ListServiceDeployments TagResource ListTagsForResource
+  UntagResource
+AWS::ECS::TaskDefinition ecs: RegisterTaskDefinition DeregisterTaskDefinition DescribeTaskDefinition
+  TagResource ListTagsForResource UntagResource iam: GetRole PassRole
+AWS::ElasticLoadBalancingV2::Listener elasticloadbalancing: CreateListener DeleteListener ModifyListener
+  ModifyListenerAttributes DescribeListenerAttributes DescribeListeners AddTags DescribeTags RemoveTags
+AWS::ElasticLoadBalancingV2::LoadBalancer elasticloadbalancing: CreateLoadBalancer DeleteLoadBalancer
+  ModifyLoadBalancerAttributes SetIpAddressType SetSecurityGroups SetSubnets DescribeCapacityReservation
+  DescribeLoadBalancerAttributes DescribeLoadBalancers AddTags DescribeTags RemoveTags iam:
+  CreateServiceLinkedRole
+AWS::ElasticLoadBalancingV2::TargetGroup elasticloadbalancing: CreateTargetGroup DeleteTargetGroup
+  ModifyTargetGroup ModifyTargetGroupAttributes DescribeTargetGroupAttributes DescribeTargetGroups
+  DescribeTargetHealth AddTags DescribeTags RemoveTags
+AWS::IAM::Role iam: CreateRole DeleteRole UpdateRole UpdateRoleDescription UpdateAssumeRolePolicy
+  PutRolePolicy PutRolePermissionsBoundary DeleteRolePolicy GetRole GetRolePolicy ListAttachedRolePolicies
+  ListRolePolicies TagRole UntagRole
+AWS::Logs::LogGroup logs: CreateLogGroup DeleteLogGroup PutRetentionPolicy DeleteRetentionPolicy
+  DescribeIndexPolicies DescribeLogGroups DescribeResourcePolicies GetDataProtectionPolicy
+  ListTagsForResource TagResource UntagResource
+AWS::CloudWatch::Alarm cloudwatch: PutMetricAlarm DeleteAlarms DescribeAlarms TagResource
+  ListTagsForResource UntagResource
+AWS::CloudWatch::Dashboard cloudwatch: PutDashboard GetDashboard DeleteDashboards TagResource
+  ListTagsForResource UntagResource
+AWS::Events::Rule events: PutRule PutTargets DeleteRule RemoveTargets DescribeRule ListTargetsByRule
+  TagResource ListTagsForResource UntagResource
+AWS::Logs::MetricFilter logs: PutMetricFilter DeleteMetricFilter DescribeMetricFilters
+AWS::SNS::Subscription sns: Subscribe Unsubscribe GetSubscriptionAttributes SetSubscriptionAttributes
+  ListSubscriptionsByTopic
+AWS::SNS::Topic sns: CreateTopic DeleteTopic GetTopicAttributes SetTopicAttributes Subscribe Unsubscribe
+  ListSubscriptionsByTopic GetDataProtectionPolicy PutDataProtectionPolicy TagResource ListTagsForResource
+  UntagResource
+AWS::SNS::TopicPolicy sns: SetTopicAttributes
+AWS::Logs::QueryDefinition logs: PutQueryDefinition DeleteQueryDefinition DescribeQueryDefinitions
+AWS::SQS::Queue sqs: CreateQueue DeleteQueue GetQueueAttributes GetQueueUrl SetQueueAttributes ListQueueTags
+  TagQueue UntagQueue
+AWS::SQS::QueuePolicy sqs: SetQueueAttributes
+AWS::Scheduler::Schedule scheduler: CreateSchedule DeleteSchedule GetSchedule UpdateSchedule iam: PassRole
+AWS::Scheduler::ScheduleGroup scheduler: CreateScheduleGroup DeleteScheduleGroup DeleteSchedule
+  GetScheduleGroup ListTagsForResource TagResource UntagResource
+AWS::SecretsManager::Secret secretsmanager: CreateSecret DeleteSecret UpdateSecret DescribeSecret
+  GetRandomPassword GetSecretValue TagResource UntagResource
+`)
 
-	"AWS::ECS::Cluster": "" +
-		"ecs: CreateCluster DeleteCluster UpdateCluster UpdateClusterSettings PutClusterCapacityProviders " +
-		"DescribeClusters TagResource ListTagsForResource UntagResource " +
-		"iam: CreateServiceLinkedRole",
-	"AWS::ECS::Service": "" +
-		"ecs: CreateService DeleteService UpdateService StopServiceDeployment DescribeServiceDeployments " +
-		"DescribeServices ListServiceDeployments TagResource ListTagsForResource UntagResource",
-	"AWS::ECS::TaskDefinition": "" +
-		"ecs: RegisterTaskDefinition DeregisterTaskDefinition DescribeTaskDefinition TagResource " +
-		"ListTagsForResource UntagResource " +
-		"iam: GetRole PassRole",
+// callers are what a service checks on who calls it although the handler's schema does not list it:
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-api-permissions.html and
+// https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/3917. The other services want
+// nothing else, as the Service Authorization Reference says ("Dependent actions").
+var callers = read(`
+AWS::ElasticLoadBalancingV2::LoadBalancer ec2: DescribeAccountAttributes DescribeAddresses
+  DescribeInternetGateways DescribeSecurityGroups DescribeSubnets DescribeVpcs GetSecurityGroupsForVpc
+AWS::ElasticLoadBalancingV2::TargetGroup ec2: DescribeInternetGateways DescribeVpcs
+`)
 
-	"AWS::ElasticLoadBalancingV2::Listener": "" +
-		"elasticloadbalancing: CreateListener DeleteListener ModifyListener ModifyListenerAttributes " +
-		"DescribeListenerAttributes DescribeListeners AddTags DescribeTags RemoveTags",
-	"AWS::ElasticLoadBalancingV2::LoadBalancer": "" +
-		"elasticloadbalancing: CreateLoadBalancer DeleteLoadBalancer ModifyLoadBalancerAttributes " +
-		"SetIpAddressType SetSecurityGroups SetSubnets DescribeCapacityReservation DescribeLoadBalancerAttributes " +
-		"DescribeLoadBalancers AddTags DescribeTags RemoveTags " +
-		"iam: CreateServiceLinkedRole",
-	"AWS::ElasticLoadBalancingV2::TargetGroup": "" +
-		"elasticloadbalancing: CreateTargetGroup DeleteTargetGroup ModifyTargetGroup ModifyTargetGroupAttributes " +
-		"DescribeTargetGroupAttributes DescribeTargetGroups DescribeTargetHealth AddTags DescribeTags RemoveTags",
-
-	"AWS::IAM::Role": "" +
-		"iam: CreateRole DeleteRole UpdateRole UpdateRoleDescription UpdateAssumeRolePolicy PutRolePolicy " +
-		"PutRolePermissionsBoundary DeleteRolePolicy GetRole GetRolePolicy ListAttachedRolePolicies " +
-		"ListRolePolicies TagRole UntagRole",
-
-	"AWS::Logs::LogGroup": "" +
-		"logs: CreateLogGroup DeleteLogGroup PutRetentionPolicy DeleteRetentionPolicy DescribeIndexPolicies " +
-		"DescribeLogGroups DescribeResourcePolicies GetDataProtectionPolicy ListTagsForResource TagResource " +
-		"UntagResource",
-
-	"AWS::CloudWatch::Alarm": "cloudwatch: PutMetricAlarm DeleteAlarms DescribeAlarms TagResource " +
-		"ListTagsForResource UntagResource",
-	"AWS::CloudWatch::Dashboard": "cloudwatch: PutDashboard GetDashboard DeleteDashboards TagResource " +
-		"ListTagsForResource UntagResource",
-	"AWS::Events::Rule": "events: PutRule PutTargets DeleteRule RemoveTargets DescribeRule ListTargetsByRule " +
-		"TagResource ListTagsForResource UntagResource",
-	"AWS::Logs::MetricFilter": "logs: PutMetricFilter DeleteMetricFilter DescribeMetricFilters",
-	"AWS::SNS::Subscription": "sns: Subscribe Unsubscribe GetSubscriptionAttributes SetSubscriptionAttributes " +
-		"ListSubscriptionsByTopic",
-	"AWS::SNS::Topic": "sns: CreateTopic DeleteTopic GetTopicAttributes SetTopicAttributes Subscribe Unsubscribe " +
-		"ListSubscriptionsByTopic GetDataProtectionPolicy PutDataProtectionPolicy TagResource ListTagsForResource " +
-		"UntagResource",
-	"AWS::SNS::TopicPolicy":      "sns: SetTopicAttributes",
-	"AWS::Logs::QueryDefinition": "logs: PutQueryDefinition DeleteQueryDefinition DescribeQueryDefinitions",
-
-	"AWS::SQS::Queue": "" +
-		"sqs: CreateQueue DeleteQueue GetQueueAttributes GetQueueUrl SetQueueAttributes ListQueueTags TagQueue " +
-		"UntagQueue",
-	"AWS::SQS::QueuePolicy": "sqs: SetQueueAttributes",
-
-	"AWS::Scheduler::Schedule": "" +
-		"scheduler: CreateSchedule DeleteSchedule GetSchedule UpdateSchedule " +
-		"iam: PassRole",
-	"AWS::Scheduler::ScheduleGroup": "" +
-		"scheduler: CreateScheduleGroup DeleteScheduleGroup DeleteSchedule GetScheduleGroup ListTagsForResource " +
-		"TagResource UntagResource",
-
-	"AWS::SecretsManager::Secret": "" +
-		"secretsmanager: CreateSecret DeleteSecret UpdateSecret DescribeSecret GetRandomPassword GetSecretValue " +
-		"TagResource UntagResource",
-}
-
-// callers are what a service checks on who calls it although the handler's schema does not list it.
-// The other services of the templates want nothing else: the column "Dependent actions" of the
-// Service Authorization Reference names for their actions only what is above
-// (https://docs.aws.amazon.com/service-authorization/latest/reference/).
-var callers = []struct{ kind, actions, source string }{
-	{"AWS::ElasticLoadBalancingV2::LoadBalancer", "ec2: DescribeAccountAttributes DescribeAddresses " +
-		"DescribeInternetGateways DescribeSecurityGroups DescribeSubnets DescribeVpcs",
-		"https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-api-permissions.html"},
-	{"AWS::ElasticLoadBalancingV2::TargetGroup", "ec2: DescribeInternetGateways DescribeVpcs",
-		"https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-api-permissions.html"},
-	{"AWS::ElasticLoadBalancingV2::LoadBalancer", "ec2: GetSecurityGroupsForVpc",
-		"https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/3917"},
+// read returns a table's actions by type, each with its service.
+func read(table string) map[string][]string {
+	kind, service, all := "", "", map[string][]string{}
+	for word := range strings.FieldsSeq(table) {
+		switch {
+		case strings.HasPrefix(word, "AWS::"):
+			kind = word
+		case strings.HasSuffix(word, ":"):
+			service = word
+		default:
+			all[kind] = append(all[kind], service+word)
+		}
+	}
+	return all
 }
 
 // These three have statements of their own.
@@ -174,29 +157,7 @@ const (
 	readSecret        = "secretsmanager:GetSecretValue"
 )
 
-// actionsOf returns the actions for a resource type, each with its service. It returns none for
-// an unknown type.
-func actionsOf(kind string) []string {
-	all := split(actions[kind])
-	for _, c := range callers {
-		if c.kind == kind {
-			all = append(all, split(c.actions)...)
-		}
-	}
-	return all
-}
-
-func split(actions string) (all []string) {
-	service := ""
-	for word := range strings.FieldsSeq(actions) {
-		if strings.HasSuffix(word, ":") {
-			service = word
-			continue
-		}
-		all = append(all, service+word)
-	}
-	return all
-}
+func actionsOf(kind string) []string { return slices.Concat(actions[kind], callers[kind]) }
 
 // serviceLinked are the services that make a role for themselves when an account first uses them.
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_aws-services-that-work-with-iam.html
