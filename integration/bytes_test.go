@@ -1,6 +1,10 @@
 package integration
 
 import (
+	"bufio"
+	"bytes"
+	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -79,4 +83,68 @@ func TestBytesThatNoClientSendsGetNobodyIn(t *testing.T) {
 			}
 		}
 	})
+}
+
+// unread are requests that Squid answers before it asks the access rules: those that it cannot
+// read, or of which it does not take a header. The statuses are those of Squid 5.7 and of 6.13.
+var unread = map[string][]int{
+	"what\r\n\r\n": {400},
+	"GET / HTTP/1.1\r\nHost: origin.example\r\n\r\n":                                                {400},
+	"GET http:/// HTTP/1.1\r\nHost: origin.example\r\n\r\n":                                         {400},
+	"GET http://origin.example/a b HTTP/1.1\r\n\r\n":                                                {400},
+	"GET foo://origin.example/ HTTP/1.1\r\n\r\n":                                                    {400},
+	"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n":                                                              {400},
+	"POST http://origin.example/ HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx":       {411, 400},
+	"GET http://origin.example/ HTTP/1.1\r\nExpect: x\r\n\r\n":                                      {417},
+	"GET http://origin.example/ HTTP/1.1\r\nX: " + strings.Repeat("x", 18<<10) + "\r\n\r\n":         {431},
+	"GET http://origin.example/ HTTP/1.1\r\nTransfer-Encoding: x\r\n\r\n":                           {501},
+	"OPTIONS http://origin.example/ HTTP/1.1\r\nHost: origin.example\r\nMax-Forwards: 0\r\n\r\n":    {501},
+	"GET http://origin.example/ HTTP/2.0\r\n\r\n":                                                   {505},
+	"GET http://origin.example/ HTTP/3.0\r\n\r\n":                                                   {505},
+	"GET http://origin.example/ HTTP/1.1\r\nX: \x00\r\n\r\n":                                        {400},
+	"GET http://origin.example/ HTTP/1.1\r\nX : a\r\n\r\n":                                          {400},
+	"POST http://origin.example/ HTTP/1.1\r\nContent-Length: a\r\n\r\n":                             {411, 400},
+	"GET http://origin.example/" + strings.Repeat("x", 9_000) + " HTTP/1.1\r\n\r\n":                 {400},
+	"CONNECT origin.example:99999 HTTP/1.1\r\n\r\n":                                                 {400},
+	"GET http://origin.example/ HTTP/1.1\r\n\r\n":                                                   {cutOff},
+	"CONNECT origin.example:443 HTTP/1.1\r\n\r\n":                                                   {cutOff},
+	"TRACE http://origin.example/ HTTP/1.1\r\nMax-Forwards: 0\r\n\r\n":                              {cutOff},
+	"MADEUP ftp://origin.example/ HTTP/1.1\r\n\r\n":                                                 {501},
+	"MADEUP http://origin.example/ HTTP/1.1\r\n\r\n":                                                {cutOff},
+	"POST http://origin.example/ HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n":     {cutOff},
+	"POST http://origin.example/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n": {cutOff},
+}
+
+// Who may not use the proxy, and a health check, gets no answer to a request that Squid can read;
+// and to any other an error of one line, for which no name is looked up and nothing is connected
+// to.
+func TestWhatOutsidersAreAnswered(t *testing.T) {
+	w := newWorld(t)
+	task := startTask(t, options(nil))
+	for name, header := range map[string]*proxyproto.Header{
+		"outside clientCidrs": rig.ProxyHeader(outsider), "health check": rig.LocalHeader(),
+	} {
+		who := client(task)
+		who.Header = header
+		for request, want := range unread {
+			answer, _ := io.ReadAll(dial(t, who, request)) // an error, where it is cut off
+			status := cutOff
+			if response, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(answer)), nil); err == nil {
+				status = response.StatusCode
+			}
+			if status != want[0] && status != want[len(want)-1] {
+				t.Errorf("%s: status %d for %.80q, want %d", name, status, request, want)
+			}
+			_, body, _ := bytes.Cut(answer, []byte("\r\n\r\n"))
+			if status == cutOff && len(answer) > 0 || status != cutOff && bytes.Count(body, []byte("\n")) != 1 {
+				t.Errorf("%s: %.80q is answered with %q", name, request, answer)
+			}
+		}
+	}
+	if asked := w.names.Asked(); len(asked) > 0 {
+		t.Errorf("names were looked up: %v", asked)
+	}
+	for to, count := range w.origins.EverReached(t) {
+		t.Errorf("%s was reached %d times", to, count)
+	}
 }
