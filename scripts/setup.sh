@@ -4,7 +4,7 @@
 # Exit code: 0 all are installed, 1 some are missing, 2 wrong usage.
 set -eu
 
-tools="go npm node squid podman debootstrap curl shellcheck ip chromium python clients"
+tools="go npm node squid podman debootstrap curl shellcheck ip chromium python javac clients"
 # Needed by a deployment only.
 tools_by_name_only="engine"
 
