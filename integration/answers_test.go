@@ -2,10 +2,14 @@ package integration
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
+	"squidfleet/internal/differences"
 	"squidfleet/internal/must"
 	"squidfleet/internal/rig"
 )
@@ -30,4 +34,18 @@ func TestNoAnswerEndsATask(t *testing.T) {
 			t.Errorf("ended %v, %d:\n%s", ended, code, task.Errors())
 		}
 	})
+}
+
+// What docs/use.md says of the machine's Squid is so; integration/image has the same for the
+// image's.
+func TestDifferencesFromADirectConnection(t *testing.T) {
+	task := startTask(t, options(nil))
+	out, err := exec.Command("squid", "-v").Output()
+	version := regexp.MustCompile(`^Squid Cache: Version (\d+)\.`).FindSubmatch(out)
+	if err != nil || version == nil {
+		t.Fatalf("squid -v: %v: %s", err, out)
+	}
+	major, err := strconv.Atoi(string(version[1]))
+	must.OK(t, err)
+	differences.Run(t, client(task), major)
 }
