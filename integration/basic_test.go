@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"encoding/base64"
 	"strings"
 	"testing"
 
@@ -17,7 +16,6 @@ func TestBasicCredentials(t *testing.T) {
 		const odd = `p:%41"\ ä€:`
 		o.Passwords["bob"] = odd
 		task := startTask(t, o)
-		encoded := func(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
 		right, wrong := rig.Basic("alice", password), rig.Basic("alice", "wrong")
 		digest, err := digested(task, client(task)).Credentials("GET", "http://origin.example/")
 		must.OK(t, err)
@@ -34,14 +32,11 @@ func TestBasicCredentials(t *testing.T) {
 			"colons, quotes and UTF-8":       {[]string{rig.Basic("bob", odd)}, served},
 			"wrong":                          {[]string{wrong}, 407},
 			"no base64":                      {[]string{"Basic !!!"}, 407},
-			"no padding":                     {[]string{strings.TrimRight(rig.Basic("alice", password+"1"), "=")}, 407},
-			"no colon":                       {[]string{"Basic " + encoded("alice")}, 407},
 			"nothing":                        {[]string{"Basic"}, 407},
 			"another scheme":                 {[]string{"Bearer " + right[6:]}, 407},
 			"no blank":                       {[]string{"Basic" + right[6:]}, 407},
 			"a list":                         {[]string{right + ", " + right}, 407},
 			"folded":                         {[]string{"Basic\r\n " + right[6:]}, served},
-			"too long":                       {[]string{"Basic " + strings.Repeat("QUFB", 1000)}, 407},
 			"right, then wrong":              {[]string{right, wrong}, served},
 			"wrong, then right":              {[]string{wrong, right}, 407},
 			"nothing, then right":            {[]string{"", right}, 407},

@@ -212,10 +212,8 @@ func (task *squidTask) Ended() (code int, ended bool) {
 // Stop ends the task and its children.
 func (task *squidTask) Stop(t testing.TB) {
 	t.Helper()
-	select {
-	case <-task.exited:
+	if _, ended := task.Ended(); ended {
 		return
-	default:
 	}
 	task.command.Process.Signal(syscall.SIGINT)
 	select {

@@ -72,34 +72,22 @@ type user struct {
 	Client
 	target string
 	sent   int
-	heads  map[string]string // of requests, by method
-}
-
-func newUser(c Client, target string) *user {
-	return &user{Client: c, target: target, heads: map[string]string{}}
 }
 
 // ask sends a request with the next token and a body. The problem is an answer with another token.
 func (u *user) ask(method, body string) (problem string) {
-	if u.heads[method] == "" {
-		head, err := u.head(method, u.target)
-		if err != nil {
-			return err.Error()
-		}
-		u.heads[method] = head
-	}
 	u.sent++
 	token := fmt.Sprintf("%s-%d", u.User, u.sent)
-	head := u.heads[method] + tokenHeader + ": " + token + "\r\n"
+	headers := []string{tokenHeader + ": " + token}
 	if body != "" {
-		head += fmt.Sprintf("Content-Length: %d\r\n", len(body))
+		headers = append(headers, fmt.Sprint("Content-Length: ", len(body)))
 	}
-	conn, err := u.Dial()
+	conn, err := u.Send(method, u.target, headers...)
 	if err != nil {
 		return err.Error()
 	}
 	defer conn.Close()
-	io.WriteString(conn, head+"\r\n"+body)
+	io.WriteString(conn, body)
 	response, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
 	if err != nil {
 		return err.Error()
@@ -130,7 +118,7 @@ func SharingProblems(t testing.TB, alice, bob Client, target string) (problems [
 			mu.Unlock()
 		}
 	}
-	first, second := newUser(alice, target), newUser(bob, target)
+	first, second := &user{Client: alice, target: target}, &user{Client: bob, target: target}
 	for _, method := range bodyMethods {
 		note(first.ask(method, planted))
 		for range 3 {
@@ -140,11 +128,10 @@ func SharingProblems(t testing.TB, alice, bob Client, target string) (problems [
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {
-			u, body := newUser(alice, target), planted
+			u, body := &user{alice, target, 1000 * (i + 1)}, planted
 			if i%2 == 1 {
-				u, body = newUser(bob, target), ""
+				u.Client, body = bob, ""
 			}
-			u.sent = 1000 * (i + 1)
 			for n := range 20 {
 				note(u.ask(bodyMethods[(n+i)%len(bodyMethods)], body))
 			}
@@ -158,7 +145,7 @@ func SharingProblems(t testing.TB, alice, bob Client, target string) (problems [
 func Beside(t testing.TB, c Client, target string) {
 	t.Helper()
 	serveTokens(t, target)
-	u := newUser(c, target)
+	u := &user{Client: c, target: target}
 	var stop atomic.Bool
 	var done sync.WaitGroup
 	done.Go(func() {
