@@ -49,9 +49,8 @@ func FuzzHeader(f *testing.F) {
 	})
 }
 
-// No reading of a header lets a response in for a target that its client did not sign. The client
-// signs one uri and writes it in one of two ways; then anything is changed in the header, and it
-// is sent for another target.
+// No reading of a header lets a response in for a target that its client did not sign: it signs one
+// uri in one of two ways, anything is changed in the header, and it is sent for another target.
 func FuzzNoHeaderNamesAnotherTarget(f *testing.F) {
 	for _, s := range []string{`/a`, `/a\b`, `/a\\b`, `/a"b`, `/a",b="c`, `/a", uri="/b`, `/?x`, ``, `/a\`} {
 		for _, other := range []string{`/b`, `/a\\b`, `/a`, `/a\b`, `/a",b="c`, `/`} {

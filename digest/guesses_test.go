@@ -145,9 +145,8 @@ func TestExemptionsEndWithAge(t *testing.T) {
 	}
 }
 
-// A right response over a nonce that is not this client's own shows nothing at this address: it may
-// have been captured at another one, or long ago, or be the answer to a challenge that an attacker
-// made up.
+// A right response over another's nonce shows nothing at this address: it may have been captured,
+// now or long ago, or answer a challenge that an attacker made up.
 func TestOnlyAClientsOwnNoncesLeadToProofs(t *testing.T) {
 	for name, c := range map[string]struct {
 		nonce string // its own if empty, another client's if "another"
@@ -184,9 +183,8 @@ func TestOnlyAClientsOwnNoncesLeadToProofs(t *testing.T) {
 	}
 }
 
-// Somebody with an account gains no exemption for guessing another's password. A nonce that worked
-// for one client exempts no other. A proof ends with the password, so that nobody can guess the new
-// one with it.
+// Somebody with an account gains no exemption for guessing another's password, nor does another
+// client. A proof ends with the password, so that nobody can guess the new one with it.
 func TestExemptionsBelongToOneUserAddressAndPassword(t *testing.T) {
 	v, _, insider := newVerifier(t, func(c *Config) { c.Users = append(c.Users, User{Name: "victim", Password: "x"}) })
 	insider.expect(t, v, Accepted)
@@ -208,9 +206,8 @@ func TestExemptionsBelongToOneUserAddressAndPassword(t *testing.T) {
 	insider.expect(t, changed, Throttled)
 }
 
-// A wrong password ends the exemption of the nonce that it is sent under, here, and of every other
-// nonce of its lineage: a captured header brings forth as many proofs as anybody likes, but no more
-// than one guess.
+// A wrong password ends the exemption of all nonces of a lineage, here: a captured header brings
+// forth as many proofs as anybody likes, but no more than one guess.
 func TestWrongPasswordEndsANoncesExemption(t *testing.T) {
 	for _, under := range []string{"an open nonce", "a proof", "a renewed proof"} {
 		v, clock, a := newVerifier(t, nil)

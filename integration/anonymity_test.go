@@ -13,9 +13,8 @@ import (
 	"squidfleet/internal/rig"
 )
 
-// exposure is what a client sends beyond Host, and what the destination gets: Host (Squid 5.7 has
-// it behind the client's headers, 6 before them), those headers in their order, and what comes
-// behind.
+// exposure is what a client sends beyond Host, and what the destination gets: Host (in Squid 5.7
+// behind the client's headers, in 6 before them), those headers in order, and what comes behind.
 type exposure struct {
 	name         string
 	method       string

@@ -115,9 +115,8 @@ var unread = map[string][]int{
 	"POST http://origin.example/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n": {cutOff},
 }
 
-// Who may not use the proxy, and a health check, gets no answer to a request that Squid can read;
-// and to any other an error of one line, for which no name is looked up and nothing is connected
-// to.
+// Who may not use the proxy, and a health check, gets no answer to a request that Squid can read,
+// and to any other an error of one line, without a look at a name or a connection.
 func TestWhatOutsidersAreAnswered(t *testing.T) {
 	w := newWorld(t)
 	task := startTask(t, options(nil))

@@ -231,9 +231,8 @@ func digestOptions(proxy, user, password string) []string {
 	return []string{"--proxy", "http://" + proxy, "--proxy-digest", "--proxy-user", user + ":" + password}
 }
 
-// The whole way of a password that means something to shells, curl and URLs, in both credential
-// modes: it is configured, a command with it is pasted into a shell, and Squid's helper sees the
-// same.
+// A password that means something to shells, curl and URLs is configured, in both credential modes,
+// and a command with it is pasted into a shell: Squid's helper sees the same.
 func TestPastedCommandsGetThrough(t *testing.T) {
 	w := newWorld(t)
 	w.origins.SetHandler(http.HandlerFunc(echoingOrigin))

@@ -300,8 +300,7 @@ func TestBothHelpersComeBackWhenOneIsKilled(t *testing.T) {
 }
 
 // comesBack waits until a task whose helper was killed serves everybody with a password again, or
-// has ended. Nobody else is served meanwhile. A request that was with the helper may wait as long
-// as its client does.
+// has ended, and serves nobody else. A request that was with the helper may wait for ever.
 func comesBack(t *testing.T, task *squidTask) {
 	t.Helper()
 	for deadline := time.Now().Add(90 * time.Second); ; {

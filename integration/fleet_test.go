@@ -87,9 +87,8 @@ func answer(nonce, nc, method, uri string) string {
 	return rig.Client{User: "alice", Password: password}.Answer("squidfleet", nonce, nc, method, uri)
 }
 
-// A captured header can be used again only for the same method, path and client address, and with
-// the whole URL in it only for the same host. .NET signs every CONNECT with "/": such a header
-// would open tunnels to any host. No credentials reach the destination.
+// A captured header is good for the same method, path and client address, and with the whole URL in
+// it for the same host. .NET signs every CONNECT with "/", which would open tunnels to any host.
 func TestACapturedHeaderIsBoundToWhatItWasMadeFor(t *testing.T) {
 	w := newWorld(t)
 	task := startTask(t, options(nil))
@@ -149,9 +148,8 @@ func TestACapturedHeaderIsBoundToWhatItWasMadeFor(t *testing.T) {
 	}
 }
 
-// A key is replaced in three steps, each a rotation of the tasks: the new key behind the old one,
-// then in front of it, then alone. Tasks of two adjacent steps accept each other's nonces. Those
-// of steps further apart may not.
+// A key is replaced in three rotations of the tasks: the new key comes behind the old one, then in
+// front of it, then alone. Tasks of two adjacent steps accept each other's nonces.
 func TestKeysAreRotated(t *testing.T) {
 	newWorld(t)
 	const newKey = "another-key-for-tests-0123456789-ABCDEFGHIJKLMNOPQRSTUVWXYZ"

@@ -188,9 +188,9 @@ func suppressed(line string) (n int) {
 	return count.Suppressed
 }
 
-// Whatever bytes a client sends, the log stays one JSON object a line. The bytes are random, but
-// the same in each run. Many lines are refusals, of which the log has some and a count; it has
-// every line of somebody with a password.
+// Whatever bytes a client sends, the log stays one JSON object a line. Of refusals it has some and
+// a count, and of somebody with a password every line. The bytes are random, but the same each
+// time.
 func TestNothingAClientSendsBreaksTheLog(t *testing.T) {
 	newWorld(t)
 	task := startTask(t, options(nil))

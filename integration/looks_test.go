@@ -113,9 +113,9 @@ func TestEveryLookIsGood(t *testing.T) {
 	})
 }
 
-// busyUserProblems are requests with a wrong password that are served while its user, bob, is
-// served with the right one. Squid's own Digest, 5.7 and 6.13, lets most of them in: it notes that
-// a password was right in what it knows of the user, not of the request.
+// busyUserProblems are requests with a wrong password that are served while its user is. Squid's
+// own Digest lets most of them in: it notes for the user, not the request, that a password was
+// right.
 func busyUserProblems(t *testing.T, task *squidTask) (problems []string) {
 	c, in := bob(task), 0
 	c.Password = "wrong password"

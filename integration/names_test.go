@@ -74,9 +74,8 @@ func TestOfANamesAddressesTheFirst255Count(t *testing.T) {
 	report(t, w.everProblems(t))
 }
 
-// slowStep holds open the window in which a name may change its address: it puts three seconds
-// between the access rules' check of the addresses and the connection, and lets Squid remember
-// addresses for two seconds only.
+// slowStep puts three seconds between the access rules' check of the addresses and the connection,
+// in which a name may change its address, and lets Squid remember addresses for two seconds only.
 func slowStep(edit func(string) string) taskOptions {
 	o := options(nil)
 	const helper = "slow.sh"

@@ -102,9 +102,8 @@ func readRules(conf string) rules {
 	return r
 }
 
-// lets reports whether the rules let the visitor through: the first one decides that all of its
-// lists match. All lists that the visitor does not decide about are what they are for an innocent
-// request.
+// lets reports whether the first rule whose lists all match lets the visitor through. Lists that
+// the visitor does not decide about are what they are for an innocent request.
 func (r rules) lets(t *testing.T, v visitor) bool {
 	t.Helper()
 	known := v.right && (v.scheme == "Basic" && r.auth.Basic() || v.scheme == "Digest" && r.auth.Digest())

@@ -115,19 +115,11 @@ type rule struct {
 	effect         effect
 }
 
-// ECS starts new tasks when it updates one of these:
-//
-//	https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html
-//
-// Rules of security groups hold at once:
-//
-//	https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html
-//
-// Retention:
+// When ECS starts new tasks, that rules of security groups hold at once, and what retention does:
+// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html
+// https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html
 // https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
-//
-// The template reference says "Update requires: No interruption" of the rest, and none of it is
-// in a connection's way.
+// The rest changes without interruption (template reference) and is in no connection's way.
 var rules = []rule{
 	{"AWS::ECS::Service", "TaskDefinition", redeployed},
 	{"AWS::ECS::Service", "NetworkConfiguration", redeployed},

@@ -172,11 +172,9 @@ var functions = map[string][]string{
 	"Fn::GetAZs": {"ec2:DescribeAccountAttributes", "ec2:DescribeAvailabilityZones", "ec2:DescribeSubnets"},
 }
 
-// named are the actions on resources whose CloudFormation name begins with the stack's name. A
-// service's ARN begins with its cluster's name. Other resources get a number, or a name without
-// an example in AWS's documentation. Sources:
-// https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-name.html and,
-// for each type, "Return values".
+// named are the actions on resources whose CloudFormation name begins with the stack's name:
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-name.html and, for
+// each type, "Return values". A service's ARN begins with its cluster's name.
 var named = []struct {
 	sid, resource string
 	actions       *regexp.Regexp

@@ -13,9 +13,8 @@ import (
 	"squidfleet/internal/rig"
 )
 
-// One address opens all it can in the smallest task of Fargate, until Squid has no descriptor
-// left. The container lives, and another address is served once the first unfinished requests time
-// out.
+// One address opens all it can in Fargate's smallest task, until Squid has no descriptor left. The
+// container lives, and another address is served once the first unfinished requests time out.
 func TestOneAddressCannotUseUpTheSmallestTask(t *testing.T) { t.Log(besiege(t)) }
 
 // besiege has one address open all it can, and returns what that came to.

@@ -49,9 +49,8 @@ func TestPasswordIsNowhereInTheImage(t *testing.T) {
 	}
 }
 
-// Secrets that a running container has been given are in no process, no line of the log and no
-// message, whatever clients send, and nothing passes for a line of the log. Only the files of the
-// secrets are written. An idle container ends at once when it is told to.
+// Secrets are in no process, no line of the log and no message, whatever clients send, and nothing
+// passes for a line of the log. Only their files are written. An idle container ends when told to.
 func TestSecretsAreInNoProcessAndNoLog(t *testing.T) {
 	rig.StartOrigins(t, []int{80, 443}, nil)
 	secrets := map[string]string{"the key of the nonces": rig.DigestKey, "what clients send": rig.HostileSecret}
@@ -112,8 +111,7 @@ func TestSecretsAreInNoProcessAndNoLog(t *testing.T) {
 }
 
 // No process can gain privileges: Fargate has no option against it, so the entrypoint renounces
-// them, also for its children. Beside the /dev/shm that Squid needs, only the directory for secrets
-// can be written to: a task cannot fill its disk.
+// them. A task cannot fill its disk: Squid needs /dev/shm, and the secrets a directory.
 func TestAContainerIsConfined(t *testing.T) {
 	p := start(t, inSecrets)
 	for where, status := range p.read("status") {

@@ -1,8 +1,8 @@
 package lifecycle
 
-// The files aws*_test.go are a stand-in for AWS's API, on loopback: they answer the part that the
-// CDK's command line uses to bootstrap, deploy, diff and destroy this project's stacks.
-// It makes no resource, and AWS may refuse a template that it takes. It shows what it is for:
+// The files aws*_test.go are a stand-in for the part of AWS's API that the CDK's command line uses
+// for this project's stacks. It makes no resource, and AWS may refuse a template that it takes. It
+// shows:
 //
 //   - The templates can be worked out: every reference, attribute, function and parameter has a
 //     value, without a circle, also between the stacks. Ids and attributes are made up.

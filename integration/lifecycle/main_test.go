@@ -1,8 +1,7 @@
-// Package lifecycle shows this project deployed by the CDK's command line: the real CLI
-// bootstraps, deploys, compares, updates and destroys the fleet, with the image really built and
-// pushed, against a stand-in for AWS's API on loopback. It shows that the app, its assembly and
-// the CLI work with each other, not that AWS would run the result. It needs root, podman and a
-// Debian mirror, as the tests of the image do.
+// Package lifecycle has the CDK's real command line bootstrap, deploy, compare, update and destroy
+// the fleet, with the image built and pushed, against a stand-in for AWS's API on loopback. It
+// shows that app, assembly and CLI work with each other, not that AWS would run the result. It
+// needs root, podman and a Debian mirror, as the tests of the image do.
 package lifecycle
 
 import (
