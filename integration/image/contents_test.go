@@ -3,6 +3,7 @@ package image
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"debug/elf"
 	"errors"
 	"io"
@@ -45,21 +46,19 @@ func save(t testing.TB, mode string) v1.Image {
 	return images[mode]
 }
 
-// layers are an image's archives, the lowest first, and the bytes that a registry keeps of them.
-func layers(t testing.TB, image v1.Image) (archives [][]byte, compressed int64) {
+// layers are an image's archives, the lowest first.
+func layers(t testing.TB, image v1.Image) (archives [][]byte) {
 	t.Helper()
 	all, err := image.Layers()
 	must.OK(t, err)
 	for _, layer := range all {
-		size, err := layer.Size()
-		must.OK(t, err)
 		reader, err := layer.Uncompressed()
 		must.OK(t, err)
 		archive, err := io.ReadAll(reader)
 		must.OK(t, errors.Join(err, reader.Close()))
-		archives, compressed = append(archives, archive), compressed+size
+		archives = append(archives, archive)
 	}
-	return archives, compressed
+	return archives
 }
 
 type imageFile struct {
@@ -70,8 +69,7 @@ type imageFile struct {
 func filesOf(t testing.TB, image v1.Image) map[string]imageFile {
 	t.Helper()
 	found := map[string]imageFile{}
-	archives, _ := layers(t, image)
-	for _, archive := range archives {
+	for _, archive := range layers(t, image) {
 		entries := tar.NewReader(bytes.NewReader(archive))
 		for header, err := entries.Next(); err != io.EOF; header, err = entries.Next() {
 			must.OK(t, err)
@@ -93,8 +91,15 @@ const diskLimit, compressedLimit = 30, 12
 // size is the megabytes of all layers, as they are and as a registry keeps them.
 func size(t testing.TB, image v1.Image) (disk, compressed float64) {
 	t.Helper()
-	archives, kept := layers(t, image)
-	return float64(len(bytes.Join(archives, nil))) / megabyte, float64(kept) / megabyte
+	for _, archive := range layers(t, image) {
+		var packed bytes.Buffer
+		writer := gzip.NewWriter(&packed)
+		_, err := writer.Write(archive)
+		must.OK(t, errors.Join(err, writer.Close()))
+		disk += float64(len(archive)) / megabyte
+		compressed += float64(packed.Len()) / megabyte
+	}
+	return disk, compressed
 }
 
 const megabyte = 1_000_000

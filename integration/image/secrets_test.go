@@ -27,13 +27,16 @@ func spellings(password string) [][]byte {
 
 func TestPasswordIsNowhereInTheImage(t *testing.T) {
 	for _, mode := range []string{inSecrets, inImage} {
-		archives, _ := layers(t, save(t, mode))
+		image := save(t, mode)
+		config, err := image.RawConfigFile()
+		must.OK(t, err)
 		history, err := containers.Run(t.Context(), "history", "--no-trunc", "--format={{json .}}", tag(mode))
 		must.OK(t, err)
 		inspected, err := containers.Run(t.Context(), "image", "inspect", tag(mode))
 		must.OK(t, err)
 		for what, content := range map[string][]byte{
-			"layers": bytes.Join(archives, nil), "history": []byte(history), "inspect": []byte(inspected),
+			"layers": bytes.Join(layers(t, image), nil), "configuration": config,
+			"history": []byte(history), "inspect": []byte(inspected),
 		} {
 			if len(content) == 0 {
 				t.Errorf("%s: %s is empty", mode, what)
