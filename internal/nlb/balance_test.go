@@ -49,10 +49,12 @@ func TestFlowHashIsEvenOverManyConnectionsAndNotStrict(t *testing.T) {
 	}
 }
 
-func TestUnhealthyTargetsGetNothingUntilAllAreUnhealthy(t *testing.T) {
+// They keep the connections that they have.
+func TestUnhealthyTargetsGetNothingNewUntilAllAreUnhealthy(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, quick())
 	r.add(newBackend(t, "a"), newBackend(t, "b"))
+	toA := r.dial()
 	r.fail("a")
 	if got := r.spread(4); !maps.Equal(got, map[string]int{"b": 4}) {
 		t.Errorf("a unhealthy: %v, want b only", got)
@@ -61,6 +63,7 @@ func TestUnhealthyTargetsGetNothingUntilAllAreUnhealthy(t *testing.T) {
 	if got := r.spread(4); !maps.Equal(got, map[string]int{"a": 2, "b": 2}) {
 		t.Errorf("both unhealthy: %v, want both to be used", got)
 	}
+	toA.echo()
 	r.succeed("a")
 	if got := r.spread(4); !maps.Equal(got, map[string]int{"a": 4}) {
 		t.Errorf("a recovered: %v, want a only", got)

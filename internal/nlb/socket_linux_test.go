@@ -101,9 +101,8 @@ func TestAResetAfterAnEndOfDataReachesTheClient(t *testing.T) {
 	k.serve = func(c *net.TCPConn, in *bufio.Reader) { c.Write([]byte("a\n")) }
 	r.add(k)
 	c := r.dial()
-	if _, err := io.Copy(io.Discard, c.reader); err != nil {
-		t.Fatal(err)
-	}
+	_, err := io.Copy(io.Discard, c.reader)
+	must.OK(t, err)
 	_, upstream := r.sockets()
 	c.Write([]byte{1}) // provokes the reset
 	must.Await(t, "the target's reset", func() bool { return aborted(upstream) })

@@ -166,15 +166,3 @@ func TestThresholdsCountChecksInARow(t *testing.T) {
 		}
 	}
 }
-
-func TestAnUnhealthyTargetKeepsItsConnections(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, quick())
-	r.add(newBackend(t, "a"), newBackend(t, "b"))
-	toA := r.dial()
-	r.fail("a")
-	if got := r.spread(4); got["b"] != 4 {
-		t.Errorf("new connections went to %v, want all of them to b", got)
-	}
-	toA.echo()
-}

@@ -105,9 +105,8 @@ func TestResetsPassATLSListenerBothWays(t *testing.T) {
 		t.Helper()
 		c, err := dial()
 		must.OK(t, err)
-		if _, err := io.ReadFull(c, make([]byte, 2)); err != nil {
-			t.Fatal(err)
-		}
+		_, err = io.ReadFull(c, make([]byte, 2))
+		must.OK(t, err)
 		return c
 	}
 	for what, end := range map[string]func(*tls.Conn){
