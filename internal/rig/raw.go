@@ -22,7 +22,14 @@ import (
 // hands each connection to serve, with a limit of time, and closes it afterwards.
 func Raw(t testing.TB, port int, serve func(net.Conn)) (stop func()) {
 	t.Helper()
-	listener, err := net.Listen("tcp", net.JoinHostPort("::", strconv.Itoa(port)))
+	_, stop = RawAt(t, net.JoinHostPort("::", strconv.Itoa(port)), serve)
+	return stop
+}
+
+// RawAt is Raw at an address. It returns the listener's, which has a port instead of 0.
+func RawAt(t testing.TB, address string, serve func(net.Conn)) (listens string, stop func()) {
+	t.Helper()
+	listener, err := net.Listen("tcp", address)
 	must.OK(t, err)
 	var mu sync.Mutex
 	open := map[net.Conn]bool{}
@@ -56,7 +63,7 @@ func Raw(t testing.TB, port int, serve func(net.Conn)) (stop func()) {
 		done.Wait()
 	}
 	t.Cleanup(stop)
-	return stop
+	return listener.Addr().String(), stop
 }
 
 // ReadHead reads a message up to its empty line and returns its lines.

@@ -205,10 +205,8 @@ func (f *fixture) connect() net.Conn {
 func (f *fixture) answers(conn net.Conn) {
 	f.t.Helper()
 	conn.SetDeadline(time.Now().Add(30 * time.Second))
-	if _, err := conn.Write([]byte("x")); err != nil {
-		f.t.Fatal(err)
-	}
-	if _, err := conn.Read(make([]byte, 1)); err != nil {
-		f.t.Fatal(err)
-	}
+	_, err := conn.Write([]byte("x"))
+	must.OK(f.t, err)
+	_, err = conn.Read(make([]byte, 1))
+	must.OK(f.t, err)
 }

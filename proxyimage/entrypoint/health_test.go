@@ -11,30 +11,10 @@ import (
 	"testing"
 
 	"squidfleet/internal/must"
+	"squidfleet/internal/rig"
 	"squidfleet/proxyimage/container"
 	"squidfleet/squid"
 )
-
-// serveLoopback serves each connection with a function and returns the listener's address.
-func serveLoopback(t *testing.T, serve func(net.Conn)) (address string) {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	must.OK(t, err)
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				serve(conn)
-			}()
-		}
-	}()
-	return listener.Addr().String()
-}
 
 // healthPort answers the health check as Squid does: with challenges, and with a status once the
 // client answers the challenge for MD5. Tests with the real Squid check that answer's arithmetic.
@@ -148,7 +128,8 @@ func TestHealth(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			healthFixture(t, c.auth, serveLoopback(t, c.serve)).health(c.want)
+			address, _ := rig.RawAt(t, "127.0.0.1:0", c.serve)
+			healthFixture(t, c.auth, address).health(c.want)
 		})
 	}
 }
