@@ -155,9 +155,8 @@ func dial(t *testing.T, c rig.Client, bytes string) net.Conn {
 	conn, err := c.Dial()
 	must.OK(t, err)
 	t.Cleanup(func() { conn.Close() })
-	if _, err := io.WriteString(conn, bytes); err != nil {
-		t.Fatal(err)
-	}
+	_, err = io.WriteString(conn, bytes)
+	must.OK(t, err)
 	return conn
 }
 

@@ -204,9 +204,8 @@ func startChromium(t *testing.T, proxy string) (ctx context.Context, asked *atom
 	})
 	must.OK(t, err)
 	handle := true
-	if _, err := chromedp.Call(ctx, fetch.Enable, fetch.EnableParams{HandleAuthRequests: &handle}); err != nil {
-		t.Fatal(err)
-	}
+	_, err = chromedp.Call(ctx, fetch.Enable, fetch.EnableParams{HandleAuthRequests: &handle})
+	must.OK(t, err)
 	must.OK(t, chromedp.Do(ctx, chromedp.Navigate("http://origin.example/")))
 	return ctx, asked
 }

@@ -114,12 +114,10 @@ func logProblems(w *world, task *squidTask) (problems []string) {
 		want = append(want, r.want...)
 	}
 	var lines []string
-	for range 200 {
-		if lines = task.Log()[before:]; len(lines) >= len(want) {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	must.Within(2*time.Second, func() bool {
+		lines = task.Log()[before:]
+		return len(lines) >= len(want)
+	})
 	var got []entry
 	for _, line := range lines {
 		e, err := parse(line)

@@ -162,17 +162,14 @@ func code(response *rig.Response, err error) int {
 
 // logged waits until a line of the log holds all the words, and returns the number of lines up to
 // it, or 0.
-func logged(task *squidTask, words ...string) int {
-	for range 200 {
-		at := slices.IndexFunc(task.Log(), func(line string) bool {
+func logged(task *squidTask, words ...string) (lines int) {
+	must.Within(2*time.Second, func() bool {
+		lines = 1 + slices.IndexFunc(task.Log(), func(line string) bool {
 			return !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(line, word) })
 		})
-		if at >= 0 {
-			return at + 1
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	return 0
+		return lines > 0
+	})
+	return lines
 }
 
 // marked requests a URL of its own and waits for its line, as logged does. Lines come a little
@@ -391,13 +388,10 @@ func crowdProblems(task *squidTask) (problems []string) {
 	for _, conn := range open {
 		conn.Close()
 	}
-	for range 100 {
-		time.Sleep(10 * time.Millisecond)
-		if statusOf(crowd) == served {
-			return problems
-		}
+	if !must.Within(time.Second, func() bool { return statusOf(crowd) == served }) {
+		problems = append(problems, "the address is not served when its connections are closed")
 	}
-	return append(problems, "the address is not served when its connections are closed")
+	return problems
 }
 
 // guessingProblems is not empty if an address that guesses many passwords at a time gets no 429,
@@ -424,14 +418,11 @@ func guessingProblems(task *squidTask) (problems []string) {
 	got, took := statusOf(client(task)), time.Since(begin)
 	unthrottled := false
 	if task.Params.Auth == squid.AuthAny { // Digest and Basic have one account
-		throttled := func() bool {
+		must.Within(2*time.Second, func() bool {
 			mu.Lock()
 			defer mu.Unlock()
 			return statuses[http.StatusTooManyRequests] > 0
-		}
-		for waited := 0; waited < 200 && !throttled(); waited++ {
-			time.Sleep(10 * time.Millisecond)
-		}
+		})
 		right := digested(task, client(task)).At(netip.MustParseAddr("198.51.100.66"))
 		unthrottled = statusOf(right) == served
 	}

@@ -158,9 +158,8 @@ func TestQueriesFindWhatTheyAreFor(t *testing.T) {
 	ask := func(times int, c rig.Client, method, target string) {
 		t.Helper()
 		for range times {
-			if _, err := c.Request(method, target); err != nil {
-				t.Fatal(err)
-			}
+			_, err := c.Request(method, target)
+			must.OK(t, err)
 		}
 	}
 	ask(2, alice, "GET", "http://origin.example/a?b")

@@ -23,9 +23,8 @@ import (
 func getThrough(t *testing.T, tunnel net.Conn, path string) *http.Response {
 	t.Helper()
 	const request = "GET %s HTTP/1.1\r\nHost: origin.example\r\nConnection: close\r\n\r\n"
-	if _, err := fmt.Fprintf(tunnel, request, path); err != nil {
-		t.Fatal(err)
-	}
+	_, err := fmt.Fprintf(tunnel, request, path)
+	must.OK(t, err)
 	response, err := http.ReadResponse(bufio.NewReader(tunnel), nil)
 	must.OK(t, err)
 	return response

@@ -17,9 +17,17 @@ func OK(t testing.TB, err error) {
 // Await ends the test unless something is so within half a minute.
 func Await(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !is(); time.Sleep(time.Millisecond) {
+	if !Within(30*time.Second, is) {
+		t.Fatal("waited in vain for ", what)
+	}
+}
+
+// Within reports whether something becomes so in time.
+func Within(atMost time.Duration, is func() bool) bool {
+	for deadline := time.Now().Add(atMost); !is(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("waited in vain for ", what)
+			return false
 		}
 	}
+	return true
 }

@@ -178,9 +178,8 @@ func TestCallsOfALargeFleet(t *testing.T) {
 		f.now = func() time.Time { return time.Unix(0, 0) } // No address is overdue, at any hour.
 		all, err := f.Addresses(t.Context())
 		must.OK(t, err)
-		if _, err := f.Trouble(t.Context(), all); err != nil {
-			t.Fatal(err)
-		}
+		_, err = f.Trouble(t.Context(), all)
+		must.OK(t, err)
 		t.Logf("%d addresses: %v", size, time.Since(begun))
 		seen := map[netip.Addr]bool{}
 		for i, a := range all {
@@ -223,9 +222,8 @@ func TestTroubleAsksForTheOverdue(t *testing.T) {
 		must.OK(t, err)
 		all, err := f.Addresses(t.Context())
 		must.OK(t, err)
-		if _, err := f.Trouble(t.Context(), slices.Repeat(all, c.old)); err != nil {
-			t.Fatal(err)
-		}
+		_, err = f.Trouble(t.Context(), slices.Repeat(all, c.old))
+		must.OK(t, err)
 		if got := len(aws.Inputs("ecs:ListServiceDeployments")); got != c.want {
 			t.Errorf("%+v: asked %d times", c, got)
 		}

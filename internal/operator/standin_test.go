@@ -45,9 +45,8 @@ func TestStandInRefusesWhatAWSWould(t *testing.T) {
 	defer aws.Close()
 	environment(t, aws.URL)
 	t.Setenv("AWS_ACCESS_KEY_ID", "AKIAOTHER")
-	if _, err := Connect(t.Context(), Options{StackName: standin.StackName, Poll: time.Millisecond}); err != nil {
-		t.Fatal(err)
-	}
+	_, err := Connect(t.Context(), Options{StackName: standin.StackName, Poll: time.Millisecond})
+	must.OK(t, err)
 	if len(aws.Problems()) != 1 {
 		t.Errorf("a wrong signature: problems %q", aws.Problems())
 	}
