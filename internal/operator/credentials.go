@@ -85,30 +85,29 @@ func (f *Connection) Credentials(ctx context.Context, user string, showPassword 
 			c.Addresses = append(c.Addresses, AddressProxy{a.Number, net.JoinHostPort(host, strconv.Itoa(a.Port))})
 		}
 	}
-	if !c.Auth.Passwords() {
+	var users []string
+	switch {
+	case !c.Auth.Passwords():
 		if user != "" || showPassword {
 			return nil, refuse("%s asks for no password (auth=none), and has no users", f.Name)
 		}
-		c.Users = append(c.Users, c.Login("", ""))
-		return c, nil
-	}
-	if c.Source == container.CredentialsImage {
-		if user == "" && !showPassword {
-			return c, nil
-		}
+		users = []string{""}
+	case c.Source == container.CredentialsImage:
 		if showPassword {
 			return nil, refuse("%s has its passwords in the image (credentials=image), as hashes: only the person "+
 				"who built it knows them", f.Name)
 		}
-		c.Users = append(c.Users, c.Login(user, ""))
-		return c, nil
-	}
-	users := strings.Split(environment[container.EnvUsers], ",")
-	if user != "" {
-		if !slices.Contains(users, user) {
+		if user != "" {
+			users = []string{user}
+		}
+	default:
+		users = strings.Split(environment[container.EnvUsers], ",")
+		if user != "" && !slices.Contains(users, user) {
 			return nil, fmt.Errorf("%s has no user %q: its users are %s", f.Name, user, strings.Join(users, ", "))
 		}
-		users = []string{user}
+		if user != "" {
+			users = []string{user}
+		}
 	}
 	for _, name := range users {
 		password := ""
