@@ -48,20 +48,6 @@ func declare[T any](key string, k kind[T], def any, help string) parameter {
 	}
 }
 
-// Table returns the parameters as a Markdown table, ending in a newline.
-func Table() string {
-	var b strings.Builder
-	b.WriteString("| key | type | default | limits | meaning |\n|---|---|---|---|---|\n")
-	for _, p := range parameters {
-		def := inText(p.Default)
-		if def != none {
-			def = "`" + def + "`"
-		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", p.Key, p.Type, def, cell(p.Limits), cell(p.Help))
-	}
-	return b.String()
-}
-
 const none = "none"
 
 // inText writes a default the way "-c key=value" would.
@@ -74,9 +60,4 @@ func inText(def any) string {
 		return none
 	}
 	return s
-}
-
-// cell keeps a bar in a text from ending the table's cell.
-func cell(s string) string {
-	return strings.ReplaceAll(s, "|", `\|`)
 }

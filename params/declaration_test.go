@@ -92,9 +92,3 @@ func TestCdkJSONHoldsTheDefaults(t *testing.T) {
 		}
 	}
 }
-
-func TestCellsKeepTheirBars(t *testing.T) {
-	if got := cell("a|b"); got != `a\|b` {
-		t.Error(got)
-	}
-}

@@ -257,21 +257,3 @@ func withHead(size int) string {
 	const head = ok + length + "X-Own: \r\n\r\n"
 	return ok + length + "X-Own: " + strings.Repeat("a", size-len(head)) + "\r\n\r\nhello"
 }
-
-// Table returns the rows as Markdown: a table of the differences, a list of what is the same.
-func Table() string {
-	var table, same strings.Builder
-	for _, r := range Rows {
-		if r.Through == "" {
-			same.WriteString("- " + r.What + "\n")
-			continue
-		}
-		through := r.Through
-		if r.Old != "" {
-			through += ". Squid 5.7: " + r.Old
-		}
-		table.WriteString("| " + r.What + " | " + through + " |\n")
-	}
-	return "| request or answer | through the proxy |\n|---|---|\n" + table.String() +
-		"\nAs without the proxy:\n\n" + same.String()
-}

@@ -1,12 +1,13 @@
 package differences
 
 import (
+	"strings"
 	"testing"
 
 	"squidfleet/internal/doctest"
 )
 
-func TestTheDocumentHoldsTheTable(t *testing.T) { doctest.Section(t, "../..", "differences", Table()) }
+func TestTheDocumentHoldsTheTable(t *testing.T) { doctest.Section(t, "../..", "differences", table()) }
 
 // A row's sentence says that something differs exactly where its outcomes do.
 func TestSentencesGoWithOutcomes(t *testing.T) {
@@ -18,4 +19,22 @@ func TestSentencesGoWithOutcomes(t *testing.T) {
 			t.Errorf("%s: %q does not go with %q", r.What, r.Old, r.Squid5)
 		}
 	}
+}
+
+// table returns the rows as Markdown: a table of the differences, a list of what is the same.
+func table() string {
+	var table, same strings.Builder
+	for _, r := range Rows {
+		if r.Through == "" {
+			same.WriteString("- " + r.What + "\n")
+			continue
+		}
+		through := r.Through
+		if r.Old != "" {
+			through += ". Squid 5.7: " + r.Old
+		}
+		table.WriteString("| " + r.What + " | " + through + " |\n")
+	}
+	return "| request or answer | through the proxy |\n|---|---|\n" + table.String() +
+		"\nAs without the proxy:\n\n" + same.String()
 }
