@@ -8,6 +8,7 @@ import (
 	"hash/maphash"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -157,22 +158,11 @@ func (b *Balancer) Close() {
 // WaitState waits for one target to be in a state. A target that is not known, or was forgotten,
 // counts as unused. It returns ErrClosed after Close, or ctx's error with the targets' last states.
 func (b *Balancer) WaitState(ctx context.Context, id string, want State) error {
-	return b.wait(ctx, func(targets []TargetHealth) bool {
-		for _, t := range targets {
-			if t.ID == id {
-				return t.State == want
-			}
-		}
-		return want == Unused
-	})
-}
-
-// wait returns nil once done is true of the targets.
-func (b *Balancer) wait(ctx context.Context, done func([]TargetHealth) bool) error {
 	for {
 		targets := b.Targets()
+		i := slices.IndexFunc(targets, func(t TargetHealth) bool { return t.ID == id })
 		switch {
-		case done(targets):
+		case i < 0 && want == Unused, i >= 0 && targets[i].State == want:
 			return nil
 		case b.ctx.Err() != nil:
 			return ErrClosed

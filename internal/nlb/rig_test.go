@@ -209,11 +209,7 @@ func (r *rig) state(id string, want State) {
 
 func (r *rig) await(what string, done func([]TargetHealth) bool) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
-	defer cancel()
-	if err := r.wait(ctx, done); err != nil {
-		r.t.Fatalf("wait for %s: %v", what, err)
-	}
+	must.Await(r.t, what, func() bool { return done(r.Targets()) })
 }
 
 // insert adds a target that is never checked: fail and succeed decide about it.
