@@ -82,12 +82,11 @@ type Balancer struct {
 	local  []byte // the health check's header
 	seed   maphash.Seed
 
-	ctx        context.Context // ends with Close
+	ctx        context.Context // ends with Close, while mu is held
 	cancel     context.CancelFunc
 	goroutines sync.WaitGroup
 
 	mu       sync.Mutex
-	closed   bool
 	listener net.Listener // nil until Serve
 	targets  []*target    // in the order of their registration
 	conns    map[*conn]struct{}
@@ -107,7 +106,7 @@ func New(c Config) *Balancer {
 func (b *Balancer) Serve(l net.Listener) error {
 	defer l.Close()
 	b.mu.Lock()
-	if b.closed {
+	if b.ctx.Err() != nil {
 		b.mu.Unlock()
 		return ErrClosed
 	}
@@ -143,7 +142,6 @@ func temporary(err error) bool {
 // of it has ended. A second Close does nothing.
 func (b *Balancer) Close() {
 	b.mu.Lock()
-	b.closed = true
 	b.cancel()
 	if b.listener != nil {
 		b.listener.Close()

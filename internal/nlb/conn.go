@@ -40,7 +40,7 @@ func (b *Balancer) admit(client *net.TCPConn) *conn {
 	defer b.mu.Unlock()
 	node, t := b.choose(from, b.number)
 	b.number++
-	if b.closed || t == nil {
+	if b.ctx.Err() != nil || t == nil {
 		resetTCP(client)
 		return nil
 	}

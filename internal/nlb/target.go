@@ -80,7 +80,7 @@ func (t *target) state() State {
 func (b *Balancer) Register(t Target) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed {
+	if b.ctx.Err() != nil {
 		return ErrClosed
 	}
 	if old := b.find(t.ID); old != nil {
@@ -98,7 +98,7 @@ func (b *Balancer) Register(t Target) error {
 func (b *Balancer) Deregister(id string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed {
+	if b.ctx.Err() != nil {
 		return ErrClosed
 	}
 	t := b.find(id)
