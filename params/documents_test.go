@@ -27,7 +27,8 @@ func table() string {
 		if def != none {
 			def = "`" + def + "`"
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", p.Key, p.Type, def, bars.Replace(p.Limits), bars.Replace(p.Help))
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", p.Key, p.Type, def, bars.Replace(p.Limits),
+			bars.Replace(p.Help))
 	}
 	return b.String()
 }

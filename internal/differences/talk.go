@@ -36,10 +36,14 @@ func Run(t *testing.T, client rig.Client, version int) {
 	}
 	for _, row := range Rows {
 		row.Method, row.Target = cmp.Or(row.Method, http.MethodGet), cmp.Or(row.Target, "/")
+		if !row.Silent {
+			row.Answer = cmp.Or(row.Answer, usual)
+		}
+		row.Direct = cmp.Or(row.Direct, hello)
 		t.Run(row.What, func(t *testing.T) {
-			proxied := row.Image
+			proxied := cmp.Or(row.Image, row.Direct)
 			if version == 5 {
-				proxied = cmp.Or(row.Squid5, row.Image)
+				proxied = cmp.Or(row.Squid5, proxied)
 			}
 			for _, way := range []struct {
 				name string
