@@ -222,11 +222,13 @@ func (p *proxy) read(file string) map[string][]byte {
 	return all
 }
 
+// squidPid waits for the helpers, which have Squid's name until they run their own program.
 func (p *proxy) squidPid() int {
 	p.t.Helper()
-	pids := p.processes()["squid"]
-	if len(pids) != 1 {
-		p.t.Fatalf("processes named squid: %v", pids)
-	}
+	var pids []int
+	must.Await(p.t, "one process named squid", func() bool {
+		pids = p.processes()["squid"]
+		return len(pids) == 1
+	})
 	return pids[0]
 }
