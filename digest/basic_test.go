@@ -137,8 +137,8 @@ func TestBasicGuessesAreDelayedAndThenRefusedUnchecked(t *testing.T) {
 func TestHelperAnswersBasic(t *testing.T) {
 	alone, _ := newBasic(t, "")
 	both, _ := newBasic(t, testKey)
-	const none = " basic 198.51.100.7 - \n"
-	right := " basic 198.51.100.7 " + quote(basicHeader("proxy:"+testPassword)) + " \n"
+	const none = " 198.51.100.7 - - \n"
+	right := " 198.51.100.7 - " + quote(basicHeader("proxy:"+testPassword)) + " \n"
 	for _, c := range []struct {
 		v          *Verifier
 		line, want string
@@ -147,10 +147,10 @@ func TestHelperAnswersBasic(t *testing.T) {
 		{alone, "2" + right, "2 OK user=proxy"},
 		{both, "3" + none, `3 ERR sha256_="Digest .*" md5_="Digest .*" basic_=1 log=no-credentials`},
 		{both, "4" + right, "4 OK user=proxy"},
-		{both, "5 - 198.51.100.7 GET http://o/" + right[len(" basic 198.51.100.7"):], "5 OK user=proxy"},
-		{alone, "6 basic 198.51.100.7\n", "6 ERR log=line-malformed"},
-		{alone, "7 basic 198.51.100.7 \n", "7 ERR log=line-malformed"},
-		{alone, "8 basic here -\n", "8 ERR log=line-malformed"},
+		{both, "5 - 198.51.100.7 GET http://o/" + right[len(" 198.51.100.7 -"):], "5 OK user=proxy"},
+		{alone, "6 198.51.100.7 -\n", "6 ERR log=line-malformed"},
+		{alone, "7 198.51.100.7 - \n", "7 ERR log=line-malformed"},
+		{alone, "8 here - -\n", "8 ERR log=line-malformed"},
 		{alone, "9 other 198.51.100.7 -\n", "9 ERR log=line-malformed"},
 	} {
 		got := serve(t, c.v, strings.NewReader(c.line))

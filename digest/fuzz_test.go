@@ -123,7 +123,7 @@ func FuzzLine(f *testing.F) {
 func FuzzHelper(f *testing.F) {
 	v, _, a := newVerifier(f, func(c *Config) { c.Basic = true })
 	f.Add([]byte(a.wrong().line(1) + "2 - 198.51.100.7 GET http://o/ -\nx\n"))
-	f.Add([]byte("3 basic 198.51.100.7 " + basicHeader("proxy:x") + "\n4 basic ::1 Basic YQ\n"))
+	f.Add([]byte("3 198.51.100.7 - " + basicHeader("proxy:x") + "\n4 ::1 - Basic YQ\n"))
 	const challenges = `sha256_="Digest [^\n]*" md5_="Digest [^\n]*" basic_=1 `
 	line := regexp.MustCompile(`^([0-9]{1,20} ERR (` + challenges + `|throttled_=1 )?` +
 		`log=[a-z0-9-]+|BH message="[a-z :=]+")$`)

@@ -13,26 +13,28 @@ const Format = `%DATA %>a %>rm %[>ru %[{Proxy-Authorization}>h`
 
 // BasicFormat is the FORMAT for requests with Basic credentials, which are good for any URL. With
 // a ttl above zero Squid remembers right ones by what this format says: address and header. Its
-// negative_ttl has to be zero, so that each wrong password is checked and counted. %DATA is
-// [BasicData], the argument of the directive's acl.
-const (
-	BasicFormat = `%DATA %>a %[{Proxy-Authorization}>h`
-	BasicData   = "basic"
-)
+// negative_ttl has to be zero, so that each wrong password is checked and counted. The
+// place of %DATA, again always "-", tells the formats apart.
+const BasicFormat = `%>a %DATA %[{Proxy-Authorization}>h`
 
 // parseLine reads the fields of Format or BasicFormat. The request points into the line, which is
 // overwritten where something was quoted.
 func parseLine(line []byte, r *Request) (ok bool) {
-	data, line, _ := bytes.Cut(line, space)
-	client, value, _ := bytes.Cut(line, space)
+	first, value, _ := bytes.Cut(line, space)
+	second, value, _ := bytes.Cut(value, space)
+	ofBasic := string(second) == "-"
+	client := second
+	if ofBasic {
+		client = first
+	} else if string(first) != "-" {
+		return false
+	}
 	address, err := netip.ParseAddr(string(client))
 	if err != nil {
 		return false
 	}
 	*r = Request{Client: address}
-	switch string(data) {
-	case BasicData:
-	case "-":
+	if !ofBasic {
 		var target, behind []byte
 		r.Method, value, _ = bytes.Cut(value, space)
 		target, value, _ = bytes.Cut(value, space)
@@ -41,8 +43,6 @@ func parseLine(line []byte, r *Request) (ok bool) {
 		if !ok || len(r.Method) == 0 || len(behind) > 0 || len(target) == 0 {
 			return false
 		}
-	default:
-		return false
 	}
 	value = bytes.TrimSuffix(value, space) // Squid writes one after every field
 	if len(value) == 0 {

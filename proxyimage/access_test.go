@@ -109,8 +109,8 @@ func (r rules) lets(t *testing.T, v visitor) bool {
 	known := v.right && (v.scheme == "Basic" && r.auth.Basic() || v.scheme == "Digest" && r.auth.Digest())
 	matches := map[string]bool{
 		"all": true, "known_methods": true, "http_scheme": true, "http_ports": true, "resolved": true,
-		"connect": false, "manager": false, "crowd": false, "forbidden": false, "health": false, "guessing": false,
-		"basic_sent": v.scheme == "Basic", "basic": known, "digest": known, "challenged": !known,
+		"connect": false, "manager": false, "crowd": false, "forbidden": false, "health": false, "loopback": false,
+		"basic_sent": v.scheme == "Basic", "basic": known, "digest": known, "explained": !known,
 	}
 	for name, blocks := range r.blocks {
 		matches[name] = within(v.from, blocks)

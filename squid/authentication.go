@@ -154,7 +154,7 @@ func (c Config) fleetHelpers(w *writer) {
 		challenges = digest.NoteBasic
 	}
 	if c.Auth.Basic() {
-		w.line("acl %s external basic_helper %s", basicACL, digest.BasicData)
+		w.line("acl %s external basic_helper", basicACL)
 	}
 	if c.Auth == AuthAny {
 		w.line("acl %s req_header Proxy-Authorization -i ^basic[[:blank:]]", hasBasic)
@@ -165,6 +165,8 @@ func (c Config) fleetHelpers(w *writer) {
 		w.line("acl challenged_sha256 note %s", digest.NoteSHA256)
 	}
 	w.line("acl guessing note %s", digest.NoteThrottled)
+	w.line("# Of these two, the one that matches has the page.")
+	w.line("acl explained any-of challenged guessing")
 	w.line("deny_info 407:ERR_CACHE_ACCESS_DENIED challenged")
 	w.line("deny_info 429:ERR_TOO_MANY_REQUESTS guessing")
 	w.line("deny_info 503:ERR_UNAVAILABLE authenticated")
@@ -175,11 +177,12 @@ func (c Config) fleetHelpers(w *writer) {
 		w.line("deny_info 503:ERR_UNAVAILABLE %s", basicACL)
 	}
 	if c.Auth.Digest() {
-		w.line(`reply_header_add Proxy-Authenticate "%%'{%s}note" challenged_sha256`, digest.NoteSHA256)
-		w.line(`reply_header_add Proxy-Authenticate "%%'{%s}note" challenged`, digest.NoteMD5)
+		w.line(`reply_header_add Proxy-Authenticate "%%'{%s}note" !authenticated challenged_sha256`, digest.NoteSHA256)
+		w.line(`reply_header_add Proxy-Authenticate "%%'{%s}note" !authenticated challenged`, digest.NoteMD5)
 	}
 	if c.Auth.Basic() { // behind Digest, for clients that take the first one they know
-		w.line(`reply_header_add Proxy-Authenticate "Basic realm=\"%s\", charset=\"UTF-8\"" challenged`, c.Realm)
+		w.line(`reply_header_add Proxy-Authenticate "Basic realm=\"%s\", charset=\"UTF-8\"" !authenticated challenged`,
+			c.Realm)
 	}
 }
 
@@ -189,35 +192,21 @@ func (c Config) strangers(w *writer) {
 		return
 	}
 	c.ask(w, "")
-	if c.Digest == DigestFleet {
-		w.line("http_access deny guessing")
-	}
 	w.line("http_access deny !authenticated")
 }
 
-// challenge writes the rules that ask for credentials at a port where nothing follows but refusals.
-func (c Config) challenge(w *writer, port string) {
-	if !c.Auth.Passwords() {
-		return
-	}
-	c.ask(w, port+" ")
-	w.line("http_access deny %s !authenticated", port)
-}
-
-// ask writes the rules that ask our helper about some requests.
+// ask writes the rules that ask our helper about some requests. Where Squid remembers the answer,
+// each list that it looks at costs about as much as the answer: hence the order inside a rule.
 func (c Config) ask(w *writer, requests string) {
-	if c.Digest != DigestFleet {
-		return
-	}
-	ofDigest, ofBasic := "", ""
-	if c.Auth == AuthAny {
-		ofDigest, ofBasic = "!"+hasBasic+" ", hasBasic+" "
-	}
-	if c.Auth.Basic() {
-		w.line("http_access deny %s%s!%s challenged", requests, ofBasic, basicACL)
-	}
-	if c.Auth.Digest() {
-		w.line("http_access deny %s%s!%s challenged", requests, ofDigest, digestACL)
+	switch {
+	case c.Digest != DigestFleet:
+	case c.Auth == AuthAny:
+		w.line("http_access deny %s%s !%s explained", requests, hasBasic, basicACL)
+		w.line("http_access deny %s!authenticated !%s !%s explained", requests, hasBasic, digestACL)
+	case c.Auth.Basic():
+		w.line("http_access deny %s!%s explained", requests, basicACL)
+	default:
+		w.line("http_access deny %s!%s explained", requests, digestACL)
 	}
 }
 

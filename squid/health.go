@@ -32,9 +32,15 @@ func (c Config) healthAccess(w *writer) {
 	if c.HealthPort == 0 {
 		return
 	}
+	const requests = "loopback " + HealthPort + " " // clients end at loopback, the quicker of the two
 	w.line("# The container's health check: %s, and never any further.", map[Auth]string{
 		AuthDigest: "407, then 403", AuthAny: "407, then 403", AuthBasic: "407, or 403", AuthNone: "403",
 	}[c.Auth])
-	c.challenge(w, HealthPort)
+	if c.Auth.Passwords() {
+		c.ask(w, requests)
+	}
+	if c.Auth.Digest() {
+		w.line("http_access deny %s!authenticated", requests)
+	}
 	w.line("http_access deny health")
 }
