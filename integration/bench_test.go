@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +22,13 @@ const (
 	rounds    = 5
 	roundTime = time.Second
 	workers   = 16
+)
+
+// Of BenchmarkThroughput. A share of a core comes in periods of 100 ms, so rounds hold several.
+const (
+	wholeRounds, wholeTime     = 15, 200 * time.Millisecond
+	quarterRounds, quarterTime = 6, 500 * time.Millisecond
+	closeTurns                 = 3
 )
 
 // usualConfiguration is that of the usual recipe: default limits, Digest with Squid's default
@@ -75,7 +81,21 @@ type contender struct {
 	name  string
 	edit  func(conf string) string
 	mode  mode
+	close bool // to others, and so compared closeTurns times in each round
 	tasks []*squidTask
+}
+
+// inTurns has contenders take turns. The first round warms up, and does not count.
+func inTurns(contenders []*contender, rounds int, turn func(c *contender, counts bool)) {
+	for round := range rounds + 1 {
+		for again := range closeTurns {
+			for _, c := range contenders {
+				if again == 0 || c.close {
+					turn(c, round > 0)
+				}
+			}
+		}
+	}
 }
 
 // BenchmarkThroughput compares our configuration with the usual one: the same Squid, clients and
@@ -90,14 +110,15 @@ func BenchmarkThroughput(b *testing.B) {
 
 	var report strings.Builder
 	fmt.Fprintf(&report, "## Throughput\n\n"+
-		"`make bench` (BenchmarkThroughput): medians of %d interleaved rounds of %s, %d connections at a time,\n"+
-		"clients and origins on the same machine of %d cores.\n"+
+		"`make bench` (BenchmarkThroughput): medians of %d interleaved rounds of %s (with a share of a core %d of %s), in\n"+
+		"which basic, any and none have %d turns; %d connections at a time, clients and origins on the same machine of %d\n"+
+		"cores.\n"+
 		"Usual: the same Squid, configured as the usual recipe does; once with a connection to the destination for\n"+
 		"each plain request, as here. CPU is that of Squid and its helpers. Unchecked: the least that Squid's way of\n"+
 		"asking a helper costs, with one that takes all credentials for right.\n"+
 		"With three tasks, each new connection of a client goes to the next one. With auth=basic and auth=any,\n"+
-		"clients send Basic.\n",
-		rounds, roundTime, workers, runtime.NumCPU())
+		"clients send Basic; with auth=none, too, so that Squid reads and drops the same header.\n",
+		wholeRounds, wholeTime, quarterRounds, quarterTime, closeTurns, workers, runtime.NumCPU())
 	workloads := []workload{
 		{"keep-alive GET of 1 KiB", "requests", 1, rig.KeepAliveGets},
 		{"CONNECT each", "tunnels", 1, rig.NewTunnels},
@@ -113,9 +134,9 @@ func BenchmarkThroughput(b *testing.B) {
 			{name: native, mode: newMode("digest", "squid")},
 			{name: "digest=fleet", mode: newMode("digest", "fleet")},
 			{name: "digest=fleet, unchecked", mode: newMode("digest", "fleet"), edit: unchecked},
-			{name: "auth=basic", mode: newMode("basic", "fleet")},
-			{name: "auth=any", mode: newMode("any", "fleet")},
-			{name: open, mode: newMode("none", "fleet")},
+			{name: "auth=basic", mode: newMode("basic", "fleet"), close: true},
+			{name: "auth=any", mode: newMode("any", "fleet"), close: true},
+			{name: open, mode: newMode("none", "fleet"), close: true},
 		}
 		for _, c := range contenders {
 			for range tasks {
@@ -166,22 +187,19 @@ type workload struct {
 func compare(b *testing.B, load workload, contenders []*contender, tasks int) string {
 	b.Helper()
 	rate, cpu := map[string][]float64{}, map[string][]float64{}
-	for round := range rounds + 1 {
-		for _, c := range contenders {
-			var used time.Duration
-			loaded, err := rig.Load(loaders(c.tasks), load.job, roundTime, func() {
-				used = cpuTime(b, c.tasks) - used
-			})
-			if err != nil {
-				b.Fatalf("%s, %s: %v\n%s", load.name, c.name, err, c.tasks[0].Errors())
-			}
-			if round == 0 {
-				continue // to warm up
-			}
-			rate[c.name] = append(rate[c.name], loaded.Rate/load.per)
-			cpu[c.name] = append(cpu[c.name], float64(used.Microseconds())/(loaded.Amount/load.per))
+	inTurns(contenders, wholeRounds, func(c *contender, counts bool) {
+		var used time.Duration
+		loaded, err := rig.Load(loaders(c.tasks), load.job, wholeTime, func() {
+			used = cpuTime(b, c.tasks) - used
+		})
+		if err != nil {
+			b.Fatalf("%s, %s: %v\n%s", load.name, c.name, err, c.tasks[0].Errors())
 		}
-	}
+		if counts {
+			rate[c.name] = append(rate[c.name], loaded.Rate/load.per)
+			cpu[c.name] = append(cpu[c.name], used.Seconds()*1e6/(loaded.Amount/load.per))
+		}
+	})
 	var lines strings.Builder
 	for _, c := range contenders {
 		r, u := bench.Median(rate[c.name]), bench.Median(cpu[c.name])
@@ -219,23 +237,21 @@ func quarter(b *testing.B, contenders []*contender) string {
 		{"CONNECT, TLS and GET of 1 KiB each", "tunnels", 1, rig.TLSTunnels},
 	} {
 		rate := map[string][]float64{}
-		for round := range rounds + 1 {
-			for _, c := range contenders {
-				pid := c.tasks[0].Pid()
-				if strings.HasPrefix(c.name, usual) {
-					pid = squidOf(b, c.tasks[0])
-				}
-				free := limit(b, pid, taskShare)
-				loaded, err := rig.Load(loaders(c.tasks), load.job, roundTime, func() {})
-				if err != nil {
-					b.Fatalf("%s, %s: %v\n%s", load.name, c.name, err, c.tasks[0].Errors())
-				}
-				if round > 0 { // to warm up
-					rate[c.name] = append(rate[c.name], loaded.Rate)
-				}
-				free()
+		inTurns(contenders, quarterRounds, func(c *contender, counts bool) {
+			pid := c.tasks[0].Pid()
+			if strings.HasPrefix(c.name, usual) {
+				pid = squidOf(b, c.tasks[0])
 			}
-		}
+			free := limit(b, pid, taskShare)
+			loaded, err := rig.Load(loaders(c.tasks), load.job, quarterTime, func() {})
+			if err != nil {
+				b.Fatalf("%s, %s: %v\n%s", load.name, c.name, err, c.tasks[0].Errors())
+			}
+			if counts {
+				rate[c.name] = append(rate[c.name], loaded.Rate)
+			}
+			free()
+		})
 		for _, c := range contenders {
 			r := bench.Median(rate[c.name])
 			fmt.Fprintf(&lines, "| %s (%s) | %s | %.0f | **%.2f** | **%.2f** |\n", load.name, load.unit, c.name, r,
@@ -263,20 +279,20 @@ func cpuTime(b *testing.B, tasks []*squidTask) time.Duration {
 			pids = append(pids, childrenOf(pid, helper)...)
 		}
 	}
-	var ticks int
+	var nanoseconds time.Duration
 	for _, pid := range pids {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil {
-			b.Fatal(err)
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+		if err != nil || len(threads) == 0 {
+			b.Fatalf("threads of %d: %v, %v", pid, threads, err)
 		}
-		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-		for _, field := range fields[11:13] {
-			n, err := strconv.Atoi(field)
-			if err != nil {
-				b.Fatal(err)
+		for _, thread := range threads {
+			var ran time.Duration
+			text, err := os.ReadFile(thread)
+			if _, bad := fmt.Sscan(string(text), &ran); err != nil || bad != nil {
+				b.Fatalf("%s: %q, %v, %v", thread, text, err, bad)
 			}
-			ticks += n
+			nanoseconds += ran
 		}
 	}
-	return time.Duration(ticks) * time.Second / 100 // USER_HZ
+	return nanoseconds
 }

@@ -135,7 +135,7 @@ done`
 
 // remembering is a helper that knows one password, refuses it the first time, and keeps a file of
 // what it is asked.
-const remembering = `while read -r channel data client header; do
+const remembering = `while read -r channel client data header; do
 	echo "$client $header" >> run/asked
 	case "$header" in
 	*RIGHT*)

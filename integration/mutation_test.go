@@ -59,7 +59,7 @@ func (m *mutations) found(t *testing.T, line string, edit func(string) string) (
 	case strings.Contains(line, "ERR_UNAVAILABLE"), line == "http_access deny !authenticated\n" && helpers:
 		// Only a broken helper shows what these are for.
 		return strings.Join(brokenHelperProblems(t, m.w, m.base, edit), "; ")
-	case line == "http_access deny health !authenticated\n" && helpers:
+	case line == "http_access deny loopback health !authenticated\n" && helpers:
 		return strings.Join(brokenHealthProblems(t, m.base, edit), "; ")
 	case strings.HasPrefix(line, "external_acl_type basic_helper "):
 		return strings.Join(rememberedProblems(t, m.base, edit), "; ")

@@ -195,11 +195,11 @@ func (c Config) strangers(w *writer) {
 	w.line("http_access deny !authenticated")
 }
 
-// ask writes the rules that ask our helper about some requests. Where Squid remembers the answer,
-// each list that it looks at costs about as much as the answer: hence the order inside a rule.
+// ask writes the rules that ask our helper about some requests. Right credentials end a rule
+// before a list that looks at notes: that one costs Squid a sixth of what a remembered answer does.
 func (c Config) ask(w *writer, requests string) {
 	switch {
-	case c.Digest != DigestFleet:
+	case !c.Auth.Passwords(), c.Digest != DigestFleet:
 	case c.Auth == AuthAny:
 		w.line("http_access deny %s%s !%s explained", requests, hasBasic, basicACL)
 		w.line("http_access deny %s!authenticated !%s !%s explained", requests, hasBasic, digestACL)

@@ -25,20 +25,20 @@ func (c Config) healthEntry(w *writer) {
 
 // healthAccess writes the first of the access rules: what comes in at the health port is asked for
 // a password, if there are any, and then refused, whatever it asks for. The port opens nothing to
-// anybody, and yet an answer shows that the helper and the rules are alive. Only a request with a
-// right password gets as far as the 403, so that the 403 cannot come of a helper that refuses
-// everybody.
+// anybody, and yet an answer shows that the helper and the rules are alive. With Digest, only a
+// request with a right password gets as far as the 403, so that the 403 cannot come of a helper
+// that refuses everybody. With Basic the health check wants a 407.
+//
+// Clients' requests end at loopback, because it costs Squid less than the port's name does.
 func (c Config) healthAccess(w *writer) {
 	if c.HealthPort == 0 {
 		return
 	}
-	const requests = "loopback " + HealthPort + " " // clients end at loopback, the quicker of the two
+	const requests = "loopback " + HealthPort + " "
 	w.line("# The container's health check: %s, and never any further.", map[Auth]string{
 		AuthDigest: "407, then 403", AuthAny: "407, then 403", AuthBasic: "407, or 403", AuthNone: "403",
 	}[c.Auth])
-	if c.Auth.Passwords() {
-		c.ask(w, requests)
-	}
+	c.ask(w, requests)
 	if c.Auth.Digest() {
 		w.line("http_access deny %s!authenticated", requests)
 	}
