@@ -26,8 +26,8 @@ const (
 
 // Of BenchmarkThroughput. A share of a core comes in periods of 100 ms, so rounds hold several.
 const (
-	wholeRounds, wholeTime     = 15, 200 * time.Millisecond
-	quarterRounds, quarterTime = 6, 500 * time.Millisecond
+	wholeRounds, wholeTime     = 12, 200 * time.Millisecond
+	quarterRounds, quarterTime = 5, 500 * time.Millisecond
 	closeTurns                 = 3
 )
 
