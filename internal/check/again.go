@@ -10,8 +10,10 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"squidfleet/proxyimage"
@@ -20,10 +22,9 @@ import (
 	"squidfleet/stacks"
 )
 
-// again synthesises the fleet again into dir, from the parameters that the assembly records. It
-// takes over what only the machine of the first synth could make, after a look at its form: a
-// program that another Go compiled, and hashes of passwords that are not in the environment.
-// The findings say what is wrong with these, or, about the stack's name, why there is no synth.
+// again synthesises the fleet again into dir, from the parameters that the assembly records, and
+// compares. It takes over what only the machine of the first synth could make, after a look at its
+// form: a program that another Go compiled, and hashes of passwords that are not in the environment.
 func (a *Assembly) again(ctx context.Context, o Options, dir string) (findings []Finding, err error) {
 	var file struct{ Context map[string]any }
 	text, err := os.ReadFile(filepath.Join(o.Root, "cdk.json"))
@@ -35,8 +36,11 @@ func (a *Assembly) again(ctx context.Context, o Options, dir string) (findings [
 	}
 	maps.Copy(file.Context, a.lookups)
 	// What the CDK CLI adds and was given. It has shown the warnings of a synth once.
-	file.Context["aws:cdk:enable-path-metadata"] = a.paths
-	file.Context["@aws-cdk/core:bootstrapQualifier"] = a.qualifier
+	file.Context["aws:cdk:enable-path-metadata"] = slices.ContainsFunc(a.resources, func(r *resource) bool {
+		return at(r.whole, "Metadata.aws:cdk:path") != nil
+	})
+	version := a.proxy().text("properties.bootstrapStackVersionSsmParameter") // /cdk-bootstrap/QUALIFIER/version
+	file.Context["@aws-cdk/core:bootstrapQualifier"] = path.Base(path.Dir(version))
 	file.Context["@aws-cdk/core:failSynthOnValidationErrors"] = false
 	app, err := stacks.NewApp(dir, file.Context)
 	if err != nil {
@@ -45,7 +49,7 @@ func (a *Assembly) again(ctx context.Context, o Options, dir string) (findings [
 	defer app.Discard()
 	impossible := func(reason any) []Finding {
 		line, _, _ := strings.Cut(fmt.Sprint(reason), "\n")
-		return []Finding{{a.Name, "synth", "its parameters cannot be synthesised again: " + line}}
+		return []Finding{{a.name, "synth", "its parameters cannot be synthesised again: " + line}}
 	}
 	// What is recorded may never have been through params.Parse, on which stacks relies.
 	defer func() {
@@ -54,10 +58,10 @@ func (a *Assembly) again(ctx context.Context, o Options, dir string) (findings [
 		}
 	}()
 	fleet := stacks.Input{Params: a.Params, Account: a.account, Region: a.region}
-	judges := map[string]func(got, want []byte) string{} // of files that are taken over
+	foreign := map[string]func(got, want []byte) string{} // what is wrong with a file that is taken over
 	if a.Params.Credentials == container.CredentialsImage {
 		if fleet.Passwords, err = proxyimage.Passwords(a.Params, o.Environment); err != nil {
-			judges["passwords"] = sameForm
+			foreign["passwords"] = otherForm
 			for _, user := range a.Params.Users {
 				fleet.Passwords = append(fleet.Passwords, squid.Credential{User: user, Password: "any password"})
 			}
@@ -68,22 +72,22 @@ func (a *Assembly) again(ctx context.Context, o Options, dir string) (findings [
 		if err == nil && otherToolchain(a.program, program) {
 			// Each Go brings its own database of time zones. A change after the first synth
 			// shows in the hash of all.
-			judges["entrypoint"], judges["localtime"] = sameELF, func(_, _ []byte) string { return "" }
+			foreign["entrypoint"], foreign["localtime"] = otherELF, func(_, _ []byte) string { return "" }
 		}
-		for name, judge := range judges {
-			file, theirName := filepath.Join(dir, name), a.ImageDirectory()+"/"+name
-			theirs, err := fs.ReadFile(a.files, theirName)
-			if err != nil {
-				continue // the comparison tells
-			}
-			ours, err := os.ReadFile(file)
+		for name, problem := range foreign {
+			theirs := a.ImageDirectory() + "/" + name
+			got, missing := fs.ReadFile(a.files, theirs) // the comparison tells
+			want, err := os.ReadFile(filepath.Join(dir, name))
 			if err != nil {
 				return err
 			}
-			if problem := judge(theirs, ours); problem != "" {
-				findings = append(findings, Finding{theirName, "synth", problem})
+			if missing != nil {
+				continue
 			}
-			if err := os.WriteFile(file, theirs, 0o600); err != nil {
+			if p := problem(got, want); p != "" {
+				findings = append(findings, Finding{theirs, "synth", p})
+			}
+			if err := os.WriteFile(filepath.Join(dir, name), got, 0o600); err != nil {
 				return err
 			}
 		}
@@ -95,11 +99,12 @@ func (a *Assembly) again(ctx context.Context, o Options, dir string) (findings [
 	if err != nil {
 		return impossible(err), context.Cause(ctx)
 	}
-	if again, _ := Read(os.DirFS(dir), nil); again == nil || again.pending != "" {
+	again, _ := Read(os.DirFS(dir), nil)
+	if again == nil || again.pending != "" {
 		return impossible(fmt.Sprintf("%s holds no lookup of %s in account %q and region %q",
 			o.Context, a.Params.VpcID, a.account, a.region)), nil
 	}
-	return findings, nil
+	return append(findings, a.Compare(again)...), nil
 }
 
 // otherToolchain reports whether two versions of Go compiled two programs.
@@ -109,27 +114,27 @@ func otherToolchain(got, want []byte) bool {
 	return theirErr == nil && err == nil && theirs.GoVersion != ours.GoVersion && theirs.Path == ours.Path
 }
 
-// sameELF says how a program differs in where it runs and what it needs there.
-func sameELF(got, want []byte) string {
-	header := func(program []byte) string {
+// otherELF says how a program differs in where it runs and what it needs there.
+func otherELF(got, want []byte) string {
+	header := func(program []byte) []leaf {
 		file, err := elf.NewFile(bytes.NewReader(program))
 		if err != nil {
-			return err.Error()
+			return []leaf{{"ELF header", err.Error()}}
 		}
 		needs, _ := file.ImportedLibraries() // without a dynamic section there are none
-		return fmt.Sprint(file.Class, file.Machine, file.Type, needs)
+		return []leaf{{"ELF header", fmt.Sprint(file.Class, file.Machine, file.Type, needs)}}
 	}
-	return difference("ELF header", header(got), header(want))
+	return difference(header(got), header(want))
 }
 
 var hexadecimal = regexp.MustCompile(`(?m):[0-9a-f]*$`)
 
-// sameForm says where a password file has other users, other realms, or hashes of other lengths.
-func sameForm(got, want []byte) string {
-	form := func(file []byte) []any {
+// otherForm says where a password file has other users, other realms, or hashes of other lengths.
+func otherForm(got, want []byte) string {
+	form := func(file []byte) []leaf {
 		return lines(hexadecimal.ReplaceAllFunc(file, func(h []byte) []byte {
 			return fmt.Appendf(nil, ":%d digits", len(h)-1)
 		}))
 	}
-	return difference("line", form(got), form(want))
+	return difference(form(got), form(want))
 }

@@ -2,7 +2,6 @@ package check
 
 import (
 	"encoding/json"
-	"fmt"
 	"io/fs"
 	"maps"
 	"slices"
@@ -15,39 +14,38 @@ import (
 // parameters: a params.Params as encoding/json writes it.
 const ParametersKey = "squidfleet:parameters"
 
+// Parts of an assembly that are judged like resources.
+const (
+	stack   = "(stack)"   // in manifest.json
+	outputs = "(outputs)" // of the proxy stack
+	assets  = "(assets)"  // of the proxy stack
+	conf    = "(squid.conf)"
+	docker  = "(Dockerfile)"
+)
+
 // Assembly is a synthesised CDK app with one fleet.
 type Assembly struct {
 	// Params are the fleet's parameters, as the assembly records them.
 	Params *params.Params
-	// Name is the proxy stack's.
-	Name string
 
+	name            string // of the proxy stack
 	files           fs.FS
 	lookups         map[string]any // what the CDK CLI looked up and keeps, by its keys
 	pending         string         // a lookup that it is yet to make
 	account, region string         // where the proxy stack is bound to go; empty if it fits anywhere
-	qualifier       string         // is part of the names of everything that "cdk bootstrap" made
-	paths           bool           // templates tell the paths of constructs
-	before          []any          // what is deployed before the proxy stack
-	protected       any            // against cdk destroy
-	templates       []Template     // the proxy's is the first
 	raw             map[string]map[string]any
-	outputs         map[string]any // the proxy stack's, canonical
+	templates       []string // files
 	resources       []*resource
-	images          []image
-	conf            [][]string // squid.conf and the Dockerfile: words of lines
-	dockerfile      [][]string
 	program         []byte
 }
 
-// image is a container image that the CDK CLI builds and pushes.
-type image struct {
-	Source       struct{ Directory, Platform string }
-	Destinations map[string]struct{ RepositoryName, ImageTag string }
+// ImageDirectory is the build context of the fleet's image, as a path inside the assembly.
+func (a *Assembly) ImageDirectory() string {
+	return a.one(assets).text("dockerImages.*.source.directory")
 }
 
-// ImageDirectory is the build context of the fleet's image, as a path inside the assembly.
-func (a *Assembly) ImageDirectory() string { return a.images[0].Source.Directory }
+// proxy is the proxy stack.
+func (a *Assembly) proxy() *resource { return a.referred("⟨" + a.name + "⟩") }
 
 // Properties returns the properties of each resource of a type, as the templates have them.
 func (a *Assembly) Properties(kind string) (all []map[string]any) {
@@ -61,102 +59,113 @@ func (a *Assembly) Properties(kind string) (all []map[string]any) {
 // findings say that there is nothing to judge.
 func Read(files fs.FS, lookups map[string]any) (*Assembly, []Finding) {
 	a := &Assembly{files: files, lookups: lookups, raw: map[string]map[string]any{}}
-	var m struct {
-		Artifacts map[string]map[string]any
+	var problems []Finding // the first counts
+	read := func(name string, value any) {
+		text, err := fs.ReadFile(files, name)
+		if err == nil {
+			err = json.Unmarshal(text, value)
+		}
+		if err != nil {
+			problems = append(problems, Finding{name, "read", err.Error() + ": synthesise again"})
+		}
+	}
+	var manifest struct {
+		Artifacts map[string]any
 		Missing   []struct{ Key string }
 	}
-	if findings := readJSON(files, "manifest.json", &m); findings != nil {
-		return nil, findings
-	}
-	for _, missing := range m.Missing {
+	read("manifest.json", &manifest)
+	for _, missing := range manifest.Missing {
 		a.pending = missing.Key
 	}
-	for _, name := range slices.Sorted(maps.Keys(m.Artifacts)) {
-		artifact := m.Artifacts[name]
-		if artifact["type"] != "aws:cloudformation:stack" {
+	for _, name := range slices.Sorted(maps.Keys(manifest.Artifacts)) {
+		artifact := manifest.Artifacts[name]
+		if at(artifact, "type") != "aws:cloudformation:stack" {
 			continue
 		}
-		var raw map[string]any
+		var template map[string]any
 		var metadata map[string][]struct {
 			Type string
 			Data json.RawMessage
 		}
-		t := Template{Path: text(at(artifact, "properties.templateFile"))}
-		findings := readJSON(files, t.Path, &raw)
-		findings = append(findings, readJSON(files, text(artifact["additionalMetadataFile"]), &metadata)...)
-		if findings != nil {
-			return nil, findings
-		}
-		a.raw[name] = raw
-		environment := strings.NewReplacer("aws://", "", "unknown-account", "", "unknown-region", "")
-		t.Account, t.Region, _ = strings.Cut(environment.Replace(text(artifact["environment"])), "/")
-		a.templates = append(a.templates, t)
+		a.templates = append(a.templates, text(at(artifact, "properties.templateFile")))
+		read(a.templates[len(a.templates)-1], &template)
+		read(text(at(artifact, "additionalMetadataFile")), &metadata)
+		a.raw[name] = template
+		a.add(name, "manifest.json", stack, artifact)
 		for _, entry := range slices.Concat(slices.Collect(maps.Values(metadata))...) {
-			if entry.Type != ParametersKey {
-				continue
+			if entry.Type == ParametersKey {
+				a.name, a.Params = name, new(params.Params)
+				if err := json.Unmarshal(entry.Data, a.Params); err != nil {
+					problems = append(problems, Finding{name, "read", ParametersKey + ": " + err.Error()})
+				}
 			}
-			a.Params = new(params.Params)
-			if err := json.Unmarshal(entry.Data, a.Params); err != nil {
-				return nil, []Finding{{name, "read", ParametersKey + ": " + err.Error()}}
-			}
-			last := len(a.templates) - 1
-			a.templates[0], a.templates[last] = a.templates[last], a.templates[0]
-			a.Name, a.account, a.region = name, t.Account, t.Region
-			a.before, a.protected = list(artifact["dependencies"]), at(artifact, "properties.terminationProtection")
-			version := text(at(artifact, "properties.bootstrapStackVersionSsmParameter"))
-			if part := strings.Split(version, "/"); len(part) == 4 {
-				a.qualifier = part[2]
-			}
+		}
+		if a.name == name {
+			there := text(at(artifact, "environment"))
+			there = strings.NewReplacer("aws://", "", "unknown-account", "", "unknown-region", "").Replace(there)
+			a.account, a.region, _ = strings.Cut(there, "/")
 		}
 	}
 	if a.Params == nil {
-		return nil, []Finding{{"manifest.json", "read", "no stack's metadata holds parameters as " + ParametersKey}}
+		problems = append(problems, Finding{"manifest.json", "read",
+			"no stack's metadata holds parameters as " + ParametersKey})
+		return nil, problems[:1]
 	}
-	for name, raw := range a.raw {
-		resources, _ := raw["Resources"].(map[string]any)
-		for id, written := range resources {
-			r := &resource{id: id, stack: name, file: a.file(name), whole: a.canonical(written)}
-			r.raw, _ = at(written, "Properties").(map[string]any)
+	for _, name := range slices.Sorted(maps.Keys(a.raw)) {
+		resources, _ := a.raw[name]["Resources"].(map[string]any)
+		for _, id := range slices.Sorted(maps.Keys(resources)) {
+			r := a.add(id, a.file(name), "", resources[id])
+			r.raw, _ = at(resources[id], "Properties").(map[string]any)
 			r.kind, r.properties = text(at(r.whole, "Type")), at(r.whole, "Properties")
-			a.paths = a.paths || at(r.whole, "Metadata.aws:cdk:path") != nil
-			a.resources = append(a.resources, r)
 		}
 	}
-	slices.SortFunc(a.resources, func(x, y *resource) int { return strings.Compare(x.stack+x.id, y.stack+y.id) })
-	a.outputs, _ = a.canonical(a.raw[a.Name]["Outputs"]).(map[string]any)
-	var published struct{ DockerImages map[string]image }
-	if findings := readJSON(files, a.Name+".assets.json", &published); findings != nil {
-		return nil, findings
+	a.add("Outputs", a.file(a.name), outputs, a.raw[a.name]["Outputs"])
+	var published any
+	read(a.name+".assets.json", &published)
+	a.add("assets", a.name+".assets.json", assets, published)
+	if len(problems) == 0 && a.ImageDirectory() == "" {
+		problems = append(problems, Finding{a.name + ".assets.json", "read", "there is no image: synthesise again"})
 	}
-	if a.images = slices.Collect(maps.Values(published.DockerImages)); len(a.images) == 0 {
-		return nil, []Finding{{a.Name + ".assets.json", "read", "there is no image: synthesise again"}}
+	if len(problems) > 0 {
+		return nil, problems[:1]
 	}
-	a.conf, a.dockerfile = a.words("squid.conf"), a.words("Dockerfile")
+	a.addLines("squid.conf", conf)
+	a.addLines("Dockerfile", docker)
 	a.program, _ = fs.ReadFile(files, a.ImageDirectory()+"/entrypoint") // the comparison tells
 	return a, nil
+}
+
+// add adds a resource with the canonical form of what is written.
+func (a *Assembly) add(id, file, kind string, written any) *resource {
+	r := &resource{id: id, file: file, kind: kind, whole: a.canonical(written)}
+	r.properties = r.whole
+	a.resources = append(a.resources, r)
+	return r
 }
 
 // file returns the name of a stack's template.
 func (a *Assembly) file(stack string) string { return stack + ".template.json" }
 
-func readJSON(files fs.FS, name string, value any) []Finding {
-	text, err := fs.ReadFile(files, name)
-	if err == nil {
-		err = json.Unmarshal(text, value)
-	}
-	if err != nil {
-		return []Finding{{name, "read", fmt.Sprintf("%v: synthesise again", err)}}
-	}
-	return nil
-}
-
-// words returns the words of each line of a file of the image that is no comment.
-func (a *Assembly) words(name string) (all [][]string) {
-	content, _ := fs.ReadFile(a.files, a.ImageDirectory()+"/"+name) // the comparison tells
+// addLines adds a file of the image: the lines of a Dockerfile's last stage, or all that are no
+// comments, by their first word, or by three in an access list.
+func (a *Assembly) addLines(name, kind string) {
+	file, tree := a.ImageDirectory()+"/"+name, map[string]any{}
+	content, _ := fs.ReadFile(a.files, file) // the comparison tells
 	for line := range strings.Lines(string(content)) {
-		if words := strings.Fields(line); len(words) > 0 && words[0][0] != '#' {
-			all = append(all, words)
+		words := strings.Fields(line)
+		switch {
+		case len(words) == 0 || words[0][0] == '#':
+			continue
+		case words[0] == "FROM":
+			clear(tree)
 		}
+		n := 1
+		if words[0] == "acl" {
+			n = min(3, len(words))
+		}
+		key := strings.Join(words[:n], " ")
+		before, _ := tree[key].([]any)
+		tree[key] = append(before, strings.Join(words[n:], " "))
 	}
-	return all
+	a.add(name, file, kind, tree)
 }

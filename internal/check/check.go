@@ -59,11 +59,10 @@ func Run(ctx context.Context, o Options) ([]Finding, error) {
 	if findings, err = a.Judge(ctx, o); err != nil || a.pending != "" {
 		return findings, err
 	}
-	var templates []Template
-	for _, t := range a.templates {
-		templates = append(templates, Template{filepath.Join(o.Assembly, t.Path), t.Account, t.Region})
+	for i, name := range a.templates {
+		a.templates[i] = filepath.Join(o.Assembly, name)
 	}
-	validated, err := Validate(ctx, o.Root, templates...)
+	validated, err := Validate(ctx, o.Root, a.account, a.region, a.templates...)
 	return append(findings, validated...), err
 }
 
@@ -78,15 +77,8 @@ func (a *Assembly) Judge(ctx context.Context, o Options) ([]Finding, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	again := filepath.Join(dir, "cdk.out")
-	findings, err := a.again(ctx, o, again)
-	if err != nil {
-		return nil, err
-	}
-	if len(findings) == 0 || findings[0].File != a.Name {
-		findings = append(findings, Compare(a.files, os.DirFS(again))...)
-	}
-	return append(broken, findings...), nil
+	findings, err := a.again(ctx, o, filepath.Join(dir, "cdk.out"))
+	return append(broken, findings...), err
 }
 
 // written is a value as JSON.
@@ -99,10 +91,12 @@ func written(v any) string {
 }
 
 // show writes a value for a message, on one line and not too long.
-func show(v any) string {
+func show(v any) string { return short(written(v)) }
+
+func short(text string) string {
 	const most = 160
-	if text := []rune(written(v)); len(text) > most {
-		return string(text[:most]) + "…"
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most]) + "…"
 	}
-	return written(v)
+	return text
 }

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"maps"
 	"path"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,173 +16,131 @@ import (
 // Compare returns where an assembly differs from the one that it should be: the first difference of
 // each file. What it has besides, such as files of an earlier synth, does not matter, because no
 // manifest names it.
-func Compare(got, want fs.FS) []Finding {
-	c := comparison{got: got, want: want}
-	names, _ := fs.Glob(want, "*") // the pattern is right
-	rank := func(name string) int {
+func (a *Assembly) Compare(want *Assembly) (findings []Finding) {
+	report := func(name, problem string) {
+		if problem != "" {
+			findings = append(findings, Finding{name, "synth", problem})
+		}
+	}
+	ours := want.ImageDirectory()
+	theirs := ours
+	if _, err := fs.Stat(a.files, ours); err != nil {
+		theirs = a.ImageDirectory()
+	}
+	have, need := contents(a.files, theirs), contents(want.files, ours)
+	all := maps.Clone(need)
+	maps.Copy(all, have)
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		if key[0] != '0' && theirs != ours && len(findings) == 0 {
+			report(theirs, "has changed since it was named after its content: synthesise again")
+		}
+		name, given := have[key]
+		should, needed := need[key]
 		switch {
-		case isDirectory(want, name):
-			return 0
-		case strings.HasSuffix(name, ".template.json"):
-			return 1
-		}
-		return 2
-	}
-	// A hash follows from a content. Contents come first.
-	slices.SortStableFunc(names, func(a, b string) int { return rank(a) - rank(b) })
-	for _, name := range names {
-		if rank(name) > 0 {
-			c.file(name, name)
-			continue
-		}
-		theirs := c.context(name)
-		if c.directory(theirs, name); len(c.findings) == 0 && theirs != name {
-			c.report(theirs, "has changed since it was named after its content: synthesise again")
-		}
-	}
-	return c.findings
-}
-
-type comparison struct {
-	got, want fs.FS
-	findings  []Finding
-}
-
-func (c *comparison) report(name, message string) {
-	c.findings = append(c.findings, Finding{name, "synth", message})
-}
-
-func isDirectory(files fs.FS, name string) bool {
-	info, err := fs.Stat(files, name)
-	return err == nil && info.IsDir()
-}
-
-var named = regexp.MustCompile(`"directory": *"(asset\.[^"]+)"`)
-
-// context returns the build context that takes the place of a wanted one: that of the same name, or
-// the one that an asset manifest names.
-func (c *comparison) context(name string) string {
-	if isDirectory(c.got, name) {
-		return name
-	}
-	manifests, _ := fs.Glob(c.got, "*.assets.json") // the pattern is right
-	for _, manifest := range manifests {
-		text, _ := fs.ReadFile(c.got, manifest) // the comparison of the manifest tells
-		if m := named.FindSubmatch(text); m != nil {
-			return string(m[1])
-		}
-	}
-	return name
-}
-
-// directory compares two build contexts.
-func (c *comparison) directory(theirs, ours string) {
-	names := map[string]bool{}
-	sides := []struct {
-		files fs.FS
-		root  string
-	}{{c.got, theirs}, {c.want, ours}}
-	for _, side := range sides {
-		err := fs.WalkDir(side.files, side.root, func(name string, entry fs.DirEntry, err error) error {
-			if err == nil && !entry.IsDir() {
-				names[strings.TrimPrefix(name, side.root)] = true
-				if !entry.Type().IsRegular() {
-					c.report(name, "is no plain file")
-				}
+		case !given:
+			report(strings.Replace(should, ours, theirs, 1), "is missing or cannot be read: synthesise again")
+		case needed:
+			got, _ := fs.ReadFile(a.files, name) // what cannot be read differs
+			right, _ := fs.ReadFile(want.files, should)
+			if info, err := fs.Lstat(a.files, name); err == nil && !info.Mode().IsRegular() {
+				report(name, "is no plain file")
+			} else {
+				report(name, contrast(name, got, right, len(findings) > 0))
 			}
-			return err
-		})
-		if err != nil {
-			c.report(theirs, "is missing or cannot be read: synthesise again")
-			return
+		case key[0] == '0':
+			report(name, "is not part of what the parameters make")
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		c.file(theirs+name, ours+name)
-	}
+	return findings
+}
+
+// contents returns the names of an assembly's files by what they are in each assembly. The keys are in
+// the order of comparison: a hash follows from a content, so the build context comes first.
+func contents(files fs.FS, context string) map[string]string {
+	names := map[string]string{}
+	_ = fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
+		key := "2 " + name
+		if inside, ok := strings.CutPrefix(name, context+"/"); ok {
+			key = "0 " + inside
+		} else if strings.HasSuffix(name, ".template.json") {
+			key = "1 " + name
+		}
+		// Other directories are build contexts of earlier synths. What cannot be read is missing.
+		if err == nil && !entry.IsDir() && (key[0] == '0' || !strings.Contains(name, "/")) {
+			names[key] = name
+		}
+		return nil
+	})
+	return names
 }
 
 // hashed matches hashes of contents, and the ends of names that are made of them.
 var hashed = regexp.MustCompile(`[0-9a-f]{64}|-[0-9a-f]{8}"`)
 
-// file compares two files.
-func (c *comparison) file(theirs, ours string) {
-	got, gotErr := fs.ReadFile(c.got, theirs)
-	want, wantErr := fs.ReadFile(c.want, ours)
+// contrast returns the first difference of two files, or "".
+func contrast(name string, got, want []byte, otherHashes bool) string {
 	binary := bytes.IndexByte(want, 0) >= 0
-	if len(c.findings) > 0 && !binary && !bytes.Equal(got, want) { // hashes are other ones then
+	if otherHashes && !binary && !bytes.Equal(got, want) {
 		got, want = hashed.ReplaceAll(got, []byte("#")), hashed.ReplaceAll(want, []byte("#"))
 	}
 	var have, should any
 	switch {
-	case gotErr != nil:
-		c.report(theirs, "is missing or cannot be read: synthesise again")
-	case wantErr != nil:
-		c.report(theirs, "is not part of what the parameters make")
 	case bytes.Equal(got, want):
+		return ""
 	case binary:
-		c.report(theirs, "is not what the sources and the parameters make")
-	case path.Ext(theirs) != ".json":
-		c.report(theirs, difference("line", lines(got), lines(want)))
+		return "is not what the sources and the parameters make"
+	case path.Ext(name) != ".json":
+		return difference(lines(got), lines(want))
 	case json.Unmarshal(got, &have) != nil:
-		c.report(theirs, "is no JSON")
-	default:
-		_ = json.Unmarshal(want, &should) // the CDK has just written it
-		c.report(theirs, cmp.Or(difference("", have, should), "is not written as the CDK writes it"))
+		return "is no JSON"
 	}
+	_ = json.Unmarshal(want, &should) // the CDK has just written it
+	return cmp.Or(difference(leaves("", have), leaves("", should)), "is not written as the CDK writes it")
 }
 
-func lines(text []byte) []any {
-	all := []any{0: "(lines count from 1)"}
-	for line := range strings.Lines(string(text)) {
-		all = append(all, line)
-	}
-	return all
-}
+// leaf is a value without others below it, written as JSON.
+type leaf struct{ path, value string }
 
-// difference returns the first difference of two JSON values with its path, or "".
-func difference(at string, got, want any) string {
-	theirs, ours := children(got), children(want)
-	if theirs == nil || ours == nil || reflect.TypeOf(got) != reflect.TypeOf(want) {
-		if reflect.DeepEqual(got, want) {
-			return ""
-		}
-		return fmt.Sprintf("%s: is %s, want %s", at, show(got), show(want))
-	}
-	keys := maps.Clone(ours)
-	maps.Copy(keys, theirs)
-	for _, key := range slices.Sorted(maps.Keys(keys)) {
-		below := strings.TrimPrefix(at+key, ".")
-		value, given := theirs[key]
-		wanted, needed := ours[key]
-		if !given {
-			return fmt.Sprintf("%s: is missing, want %s", below, show(wanted))
-		}
-		if !needed {
-			return fmt.Sprintf("%s: is %s, want it left out", below, show(value))
-		}
-		if d := difference(below, value, wanted); d != "" {
-			return d
-		}
-	}
-	return ""
-}
-
-// children returns the values below a JSON value, by what they add to its path; nil if it has no
-// room for any.
-func children(v any) map[string]any {
-	all := map[string]any{}
+// leaves returns those of a JSON value in an order that depends on nothing else.
+func leaves(at string, v any) (all []leaf) {
 	switch v := v.(type) {
 	case map[string]any:
-		for key, value := range v {
-			all["."+key] = value
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			all = append(all, leaves(strings.TrimPrefix(at+"."+key, "."), v[key])...)
 		}
 	case []any:
-		for i, value := range v {
-			all[fmt.Sprintf("[%d]", i)] = value
+		for i, item := range v {
+			all = append(all, leaves(fmt.Sprintf("%s[%d]", at, i), item)...)
 		}
-	default:
-		return nil
+	}
+	if all == nil {
+		return []leaf{{at, written(v)}}
 	}
 	return all
 }
+
+func lines(text []byte) (all []leaf) {
+	for line := range strings.Lines(string(text)) {
+		all = append(all, leaf{fmt.Sprintf("line[%d]", len(all)+1), written(line)})
+	}
+	return all
+}
+
+// difference returns the first difference of two lists of leaves, or "".
+func difference(got, want []leaf) string {
+	for i := 0; ; i++ {
+		switch {
+		case i == len(got) && i == len(want):
+			return ""
+		case i < len(got) && i < len(want) && got[i] == want[i]:
+		case i == len(want), i < len(got) && !slices.ContainsFunc(want, got[i].isAt):
+			return fmt.Sprintf("%s: is %s, want it left out", got[i].path, short(got[i].value))
+		case i == len(got), got[i].path != want[i].path:
+			return fmt.Sprintf("%s: is missing, want %s", want[i].path, short(want[i].value))
+		default:
+			return fmt.Sprintf("%s: is %s, want %s", got[i].path, short(got[i].value), short(want[i].value))
+		}
+	}
+}
+
+func (l leaf) isAt(other leaf) bool { return l.path == other.path }

@@ -2,6 +2,7 @@ package check
 
 import (
 	"bytes"
+	"cmp"
 	"debug/elf"
 	"fmt"
 	"io/fs"
@@ -11,199 +12,117 @@ import (
 	"strings"
 
 	"squidfleet/params"
+	"squidfleet/squid"
 )
 
-// directives returns what follows some words in squid.conf, line by line.
-func (a *Assembly) directives(words ...string) (found [][]string) {
-	for _, line := range a.conf {
-		if len(line) >= len(words) && slices.Equal(line[:len(words)], words) {
-			found = append(found, line[len(words):])
+// imagePromises are about squid.conf, the Dockerfile and the image that they make.
+func (a *Assembly) imagePromises() []Promise {
+	family, platform, machine := "X86_64", "linux/amd64", elf.EM_X86_64
+	if a.Params.Architecture == params.ARM64 {
+		family, platform, machine = "ARM64", "linux/arm64", elf.EM_AARCH64
+	}
+	port := fmt.Sprint(a.Params.ListenerPort)
+	repository, tag := a.repository(), a.one(assets).text("dockerImages.*.destinations.*.imageTag")
+	program := a.one(docker).text("WORKDIR.0") + "/entrypoint"
+	return []Promise{
+		{"squid-entry", "docs/security.md", "a header from anything but the load balancer", cmp.Or(
+			a.matches(conf, "http_port.*", `^(`+port+`|127\.0\.0\.1:\d+) require-proxy-header `),
+			a.none(conf, "https_port", "ftp_port"), a.is(conf, "acl loopback src.*", "127.0.0.1 ::1"),
+			a.matches(conf, "proxy_protocol_access.*", `^(deny .*|allow load_balancer|allow health loopback)$`))},
+		{"squid-access", "docs/security.md", "A request is served only if the client's address **and** the user",
+			a.access()},
+		{"image-user", "docs/security.md", "the image has an unprivileged user of its own", cmp.Or(
+			a.matches(docker, "USER.*", `^[1-9]\d*:[1-9]\d*$`),
+			a.is(task, box+"MountPoints.*.ContainerPath", a.one(docker).text("VOLUME.0")))},
+		{"architecture", "docs/parameters.md", "processor of the tasks", cmp.Or(
+			a.is(assets, "dockerImages.*.source.platform", platform), a.compiledFor(machine),
+			a.is(task, "RuntimePlatform.CpuArchitecture", family),
+			a.is(task, "RuntimePlatform.OperatingSystemFamily", "LINUX"))},
+		{"image", "docs/deploy.md", "The engine builds the image", a.matches(task, box+"Image",
+			`^[^/]+\.dkr\.ecr\.[^/]+/`+regexp.QuoteMeta(repository+":"+tag)+`$`)},
+		{"health", "docs/design/image.md", "`entrypoint health` makes two requests through Squid", cmp.Or(
+			a.is(docker, "ENTRYPOINT.*", `["`+program+`"]`),
+			a.is(task, box+"HealthCheck.Command", []string{"CMD", program, "health"}))},
+		{"credentials", "docs/security.md", "No password is in a template, an image layer, a log or the assembly",
+			a.credentials()},
+	}
+}
+
+// blocks returns the addresses of an access list of squid.conf.
+func (a *Assembly) blocks(acl string) (all []netip.Prefix) {
+	for _, line := range a.texts(conf, "acl "+acl+" src.*") {
+		for _, value := range strings.Fields(line) {
+			all = append(all, block(value))
+		}
+	}
+	return all
+}
+
+// access: one rule lets requests through, of known clients with a right password unless there are
+// none. What it must not let through is refused before it, and all else after it.
+func (a *Assembly) access() *Finding {
+	p, clients := a.Params, slices.Clone(a.Params.ClientCidrs)
+	for key, vpc := range a.lookups {
+		for _, l := range leaves("", vpc) {
+			if len(p.ClientSecurityGroups) > 0 && strings.Contains(key, p.VpcID) { // in which their members are
+				clients = append(clients, block(strings.Trim(l.value, `"`)))
+			}
+		}
+	}
+	if got, want := merged(a.blocks("clients")), merged(clients); !slices.Equal(got, want) {
+		return a.one(conf).wrong("acl clients: is %v, want %v", got, want)
+	}
+	last, denied := []string{"allow clients", "deny all"}, []string{"!clients", "manager", "!resolved", "forbidden"}
+	// No refusal is remembered, and no answer for another address.
+	found := a.matches(conf, "external_acl_type.*", `^$| negative_ttl=0 .* %>a `)
+	if p.Auth != "none" {
+		last[0], denied = "allow clients authenticated", append(denied, "!authenticated")
+		found = cmp.Or(found, a.lists(conf, "acl authenticated "+map[squid.Digest]string{
+			squid.DigestFleet: "ext_user", squid.DigestSquid: "proxy_auth"}[p.Digest]+".*", []string{"REQUIRED"}))
+	}
+	ports := func(list []int) []string { return strings.Fields(strings.Trim(fmt.Sprint(list), "[]")) }
+	for _, list := range []struct {
+		acl, option string
+		values      []string
+		with, empty string // what is denied with values, and without one
+	}{
+		{"http_ports port", "", ports(p.HTTPPorts), "!connect !http_ports", "!connect"},
+		{"connect_ports port", "", ports(p.ConnectPorts), "connect !connect_ports", "connect"},
+		{"allowed_domains dstdomain", "-n ", p.AllowedDomains, "!allowed_domains", "!clients"},
+		{"blocked_domains dstdomain", "-n ", p.BlockedDomains, "blocked_domains", "!clients"},
+	} {
+		var want []string
+		rule := list.empty
+		for _, value := range list.values {
+			want, rule = append(want, list.option+value), list.with
+		}
+		found, denied = cmp.Or(found, a.lists(conf, "acl "+list.acl+".*", want)), append(denied, rule)
+	}
+	rules := texts(a.one(conf).values("http_access.*"))
+	end := max(0, len(rules)-2)
+	allows := func(rule string) bool { return !strings.HasPrefix(rule, "deny ") }
+	if !slices.Equal(rules[end:], last) || slices.ContainsFunc(rules[:end], allows) {
+		found = cmp.Or(found, a.one(conf).wrong("http_access: ends in %q, want %q and no other that allows",
+			rules[end:], last))
+	}
+	for _, rule := range denied {
+		if !slices.Contains(rules, "deny "+rule) {
+			found = cmp.Or(found, a.one(conf).wrong("http_access deny %s: is missing", rule))
 		}
 	}
 	return found
 }
 
-// acl returns the values of an access list of squid.conf that has one of these types.
-func (a *Assembly) acl(name string, types ...string) (values []string) {
-	for _, line := range a.directives("acl", name) {
-		if slices.Contains(types, line[0]) {
-			values = append(values, line[1:]...)
-		}
-	}
-	return values
-}
-
-// blocks reads addresses and blocks of them.
-func blocks(values ...string) (all []netip.Prefix) {
-	for _, value := range values {
-		block, err := netip.ParsePrefix(value)
-		if addr, notAddr := netip.ParseAddr(value); err != nil && notAddr == nil {
-			block = netip.PrefixFrom(addr, addr.BitLen())
-		}
-		all = append(all, block)
-	}
-	return all
-}
-
-// believed returns the blocks outside of the container from which Squid takes PROXY headers.
-func (a *Assembly) believed() (all []netip.Prefix) {
-	for _, line := range a.directives("proxy_protocol_access", "allow") {
-		sources := []string{"0.0.0.0/0", "::/0"} // unless a list of addresses says which
-		for _, name := range line {
-			if values := a.acl(name, "src"); len(values) > 0 {
-				sources = values
-			}
-		}
-		all = append(all, blocks(sources...)...)
-	}
-	return slices.DeleteFunc(all, func(block netip.Prefix) bool { return block.Addr().IsLoopback() })
-}
-
-// squidEntry: the clients' port is the only one, and takes connections of the load balancer
-// with a PROXY header only.
-func squidEntry(a *Assembly) *Finding {
-	var ports []string
-	for _, line := range slices.Concat(a.directives("http_port"), a.directives("https_port"),
-		a.directives("ftp_port")) {
-		if !slices.Contains(line, "require-proxy-header") {
-			return a.inImage("squid.conf", "port %s: is open without a PROXY header", line[0])
-		}
-		if !strings.HasPrefix(line[0], "127.0.0.1:") {
-			ports = append(ports, line[0])
-		}
-	}
-	if want := []string{fmt.Sprint(a.Params.ListenerPort)}; !slices.Equal(ports, want) {
-		return a.inImage("squid.conf", "http_port: is %v, want %v", ports, want)
-	}
-	got, want := merged(a.believed()), addresses(a.entrySubnets())
-	if !slices.Equal(got, want) && subnetsApart(a) == nil {
-		return a.inImage("squid.conf", "proxy_protocol_access: believes %v, want the load balancer's subnets, %v",
-			got, want)
-	}
-	return nil
-}
-
-// squidAccess: one rule lets requests through, of known clients with a right password unless there
-// are none. What it must not let through is refused before it, and all else after it.
-func squidAccess(a *Assembly) *Finding {
-	p := a.Params
-	clients := p.ClientCidrs
-	if len(p.ClientSecurityGroups) > 0 { // whose members have addresses of the VPC
-		clients = slices.Concat(clients, a.vpcBlocks())
-	}
-	got, want := merged(blocks(a.acl("clients", "src")...)), merged(clients)
-	if !slices.Equal(got, want) {
-		return a.inImage("squid.conf", "acl clients: is %v, want %v", got, want)
-	}
-	before := []string{"deny !clients", "deny manager", "deny !resolved", "deny forbidden"}
-	last := []string{"allow clients", "deny all"}
-	if p.Auth != "none" {
-		if got := a.acl("authenticated", "ext_user", "proxy_auth"); !slices.Equal(got, []string{"REQUIRED"}) {
-			return a.inImage("squid.conf", "acl authenticated: is %v, want any user with a password", got)
-		}
-		before, last[0] = append(before, "deny !authenticated"), last[0]+" authenticated"
-	}
-	for _, helper := range a.directives("external_acl_type") {
-		if !slices.Contains(helper, "negative_ttl=0") || !slices.Contains(helper, "%>a") {
-			return a.inImage("squid.conf", "external_acl_type %s: remembers wrong passwords, or for any address",
-				helper[0])
-		}
-	}
-	for name, ports := range map[string][]int{"http_ports": p.HTTPPorts, "connect_ports": p.ConnectPorts} {
-		if got := a.acl(name, "port"); unlike(got, strings.Fields(strings.Trim(fmt.Sprint(ports), "[]"))) != "" {
-			return a.inImage("squid.conf", "acl %s: is %v, want %v", name, got, ports)
-		}
-		rule := map[string]string{"http_ports": "deny !connect", "connect_ports": "deny connect"}[name]
-		if len(ports) > 0 {
-			rule += " !" + name
-		}
-		before = append(before, rule)
-	}
-	for rule, names := range map[string][]string{
-		"deny !allowed_domains": p.AllowedDomains, "deny blocked_domains": p.BlockedDomains,
-	} {
-		name := strings.TrimPrefix(strings.TrimPrefix(rule, "deny "), "!")
-		got := slices.DeleteFunc(a.acl(name, "dstdomain"), func(value string) bool { return value == "-n" })
-		if unlike(got, names) != "" {
-			return a.inImage("squid.conf", "acl %s: is %v, want %v", name, got, names)
-		}
-		if len(names) > 0 {
-			before = append(before, rule)
-		}
-	}
-	var rules []string
-	for _, line := range a.directives("http_access") {
-		rules = append(rules, strings.Join(line, " "))
-	}
-	end := max(0, len(rules)-2)
-	allowing := a.directives("http_access", "allow")
-	if !slices.Equal(rules[end:], last) || len(allowing) != 1 {
-		return a.inImage("squid.conf", "http_access: ends in %q, want %q and no other that allows", rules[end:], last)
-	}
-	for _, rule := range before {
-		if !slices.Contains(rules[:end], rule) {
-			return a.inImage("squid.conf", "http_access %s: is missing", rule)
-		}
-	}
-	return nil
-}
-
-// final returns the last argument of an instruction in the Dockerfile's last stage.
-func (a *Assembly) final(instruction string) (last string) {
-	for _, line := range a.dockerfile {
-		if line[0] == "FROM" {
-			last = ""
-		} else if line[0] == instruction {
-			last = strings.Trim(strings.Join(line[1:], " "), `[]"`)
-		}
-	}
-	return last
-}
-
-// imageUser: the image runs as the task definition says by itself, and writes where the task
-// has its volume.
-func imageUser(a *Assembly) *Finding {
-	if user := a.final("USER"); !regexp.MustCompile(`^[1-9]\d*:[1-9]\d*$`).MatchString(user) {
-		return a.inImage("Dockerfile", "USER: is %q, want the numbers of an unprivileged user and group", user)
-	}
-	return all(is(task, box+"MountPoints.0.ContainerPath", a.final("VOLUME")), is(task, box+"MountPoints.1", nil))(a)
-}
-
-func healthCommand(a *Assembly) *Finding {
-	program := a.final("WORKDIR") + "/entrypoint"
-	if got := a.final("ENTRYPOINT"); got != program {
-		return a.inImage("Dockerfile", "ENTRYPOINT: is %q, want %q", got, program)
-	}
-	return is(task, box+"HealthCheck.Command", []string{"CMD", program, "health"})(a)
-}
-
-// oneArchitecture: the task, the image and its program are for one processor.
-func oneArchitecture(a *Assembly) *Finding {
-	family, platform, machine := "X86_64", "linux/amd64", elf.EM_X86_64
-	if a.Params.Architecture == params.ARM64 {
-		family, platform, machine = "ARM64", "linux/arm64", elf.EM_AARCH64
-	}
-	if got := a.images[0].Source.Platform; got != platform {
-		return a.inManifest("platform: is %q, want %q", got, platform)
-	}
+func (a *Assembly) compiledFor(machine elf.Machine) *Finding {
 	if program, err := elf.NewFile(bytes.NewReader(a.program)); err != nil || program.Machine != machine {
-		return a.inImage("entrypoint", "is no program for %s", machine)
+		return &Finding{File: a.ImageDirectory() + "/entrypoint", Message: fmt.Sprintf("is no program for %s", machine)}
 	}
-	return all(is(task, "RuntimePlatform.CpuArchitecture", family),
-		is(task, "RuntimePlatform.OperatingSystemFamily", "LINUX"))(a)
+	return nil
 }
 
-// imagePublished: the task runs the one image that the CDK CLI builds from the assembly and
-// pushes.
-func imagePublished(a *Assembly) *Finding {
-	if len(a.images) != 1 || len(a.images[0].Destinations) != 1 {
-		return a.inManifest("dockerImages: there are %d, want one that is pushed", len(a.images))
-	}
-	end := ""
-	for _, to := range a.images[0].Destinations {
-		end = "/" + sub(to.RepositoryName) + ":" + to.ImageTag
-	}
-	return matches(task, box+"Image", `^[^/]+\.dkr\.ecr\.[^/]+`+regexp.QuoteMeta(end)+`$`)(a)
+// repository is the one that the image is pushed to.
+func (a *Assembly) repository() string {
+	return sub(a.one(assets).text("dockerImages.*.destinations.*.repositoryName"))
 }
 
 // credential matches text that looks like one, or like a reference that puts one into a template.
@@ -212,21 +131,12 @@ var credential = regexp.MustCompile(`(?i)\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|-----BEGI
 	`\beyJ[A-Za-z0-9_-]{10,}\.eyJ|://[^/\s:@⟨"]+:[^/\s@⟨"]+@|\b[0-9a-f]{32}\b|` +
 	`(?:password|passwd|pwd|passphrase|secret|token|api_?key)(?:_\w+)?["']?\s*[:=]\s*["']?[^\s"'⟨{$\[]{6,}`)
 
-// noCredential looks at every text of the assembly but the password file, which is there for
-// hashes.
-func noCredential(a *Assembly) *Finding {
-	var found *Finding
-	for _, t := range a.all(task) {
-		for name, value := range pairs(t.value(box + "Environment")) {
-			if name != "SQUIDFLEET_CREDENTIALS" && credential.MatchString(name+"="+fmt.Sprint(value)) {
-				return t.wrong("Environment: %s looks like a credential; hand it over from Secrets Manager", name)
-			}
-		}
-	}
+// credentials looks at every text of the assembly but the password file, which is there for hashes.
+func (a *Assembly) credentials() (found *Finding) {
 	err := fs.WalkDir(a.files, ".", func(name string, entry fs.DirEntry, err error) error {
-		inImage := strings.HasPrefix(name, a.ImageDirectory()+"/")
-		other := name == a.ImageDirectory()+"/passwords" || name == a.ImageDirectory()+"/entrypoint"
-		if err != nil || found != nil || entry.IsDir() || other || strings.Contains(name, "/") && !inImage {
+		file, inImage := strings.CutPrefix(name, a.ImageDirectory()+"/")
+		if err != nil || entry.IsDir() || file == "passwords" || file == "entrypoint" ||
+			strings.Contains(name, "/") && !inImage {
 			return err
 		}
 		content, err := fs.ReadFile(a.files, name)
@@ -239,9 +149,14 @@ func noCredential(a *Assembly) *Finding {
 	if err != nil {
 		return &Finding{File: ".", Message: err.Error()}
 	}
-	if found != nil {
-		return found
-	}
-	return all(is(secret, "SecretString", nil),
-		matches(secret, "GenerateSecretString.PasswordLength", `^(3[2-9]|[4-9]\d|1[01]\d|12[0-8])$`))(a)
+	return cmp.Or(a.each(task, func(r *resource) string {
+		variables, _ := r.value(box + "Environment").(map[string]any)
+		for name, value := range variables {
+			if name != "SQUIDFLEET_CREDENTIALS" && credential.MatchString(name+"="+text(value)) {
+				return "Environment: " + name + " looks like a credential; hand it over from Secrets Manager"
+			}
+		}
+		return ""
+	}), found, a.is(secret, "SecretString", nil),
+		a.matches(secret, "GenerateSecretString.PasswordLength", `^(3[2-9]|[4-9]\d|1[01]\d|12[0-8])$`))
 }

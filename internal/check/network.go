@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -9,133 +10,176 @@ import (
 	"squidfleet/params"
 )
 
-// groups returns the security groups at a path of the resources of a type.
-func (a *Assembly) groups(kind, path string) (groups []*resource) {
-	for _, r := range a.all(kind) {
-		for _, v := range r.list(path) {
-			if g := a.referred(v); !slices.Contains(groups, g) {
-				groups = append(groups, g)
+const (
+	subnets     = "AWS::EC2::Subnet"
+	certificate = "AWS::CertificateManager::Certificate"
+	record      = "AWS::Route53::RecordSet"
+	link        = "AWS::EC2::VPCEndpointService"
+	permissions = "AWS::EC2::VPCEndpointServicePermissions"
+)
+
+// networkPromises are about the way from a client to a task, and from there to a destination.
+func (a *Assembly) networkPromises() []Promise {
+	p, port, scheme := a.Params, fmt.Sprint(a.Params.ListenerPort), "internet-facing"
+	if p.Endpoint == params.EndpointInternal {
+		scheme = "internal"
+	}
+	entry, own := a.texts(balancer, "SecurityGroups.*"), []string{}
+	var fromEntry, toTasks []string
+	for _, group := range entry {
+		fromEntry = append(fromEntry, "tcp "+port+" "+group)
+	}
+	for _, group := range a.texts(service, awsvpc+"SecurityGroups.*") {
+		if !slices.Contains(entry, group) {
+			own, toTasks = append(own, group), append(toTasks, "tcp "+port+" "+group)
+		}
+	}
+	return []Promise{
+		{"clients", "docs/security.md", "security group admits `clientCidrs` and `clientSecurityGroups`", cmp.Or(
+			a.matches(balancer, "SecurityGroups.0", "^⟨"), a.only(entry, "Ingress", a.clients()))},
+		{"tasks", "docs/security.md", "Tasks accept connections from the load balancer's security group only", cmp.Or(
+			a.is(service, awsvpc+"SecurityGroups", own), a.only(own, "Ingress", fromEntry))},
+		{"egress", "docs/security.md", "all ports but 80, 443 and the parameters' (and 53 with `vpcId`)", cmp.Or(
+			a.only(entry, "Egress", toTasks), a.only(own, "Egress", a.destinations()))},
+		{"port", "docs/parameters.md", "TCP port of the load balancer and of Squid", cmp.Or(
+			a.is(targets, "Port", port), a.is(task, box+"PortMappings.*.ContainerPort", port),
+			a.is(service, "LoadBalancers.*.ContainerPort", port))},
+		{"endpoint", "docs/parameters.md", "`internal`, with private addresses only", a.is(balancer, "Scheme", scheme)},
+		{"tls", "docs/parameters.md", "with which the load balancer speaks TLS to clients, on all ports", a.encrypts()},
+		{"name", "docs/parameters.md", "name of the proxy; it gets an alias record", a.aliases()},
+		{"private-link", "docs/parameters.md", "who may make PrivateLink endpoints that lead to the proxy", a.links()},
+		{"addresses", "docs/parameters.md", "`listenerPort` + 1 always leads to address 1, and so on", a.leads()},
+		{"proxy-header", "docs/security.md", "puts a PROXY v2 header with the client's address before them", cmp.Or(
+			a.is(targets, attribute+"proxy_protocol_v2.enabled", "true"),
+			a.is(targets, attribute+"preserve_client_ip.enabled", "false"))},
+		{"zones", "docs/security.md", "Each client reaches every task, whichever zone it comes in by", cmp.Or(
+			a.is(balancer, "LoadBalancerAttributes.load_balancing.cross_zone.enabled", "true"),
+			a.is(targets, attribute+"load_balancing.cross_zone.enabled", "true"), a.zones())},
+		{"subnets", "docs/security.md", "believes that header from the load balancer's subnets only", a.apart()},
+		{"routes", "docs/parameters.md", "has public subnets in two zones and nothing else", a.routes()},
+		{"public-address", "README.md", "with a public address of its own",
+			a.is(service, awsvpc+"AssignPublicIp", "ENABLED")},
+	}
+}
+
+// flows writes what a rule permits, port by port.
+func flows(protocol string, first, last int, peer string) (all []string) {
+	for port := first; port <= min(last, 1<<16); port++ {
+		all = append(all, fmt.Sprintf("%s %d %s", protocol, port, peer))
+	}
+	return all
+}
+
+// only wants security groups to permit flows in a direction and nothing else, by their own rules and
+// by those that stand apart. Where none are wanted, another promise tells why.
+func (a *Assembly) only(groups []string, direction string, want []string) (found *Finding) {
+	for _, group := range groups {
+		rules := a.referred(group).values("SecurityGroup" + direction + ".*")
+		for _, r := range a.all("AWS::EC2::SecurityGroup" + direction) {
+			if r.text("GroupId") == group {
+				rules = append(rules, r.properties)
 			}
 		}
+		var got []string
+		for _, rule := range rules {
+			protocol := text(at(rule, "IpProtocol"))
+			first, last := number(at(rule, "FromPort")), number(at(rule, "ToPort"))
+			peer := text(at(rule, "CidrIp")) + text(at(rule, "CidrIpv6")) + text(at(rule, "SourceSecurityGroupId")) +
+				text(at(rule, "DestinationSecurityGroupId"))
+			if protocol == "tcp" || protocol == "udp" {
+				got = append(got, flows(protocol, first, last, peer)...)
+			} else if rule != nil { // of ICMP: a type and a code
+				got = append(got, fmt.Sprintf("%s %d/%d %s", protocol, first, last, peer))
+			}
+		}
+		if d := unlike(got, want); d != "" && want != nil {
+			found = a.referred(group).wrong("SecurityGroup%s: %s", direction, d)
+		}
 	}
-	return groups
+	return found
 }
 
-func (a *Assembly) entryGroups() []*resource { return a.groups(balancer, "SecurityGroups") }
-func (a *Assembly) taskGroups() []*resource  { return a.groups(service, awsvpc+"SecurityGroups") }
-
-// flow is what a rule of a security group permits, for one port.
-func flow(protocol, port, peer any) string { return fmt.Sprintf("%v %v %v", protocol, port, peer) }
-
-// flows returns what a group permits in a direction port by port, by its own rules and by those
-// that stand apart.
-func (a *Assembly) flows(group *resource, direction string) (flows []string) {
-	rules := group.list("SecurityGroup" + direction)
-	for _, r := range a.all("AWS::EC2::SecurityGroup" + direction) {
-		if a.referred(r.value("GroupId")) == group {
-			rules = append(rules, r.properties)
-		}
-	}
-	for _, rule := range rules {
-		peer := ""
-		for _, key := range []string{"CidrIp", "CidrIpv6", "SourceSecurityGroupId", "DestinationSecurityGroupId"} {
-			peer += text(at(rule, key))
-		}
-		low, high := number(at(rule, "FromPort")), number(at(rule, "ToPort"))
-		if protocol := text(at(rule, "IpProtocol")); strings.HasPrefix(protocol, "icmp") {
-			flows = append(flows, flow(protocol, fmt.Sprint(low, "/", high), peer)) // a type and a code
-			continue
-		}
-		if peer == "" || low < 1 || high > 65535 {
-			low, high, peer = 0, 0, show(rule) // is wanted nowhere
-		}
-		for port := low; port <= high; port++ {
-			flows = append(flows, flow(at(rule, "IpProtocol"), port, peer))
-		}
-	}
-	return flows
-}
-
-// only wants groups to permit flows in a direction and nothing else.
-func (a *Assembly) only(groups []*resource, direction string, want []string) *Finding {
-	for _, g := range groups {
-		if d := unlike(a.flows(g, direction), want); d != "" {
-			return g.wrong("SecurityGroup%s: %s", direction, d)
-		}
-	}
-	return nil
-}
-
-func clientsOnly(a *Assembly) *Finding {
-	if len(a.entryGroups()) == 0 {
-		return a.template("the load balancer has no security group, and admits everybody")
-	}
-	// Besides, from anybody: a packet is too large for the way to a client.
-	want := []string{flow("icmp", "3/4", "0.0.0.0/0")}
-	clients := slices.Clone(a.Params.ClientSecurityGroups)
-	for _, block := range a.Params.ClientCidrs {
-		clients = append(clients, block.Masked().String())
+// clients are the flows to the load balancer.
+func (a *Assembly) clients() []string {
+	p := a.Params
+	want := []string{"icmp 3/4 0.0.0.0/0"} // from anybody: a packet is too large for the way to a client
+	peers, last := slices.Clone(p.ClientSecurityGroups), p.ListenerPort
+	for _, block := range p.ClientCidrs {
+		peers = append(peers, block.Masked().String())
 		if block.Addr().Is6() {
-			want = append(want, flow("icmpv6", "2/0", "::/0"))
+			want = append(want, "icmpv6 2/0 ::/0")
 		}
 	}
-	for _, client := range clients {
-		for number := range a.Params.FleetSize + 1 {
-			if number == 0 || a.Params.AddressPorts {
-				want = append(want, flow("tcp", a.Params.ListenerPort+number, client))
-			}
-		}
+	if p.AddressPorts {
+		last += p.FleetSize
 	}
-	return a.only(a.entryGroups(), "Ingress", want)
+	for _, peer := range peers {
+		want = append(want, flows("tcp", p.ListenerPort, last, peer)...)
+	}
+	return want
 }
 
-func tasksOnly(a *Assembly) *Finding {
-	if len(a.taskGroups()) == 0 {
-		return a.template("the tasks have no security group of their own")
+// destinations are the flows from the tasks. An IPv6 address would be in no list of egress addresses.
+func (a *Assembly) destinations() (want []string) {
+	const anywhere = "0.0.0.0/0"
+	p, open, ranges := a.Params, map[int]bool{}, 0
+	for _, port := range slices.Concat(p.HTTPPorts, p.ConnectPorts, []int{80, 443}) {
+		open[port] = true
 	}
-	var want []string
-	for _, g := range a.entryGroups() {
-		if slices.Contains(a.taskGroups(), g) {
-			return g.wrong("is the group of the load balancer and of the tasks: clients reach tasks directly")
-		}
-		want = append(want, flow("tcp", a.Params.ListenerPort, g.att("GroupId")))
-	}
-	if want == nil {
-		return nil // told already
-	}
-	return a.only(a.taskGroups(), "Ingress", want)
-}
-
-func egressPorts(a *Assembly) *Finding {
-	var toTasks []string
-	for _, g := range a.taskGroups() {
-		if slices.Contains(a.entryGroups(), g) {
-			return nil // told already
-		}
-		toTasks = append(toTasks, flow("tcp", a.Params.ListenerPort, g.att("GroupId")))
-	}
-	ports, ranges := map[int]bool{}, 0
-	for _, port := range slices.Concat(a.Params.HTTPPorts, a.Params.ConnectPorts, []int{80, 443}) {
-		ports[port] = true
-	}
-	for port := range ports {
-		if !ports[port-1] {
+	for port := range open {
+		want = append(want, flows("tcp", port, port, anywhere)...)
+		if !open[port-1] {
 			ranges++
 		}
 	}
-	for port := 1; port < 1<<16 && ranges > 50; port++ { // a group has no room for more
-		ports[port] = true
+	if ranges > 50 { // a group has no room for more
+		want = flows("tcp", 1, 1<<16-1, anywhere)
 	}
-	const all4 = "0.0.0.0/0" // an IPv6 address would be in no list of egress addresses
-	var want []string
-	if a.Params.VpcID != "" { // it may have a resolver that is not Amazon's
-		ports[53], want = true, []string{flow("udp", 53, all4)}
+	if p.VpcID != "" { // it may have a resolver that is not Amazon's
+		want = append(want, "tcp 53 "+anywhere, "udp 53 "+anywhere)
 	}
-	for port := range ports {
-		want = append(want, flow("tcp", port, all4))
+	return want
+}
+
+// encrypted reports whether clients speak TLS.
+func (a *Assembly) encrypted() bool { return a.Params.CertificateARN+a.Params.DomainName != "" }
+
+// encrypts: all listeners have the certificate, or none has one.
+func (a *Assembly) encrypts() *Finding {
+	p := a.Params
+	if !a.encrypted() {
+		return cmp.Or(a.is(listener, "Protocol", "TCP"), a.none(listener, "Certificates", "SslPolicy"))
 	}
-	return all(func(a *Assembly) *Finding { return a.only(a.entryGroups(), "Egress", toTasks) },
-		func(a *Assembly) *Finding { return a.only(a.taskGroups(), "Egress", want) })(a)
+	return cmp.Or(a.is(listener, "Protocol", "TLS"), a.none(listener, "Certificates.1"),
+		a.is(listener, "Certificates.0.CertificateArn", cmp.Or(p.CertificateARN, a.one(certificate).ref())),
+		a.matches(listener, "SslPolicy", `^ELBSecurityPolicy-TLS13-1-[23]-(?:Res-)?PQ-`),
+		a.is(certificate, "DomainName", p.DomainName), a.is(certificate, "ValidationMethod", "DNS"),
+		a.is(certificate, "DomainValidationOptions.0.HostedZoneId", p.HostedZoneID))
+}
+
+// aliases: the fleet's name, and no other, leads to the load balancer, in each of its families.
+func (a *Assembly) aliases() *Finding {
+	p, families := a.Params, []string{"A"}
+	if slices.ContainsFunc(p.ClientCidrs, func(c netip.Prefix) bool { return c.Addr().Is6() }) {
+		families = append(families, "AAAA")
+	}
+	if p.HostedZoneID == "" {
+		families = nil
+	}
+	return cmp.Or(a.lists(record, "Type", families), a.is(record, "Name", p.DomainName),
+		a.is(record, "HostedZoneId", p.HostedZoneID),
+		a.is(record, "AliasTarget.DNSName", a.one(balancer).att("DNSName")))
+}
+
+// links: endpoints of the principals alone lead to the load balancer, which looks at their clients.
+func (a *Assembly) links() *Finding {
+	if principals := a.Params.PrivateLinkPrincipals; len(principals) > 0 {
+		return cmp.Or(a.is(balancer, "EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic", "on"),
+			a.is(link, "NetworkLoadBalancerArns.*", a.one(balancer).ref()),
+			a.is(permissions, "ServiceId", a.one(link).ref()),
+			a.lists(permissions, "AllowedPrincipals.*", principals))
+	}
+	return a.lists(link, "NetworkLoadBalancerArns.*", nil)
 }
 
 // number is an address's, which its service has as a tag.
@@ -143,109 +187,111 @@ func (r *resource) number() int { return number(r.value("Tags." + params.Address
 
 // leads: the common port leads to every address by the first target group of its service, and the
 // port of each address to that one alone by the second.
-func leads(a *Assembly) *Finding {
-	tasks := map[any][]string{} // of a target group: address and place among the groups of its service
-	for _, s := range a.all(service) {
-		for i, entry := range s.list("LoadBalancers") {
-			if group := at(entry, "TargetGroupArn"); number(at(entry, "ContainerPort")) == a.Params.ListenerPort {
-				tasks[group] = append(tasks[group], fmt.Sprintf("%d (%d)", s.number(), i))
-			}
-		}
-	}
-	lead := func(port any, tasks []string) string {
-		slices.Sort(tasks)
-		return fmt.Sprintf("port %v to the addresses %q", port, tasks)
-	}
-	var got, want, common []string
+func (a *Assembly) leads() *Finding {
+	p, ports := a.Params, map[string]string{} // by target group
 	for _, l := range a.all(listener) {
-		group := l.value("DefaultActions.0.TargetGroupArn")
-		got = append(got, lead(l.text("Port"), tasks[group]))
+		ports[l.text("DefaultActions.0.TargetGroupArn")] = l.text("Port")
 	}
-	for k := 1; k <= a.Params.FleetSize; k++ {
-		common = append(common, fmt.Sprintf("%d (0)", k))
-		if a.Params.AddressPorts {
-			want = append(want, lead(a.Params.ListenerPort+k, []string{fmt.Sprintf("%d (1)", k)}))
+	common := []string{fmt.Sprint(p.ListenerPort)}
+	all, numbers := slices.Clone(common), []string{}
+	for k := 1; k <= p.FleetSize; k++ {
+		numbers = append(numbers, fmt.Sprint(k))
+		if p.AddressPorts {
+			all = append(all, fmt.Sprint(p.ListenerPort+k))
 		}
 	}
-	if d := unlike(got, append(want, lead(a.Params.ListenerPort, common))); d != "" {
-		return a.template("the load balancer %s", d)
-	}
-	return nil
-}
-
-// subnet is a subnet of the fleet's VPC.
-type subnet struct {
-	id, zone string
-	block    netip.Prefix
-}
-
-// subnets are those at a path of some resources. What is not known of one is empty.
-func (a *Assembly) subnets(of []*resource, path string) (found []subnet) {
-	for _, r := range of {
-		for _, v := range r.list(path) {
-			s := subnet{id: show(v)}
-			if r := a.referred(v); r.kind == "AWS::EC2::Subnet" {
-				block, _ := netip.ParsePrefix(r.text("CidrBlock"))
-				s = subnet{r.id, show(r.value("AvailabilityZone")), block}
+	return cmp.Or(a.lists(listener, "Port", all), a.lists(service, "Tags."+params.AddressTag, numbers),
+		a.each(service, func(s *resource) string {
+			got, want := []string{}, slices.Clone(common)
+			for _, group := range texts(s.values("LoadBalancers.*.TargetGroupArn")) {
+				got = append(got, ports[group])
 			}
-			for _, public := range a.lookedUp() {
-				if public.id == v {
-					s = public
+			if p.AddressPorts {
+				want = append(want, fmt.Sprint(p.ListenerPort+s.number()))
+			}
+			if !slices.Equal(got, want) {
+				return fmt.Sprintf("the ports %q lead to it, want %q", got, want)
+			}
+			return ""
+		}))
+}
+
+// subnet is where in the fleet's VPC something may be; empty if that is not known to be public.
+type subnet struct {
+	zone  string
+	block netip.Prefix
+}
+
+// subnets returns the subnets of references: those of the fleet's own VPC, or public ones of an
+// imported VPC, as the CDK CLI has found them.
+func (a *Assembly) subnets(references []string) (found []subnet) {
+	known := map[string]subnet{}
+	for _, r := range a.all(subnets) {
+		known[r.ref()] = subnet{show(r.value("AvailabilityZone")), block(r.text("CidrBlock"))}
+	}
+	which := "vpc-provider:account=" + a.account + ":filter.vpc-id=" + a.Params.VpcID + ":region=" + a.region + ":"
+	for key, vpc := range a.lookups {
+		for _, group := range values(vpc, "subnetGroups.*") {
+			for _, s := range values(group, "subnets.*") {
+				if strings.HasPrefix(key, which) && at(group, "type") == "Public" {
+					known[text(at(s, "subnetId"))] = subnet{text(at(s, "availabilityZone")), block(text(at(s, "cidr")))}
 				}
 			}
-			if !slices.Contains(found, s) {
-				found = append(found, s)
-			}
 		}
+	}
+	for _, reference := range references {
+		found = append(found, known[reference])
 	}
 	return found
 }
 
-func (a *Assembly) entrySubnets() []subnet { return a.subnets(a.all(balancer), "Subnets") }
-func (a *Assembly) taskSubnets() []subnet  { return a.subnets(a.all(service), awsvpc+"Subnets") }
-
-// lookedUp returns the public subnets of an imported VPC, as the CDK CLI has found them.
-func (a *Assembly) lookedUp() (public []subnet) {
-	for key, value := range a.lookups {
-		which := "account=" + a.account + ":filter.vpc-id=" + a.Params.VpcID + ":region=" + a.region + ":"
-		if a.Params.VpcID == "" || !strings.HasPrefix(key, "vpc-provider:"+which) {
-			continue
-		}
-		for _, group := range list(at(value, "subnetGroups")) {
-			for _, s := range list(at(group, "subnets")) {
-				if block, err := netip.ParsePrefix(text(at(s, "cidr"))); err == nil && at(group, "type") == "Public" {
-					public = append(public, subnet{text(at(s, "subnetId")), text(at(s, "availabilityZone")), block})
-				}
-			}
-		}
-	}
-	return public
-}
-
-// sameZones: each address may be in every zone of the load balancer's.
-func sameZones(a *Assembly) *Finding {
-	zones := func(subnets []subnet) (all []string) {
-		for _, s := range subnets {
+// zones: each address may be in every zone of the load balancer's.
+func (a *Assembly) zones() *Finding {
+	zones := func(references []string) (all []string) {
+		for _, s := range a.subnets(references) {
 			all = append(all, s.zone)
 		}
-		slices.Sort(all)
 		return all
 	}
-	entry := zones(a.entrySubnets())
-	return each(service, func(a *Assembly, r *resource) *Finding {
-		tasks := zones(a.subnets([]*resource{r}, awsvpc+"Subnets"))
-		if !slices.Equal(tasks, entry) || len(slices.Compact(tasks)) != len(entry) || len(entry) < 2 {
-			return r.wrong("has subnets in zones %v, the load balancer in %v: want one in each", tasks, entry)
+	entry := zones(a.texts(balancer, "Subnets.*"))
+	return a.each(service, func(r *resource) string {
+		tasks := zones(texts(r.values(awsvpc + "Subnets.*")))
+		if unlike(tasks, entry) != "" || len(tasks) != len(entry) || len(entry) < 2 {
+			return fmt.Sprintf("has subnets in zones %v, the load balancer in %v: want one in each", tasks, entry)
 		}
-		return nil
-	})(a)
+		return ""
+	})
 }
 
-func addresses(subnets []subnet) (blocks []netip.Prefix) {
-	for _, s := range subnets {
-		blocks = append(blocks, s.block)
+// apart: PROXY headers are believed from where the load balancer is. In a VPC of the fleet's own, no
+// task is there. In an imported one, all subnets are public. That none overlap is AWS's to find.
+func (a *Assembly) apart() *Finding {
+	blocks := func(references []string) (all []netip.Prefix) {
+		for _, s := range a.subnets(references) {
+			all = append(all, s.block)
+		}
+		return all
 	}
-	return merged(blocks)
+	believed, entry := a.blocks("load_balancer"), blocks(a.texts(balancer, "Subnets.*"))
+	tasks := blocks(a.texts(service, awsvpc+"Subnets.*"))
+	shared := a.Params.VpcID == "" && slices.ContainsFunc(entry, func(b netip.Prefix) bool {
+		return slices.Contains(tasks, b)
+	})
+	known := !slices.Contains(slices.Concat(entry, tasks), netip.Prefix{})
+	if shared || !known || !slices.Equal(merged(believed), merged(entry)) {
+		return a.wrong("PROXY headers are believed from %v, the load balancer is in %v and the tasks are in %v: want "+
+			"the first two alike, the third apart, and public subnets of the fleet's VPC", believed, entry, tasks)
+	}
+	return nil
+}
+
+// block reads an address or a block of them. What is neither is no valid block.
+func block(text string) netip.Prefix {
+	b, err := netip.ParsePrefix(text)
+	if addr, notAddr := netip.ParseAddr(text); err != nil && notAddr == nil {
+		b = netip.PrefixFrom(addr, addr.BitLen())
+	}
+	return b
 }
 
 // merged returns the fewest blocks with the same addresses, in order. What is no block is left out,
@@ -268,60 +314,23 @@ func merged(blocks []netip.Prefix) (fewest []netip.Prefix) {
 	return fewest
 }
 
-// subnetsApart: in a VPC of the fleet's own, no task has an address from which PROXY headers
-// are believed. In an imported one, all subnets are public. That none overlap is AWS's to find.
-func subnetsApart(a *Assembly) *Finding {
-	entry, tasks := a.entrySubnets(), a.taskSubnets()
-	for _, s := range append(slices.Clone(entry), tasks...) {
-		if !s.block.IsValid() {
-			return a.template("%s is no public subnet of the fleet's VPC", s.id)
-		}
-	}
-	if a.Params.VpcID != "" {
-		return nil
-	}
-	for _, block := range a.believed() {
-		if slices.ContainsFunc(addresses(tasks), block.Overlaps) &&
-			!slices.ContainsFunc(addresses(entry), block.Overlaps) {
-			return a.template("the load balancer's subnets and the tasks' have changed places: PROXY headers are "+
-				"believed from %s, where the tasks are and the load balancer is not", block)
-		}
-	}
-	for _, s := range entry {
-		if slices.Contains(tasks, s) {
-			return a.template("%s is the load balancer's and the tasks': a task could pass for the load balancer", s.id)
-		}
-	}
-	return nil
-}
-
-// routed: each subnet has one table, whose default routes lead to the internet gateway and
-// which has no others.
-func routed(a *Assembly) *Finding {
-	gateway := ""
-	for _, r := range a.all("AWS::EC2::VPCGatewayAttachment") {
-		gateway = r.text("InternetGatewayId")
-	}
-	return each("AWS::EC2::Subnet", func(a *Assembly, s *resource) *Finding {
-		var tables, got []string
-		for _, r := range a.all("AWS::EC2::SubnetRouteTableAssociation") {
-			if r.value("SubnetId") == s.ref() {
-				tables = append(tables, r.text("RouteTableId"))
-			}
-		}
-		for _, r := range a.all("AWS::EC2::Route") {
-			if slices.Contains(tables, r.text("RouteTableId")) {
-				to := r.text("DestinationCidrBlock") + r.text("DestinationIpv6CidrBlock")
-				got = append(got, to+" to "+r.text("GatewayId"))
+// routes: the routes of each subnet are the default ones to the internet gateway.
+func (a *Assembly) routes() *Finding {
+	gateway := a.one("AWS::EC2::VPCGatewayAttachment").text("InternetGatewayId")
+	return a.each(subnets, func(s *resource) string {
+		var got []string
+		for _, of := range a.all("AWS::EC2::SubnetRouteTableAssociation") {
+			for _, r := range a.all("AWS::EC2::Route") {
+				if of.text("SubnetId") == s.ref() && r.text("RouteTableId") == of.text("RouteTableId") {
+					to := r.text("DestinationCidrBlock") + r.text("DestinationIpv6CidrBlock")
+					got = append(got, to+" to "+r.text("GatewayId"))
+				}
 			}
 		}
 		want := []string{"0.0.0.0/0 to " + gateway}
 		if s.value("Ipv6CidrBlock") != nil {
 			want = append(want, "::/0 to "+gateway)
 		}
-		if len(tables) != 1 || unlike(got, want) != "" {
-			return s.wrong("has %d route tables with routes %v, want one with %v", len(tables), got, want)
-		}
-		return nil
-	})(a)
+		return unlike(got, want)
+	})
 }

@@ -6,232 +6,53 @@ import (
 	"maps"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-
-	"squidfleet/params"
 )
 
-// rolesReach compares what each role permits, and whom it trusts, with what its user needs.
-func rolesReach(a *Assembly) *Finding {
-	type need struct {
-		trust  string
-		grants []string // action and resource; one that ends in a repository's name has any beginning
-	}
-	needs := map[string]need{}
-	for _, t := range a.all(task) {
-		log := a.referred(t.value(logs + "Options.awslogs-group")).att("Arn")
-		grants := []string{"ecr:GetAuthorizationToken *", "logs:CreateLogStream " + log, "logs:PutLogEvents " + log}
-		for _, action := range []string{"BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer"} {
-			grants = append(grants, "ecr:"+action+" "+a.repository())
-		}
-		for _, s := range a.all(secret) {
-			grants = append(grants, "secretsmanager:GetSecretValue "+s.ref())
-		}
-		const trust = `{"Action":"sts:AssumeRole","Effect":"Allow","Principal":{"Service":"ecs-tasks.amazonaws.com"}}`
-		needs[a.referred(t.value("ExecutionRoleArn")).id] = need{trust, grants}
-	}
-	for _, s := range a.all(schedule) {
-		account, region := cmp.Or(a.account, "⟨AWS::AccountId⟩"), cmp.Or(a.region, "⟨AWS::Region⟩")
-		grants := []string{"sqs:SendMessage " + s.text("Target.DeadLetterConfig.Arn")}
-		for _, cluster := range a.all("AWS::ECS::Cluster") {
-			services := fmt.Sprintf("arn:%s:ecs:%s:%s:service/%s/*", a.partition(), region, account, cluster.ref())
-			grants = append(grants, "ecs:UpdateService "+services)
-		}
-		const trust = `{"Action":"sts:AssumeRole","Condition":{"StringEquals":{"aws:SourceAccount":"%s",` +
-			`"aws:SourceArn":"%s"}},"Effect":"Allow","Principal":{"Service":"scheduler.amazonaws.com"}}`
-		group := a.referred(s.value("GroupName")).att("Arn")
-		needs[a.referred(s.value("Target.RoleArn")).id] = need{fmt.Sprintf(trust, account, group), grants}
-	}
-	roles := each("AWS::IAM::Role", func(a *Assembly, r *resource) *Finding {
-		got, want := written(r.list("AssumeRolePolicyDocument.Statement")), "["+needs[r.id].trust+"]"
-		if got != want {
-			return r.wrong("AssumeRolePolicyDocument: trusts %s, want %s", got, want)
-		}
-		var grants []string
-		for _, policy := range r.list("Policies") {
-			for _, s := range list(at(policy, "PolicyDocument.Statement")) {
-				tree, _ := s.(map[string]any)
-				if len(tree) != 3 || tree["Effect"] != "Allow" || tree["Resource"] == nil {
-					return r.wrong("Policies: hold %s, want an action that is allowed on a resource", show(s))
-				}
-				for _, action := range texts(at(s, "Action")) {
-					for _, on := range texts(at(s, "Resource")) {
-						if strings.HasSuffix(on, a.repository()) {
-							on = a.repository()
-						}
-						grants = append(grants, action+" "+on)
-					}
-				}
-			}
-		}
-		if d := unlike(grants, needs[r.id].grants); d != "" {
-			return r.wrong("Policies: %s", d)
-		}
-		return nil
-	})
-	queues := each("AWS::SQS::QueuePolicy", func(_ *Assembly, r *resource) *Finding {
-		for _, s := range r.list("PolicyDocument.Statement") {
-			if at(s, "Effect") != "Deny" {
-				return r.wrong("PolicyDocument: permits %s, want a policy that denies", show(s))
-			}
-		}
-		return nil
-	})
-	return all(none("AWS::IAM::Role", "", "ManagedPolicyArns"), roles, queues)(a)
-}
-
-// repository is the end of the ARN of the one that the image is pushed to.
-func (a *Assembly) repository() string {
-	for _, to := range a.images[0].Destinations {
-		return ":repository/" + sub(to.RepositoryName)
-	}
-	return "(none)"
-}
-
-// ownSecrets: what is handed over as a user's password is described as that user's, and the
-// nonces' key is nobody's.
-func ownSecrets(a *Assembly) *Finding {
-	described := map[any]string{}
-	for _, s := range a.all(secret) {
-		described[s.ref()] = s.text("Description")
-	}
-	return each(task, func(a *Assembly, r *resource) *Finding {
-		secrets, wanted := pairs(r.value(box+"Secrets")), 0
-		for _, user := range a.Params.Users {
-			if a.Params.Credentials == "image" {
-				break
-			}
-			wanted++
-			plain := regexp.MustCompile(`[^A-Z0-9]`).ReplaceAllString(strings.ToUpper(user), "_")
-			variable := "SQUIDFLEET_PASSWORD_" + plain
-			if got := described[secrets[variable]]; !strings.HasSuffix(got, " user "+user) {
-				return r.wrong("Secrets: %s is the secret %q, want that of user %s", variable, got, user)
-			}
-		}
-		if a.Params.Auth.Nonces(a.Params.Digest) {
-			wanted++
-			if got := described[secrets["SQUIDFLEET_DIGEST_KEYS"]]; got == "" || strings.Contains(got, " user ") {
-				return r.wrong("Secrets: SQUIDFLEET_DIGEST_KEYS is the secret %q, want one that is no password", got)
-			}
-		}
-		if len(secrets) != wanted || len(described) != wanted {
-			return r.wrong("Secrets: %d are handed over and %d are made, want %d", len(secrets), len(described), wanted)
-		}
-		return nil
-	})(a)
-}
-
-// update is what a schedule does to an address.
-type update struct {
-	times, zone, setting string
-	latest               time.Duration // after which it would meet the next update
-}
-
-// scheduled: the schedules that only set the number of tasks, or all others, are those that the
-// parameters want of each address.
-func scheduled(number bool, of func(p *params.Params, address int) []update) judge {
-	return func(a *Assembly) *Finding {
-		does := func(times, zone, input string) string { return times + " in " + zone + ": " + input }
-		want := map[string]time.Duration{}
-		for _, s := range a.all(service) {
-			for _, u := range of(a.Params, s.number()) {
-				input := fmt.Sprintf(`{"Cluster":"%s",%s,"Service":"%s"}`, s.text("Cluster"), u.setting, s.ref())
-				want[does(u.times, u.zone, input)] = u.latest
-			}
-		}
-		for _, r := range a.all(schedule) {
-			input := r.text("Target.Input")
-			sets := func(name string) bool { return strings.Contains(input, `"`+name+`"`) }
-			if number != (sets("DesiredCount") && !sets("ForceNewDeployment")) {
-				continue
-			}
-			got := does(r.text("ScheduleExpression"), r.text("ScheduleExpressionTimezone"), input)
-			latest, wanted := want[got]
-			if !wanted {
-				return r.wrong("does what no parameter says: %s", got)
-			}
-			delete(want, got) // another one is too much
-			age, _ := strconv.Atoi(r.text("Target.RetryPolicy.MaximumEventAgeInSeconds"))
-			if age < 1 || time.Duration(age)*time.Second > latest {
-				return r.wrong("Target.RetryPolicy: tries for %d s, and the next update comes after %s", age, latest)
-			}
-		}
-		for _, missing := range slices.Sorted(maps.Keys(want)) {
-			return a.template("no schedule does %s", missing)
-		}
-		return nil
+// taskPromises are about what a task may do, and how it starts and stops.
+func (a *Assembly) taskPromises() []Promise {
+	// The load balancer sends an old task new connections for two minutes. The last one has
+	// drainTimeout too.
+	delay := fmt.Sprint(a.Params.DrainTimeout.Seconds() + 120)
+	const deploy = "DeploymentConfiguration."
+	return []Promise{
+		{"task-role", "docs/security.md", "have no task role", a.is(task, "TaskRoleArn", nil)},
+		{"hardened", "docs/security.md", "run unprivileged on a read-only root without capabilities", cmp.Or(
+			a.matches(task, box+"User", `^[1-9]\d*:[1-9]\d*$`),
+			a.is(task, box+"ReadonlyRootFilesystem", "true"),
+			a.is(task, box+"LinuxParameters", map[string]any{"Capabilities": map[string]any{"Drop": []string{"ALL"}}}),
+			a.is(task, "NetworkMode", "awsvpc"), a.none(task, "ContainerDefinitions.1", "Volumes.1",
+				"Volumes.0.EFSVolumeConfiguration", box+"Privileged", box+"Command", box+"EntryPoint",
+				box+"ExtraHosts", "PidMode", "IpcMode"),
+			a.is(service, "EnableExecuteCommand", nil))},
+		{"roles", "docs/security.md", "each role may do what it is there for", a.roles()},
+		{"users", "docs/security.md", "each user's password comes from that user's secret", a.secrets()},
+		{"stopped", "docs/deploy.md", "A deployment leaves a stopped address stopped",
+			a.is(service, "DesiredCount", nil)},
+		{"capacity", "docs/design/rotation.md", "an address is never without a task in service", cmp.Or(
+			a.is(service, deploy+"MinimumHealthyPercent", "100"), a.is(service, deploy+"MaximumPercent", "200"),
+			a.is(service, deploy+"DeploymentCircuitBreaker", map[string]string{"Enable": "true", "Rollback": "true"}))},
+		{"order", "docs/security.md", "A task starts when the load balancer can reach it", a.waits()},
+		{"rotation", "docs/parameters.md", "each address is replaced by a new one, the addresses one after the other",
+			cmp.Or(a.scheduled(true, a.rotations), a.onTime())},
+		{"hours", "docs/parameters.md", "when the addresses run, in `timezone`", a.scheduled(false, a.hours)},
+		{"stop", "docs/design/rotation.md", "the most that Fargate gives", a.is(task, box+"StopTimeout", "120")},
+		{"drain", "docs/design/rotation.md", "`drainTimeout` for the last connection that it brings", cmp.Or(
+			a.is(targets, attribute+"deregistration_delay.timeout_seconds", delay),
+			a.is(targets, attribute+"deregistration_delay.connection_termination.enabled", "true"))},
+		{"unhealthy", "docs/operate.md", "its open connections go on", cmp.Or(
+			a.is(targets, attribute+"target_health_state.unhealthy.connection_termination.enabled", "false"),
+			a.is(targets, attribute+"target_health_state.unhealthy.draining_interval_seconds", delay))},
+		{"idle", "docs/parameters.md", "how long a connection may be silent before the load balancer forgets it",
+			a.idle()},
 	}
 }
 
-// onTime: every schedule calls ECS at its time, and says where it failed.
-func onTime(a *Assembly) *Finding {
-	return all(is(schedule, "Target.Arn", "arn:"+a.partition()+":scheduler:::aws-sdk:ecs:updateService"),
-		is(schedule, "State", nil), is(schedule, "FlexibleTimeWindow.Mode", "OFF"),
-		each(schedule, func(a *Assembly, r *resource) *Finding {
-			if queue := r.value("Target.DeadLetterConfig.Arn"); a.referred(queue).kind != "AWS::SQS::Queue" {
-				return r.wrong("Target.DeadLetterConfig: is %s, want a queue of the fleet's", show(queue))
-			}
-			return nil
-		}))(a)
-}
-
-// rotations: an address is deployed anew each rotateEvery, at an offset of its own: half a period,
-// a quarter, an eighth and so on, one for each bit of its number. It is over before the next time:
-// tasks take five minutes to start and two to stop, and the load balancer two to notice.
-func rotations(p *params.Params, address int) []update {
-	offset, part := time.Duration(0), p.RotateEvery
-	for bits := address - 1; bits > 0; bits /= 2 {
-		if part /= 2; bits%2 == 1 {
-			offset += part
-		}
-	}
-	minute, hour, day := int(offset.Minutes())%60, int(offset.Hours())%24, int(offset.Hours())/24
-	var times string
-	switch every := p.RotateEvery; {
-	case every == 0:
-		return nil
-	case every < time.Hour:
-		times = fmt.Sprintf("%d/%.0f * * * ?", minute, every.Minutes())
-	case every < 24*time.Hour:
-		times = fmt.Sprintf("%d %d/%.0f * * ?", minute, hour, every.Hours())
-	case every == 24*time.Hour:
-		times = fmt.Sprintf("%d %d * * ?", minute, hour)
-	default:
-		times = fmt.Sprintf("%d %d ? * %s", minute, hour, weekdays[day])
-	}
-	latest := p.RotateEvery - p.DrainTimeout - 9*time.Minute
-	return []update{{"cron(" + times + " *)", "UTC", `"ForceNewDeployment":true`, latest}}
-}
-
-var weekdays = []string{"MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"}
-
-// hours: an address starts when activeHours begin and stops when they end, on the next day if that
-// is earlier.
-func hours(p *params.Params, _ int) []update {
-	h, length := p.ActiveHours, p.ActiveHours.Stop-p.ActiveHours.Start
-	var start, stop []string
-	for _, day := range h.Days {
-		begins := int(day) + 6 // counted from Monday
-		start = append(start, weekdays[begins%7])
-		if length < 0 {
-			begins++
-		}
-		stop = append(stop, weekdays[begins%7])
-	}
-	if start == nil {
-		return nil
-	}
-	if length < 0 {
-		length += 24 * time.Hour
-	}
-	at := func(clock time.Duration, days []string, tasks int) update {
-		minute, hour := int(clock.Minutes())%60, int(clock.Hours())
-		times := fmt.Sprintf("cron(%d %d ? * %s *)", minute, hour, strings.Join(days, ","))
-		return update{times, p.Timezone, fmt.Sprintf(`"DesiredCount":%d`, tasks), min(length, 24*time.Hour-length)}
-	}
-	return []update{at(h.Start, start, 1), at(h.Stop, stop, 0)}
+// arn writes the name of something of the fleet's account and region.
+func (a *Assembly) arn(service, name string) string {
+	account, region := cmp.Or(a.account, "⟨AWS::AccountId⟩"), cmp.Or(a.region, "⟨AWS::Region⟩")
+	return fmt.Sprintf("arn:%s:%s:%s:%s:%s", a.partition(), service, region, account, name)
 }
 
 // partition is the second word of every ARN where the fleet goes.
@@ -247,19 +68,204 @@ func (a *Assembly) partition() string {
 	return "aws"
 }
 
-// idles: the load balancer forgets a silent connection after idleTimeout, and Squid ends it
-// earlier.
-func idles(a *Assembly) *Finding {
-	seconds := a.Params.IdleTimeout.Seconds()
-	for _, line := range a.conf {
-		if line[0] == "read_timeout" || line[0] == "write_timeout" {
-			if limit := float64(number(line[1])); limit < 1 || limit >= seconds {
-				return a.inImage("squid.conf", "%s: is %s, want less than %g seconds", line[0], line[1], seconds)
+// roles: a role trusts the one service that takes it on, and permits what that needs and nothing else.
+func (a *Assembly) roles() *Finding {
+	const trust = `trusts [{"Action":"sts:AssumeRole",%s"Effect":"Allow","Principal":{"Service":"%s.amazonaws.com"}}]`
+	const condition = `"Condition":{"StringEquals":{"aws:SourceAccount":"%s","aws:SourceArn":"%s"}},`
+	t, s := a.one(task), a.one(schedule)
+	image, log := a.arn("ecr", "repository/"+a.repository()), a.referred(t.text(logGroup)).att("Arn")
+	execution := []string{fmt.Sprintf(trust, "", "ecs-tasks"), "ecr:GetAuthorizationToken *",
+		"ecr:BatchCheckLayerAvailability " + image, "ecr:BatchGetImage " + image, "ecr:GetDownloadUrlForLayer " + image,
+		"logs:CreateLogStream " + log, "logs:PutLogEvents " + log}
+	for _, secret := range a.all(secret) {
+		execution = append(execution, "secretsmanager:GetSecretValue "+secret.ref())
+	}
+	own := fmt.Sprintf(condition, cmp.Or(a.account, "⟨AWS::AccountId⟩"), a.referred(s.text("GroupName")).att("Arn"))
+	needs := map[string][]string{t.text("ExecutionRoleArn"): execution, s.text("Target.RoleArn"): {
+		fmt.Sprintf(trust, own, "scheduler"), "sqs:SendMessage " + a.one(queue).att("Arn"),
+		"ecs:UpdateService " + a.arn("ecs", "service/"+a.one(cluster).ref()+"/*")}}
+	return cmp.Or(a.each("AWS::IAM::Role", func(r *resource) string {
+		got := []string{"trusts " + written(r.value("AssumeRolePolicyDocument.Statement"))}
+		for _, s := range r.values("Policies.*.PolicyDocument.Statement.*") {
+			tree, _ := s.(map[string]any)
+			if len(tree) != 3 || tree["Effect"] != "Allow" || tree["Action"] == nil || tree["Resource"] == nil {
+				got = append(got, show(s))
+				continue
+			}
+			for _, action := range texts(values(s, "Action.*")) {
+				for _, on := range texts(values(s, "Resource.*")) {
+					got = append(got, action+" "+on)
+				}
 			}
 		}
+		return unlike(got, needs[r.att("Arn")])
+	}), a.none("AWS::IAM::Role", "ManagedPolicyArns"),
+		a.is("AWS::SQS::QueuePolicy", "PolicyDocument.Statement.*.Effect", "Deny"))
+}
+
+// secrets: what is handed over as a user's password is described as that user's, and the nonces' key
+// is nobody's.
+func (a *Assembly) secrets() *Finding {
+	p := a.Params
+	var want []string
+	for _, user := range p.Users {
+		if p.Credentials != "image" {
+			plain := regexp.MustCompile(`[^A-Z0-9]`).ReplaceAllString(strings.ToUpper(user), "_")
+			want = append(want, "SQUIDFLEET_PASSWORD_"+plain+" from the "+secret+" of user "+user)
+		}
 	}
-	if encrypted(a.Params) { // A TLS listener has a timeout of its own.
+	if p.Auth.Nonces(p.Digest) {
+		want = append(want, "SQUIDFLEET_DIGEST_KEYS from the "+secret)
+	}
+	return a.each(task, func(r *resource) string {
+		var got []string
+		handed, _ := r.value(box + "Secrets").(map[string]any)
+		for variable, reference := range handed {
+			from := a.referred(text(reference))
+			variable += " from the " + from.kind
+			if _, user, ok := strings.Cut(from.text("Description"), " user "); ok {
+				variable += " of user " + user
+			}
+			got = append(got, variable)
+		}
+		if d := unlike(got, want); d != "" {
+			return "Secrets: " + d
+		}
+		return ""
+	})
+}
+
+// waits: what a service needs and does not refer to is there before it.
+func (a *Assembly) waits() *Finding {
+	if network := a.Params.StackName + "-Network"; a.Params.VpcID == "" &&
+		!slices.Contains(texts(a.proxy().values("dependencies.*")), network) {
+		return &Finding{File: "manifest.json", Message: a.name + ": dependencies: lack " + network}
+	}
+	return a.each(service, func(r *resource) string {
+		ports := []string{fmt.Sprint(a.Params.ListenerPort), fmt.Sprint(a.Params.ListenerPort + r.number())}
+		for _, other := range slices.Concat(a.all(listener), a.all("AWS::EC2::SecurityGroupIngress")) {
+			needed := other.kind != listener || slices.Contains(ports, other.text("Port"))
+			if needed && !slices.Contains(texts(r.values("DependsOn.*")), other.id) {
+				return "DependsOn: lacks " + other.id + ", without which the load balancer does not reach a task"
+			}
+		}
+		return ""
+	})
+}
+
+// update is what a schedule does to an address.
+type update struct {
+	times, zone, setting string
+	latest               time.Duration // after which it would meet the next update
+}
+
+// scheduled: the schedules that deploy an address anew, or all others, are those that the parameters
+// want of each address.
+func (a *Assembly) scheduled(anew bool, of func(address int) []update) *Finding {
+	want := map[string]time.Duration{}
+	for _, s := range a.all(service) {
+		for _, u := range of(s.number()) {
+			want[fmt.Sprintf(`%s in %s: {"Cluster":"%s",%s,"Service":"%s"}`,
+				u.times, u.zone, s.text("Cluster"), u.setting, s.ref())] = u.latest
+		}
+	}
+	found := a.each(schedule, func(r *resource) string {
+		input := r.text("Target.Input")
+		if anew != strings.Contains(input, `"ForceNewDeployment"`) {
+			return ""
+		}
+		does := r.text("ScheduleExpression") + " in " + r.text("ScheduleExpressionTimezone") + ": " + input
+		latest, wanted := want[does]
+		if !wanted {
+			return "does what no parameter says: " + does
+		}
+		delete(want, does) // another one is too much
+		age := time.Duration(number(r.value("Target.RetryPolicy.MaximumEventAgeInSeconds"))) * time.Second
+		if age <= 0 || age > latest {
+			return fmt.Sprintf("Target.RetryPolicy: tries for %s, and the next update comes after %s", age, latest)
+		}
+		return ""
+	})
+	for _, missing := range slices.Sorted(maps.Keys(want)) {
+		found = cmp.Or(found, a.wrong("no schedule does %s", missing))
+	}
+	return found
+}
+
+// onTime: every schedule calls ECS at its time, and says where it failed.
+func (a *Assembly) onTime() *Finding {
+	return cmp.Or(
+		a.is(schedule, "Target.Arn", "arn:"+a.partition()+":scheduler:::aws-sdk:ecs:updateService"),
+		a.is(schedule, "Target.DeadLetterConfig.Arn", a.one(queue).att("Arn")),
+		a.is(schedule, "State", nil), a.is(schedule, "FlexibleTimeWindow.Mode", "OFF"))
+}
+
+// rotations: an address is deployed anew each rotateEvery, at an offset of its own: half a period,
+// a quarter, an eighth and so on, one for each bit of its number. It is over before the next time:
+// tasks take five minutes to start and two to stop, and the load balancer two to notice.
+func (a *Assembly) rotations(address int) []update {
+	every := a.Params.RotateEvery
+	offset, part := time.Duration(0), every
+	for bits := address - 1; bits > 0; bits /= 2 {
+		if part /= 2; bits%2 == 1 {
+			offset += part
+		}
+	}
+	minute, hour := int(offset.Minutes())%60, int(offset.Hours())%24
+	var times string
+	switch {
+	case every == 0:
+		return nil
+	case every < time.Hour:
+		times = fmt.Sprintf("cron(%d/%.0f * * * ? *)", minute, every.Minutes())
+	case every < 24*time.Hour:
+		times = fmt.Sprintf("cron(%d %d/%.0f * * ? *)", minute, hour, every.Hours())
+	case every == 24*time.Hour:
+		times = fmt.Sprintf("cron(%d %d * * ? *)", minute, hour)
+	default:
+		times = fmt.Sprintf("cron(%d %d ? * %s *)", minute, hour, weekday(int(offset.Hours())/24+1))
+	}
+	return []update{{times, "UTC", `"ForceNewDeployment":true`, every - a.Params.DrainTimeout - 9*time.Minute}}
+}
+
+// weekday writes a day, counted from Sunday.
+func weekday(day int) string { return strings.ToUpper(time.Weekday(day % 7).String()[:3]) }
+
+// hours: an address starts when activeHours begin and stops when they end, on the next day if that
+// is earlier.
+func (a *Assembly) hours(int) []update {
+	h, next := a.Params.ActiveHours, 0
+	length := h.Stop - h.Start
+	if length < 0 {
+		length, next = length+24*time.Hour, 1
+	}
+	at := func(clock time.Duration, later, tasks int) update {
+		var days []string
+		for _, day := range h.Days {
+			days = append(days, weekday(int(day)+later))
+		}
+		minute, hour := int(clock.Minutes())%60, int(clock.Hours())
+		times := fmt.Sprintf("cron(%d %d ? * %s *)", minute, hour, strings.Join(days, ","))
+		setting := fmt.Sprintf(`"DesiredCount":%d`, tasks)
+		return update{times, a.Params.Timezone, setting, min(length, 24*time.Hour-length)}
+	}
+	if h.Days == nil {
 		return nil
 	}
-	return is(listener, "ListenerAttributes.tcp.idle_timeout.seconds", fmt.Sprint(seconds))(a)
+	return []update{at(h.Start, 0, 1), at(h.Stop, next, 0)}
+}
+
+// idle: the load balancer forgets a silent connection after idleTimeout, and Squid ends it earlier.
+func (a *Assembly) idle() (found *Finding) {
+	seconds := int(a.Params.IdleTimeout.Seconds())
+	for _, name := range []string{"read_timeout", "write_timeout"} {
+		limit := a.one(conf).text(name + ".0")
+		if n := number(strings.TrimSuffix(limit, " seconds")); n < 1 || n >= seconds {
+			found = a.one(conf).wrong("%s: is %q, want less than %d seconds", name, limit, seconds)
+		}
+	}
+	if a.encrypted() { // A TLS listener has a timeout of its own.
+		return found
+	}
+	return cmp.Or(found, a.is(listener, "ListenerAttributes.tcp.idle_timeout.seconds", fmt.Sprint(seconds)))
 }

@@ -3,6 +3,7 @@ package check
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -10,27 +11,35 @@ import (
 )
 
 // Templates are judged in a canonical form: a tree of map[string]any, []any and string. Numbers and
-// booleans are strings. References are strings too, or parts of one: ⟨id⟩ for a Ref,
-// ⟨id.attribute⟩ for a GetAtt and ⟨AWS::Region⟩ for a pseudo parameter, alone, in a Join, in a Sub
-// or through the output of the fleet's other stack. Other functions stay what they are.
+// booleans are strings. A list of names with values is a map. References are strings too, or parts
+// of one: ⟨id⟩ for a Ref, ⟨id.attribute⟩ for a GetAtt and ⟨AWS::Region⟩ for a pseudo parameter,
+// alone, in a Join, in a Sub or through the output of the fleet's other stack. Other functions stay
+// what they are.
 
-// resource is a resource of a template.
+// resource is a resource of a template, or a part of an assembly that is judged like one.
 type resource struct {
-	id, stack, file, kind string
-	raw                   map[string]any // its properties
-	whole, properties     any            // canonical
+	id, file, kind    string
+	whole, properties any            // canonical
+	raw               map[string]any // properties
 }
 
 func (r *resource) ref() string                 { return "⟨" + r.id + "⟩" }
 func (r *resource) att(attribute string) string { return "⟨" + r.id + "." + attribute + "⟩" }
-func (r *resource) value(path string) any       { return at(r.properties, path) }
-func (r *resource) text(path string) string     { return text(r.value(path)) }
-func (r *resource) list(path string) []any      { return list(r.value(path)) }
 
-// number returns a canonical number, or 0.
-func number(v any) int {
-	n, _ := strconv.Atoi(text(v))
-	return n
+// values are those at a path of the properties or, if there is none, of the whole resource.
+func (r *resource) values(path string) []any {
+	if found := values(r.properties, path); slices.ContainsFunc(found, func(v any) bool { return v != nil }) {
+		return found
+	}
+	return values(r.whole, path)
+}
+
+func (r *resource) value(path string) any   { return r.values(path)[0] }
+func (r *resource) text(path string) string { return text(r.value(path)) }
+
+// wrong is a finding about the resource.
+func (r *resource) wrong(format string, arguments ...any) *Finding {
+	return &Finding{File: r.file, Message: r.id + ": " + fmt.Sprintf(format, arguments...)}
 }
 
 func text(v any) string {
@@ -38,59 +47,62 @@ func text(v any) string {
 	return text
 }
 
-// list returns a list as it is, and a single value as a list of one.
-func list(v any) []any {
-	if items, ok := v.([]any); ok || v == nil {
-		return items
-	}
-	return []any{v}
+// number returns a canonical number, or 0.
+func number(v any) int {
+	n, _ := strconv.Atoi(text(v))
+	return n
 }
 
-// texts returns the strings of a list; what is no string shows as what it is.
-func texts(v any) (all []string) {
-	for _, item := range list(v) {
-		if s, ok := item.(string); ok {
-			all = append(all, s)
-		} else {
-			all = append(all, show(item))
+// texts returns strings as they are, shows other values, and leaves out what is missing.
+func texts(all []any) (shown []string) {
+	for _, v := range all {
+		if s, ok := v.(string); ok {
+			shown = append(shown, s)
+		} else if v != nil {
+			shown = append(shown, show(v))
 		}
 	}
-	return all
+	return shown
 }
 
-// at walks into a value; it returns nil where the way ends. Steps are names and numbers of
-// items, with dots between. The last may be a name with dots, or the Key or Name of an item,
-// whose Value or ValueFrom counts.
-func at(v any, path string) any {
+// values returns what is at a path below a value, nil where the way ends: one value at least. Steps
+// are names, and numbers of items, with dots between; "*" is each item, and a single text as well.
+// The last step may be a name with dots.
+func values(v any, path string) (found []any) {
 	if path == "" {
-		return v
+		return []any{v}
 	}
 	step, rest, _ := strings.Cut(path, ".")
 	switch tree := v.(type) {
 	case map[string]any:
 		if whole, ok := tree[path]; ok {
-			return whole
+			return []any{whole}
 		}
-		return at(tree[step], rest)
+		if step != "*" {
+			return values(tree[step], rest)
+		}
+		for _, key := range slices.Sorted(maps.Keys(tree)) {
+			found = append(found, values(tree[key], rest)...)
+		}
 	case []any:
-		if i, err := strconv.Atoi(step); err == nil && i < len(tree) {
-			return at(tree[i], rest)
+		for i, item := range tree {
+			if step == "*" || step == strconv.Itoa(i) {
+				found = append(found, values(item, rest)...)
+			}
 		}
-		return pairs(v)[path]
+	case string:
+		if step == "*" {
+			return values(v, rest)
+		}
 	}
-	return nil
+	if found == nil {
+		return []any{nil}
+	}
+	return found
 }
 
-// pairs returns a list of pairs as a map.
-func pairs(v any) map[string]any {
-	all := map[string]any{}
-	for _, item := range list(v) {
-		if key := cmp.Or(at(item, "Name"), at(item, "Key")); key != nil {
-			all[fmt.Sprint(key)] = cmp.Or(at(item, "Value"), at(item, "ValueFrom"))
-		}
-	}
-	return all
-}
+// at returns the value at a path without "*".
+func at(v any, path string) any { return values(v, path)[0] }
 
 func (a *Assembly) canonical(v any) any {
 	switch v := v.(type) {
@@ -104,9 +116,18 @@ func (a *Assembly) canonical(v any) any {
 		}
 		return tree
 	case []any:
-		items := make([]any, 0, len(v))
+		items, named := make([]any, 0, len(v)), map[string]any{}
 		for _, value := range v {
-			items = append(items, a.canonical(value))
+			item := a.canonical(value)
+			items = append(items, item)
+			if pair, _ := item.(map[string]any); len(pair) == 2 {
+				if name := cmp.Or(pair["Name"], pair["Key"]); name != nil {
+					named[fmt.Sprint(name)] = cmp.Or(pair["Value"], pair["ValueFrom"])
+				}
+			}
+		}
+		if len(items) > 0 && len(named) == len(items) {
+			return named
 		}
 		return items
 	case string:
@@ -126,20 +147,19 @@ func sub(text string) string { return placeholder.ReplaceAllString(text, "⟨$1�
 
 // function returns the canonical form of a function that makes a text, and whether it is one.
 func (a *Assembly) function(name string, argument any) (any, bool) {
-	items := list(argument)
+	items, _ := argument.([]any)
 	switch {
 	case name == "Ref":
 		return fmt.Sprintf("⟨%v⟩", argument), true
 	case name == "Fn::GetAtt" && len(items) == 2:
 		return fmt.Sprintf("⟨%v.%v⟩", items[0], items[1]), true
-	case name == "Fn::Sub" && len(items) == 1:
-		return sub(text(items[0])), true
+	case name == "Fn::Sub" && items == nil:
+		return sub(text(argument)), true
 	case name == "Fn::Join" && len(items) == 2:
-		return strings.Join(texts(a.canonical(items[1])), text(items[0])), true
+		return strings.Join(texts(values(a.canonical(items[1]), "*")), text(items[0])), true
 	case name == "Fn::GetStackOutput":
-		stack := a.raw[text(at(argument, "StackName"))]
-		value := at(stack["Outputs"], text(at(argument, "OutputName"))+".Value")
-		if ref := at(value, "Ref"); ref != nil { // no output of a fleet's refers to another stack
+		stack, output := a.raw[text(at(argument, "StackName"))], text(at(argument, "OutputName"))
+		if ref := at(stack["Outputs"], output+".Value.Ref"); ref != nil { // none refers to another stack
 			return fmt.Sprintf("⟨%v⟩", ref), true
 		}
 	}
@@ -151,14 +171,28 @@ func (a *Assembly) all(kind string) []*resource {
 	return slices.DeleteFunc(slices.Clone(a.resources), func(r *resource) bool { return r.kind != kind })
 }
 
-// referred returns the resource that a canonical value is a reference to, or one that has no
-// type.
-func (a *Assembly) referred(v any) *resource {
-	id, _, _ := strings.Cut(strings.Trim(text(v), "⟨⟩"), ".")
+// one returns the first resource of a type, or an empty one.
+func (a *Assembly) one(kind string) *resource { return append(a.all(kind), &resource{})[0] }
+
+// texts returns what is at a path of the resources of a type, each value once.
+func (a *Assembly) texts(kind, path string) (found []string) {
+	for _, r := range a.all(kind) {
+		for _, v := range texts(r.values(path)) {
+			if !slices.Contains(found, v) {
+				found = append(found, v)
+			}
+		}
+	}
+	return found
+}
+
+// referred returns the resource that a text is a reference to, or one that has no type.
+func (a *Assembly) referred(reference string) *resource {
+	id, _, _ := strings.Cut(strings.Trim(reference, "⟨⟩"), ".")
 	for _, r := range a.resources {
-		if r.id == id && strings.HasPrefix(text(v), "⟨"+id) {
+		if r.id == id && strings.HasPrefix(reference, "⟨") {
 			return r
 		}
 	}
-	return &resource{id: show(v), file: a.file(a.Name)}
+	return &resource{id: reference}
 }
