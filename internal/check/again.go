@@ -23,8 +23,9 @@ import (
 )
 
 // again synthesises the fleet again into dir, from the parameters that the assembly records, and
-// compares. It takes over what only the machine of the first synth could make, after a look at its
-// form: a program that another Go compiled, and hashes of passwords that are not in the environment.
+// compares. It takes over what only the machine of the first synth could make, after a look at
+// its form: a program that another Go compiled, and hashes of passwords that are not in the
+// environment.
 func (a *Assembly) again(ctx context.Context, o Options, dir string) (findings []Finding, err error) {
 	var file struct{ Context map[string]any }
 	text, err := os.ReadFile(filepath.Join(o.Root, "cdk.json"))

@@ -54,8 +54,9 @@ func (a *Assembly) Compare(want *Assembly) (findings []Finding) {
 	return findings
 }
 
-// contents returns the names of an assembly's files by what they are in each assembly. The keys are in
-// the order of comparison: a hash follows from a content, so the build context comes first.
+// contents returns the names of an assembly's files by what they are in each assembly. The keys
+// are in the order of comparison: a hash follows from a content, so the build context comes
+// first.
 func contents(files fs.FS, context string) map[string]string {
 	names := map[string]string{}
 	_ = fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {

@@ -64,8 +64,9 @@ func (a *Assembly) access() *Finding {
 	p, clients := a.Params, slices.Clone(a.Params.ClientCidrs)
 	for key, vpc := range a.lookups {
 		for _, l := range leaves("", vpc) {
-			if len(p.ClientSecurityGroups) > 0 && strings.Contains(key, p.VpcID) { // in which their members are
-				clients = append(clients, block(strings.Trim(l.value, `"`)))
+			b := block(strings.Trim(l.value, `"`))
+			if len(p.ClientSecurityGroups) > 0 && strings.Contains(key, p.VpcID) && b.IsValid() {
+				clients = append(clients, b) // The groups' members have addresses of the VPC.
 			}
 		}
 	}

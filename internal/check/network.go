@@ -70,8 +70,8 @@ func flows(protocol string, first, last int, peer string) (all []string) {
 	return all
 }
 
-// only wants security groups to permit flows in a direction and nothing else, by their own rules and
-// by those that stand apart. Where none are wanted, another promise tells why.
+// only wants security groups to permit flows in a direction and nothing else, by their own rules
+// and by those that stand apart. Where none are wanted, another promise tells why.
 func (a *Assembly) only(groups []string, direction string, want []string) (found *Finding) {
 	for _, group := range groups {
 		rules := a.referred(group).values("SecurityGroup" + direction + ".*")
@@ -119,7 +119,8 @@ func (a *Assembly) clients() []string {
 	return want
 }
 
-// destinations are the flows from the tasks. An IPv6 address would be in no list of egress addresses.
+// destinations are the flows from the tasks. An IPv6 address would be in no list of egress
+// addresses.
 func (a *Assembly) destinations() (want []string) {
 	const anywhere = "0.0.0.0/0"
 	p, open, ranges := a.Params, map[int]bool{}, 0
@@ -263,8 +264,9 @@ func (a *Assembly) zones() *Finding {
 	})
 }
 
-// apart: PROXY headers are believed from where the load balancer is. In a VPC of the fleet's own, no
-// task is there. In an imported one, all subnets are public. That none overlap is AWS's to find.
+// apart: PROXY headers are believed from where the load balancer is. In a VPC of the fleet's own,
+// no task is there. In an imported one, all subnets are public. That none overlap is AWS's to
+// find.
 func (a *Assembly) apart() *Finding {
 	blocks := func(references []string) (all []netip.Prefix) {
 		for _, s := range a.subnets(references) {
@@ -294,12 +296,12 @@ func block(text string) netip.Prefix {
 	return b
 }
 
-// merged returns the fewest blocks with the same addresses, in order. What is no block is left out,
-// and found missing.
+// merged returns the fewest blocks with the same addresses, in order. What is no block stays, so
+// that it is found.
 func merged(blocks []netip.Prefix) (fewest []netip.Prefix) {
 	for _, b := range slices.SortedFunc(slices.Values(blocks), netip.Prefix.Compare) {
 		n := len(fewest)
-		if !b.IsValid() || n > 0 && fewest[n-1].Overlaps(b) {
+		if n > 0 && fewest[n-1].Overlaps(b) {
 			continue
 		}
 		fewest = append(fewest, b.Masked())

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// Promise is a property of every fleet that a document promises. It compares what an assembly says
-// with the values of the parameters, calls none of the code that wrote the assembly, and reports one
-// problem at most.
+// Promise is a property of every fleet that a document promises. It compares what an assembly
+// says with the values of the parameters, calls none of the code that wrote the assembly, and
+// reports one problem at most.
 type Promise struct {
 	Name               string // the rule of its finding
 	Document, Sentence string // where it is promised
@@ -76,7 +76,7 @@ func (a *Assembly) is(kind, path string, want any) *Finding {
 	return a.each(kind, func(r *resource) string {
 		for _, got := range r.values(path) {
 			pattern, ok := want.(*regexp.Regexp)
-			if ok && !pattern.MatchString(text(got)) || !ok && written(got) != written(want) {
+			if ok && !pattern.MatchString(strings.Join(texts([]any{got}), "")) || !ok && written(got) != written(want) {
 				return fmt.Sprintf("%s: is %s, want %s", path, show(got), show(want))
 			}
 		}

@@ -50,8 +50,8 @@ func (a *Assembly) types() *Finding {
 	})
 }
 
-// names: nothing has a name of its own, which one in an account can have. A reference is no name, and
-// a query's begins with the fleet's.
+// names: nothing has a name of its own, which one in an account can have. A reference is no name,
+// and a query's begins with the fleet's.
 func (a *Assembly) names() *Finding {
 	return cmp.Or(a.is(outputs, "*.Export", nil), a.each("", func(r *resource) string {
 		properties, _ := r.properties.(map[string]any)
@@ -85,8 +85,8 @@ func (a *Assembly) outputs() *Finding {
 	return found
 }
 
-// alarms: alarms and events reach who is to get them, and nobody else. A metric that ends when nothing
-// runs is no alarm where that is meant. Metrics of the log exist from the first line on.
+// alarms: alarms and events reach who is to get them, and nobody else. A metric that ends when
+// nothing runs is no alarm where that is meant. Metrics of the log exist from the first line on.
 func (a *Assembly) alarms() *Finding {
 	const alarm, events, subscription = "AWS::CloudWatch::Alarm", "AWS::Events::Rule", "AWS::SNS::Subscription"
 	p := a.Params

@@ -68,7 +68,8 @@ func (a *Assembly) partition() string {
 	return "aws"
 }
 
-// roles: a role trusts the one service that takes it on, and permits what that needs and nothing else.
+// roles: a role trusts the one service that takes it on, and permits what that needs and nothing
+// else.
 func (a *Assembly) roles() *Finding {
 	const trust = `trusts [{"Action":"sts:AssumeRole",%s"Effect":"Allow","Principal":{"Service":"%s.amazonaws.com"}}]`
 	const condition = `"Condition":{"StringEquals":{"aws:SourceAccount":"%s","aws:SourceArn":"%s"}},`
@@ -103,8 +104,8 @@ func (a *Assembly) roles() *Finding {
 		a.is("AWS::SQS::QueuePolicy", "PolicyDocument.Statement.*.Effect", "Deny"))
 }
 
-// secrets: what is handed over as a user's password is described as that user's, and the nonces' key
-// is nobody's.
+// secrets: what is handed over as a user's password is described as that user's, and the nonces'
+// key is nobody's.
 func (a *Assembly) secrets() *Finding {
 	p := a.Params
 	var want []string
@@ -159,8 +160,8 @@ type update struct {
 	latest               time.Duration // after which it would meet the next update
 }
 
-// scheduled: the schedules that deploy an address anew, or all others, are those that the parameters
-// want of each address.
+// scheduled: the schedules that deploy an address anew, or all others, are those that the
+// parameters want of each address.
 func (a *Assembly) scheduled(anew bool, of func(address int) []update) *Finding {
 	want := map[string]time.Duration{}
 	for _, s := range a.all(service) {
@@ -211,21 +212,19 @@ func (a *Assembly) rotations(address int) []update {
 			offset += part
 		}
 	}
-	minute, hour := int(offset.Minutes())%60, int(offset.Hours())%24
-	var times string
+	minute, hour, days := fmt.Sprint(int(offset.Minutes())%60), fmt.Sprint(int(offset.Hours())%24), "* * ?"
 	switch {
 	case every == 0:
 		return nil
 	case every < time.Hour:
-		times = fmt.Sprintf("cron(%d/%.0f * * * ? *)", minute, every.Minutes())
+		minute, hour = fmt.Sprintf("%s/%.0f", minute, every.Minutes()), "*"
 	case every < 24*time.Hour:
-		times = fmt.Sprintf("cron(%d %d/%.0f * * ? *)", minute, hour, every.Hours())
-	case every == 24*time.Hour:
-		times = fmt.Sprintf("cron(%d %d * * ? *)", minute, hour)
-	default:
-		times = fmt.Sprintf("cron(%d %d ? * %s *)", minute, hour, weekday(int(offset.Hours())/24+1))
+		hour = fmt.Sprintf("%s/%.0f", hour, every.Hours())
+	case every > 24*time.Hour:
+		days = "? * " + weekday(int(offset.Hours())/24+1) // from Monday on
 	}
-	return []update{{times, "UTC", `"ForceNewDeployment":true`, every - a.Params.DrainTimeout - 9*time.Minute}}
+	latest := every - a.Params.DrainTimeout - 9*time.Minute
+	return []update{{fmt.Sprintf("cron(%s %s %s *)", minute, hour, days), "UTC", `"ForceNewDeployment":true`, latest}}
 }
 
 // weekday writes a day, counted from Sunday.

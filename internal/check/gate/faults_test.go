@@ -1,7 +1,6 @@
 package gate
 
 import (
-	"cmp"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -11,80 +10,72 @@ import (
 	"testing/fstest"
 )
 
-// edit changes a file of an assembly. With a text that takes the place of another, where is the end
-// of the file's name. Otherwise it is the end of a stack's name and a path in its template; the name
-// of a step may lack its end. A nil takes the value out.
-type edit struct {
-	where string
-	what  any
+// fault is a mistake in an assembly that a promise finds.
+type fault struct {
+	name, promise, fleet string
+	edits                []edit
 }
 
 type (
+	// edit changes a file of an assembly. With a text instead of another, where is the end of the
+	// file's name. Otherwise it is a path in a template: below the properties of a resource of the
+	// proxy stack, or with the end of the stack's name as the first step. The name of a step may lack
+	// its end. A nil takes the value out.
+	edit struct {
+		where string
+		what  any
+	}
 	instead [2]string // the second text instead of the first
-	from    string    // the value at another path of the template, as it was
+	from    string    // the value at another path, as it was
 	more    []any     // items, after those of a list
 )
 
 const (
-	resources = "Proxy/Resources/"
-	service   = resources + "Service1/Properties/"
-	second    = resources + "Service2/Properties/"
-	rotation  = resources + "Rotation1/Properties/"
-	task      = resources + "Task/Properties/"
-	container = task + "ContainerDefinitions/0/"
-	targets   = resources + "Targets7/Properties/TargetGroupAttributes/"
-	network   = service + "NetworkConfiguration/AwsvpcConfiguration/"
-	balancer  = resources + "LoadBalancerBE/Properties/"
-	listener  = resources + "Listener35201/Properties/"
+	container = "Task/ContainerDefinitions/0/"
+	targets   = "Targets7/TargetGroupAttributes/"
+	network   = "Service1/NetworkConfiguration/AwsvpcConfiguration/"
 )
 
-func ref(id string) any               { return map[string]any{"Ref": id} }
-func getAtt(id, attribute string) any { return map[string]any{"Fn::GetAtt": []any{id, attribute}} }
-
-// faults are each found by one promise alone: no other says a word, nor does AWS's validation.
-// Faults in code that both syntheses share are among them. The fleet is the default one, unless it
-// lacks what the fault is about.
-var faults = []struct {
-	name, promise, fleet string
-	edits                []edit
-}{
+// faults are each found by one promise alone, and not by AWS's validation. Faults in code that both
+// syntheses share are among them. What a user adds to stacks/ is no fault. The fleet is the default
+// one, unless it lacks what the fault is about.
+var faults = []fault{
 	{"a lookup that is pending", "lookups", "", []edit{
 		{"manifest.json", instead{`"artifacts": {`, `"missing": [{"key": "vpc-provider:x"}], "artifacts": {`}}}},
-	{"everybody admitted", "clients", "", []edit{
-		{resources + "LoadBalancerFirewall/Properties/SecurityGroupIngress/0/CidrIp", "0.0.0.0/0"}}},
-	{"a load balancer without a firewall", "clients", "", []edit{{balancer + "SecurityGroups", nil}}},
+	{"everybody admitted", "clients", "", []edit{{"LoadBalancerFirewall/SecurityGroupIngress/0/CidrIp", "0.0.0.0/0"}}},
+	{"a load balancer without a firewall", "clients", "", []edit{{"LoadBalancerBE/SecurityGroups", nil}}},
 	{"tasks reachable from the VPC", "tasks", "", []edit{
-		{resources + "FromLoadBalancer/Properties/CidrIp", "10.0.0.0/16"},
-		{resources + "FromLoadBalancer/Properties/SourceSecurityGroupId", nil}}},
-	{"tasks in the load balancer's group", "tasks", "", []edit{
-		{network + "SecurityGroups/0", getAtt("LoadBalancerFirewall", "GroupId")}}},
-	{"tasks that send mail", "egress", "", []edit{{resources + "TaskFirewall/Properties/SecurityGroupEgress", more{
+		{"FromLoadBalancer/CidrIp", "10.0.0.0/16"}, {"FromLoadBalancer/SourceSecurityGroupId", nil}}},
+	{"tasks in the wrong group", "tasks", "", []edit{
+		{network + "SecurityGroups/0", from("LoadBalancerBE/SecurityGroups/0")}}},
+	{"tasks that send mail", "egress", "", []edit{{"TaskFirewall/SecurityGroupEgress", more{
 		map[string]any{"CidrIp": "0.0.0.0/0", "IpProtocol": "tcp", "FromPort": 25, "ToPort": 25}}}}},
-	{"a load balancer without public addresses", "endpoint", "", []edit{{balancer + "Scheme", "internal"}}},
-	{"TLS of old", "tls", "tls", []edit{{listener + "SslPolicy", "ELBSecurityPolicy-2016-08"}}},
+	{"a load balancer that reaches all", "egress", "", []edit{
+		{"LoadBalancerFirewall/SecurityGroupEgress/0/ToPort", 65535}}},
+	{"a load balancer without public addresses", "endpoint", "", []edit{{"LoadBalancerBE/Scheme", "internal"}}},
+	{"TLS of old", "tls", "tls", []edit{{"Listener35201/SslPolicy", "ELBSecurityPolicy-2016-08"}}},
 	{"a port without TLS", "tls", "tls", []edit{
-		{listener + "Protocol", "TCP"}, {listener + "Certificates", nil}, {listener + "SslPolicy", nil}}},
-	{"somebody else's zone", "name", "tls", []edit{
-		{resources + "NameA/Properties/HostedZoneId", "Z00000000000000000000"}}},
+		{"Listener35201/Protocol", "TCP"}, {"Listener35201/Certificates", nil}, {"Listener35201/SslPolicy", nil}}},
+	{"somebody else's zone", "name", "tls", []edit{{"NameA/HostedZoneId", "Z00000000000000000000"}}},
+	{"a name that leads elsewhere", "name", "tls", []edit{{"NameA/AliasTarget/DNSName", "proxy.example.net"}}},
+	{"another certificate", "tls", "tls", []edit{{"Listener35201/Certificates/0/CertificateArn", aCertificate}}},
 	{"a service for everybody", "private-link", "internal", []edit{
-		{resources + "EndpointServicePermissions/Properties/AllowedPrincipals/0", "*"}}},
-	{"PrivateLink past the firewall", "private-link", "internal", []edit{
-		{balancer + "EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic", "off"}}},
-	{"tasks asked at another port", "port", "", []edit{{resources + "Targets7/Properties/Port", 35200}}},
-	{"a port that leads to another address", "addresses", "", []edit{
-		{service + "LoadBalancers/1", from(second + "LoadBalancers/1")}}},
-	{"an address that the common port does not lead to", "addresses", "", []edit{
-		{second + "LoadBalancers/0", from(second + "LoadBalancers/1")}}},
+		{"EndpointServicePermissions/AllowedPrincipals/0", "*"}}},
+	{"past the firewall", "private-link", "internal", []edit{
+		{"LoadBalancerBE/EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic", "off"}}},
+	{"tasks asked at another port", "port", "", []edit{{"Targets7/Port", 35200}}},
+	{"two ports to one address", "addresses", "", []edit{
+		{"Service1/LoadBalancers/1", from("Service2/LoadBalancers/1")}}},
 	{"no PROXY header", "proxy-header", "", []edit{{targets + "2/Value", "false"}}},
 	{"addresses preserved", "proxy-header", "", []edit{{targets + "3/Value", "true"}}},
 	{"zones apart", "zones", "", []edit{{targets + "1/Value", "false"}}},
 	{"tasks in one zone", "zones", "", []edit{
 		{"Network/Resources/VpcTasksSubnet2Subnet/Properties/AvailabilityZone/Fn::Select/0", 0}}},
 	{"subnets that have changed places", "subnets", "", []edit{
-		{balancer + "Subnets", from(network + "Subnets")}, {network + "Subnets", from(balancer + "Subnets")}}},
-	{"a subnet for both", "subnets", "", []edit{{network + "Subnets/0", from(balancer + "Subnets/0")}}},
-	{"a header from a client's address", "subnets", "", []edit{
-		{"squid.conf", instead{"acl load_balancer src ", "acl load_balancer src 198.51.100.0/24 "}}}},
+		{"LoadBalancerBE/Subnets", from(network + "Subnets")}, {network + "Subnets", from("LoadBalancerBE/Subnets")}}},
+	{"a subnet for both", "subnets", "", []edit{{network + "Subnets/0", from("LoadBalancerBE/Subnets/0")}}},
+	{"a header from any address", "subnets", "", []edit{
+		{"squid.conf", instead{"acl load_balancer src ", "acl load_balancer src all "}}}},
 	{"a route to half of the internet", "routes", "", []edit{
 		{"Network/Resources/VpcTasksSubnet1DefaultRoute/Properties/DestinationCidrBlock", "0.0.0.0/1"}}},
 	{"a header from anybody", "squid-entry", "", []edit{
@@ -104,68 +95,61 @@ var faults = []struct {
 	{"a name too few", "squid-access", "everything", []edit{
 		{"squid.conf", instead{"acl allowed_domains dstdomain -n example.org\n", ""}}}},
 	{"no address of its own", "public-address", "", []edit{{network + "AssignPublicIp", "DISABLED"}}},
-	{"a task role", "task-role", "", []edit{{task + "TaskRoleArn", from(task + "ExecutionRoleArn")}}},
+	{"a task role", "task-role", "", []edit{{"Task/TaskRoleArn", from("Task/ExecutionRoleArn")}}},
 	{"a writable root", "hardened", "", []edit{{container + "ReadonlyRootFilesystem", false}}},
+	{"capabilities", "hardened", "", []edit{{container + "LinuxParameters", nil}}},
 	{"root", "hardened", "", []edit{{container + "User", "0:0"}}},
 	{"an image of root's", "image-user", "", []edit{{"/Dockerfile", instead{"USER 10001:10001\n", ""}}}},
 	{"a role for any secret", "roles", "", []edit{
-		{resources + "ExecutionRole/Properties/Policies/1/PolicyDocument/Statement/0/Resource", "*"}}},
-	{"a role for anybody's schedule", "roles", "", []edit{
-		{resources + "RotationRole/Properties/AssumeRolePolicyDocument/Statement/0/Condition", nil}}},
+		{"ExecutionRole/Policies/1/PolicyDocument/Statement/0/Resource", "*"}}},
+	{"a role for any schedule", "roles", "", []edit{
+		{"RotationRole/AssumeRolePolicyDocument/Statement/0/Condition", nil}}},
 	{"a password in the environment", "credentials", "", []edit{
 		{container + "Environment", more{map[string]any{"Name": "PASSWORD", "Value": "hunter2hunter2"}}}}},
 	{"a password in the Dockerfile", "credentials", "", []edit{
 		{"/Dockerfile", instead{"VOLUME", "ENV TOKEN=hunter2hunter2\nVOLUME"}}}},
-	{"a password as the nonces' key", "users", "", []edit{
+	{"one secret for two", "users", "", []edit{
 		{container + "Secrets/1/ValueFrom", from(container + "Secrets/0/ValueFrom")}}},
 	{"a stream", "types", "", []edit{
-		{resources + "Stream", map[string]any{"Type": "AWS::Kinesis::Stream", "Properties": map[string]any{}}}}},
-	{"a name", "names", "", []edit{{service + "ServiceName", "proxy"}}},
-	{"a log that stays", "removal", "", []edit{{resources + "Log/DeletionPolicy", "Retain"}}},
+		{"Proxy/Resources/Stream", map[string]any{"Type": "AWS::Kinesis::Stream", "Properties": map[string]any{}}}}},
+	{"a name", "names", "", []edit{{"Service1/ServiceName", "proxy"}}},
+	{"a log that stays", "removal", "", []edit{{"Proxy/Resources/Log/DeletionPolicy", "Retain"}}},
 	{"fewer tasks while deploying", "capacity", "", []edit{
-		{service + "DeploymentConfiguration/MinimumHealthyPercent", 50}}},
-	{"a deployment that starts what is stopped", "stopped", "", []edit{{service + "DesiredCount", 1}}},
+		{"Service1/DeploymentConfiguration/MinimumHealthyPercent", 50}}},
+	{"a deployment that starts what is stopped", "stopped", "", []edit{{"Service1/DesiredCount", 1}}},
 	{"no time for the last connection", "drain", "", []edit{{targets + "0/Value", "120"}}},
 	{"two addresses at a time", "rotation", "", []edit{
-		{resources + "Rotation2/Properties/ScheduleExpression", from(rotation + "ScheduleExpression")}}},
-	{"rotations of one address alone", "rotation", "", []edit{{resources + "Rotation2", nil}}},
-	{"a rotation that starts what is stopped", "rotation", "", []edit{{rotation + "Target/Input/Fn::Join/1/2",
+		{"Rotation2/ScheduleExpression", from("Rotation1/ScheduleExpression")}}},
+	{"rotations of one address alone", "rotation", "", []edit{{"Proxy/Resources/Rotation2", nil}}},
+	{"a rotation that starts what is stopped", "rotation", "", []edit{{"Rotation1/Target/Input/Fn::Join/1/2",
 		`","DesiredCount":1,"ForceNewDeployment":true,"Service":"`}}},
 	{"rotations that overtake", "rotation", "", []edit{
-		{rotation + "Target/RetryPolicy/MaximumEventAgeInSeconds", 3600}}},
+		{"Rotation1/Target/RetryPolicy/MaximumEventAgeInSeconds", 3600}}},
 	{"a partition of its own", "rotation", "", []edit{
-		{rotation + "Target/Arn", "arn:aws:scheduler:::aws-sdk:ecs:updateService"}}},
-	{"nights as in winter", "hours", "everything", []edit{
-		{resources + "Stop1/Properties/ScheduleExpressionTimezone", "UTC"}}},
-	{"two architectures", "architecture", "", []edit{{task + "RuntimePlatform/CpuArchitecture", "ARM64"}}},
+		{"Rotation1/Target/Arn", "arn:aws:scheduler:::aws-sdk:ecs:updateService"}}},
+	{"nights as in winter", "hours", "everything", []edit{{"Stop1/ScheduleExpressionTimezone", "UTC"}}},
+	{"two architectures", "architecture", "", []edit{{"Task/RuntimePlatform/CpuArchitecture", "ARM64"}}},
 	{"somebody else's image", "image", "", []edit{{container + "Image", "docker.io/ubuntu/squid:latest"}}},
 	{"half a minute to stop", "stop", "", []edit{{container + "StopTimeout", 30}}},
 	{"always healthy", "health", "", []edit{{container + "HealthCheck/Command", []any{"CMD-SHELL", "exit 0"}}}},
+	{"another program", "health", "", []edit{{"/Dockerfile", instead{`entrypoint"]`, `other"]`}}}},
 	{"no cluster to operate", "outputs", "", []edit{{"Proxy/Outputs/ClusterName", nil}}},
 	{"connections cut after two missed checks", "unhealthy", "", []edit{{targets + "6/Value", "0"}}},
-	{"connections that Squid believes in for longer", "idle", "", []edit{
-		{listener + "ListenerAttributes/0/Value", "300"}}},
-	{"a tag of another", "tags", "everything", []edit{{service + "Tags/2/Value", "mail"}}},
-	{"an alarm that nobody gets", "alarms", "everything", []edit{
-		{resources + "Guessing/Properties/AlarmActions", []any{}}}},
-	{"alarms all night", "alarms", "everything", []edit{
-		{resources + "TooFewHealthy/Properties/TreatMissingData", "breaching"}}},
-	{"somebody else's mail", "alarms", "everything", []edit{
-		{resources + "AlarmMail/Properties/Endpoint", "x@example.com"}}},
-	{"a metric that comes and goes", "alarms", "everything", []edit{
-		{resources + "Failures/Properties/MetricTransformations/0/DefaultValue", nil}}},
+	{"connections forgotten early", "idle", "", []edit{{"Listener35201/ListenerAttributes/0/Value", "300"}}},
+	{"a tag of another", "tags", "everything", []edit{{"Service1/Tags/2/Value", "mail"}}},
+	{"an alarm that nobody gets", "alarms", "everything", []edit{{"Guessing/AlarmActions", []any{}}}},
+	{"alarms all night", "alarms", "everything", []edit{{"TooFewHealthy/TreatMissingData", "breaching"}}},
+	{"somebody else's mail", "alarms", "everything", []edit{{"AlarmMail/Endpoint", "x@example.com"}}},
+	{"a metric with gaps", "alarms", "everything", []edit{{"Failures/MetricTransformations/0/DefaultValue", nil}}},
 	{"events for another", "alarms", "everything", []edit{
-		{resources + "FailedDeployments/Properties/Targets/0/Arn", ref("Log")}}},
-	{"a topic that anybody reads", "alarms", "everything", []edit{
-		{resources + "AlarmPublishers/Properties/PolicyDocument/Statement/0/Action", "sns:Subscribe"}}},
-	{"tasks before the listener", "order", "", []edit{{resources + "Service1/DependsOn/2", "Task"}}},
-}
-
-// additions are what a user may add to stacks/ without a word from the check.
-var additions = []edit{
-	{service + "Tags", more{map[string]any{"Key": "team", "Value": "mail"}}},
-	{container + "Environment", more{map[string]any{"Name": "COLOUR", "Value": "blue"}}},
-	{"Proxy/Outputs/Console", map[string]any{"Value": "https://example.com/"}},
+		{"FailedDeployments/Targets/0/Arn", from("Failures/LogGroupName")}}},
+	{"a topic to read", "alarms", "everything", []edit{
+		{"AlarmPublishers/PolicyDocument/Statement/0/Action", "sns:Subscribe"}}},
+	{"what a user adds", "", "", []edit{
+		{"Service1/Tags", more{map[string]any{"Key": "team", "Value": "mail"}}},
+		{container + "Environment", more{map[string]any{"Name": "COLOUR", "Value": "blue"}}},
+		{"Proxy/Outputs/Console", map[string]any{"Value": "https://example.com/"}}}},
+	{"tasks before the listener", "order", "", []edit{{"Proxy/Resources/Service1/DependsOn/2", "Task"}}},
 }
 
 // edited returns an assembly with edits.
@@ -173,11 +157,8 @@ func edited(t *testing.T, files fstest.MapFS, edits ...edit) fstest.MapFS {
 	t.Helper()
 	now := maps.Clone(files)
 	for _, e := range edits {
-		texts, inText := e.what.(instead)
-		stack, path, _ := strings.Cut(e.where, "/")
-		ending := cmp.Or(map[bool]string{true: e.where}[inText], stack+".template.json")
-		name := named(t, now, ending)
-		if inText {
+		if texts, ok := e.what.(instead); ok {
+			name := named(t, now, e.where)
 			text := string(now[name].Data)
 			if !strings.Contains(text, texts[0]) {
 				t.Fatalf("%s does not hold %q", name, texts[0])
@@ -185,17 +166,13 @@ func edited(t *testing.T, files fstest.MapFS, edits ...edit) fstest.MapFS {
 			now[name] = &fstest.MapFile{Data: []byte(strings.Replace(text, texts[0], texts[1], 1)), Mode: 0o644}
 			continue
 		}
-		var was, template any
-		if json.Unmarshal(files[name].Data, &was) != nil || json.Unmarshal(now[name].Data, &template) != nil {
-			t.Fatalf("%s is no JSON", name)
-		}
+		name, template, before, put := find(t, now, e.where)
 		value := e.what
-		if other, ok := value.(from); ok {
-			value, _ = below(was, strings.Split(string(other), "/")[1:])
-		}
-		before, put := below(template, strings.Split(path, "/"))
-		if items, ok := value.(more); ok {
-			value = slices.Concat(before.([]any), items)
+		switch v := value.(type) {
+		case from:
+			_, _, value, _ = find(t, files, string(v))
+		case more:
+			value = slices.Concat(before.([]any), v)
 		}
 		if put == nil || before == nil && value == nil {
 			t.Fatalf("there is no %s", e.where)
@@ -208,6 +185,21 @@ func edited(t *testing.T, files fstest.MapFS, edits ...edit) fstest.MapFS {
 		now[name] = &fstest.MapFile{Data: text, Mode: 0o644}
 	}
 	return now
+}
+
+// find returns a template and its name, what is at a path, and how to change that.
+func find(t *testing.T, files fstest.MapFS, where string) (name string, template, was any, put func(now any)) {
+	t.Helper()
+	steps := strings.Split(where, "/")
+	if steps[0] != "Proxy" && steps[0] != "Network" {
+		steps = slices.Concat([]string{"Proxy", "Resources", steps[0], "Properties"}, steps[1:])
+	}
+	name = named(t, files, steps[0]+".template.json")
+	if err := json.Unmarshal(files[name].Data, &template); err != nil {
+		t.Fatal(err)
+	}
+	was, put = below(template, steps[1:])
+	return name, template, was, put
 }
 
 // named returns the name of the one file with this ending.

@@ -26,6 +26,9 @@ var (
 	root   = cdkcontext.Root()
 	// lookups is what the CDK CLI keeps after it has looked the imported VPCs up.
 	lookups = cdkcontext.Lookups(cdkcontext.Region)
+	// cases are the fleets by name, and synthesised their assemblies.
+	cases       = maps.Clone(cdkcontext.Cases)
+	synthesised = map[string]fstest.MapFS{}
 )
 
 func TestMain(m *testing.M) {
@@ -52,8 +55,6 @@ func read(t *testing.T, dir string) fstest.MapFS {
 	return files
 }
 
-var synthesised = map[string]fstest.MapFS{}
-
 // directory is where a set's assembly is, once it was asked for.
 func directory(set string) string { return filepath.Join(synthtest.Scratch(), set) }
 
@@ -61,7 +62,7 @@ func directory(set string) string { return filepath.Join(synthtest.Scratch(), se
 func assembly(t *testing.T, set string) fstest.MapFS {
 	t.Helper()
 	if synthesised[set] == nil {
-		synthesised[set] = synth(t, directory(set), cdkcontext.Cases[set])
+		synthesised[set] = synth(t, directory(set), cases[set])
 	}
 	return maps.Clone(synthesised[set])
 }
@@ -70,6 +71,9 @@ func assembly(t *testing.T, set string) fstest.MapFS {
 // name of its base alone are left out.
 func TestGoldenTemplates(t *testing.T) {
 	goldens := 0
+	if *update {
+		os.RemoveAll("testdata/golden")
+	}
 	for _, set := range slices.Sorted(maps.Keys(cdkcontext.Cases)) {
 		files, directory := assembly(t, set), filepath.Join("testdata", "golden", set)
 		hash := strings.TrimPrefix(load(t, files).ImageDirectory(), "asset.")
@@ -82,12 +86,10 @@ func TestGoldenTemplates(t *testing.T) {
 			written, err := os.ReadFile(golden)
 			if *update {
 				err = errors.Join(os.MkdirAll(directory, 0o755), os.WriteFile(golden, []byte(text), 0o644))
-			} else if string(written) != text {
-				t.Errorf("%s differs\nif that is meant, run go test ./internal/check/gate -update and read the diff",
-					golden)
 			}
-			if err != nil {
-				t.Error(err)
+			if err != nil || !*update && string(written) != text {
+				t.Errorf("%s differs; %v\nif that is meant: go test ./internal/check/gate -update, and read the diff",
+					golden, err)
 			}
 			goldens++
 		}
