@@ -73,13 +73,16 @@ func (a *Assembly) access() *Finding {
 	if got, want := merged(a.blocks("clients")), merged(clients); !slices.Equal(got, want) {
 		return a.one(conf).wrong("acl clients: is %v, want %v", got, want)
 	}
+	checked := "ext_user"
+	if p.Digest == squid.DigestSquid {
+		checked = "proxy_auth"
+	}
 	last, denied := []string{"allow clients", "deny all"}, []string{"!clients", "manager", "!resolved", "forbidden"}
 	// No refusal is remembered, and no answer for another address.
 	found := a.matches(conf, "external_acl_type.*", `^$| negative_ttl=0 .* %>a `)
 	if p.Auth != "none" {
 		last[0], denied = "allow clients authenticated", append(denied, "!authenticated")
-		found = cmp.Or(found, a.lists(conf, "acl authenticated "+map[squid.Digest]string{
-			squid.DigestFleet: "ext_user", squid.DigestSquid: "proxy_auth"}[p.Digest]+".*", []string{"REQUIRED"}))
+		found = cmp.Or(found, a.is(conf, "acl authenticated "+checked, []string{"REQUIRED"}))
 	}
 	ports := func(list []int) []string { return strings.Fields(strings.Trim(fmt.Sprint(list), "[]")) }
 	for _, list := range []struct {

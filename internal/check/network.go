@@ -217,65 +217,47 @@ func (a *Assembly) leads() *Finding {
 		}))
 }
 
-// subnet is where in the fleet's VPC something may be; empty if that is not known to be public.
-type subnet struct {
-	zone  string
-	block netip.Prefix
-}
-
-// subnets returns the subnets of references: those of the fleet's own VPC, or public ones of an
-// imported VPC, as the CDK CLI has found them.
-func (a *Assembly) subnets(references []string) (found []subnet) {
-	known := map[string]subnet{}
+// subnets returns the zones and the addresses of subnets: of the fleet's own VPC, or of public ones
+// of an imported VPC, as the CDK CLI has found them. They are empty for any other.
+func (a *Assembly) subnets(references []string) (zones []string, blocks []netip.Prefix) {
+	zone, cidr := map[string]string{}, map[string]string{}
 	for _, r := range a.all(subnets) {
-		known[r.ref()] = subnet{show(r.value("AvailabilityZone")), block(r.text("CidrBlock"))}
+		zone[r.ref()], cidr[r.ref()] = show(r.value("AvailabilityZone")), r.text("CidrBlock")
 	}
 	which := "vpc-provider:account=" + a.account + ":filter.vpc-id=" + a.Params.VpcID + ":region=" + a.region + ":"
 	for key, vpc := range a.lookups {
 		for _, group := range values(vpc, "subnetGroups.*") {
 			for _, s := range values(group, "subnets.*") {
-				if strings.HasPrefix(key, which) && at(group, "type") == "Public" {
-					known[text(at(s, "subnetId"))] = subnet{text(at(s, "availabilityZone")), block(text(at(s, "cidr")))}
+				if id := text(at(s, "subnetId")); strings.HasPrefix(key, which) && at(group, "type") == "Public" {
+					zone[id], cidr[id] = text(at(s, "availabilityZone")), text(at(s, "cidr"))
 				}
 			}
 		}
 	}
 	for _, reference := range references {
-		found = append(found, known[reference])
+		zones, blocks = append(zones, zone[reference]), append(blocks, block(cidr[reference]))
 	}
-	return found
+	return zones, blocks
 }
 
 // zones: each address may be in every zone of the load balancer's.
 func (a *Assembly) zones() *Finding {
-	zones := func(references []string) (all []string) {
-		for _, s := range a.subnets(references) {
-			all = append(all, s.zone)
-		}
-		return all
-	}
-	entry := zones(a.texts(balancer, "Subnets.*"))
+	entry, _ := a.subnets(a.texts(balancer, "Subnets.*"))
 	return a.each(service, func(r *resource) string {
-		tasks := zones(texts(r.values(awsvpc + "Subnets.*")))
-		if unlike(tasks, entry) != "" || len(tasks) != len(entry) || len(entry) < 2 {
-			return fmt.Sprintf("has subnets in zones %v, the load balancer in %v: want one in each", tasks, entry)
+		zones, _ := a.subnets(texts(r.values(awsvpc + "Subnets.*")))
+		if unlike(zones, entry) != "" || len(zones) != len(entry) || len(entry) < 2 {
+			return fmt.Sprintf("has subnets in zones %v, the load balancer in %v: want one in each", zones, entry)
 		}
 		return ""
 	})
 }
 
 // apart: PROXY headers are believed from where the load balancer is. In a VPC of the fleet's own,
-// no task is there. In an imported one, all subnets are public. That none overlap is AWS's to
-// find.
+// no task is there. In an imported one, all subnets are public. That none overlap is AWS's to find.
 func (a *Assembly) apart() *Finding {
-	blocks := func(references []string) (all []netip.Prefix) {
-		for _, s := range a.subnets(references) {
-			all = append(all, s.block)
-		}
-		return all
-	}
-	believed, entry := a.blocks("load_balancer"), blocks(a.texts(balancer, "Subnets.*"))
-	tasks := blocks(a.texts(service, awsvpc+"Subnets.*"))
+	_, entry := a.subnets(a.texts(balancer, "Subnets.*"))
+	_, tasks := a.subnets(a.texts(service, awsvpc+"Subnets.*"))
+	believed := a.blocks("load_balancer")
 	shared := a.Params.VpcID == "" && slices.ContainsFunc(entry, func(b netip.Prefix) bool {
 		return slices.Contains(tasks, b)
 	})

@@ -9,17 +9,21 @@ import (
 	"squidfleet/params"
 )
 
-// types are those of a fleet's resources: the five that none is without, others that take tags, and
-// others that take none.
-var types = [][]string{{balancer, targets, listener, service, task}, strings.Fields(`
-	AWS::CertificateManager::Certificate AWS::CloudWatch::Alarm AWS::CloudWatch::Dashboard AWS::EC2::InternetGateway
-	AWS::EC2::RouteTable AWS::EC2::SecurityGroup AWS::EC2::Subnet AWS::EC2::VPC AWS::EC2::VPCEndpointService
-	AWS::ECS::Cluster AWS::Events::Rule AWS::IAM::Role AWS::Logs::LogGroup AWS::SNS::Topic AWS::SQS::Queue
-	AWS::Scheduler::ScheduleGroup AWS::SecretsManager::Secret`), strings.Fields(`
-	AWS::EC2::Route AWS::EC2::SecurityGroupIngress AWS::EC2::SubnetRouteTableAssociation AWS::EC2::VPCCidrBlock
-	AWS::EC2::VPCEndpointServicePermissions AWS::EC2::VPCGatewayAttachment AWS::Logs::MetricFilter
-	AWS::Logs::QueryDefinition AWS::Route53::RecordSet AWS::SNS::Subscription AWS::SNS::TopicPolicy
-	AWS::SQS::QueuePolicy AWS::Scheduler::Schedule`)}
+// tagged and tagless are the types of a fleet's resources, by whether they take tags.
+var (
+	tagged = strings.Fields(`
+		AWS::CertificateManager::Certificate AWS::CloudWatch::Alarm AWS::CloudWatch::Dashboard
+		AWS::EC2::InternetGateway AWS::EC2::RouteTable AWS::EC2::SecurityGroup AWS::EC2::Subnet AWS::EC2::VPC
+		AWS::EC2::VPCEndpointService AWS::ECS::Cluster AWS::ECS::Service AWS::ECS::TaskDefinition
+		AWS::ElasticLoadBalancingV2::Listener AWS::ElasticLoadBalancingV2::LoadBalancer
+		AWS::ElasticLoadBalancingV2::TargetGroup AWS::Events::Rule AWS::IAM::Role AWS::Logs::LogGroup AWS::SNS::Topic
+		AWS::SQS::Queue AWS::Scheduler::ScheduleGroup AWS::SecretsManager::Secret`)
+	tagless = strings.Fields(`
+		AWS::EC2::Route AWS::EC2::SecurityGroupIngress AWS::EC2::SubnetRouteTableAssociation AWS::EC2::VPCCidrBlock
+		AWS::EC2::VPCEndpointServicePermissions AWS::EC2::VPCGatewayAttachment AWS::Logs::MetricFilter
+		AWS::Logs::QueryDefinition AWS::Route53::RecordSet AWS::SNS::Subscription AWS::SNS::TopicPolicy
+		AWS::SQS::QueuePolicy AWS::Scheduler::Schedule`)
+)
 
 // stackPromises are about all resources, and about what people see of them.
 func (a *Assembly) stackPromises() []Promise {
@@ -37,13 +41,8 @@ func (a *Assembly) stackPromises() []Promise {
 }
 
 func (a *Assembly) types() *Finding {
-	for _, kind := range types[0] {
-		if len(a.all(kind)) == 0 {
-			return a.wrong("there is no %s", kind)
-		}
-	}
 	return a.each("", func(r *resource) string {
-		if !slices.Contains(slices.Concat(types...), r.kind) {
+		if !slices.Contains(tagged, r.kind) && !slices.Contains(tagless, r.kind) {
 			return "is a " + r.kind + ", which no fleet has"
 		}
 		return ""
@@ -51,16 +50,15 @@ func (a *Assembly) types() *Finding {
 }
 
 // names: nothing has a name of its own, which one in an account can have. A reference is no name,
-// and a query's begins with the fleet's.
+// the proxy's name in the DNS is a parameter, and a query's begins with the fleet's.
 func (a *Assembly) names() *Finding {
 	return cmp.Or(a.is(outputs, "*.Export", nil), a.each("", func(r *resource) string {
 		properties, _ := r.properties.(map[string]any)
 		for key, value := range properties {
-			name, literal := value.(string)
-			query := r.kind == "AWS::Logs::QueryDefinition" && strings.HasPrefix(name, a.Params.StackName+"/")
-			domain := name == a.Params.DomainName && (r.kind == record || r.kind == certificate)
-			if (key == "Family" || strings.HasSuffix(key, "Name")) && literal && a.referred(name).kind == "" &&
-				!query && !domain {
+			name := text(value)
+			free := a.referred(name).kind != "" || name == a.Params.DomainName ||
+				r.kind == "AWS::Logs::QueryDefinition" && strings.HasPrefix(name, a.Params.StackName+"/")
+			if (key == "Family" || strings.HasSuffix(key, "Name")) && name != "" && !free {
 				return fmt.Sprintf("%s: is %q, want it left out", key, name)
 			}
 		}
@@ -91,17 +89,13 @@ func (a *Assembly) alarms() *Finding {
 	const alarm, events, subscription = "AWS::CloudWatch::Alarm", "AWS::Events::Rule", "AWS::SNS::Subscription"
 	p := a.Params
 	to, few := cmp.Or(p.AlarmTopicARN, a.one("AWS::SNS::Topic").ref()), "breaching"
-	var wanted []string
-	if p.AlarmEmail != "" {
-		wanted = append(wanted, p.AlarmEmail)
-	}
 	if len(p.ActiveHours.Days) > 0 {
 		few = "notBreaching"
 	}
 	if n := len(a.all(alarm)); (n > 0) != (p.AlarmEmail+p.AlarmTopicARN != "") || n > 10 {
 		return a.wrong("there are %d alarms", n)
 	}
-	return cmp.Or(a.lists(subscription, "Endpoint", wanted),
+	return cmp.Or(a.lists(subscription, "Endpoint", strings.Fields(p.AlarmEmail)),
 		a.is(subscription, "Protocol", "email"), a.is(subscription, "TopicArn", to),
 		a.is(alarm, "AlarmActions", []string{to}), a.is(alarm, "OKActions", []string{to}),
 		a.is(events, "Targets.*.Arn", to),
@@ -122,7 +116,7 @@ func (a *Assembly) alarms() *Finding {
 func (a *Assembly) tags() (found *Finding) {
 	for _, tag := range a.Params.Tags {
 		key, value, _ := strings.Cut(tag, "=")
-		for _, kind := range slices.Concat(types[0], types[1]) {
+		for _, kind := range tagged {
 			found = cmp.Or(found, a.is(kind, "Tags."+key, value))
 		}
 	}

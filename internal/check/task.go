@@ -15,6 +15,7 @@ func (a *Assembly) taskPromises() []Promise {
 	// The load balancer sends an old task new connections for two minutes. The last one has
 	// drainTimeout too.
 	delay := fmt.Sprint(a.Params.DrainTimeout.Seconds() + 120)
+	partition, _, _ := a.here()
 	const deploy = "DeploymentConfiguration."
 	return []Promise{
 		{"task-role", "docs/security.md", "have no task role", a.is(task, "TaskRoleArn", nil)},
@@ -35,7 +36,10 @@ func (a *Assembly) taskPromises() []Promise {
 			a.is(service, deploy+"DeploymentCircuitBreaker", map[string]string{"Enable": "true", "Rollback": "true"}))},
 		{"order", "docs/security.md", "A task starts when the load balancer can reach it", a.waits()},
 		{"rotation", "docs/parameters.md", "each address is replaced by a new one, the addresses one after the other",
-			cmp.Or(a.scheduled(true, a.rotations), a.onTime())},
+			cmp.Or(a.scheduled(true, a.rotations),
+				a.is(schedule, "Target.Arn", "arn:"+partition+":scheduler:::aws-sdk:ecs:updateService"),
+				a.is(schedule, "Target.DeadLetterConfig.Arn", a.one(queue).att("Arn")),
+				a.none(schedule, "State"), a.is(schedule, "FlexibleTimeWindow.Mode", "OFF"))},
 		{"hours", "docs/parameters.md", "when the addresses run, in `timezone`", a.scheduled(false, a.hours)},
 		{"stop", "docs/design/rotation.md", "the most that Fargate gives", a.is(task, box+"StopTimeout", "120")},
 		{"drain", "docs/design/rotation.md", "`drainTimeout` for the last connection that it brings", cmp.Or(
@@ -49,23 +53,18 @@ func (a *Assembly) taskPromises() []Promise {
 	}
 }
 
-// arn writes the name of something of the fleet's account and region.
-func (a *Assembly) arn(service, name string) string {
-	account, region := cmp.Or(a.account, "⟨AWS::AccountId⟩"), cmp.Or(a.region, "⟨AWS::Region⟩")
-	return fmt.Sprintf("arn:%s:%s:%s:%s:%s", a.partition(), service, region, account, name)
-}
-
-// partition is the second word of every ARN where the fleet goes.
-func (a *Assembly) partition() string {
+// here returns the words of an ARN that say where the fleet goes.
+func (a *Assembly) here() (partition, region, account string) {
+	partition, region, account = "aws", a.region, cmp.Or(a.account, "⟨AWS::AccountId⟩")
 	switch {
-	case a.region == "":
-		return "⟨AWS::Partition⟩"
-	case strings.HasPrefix(a.region, "cn-"):
-		return "aws-cn"
-	case strings.HasPrefix(a.region, "us-gov-"):
-		return "aws-us-gov"
+	case region == "":
+		partition, region = "⟨AWS::Partition⟩", "⟨AWS::Region⟩"
+	case strings.HasPrefix(region, "cn-"):
+		partition = "aws-cn"
+	case strings.HasPrefix(region, "us-gov-"):
+		partition = "aws-us-gov"
 	}
-	return "aws"
+	return partition, region, account
 }
 
 // roles: a role trusts the one service that takes it on, and permits what that needs and nothing
@@ -74,17 +73,19 @@ func (a *Assembly) roles() *Finding {
 	const trust = `trusts [{"Action":"sts:AssumeRole",%s"Effect":"Allow","Principal":{"Service":"%s.amazonaws.com"}}]`
 	const condition = `"Condition":{"StringEquals":{"aws:SourceAccount":"%s","aws:SourceArn":"%s"}},`
 	t, s := a.one(task), a.one(schedule)
-	image, log := a.arn("ecr", "repository/"+a.repository()), a.referred(t.text(logGroup)).att("Arn")
+	partition, region, account := a.here()
+	arn := fmt.Sprintf("arn:%s:%%s:%s:%s:%%s", partition, region, account)
+	image, log := fmt.Sprintf(arn, "ecr", "repository/"+a.repository()), a.referred(t.text(logGroup)).att("Arn")
 	execution := []string{fmt.Sprintf(trust, "", "ecs-tasks"), "ecr:GetAuthorizationToken *",
 		"ecr:BatchCheckLayerAvailability " + image, "ecr:BatchGetImage " + image, "ecr:GetDownloadUrlForLayer " + image,
 		"logs:CreateLogStream " + log, "logs:PutLogEvents " + log}
 	for _, secret := range a.all(secret) {
 		execution = append(execution, "secretsmanager:GetSecretValue "+secret.ref())
 	}
-	own := fmt.Sprintf(condition, cmp.Or(a.account, "⟨AWS::AccountId⟩"), a.referred(s.text("GroupName")).att("Arn"))
+	own := fmt.Sprintf(condition, account, a.referred(s.text("GroupName")).att("Arn"))
 	needs := map[string][]string{t.text("ExecutionRoleArn"): execution, s.text("Target.RoleArn"): {
 		fmt.Sprintf(trust, own, "scheduler"), "sqs:SendMessage " + a.one(queue).att("Arn"),
-		"ecs:UpdateService " + a.arn("ecs", "service/"+a.one(cluster).ref()+"/*")}}
+		"ecs:UpdateService " + fmt.Sprintf(arn, "ecs", "service/"+a.one(cluster).ref()+"/*")}}
 	return cmp.Or(a.each("AWS::IAM::Role", func(r *resource) string {
 		got := []string{"trusts " + written(r.value("AssumeRolePolicyDocument.Statement"))}
 		for _, s := range r.values("Policies.*.PolicyDocument.Statement.*") {
@@ -106,34 +107,22 @@ func (a *Assembly) roles() *Finding {
 
 // secrets: what is handed over as a user's password is described as that user's, and the nonces'
 // key is nobody's.
-func (a *Assembly) secrets() *Finding {
-	p := a.Params
-	var want []string
+func (a *Assembly) secrets() (found *Finding) {
+	p, of := a.Params, map[string]string{} // secrets, by the user in the description
+	for _, s := range a.all(secret) {
+		_, user, _ := strings.Cut(s.text("Description"), " user ")
+		of[user] = s.ref()
+	}
 	for _, user := range p.Users {
+		variable := regexp.MustCompile(`[^A-Z0-9]`).ReplaceAllString(strings.ToUpper(user), "_")
 		if p.Credentials != "image" {
-			plain := regexp.MustCompile(`[^A-Z0-9]`).ReplaceAllString(strings.ToUpper(user), "_")
-			want = append(want, "SQUIDFLEET_PASSWORD_"+plain+" from the "+secret+" of user "+user)
+			found = cmp.Or(found, a.is(task, box+"Secrets.SQUIDFLEET_PASSWORD_"+variable, of[user]))
 		}
 	}
 	if p.Auth.Nonces(p.Digest) {
-		want = append(want, "SQUIDFLEET_DIGEST_KEYS from the "+secret)
+		found = cmp.Or(found, a.is(task, box+"Secrets.SQUIDFLEET_DIGEST_KEYS", of[""]))
 	}
-	return a.each(task, func(r *resource) string {
-		var got []string
-		handed, _ := r.value(box + "Secrets").(map[string]any)
-		for variable, reference := range handed {
-			from := a.referred(text(reference))
-			variable += " from the " + from.kind
-			if _, user, ok := strings.Cut(from.text("Description"), " user "); ok {
-				variable += " of user " + user
-			}
-			got = append(got, variable)
-		}
-		if d := unlike(got, want); d != "" {
-			return "Secrets: " + d
-		}
-		return ""
-	})
+	return found
 }
 
 // waits: what a service needs and does not refer to is there before it.
@@ -191,14 +180,6 @@ func (a *Assembly) scheduled(anew bool, of func(address int) []update) *Finding 
 		found = cmp.Or(found, a.wrong("no schedule does %s", missing))
 	}
 	return found
-}
-
-// onTime: every schedule calls ECS at its time, and says where it failed.
-func (a *Assembly) onTime() *Finding {
-	return cmp.Or(
-		a.is(schedule, "Target.Arn", "arn:"+a.partition()+":scheduler:::aws-sdk:ecs:updateService"),
-		a.is(schedule, "Target.DeadLetterConfig.Arn", a.one(queue).att("Arn")),
-		a.is(schedule, "State", nil), a.is(schedule, "FlexibleTimeWindow.Mode", "OFF"))
 }
 
 // rotations: an address is deployed anew each rotateEvery, at an offset of its own: half a period,

@@ -49,7 +49,7 @@ func TestEveryChangeOfAnAssemblyIsFound(t *testing.T) {
 			found(name, "left out", nil)
 			lines := bytes.SplitAfter(right[name].Data, []byte("\n"))
 			for i, line := range lines {
-				if i > 0 && random.IntN(20) > 0 {
+				if i > 0 && random.IntN(30) > 0 {
 					continue
 				}
 				for _, now := range []string{"", last.ReplaceAllString(string(line), "7$1")} {
