@@ -77,7 +77,7 @@ func (a *Assembly) again(ctx context.Context, o Options, dir string) (findings [
 		}
 		for name, problem := range foreign {
 			theirs := a.ImageDirectory() + "/" + name
-			got, missing := fs.ReadFile(a.files, theirs) // the comparison tells
+			got, missing := fs.ReadFile(a.files, theirs) // the comparison reports it
 			want, err := os.ReadFile(filepath.Join(dir, name))
 			if err != nil {
 				return err

@@ -131,7 +131,7 @@ func Read(files fs.FS, lookups map[string]any) (*Assembly, []Finding) {
 	}
 	a.addLines("squid.conf", conf)
 	a.addLines("Dockerfile", docker)
-	a.program, _ = fs.ReadFile(files, a.ImageDirectory()+"/entrypoint") // the comparison tells
+	a.program, _ = fs.ReadFile(files, a.ImageDirectory()+"/entrypoint") // the comparison reports it
 	return a, nil
 }
 
@@ -150,7 +150,7 @@ func (a *Assembly) file(stack string) string { return stack + ".template.json" }
 // comments, by their first word, or by three in an access list.
 func (a *Assembly) addLines(name, kind string) {
 	file, tree := a.ImageDirectory()+"/"+name, map[string]any{}
-	content, _ := fs.ReadFile(a.files, file) // the comparison tells
+	content, _ := fs.ReadFile(a.files, file) // the comparison reports it
 	for line := range strings.Lines(string(content)) {
 		words := strings.Fields(line)
 		switch {

@@ -71,7 +71,7 @@ func flows(protocol string, first, last int, peer string) (all []string) {
 }
 
 // only wants security groups to permit flows in a direction and nothing else, by their own rules
-// and by those that stand apart. Where none are wanted, another promise tells why.
+// and by those that stand apart. Where none are wanted, another promise says why.
 func (a *Assembly) only(groups []string, direction string, want []string) (found *Finding) {
 	for _, group := range groups {
 		rules := a.referred(group).values("SecurityGroup" + direction + ".*")
