@@ -193,28 +193,27 @@ func (a *Assembly) leads() *Finding {
 	for _, l := range a.all(listener) {
 		ports[l.text("DefaultActions.0.TargetGroupArn")] = l.text("Port")
 	}
-	common := []string{fmt.Sprint(p.ListenerPort)}
-	all, numbers := slices.Clone(common), []string{}
-	for k := 1; k <= p.FleetSize; k++ {
-		numbers = append(numbers, fmt.Sprint(k))
-		if p.AddressPorts {
-			all = append(all, fmt.Sprint(p.ListenerPort+k))
+	var got, want []string
+	for _, s := range a.all(service) {
+		to := fmt.Sprintf("address %d at", s.number())
+		for _, group := range texts(s.values("LoadBalancers.*.TargetGroupArn")) {
+			to += " " + ports[group]
 		}
+		got = append(got, to)
 	}
-	return cmp.Or(a.lists(listener, "Port", all), a.lists(service, "Tags."+params.AddressTag, numbers),
-		a.each(service, func(s *resource) string {
-			got, want := []string{}, slices.Clone(common)
-			for _, group := range texts(s.values("LoadBalancers.*.TargetGroupArn")) {
-				got = append(got, ports[group])
-			}
-			if p.AddressPorts {
-				want = append(want, fmt.Sprint(p.ListenerPort+s.number()))
-			}
-			if !slices.Equal(got, want) {
-				return fmt.Sprintf("the ports %q lead to it, want %q", got, want)
-			}
-			return ""
-		}))
+	listeners := 1
+	for k := 1; k <= p.FleetSize; k++ {
+		to := fmt.Sprintf("address %d at %d", k, p.ListenerPort)
+		if p.AddressPorts {
+			to, listeners = fmt.Sprintf("%s %d", to, p.ListenerPort+k), listeners+1
+		}
+		want = append(want, to)
+	}
+	if d := unlike(got, want); d != "" || len(got) != len(want) || len(a.all(listener)) != listeners {
+		return a.wrong("the load balancer has %d ports, want %d, for %d addresses; %s", len(a.all(listener)),
+			listeners, len(got), d)
+	}
+	return nil
 }
 
 // subnets returns the zones and the addresses of subnets: of the fleet's own VPC, or of public ones
