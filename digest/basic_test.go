@@ -151,7 +151,8 @@ func TestHelperAnswersBasic(t *testing.T) {
 		{alone, "6 198.51.100.7 -\n", "6 ERR log=line-malformed"},
 		{alone, "7 198.51.100.7 - \n", "7 ERR log=line-malformed"},
 		{alone, "8 here - -\n", "8 ERR log=line-malformed"},
-		{alone, "9 other 198.51.100.7 -\n", "9 ERR log=line-malformed"},
+		{alone, "9 198.51.100.7 GET http://o/ -\n", "9 ERR log=line-malformed"},
+		{alone, "9 other 198.51.100.7 GET http://o/ -\n", "9 ERR log=line-malformed"},
 	} {
 		got := serve(t, c.v, strings.NewReader(c.line))
 		if len(got) != 1 || !regexp.MustCompile("^"+c.want+"$").MatchString(got[0]) {

@@ -110,9 +110,9 @@ func BenchmarkThroughput(b *testing.B) {
 
 	var report strings.Builder
 	fmt.Fprintf(&report, "## Throughput\n\n"+
-		"`make bench` (BenchmarkThroughput): medians of %d interleaved rounds of %s (with a share of a core %d of %s), in\n"+
-		"which basic, any and none have %d turns; %d connections at a time, clients and origins on the same machine of %d\n"+
-		"cores.\n"+
+		"`make bench` (BenchmarkThroughput): medians of %d interleaved rounds of %s, with a share of a core %d of\n"+
+		"%s; in each round basic, any and none have %d turns. %d connections at a time, clients and origins on the\n"+
+		"same machine of %d cores.\n"+
 		"Usual: the same Squid, configured as the usual recipe does; once with a connection to the destination for\n"+
 		"each plain request, as here. CPU is that of Squid and its helpers. Unchecked: the least that Squid's way of\n"+
 		"asking a helper costs, with one that takes all credentials for right.\n"+
