@@ -7,13 +7,17 @@ import (
 	"net/http/httputil"
 	"sync"
 	"sync/atomic"
+	"syscall"
 )
 
 var (
 	readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 4<<10) }}
 	writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 4<<10) }}
-	blocks  = sync.Pool{New: func() any { return new([16 << 10]byte) }}
+	blocks  = sync.Pool{New: func() any { return new(block) }}
 )
+
+// block is what is copied at a time where the kernel does not do it.
+type block [16 << 10]byte
 
 func newReader(from io.Reader) *bufio.Reader {
 	r := readers.Get().(*bufio.Reader)
@@ -78,17 +82,17 @@ func transfer(to io.Writer, head func(w *bufio.Writer), r *bufio.Reader, from io
 // copyChunks copies chunk after chunk, each as soon as it is there.
 func copyChunks(to io.Writer, r *bufio.Reader, chunked bool) (n int64, err error) {
 	from := httputil.NewChunkedReader(r)
-	block := blocks.Get().(*[16 << 10]byte)
-	defer blocks.Put(block)
+	b := blocks.Get().(*block)
+	defer blocks.Put(b)
 	for err == nil {
 		var got int
-		got, err = from.Read(block[:])
+		got, err = from.Read(b[:])
 		n += int64(got)
 		wrong := writeTo(to, func(w *bufio.Writer) {
 			if !chunked {
-				w.Write(block[:got])
+				w.Write(b[:got])
 			} else if got > 0 {
-				httputil.NewChunkedWriter(w).Write(block[:got])
+				httputil.NewChunkedWriter(w).Write(b[:got])
 			}
 		})
 		if wrong != nil {
@@ -140,15 +144,53 @@ func join(client *net.TCPConn, r *bufio.Reader, l *link) (sent, received int64) 
 	return sent, received
 }
 
-// copyAll copies until the end; from TCP to TCP the kernel does it.
-func copyAll(to, from net.Conn) (int64, error) {
-	if kernel, is := to.(*net.TCPConn); is {
-		if _, is := from.(*net.TCPConn); is {
-			return kernel.ReadFrom(from)
+// copyAll copies until the end; from TCP to TCP the kernel does it, once there is much.
+func copyAll(to, from net.Conn) (n int64, err error) {
+	kernel, is := to.(*net.TCPConn)
+	if source, also := from.(*net.TCPConn); is && also {
+		for got := 0; err == nil && got < len(block{}); n += int64(got) {
+			got, err = copyPiece(to, source)
 		}
+		if err == nil {
+			var rest int64
+			rest, err = kernel.ReadFrom(from)
+			n += rest
+		}
+		if err == io.EOF {
+			err = nil
+		}
+		return n, err
 	}
-	block := blocks.Get().(*[16 << 10]byte)
-	defer blocks.Put(block)
+	b := blocks.Get().(*block)
+	defer blocks.Put(b)
 	// Without their ways of copying, which have larger buffers.
-	return io.CopyBuffer(struct{ io.Writer }{to}, struct{ io.Reader }{from}, block[:])
+	return io.CopyBuffer(struct{ io.Writer }{to}, struct{ io.Reader }{from}, b[:])
+}
+
+// copyPiece copies what comes next. It needs a block only then, and no pipe: Linux gives a user
+// other than root few pipes of full size, and each takes 16 kB of the kernel's memory.
+func copyPiece(to io.Writer, from *net.TCPConn) (n int, err error) {
+	raw, err := from.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var b *block
+	closed := raw.Read(func(fd uintptr) bool {
+		b = blocks.Get().(*block)
+		if n, err = syscall.Read(int(fd), b[:]); err == syscall.EAGAIN {
+			blocks.Put(b)
+		}
+		return err != syscall.EAGAIN
+	})
+	if closed != nil {
+		return 0, closed
+	}
+	defer blocks.Put(b)
+	switch {
+	case err != nil:
+		return 0, err
+	case n == 0:
+		return 0, io.EOF
+	}
+	return to.Write(b[:n])
 }

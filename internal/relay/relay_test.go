@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http/httptest"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -580,6 +582,39 @@ func TestTunnelsKeepTheirHalves(t *testing.T) {
 		if got, err := io.ReadAll(c.r); err != nil || string(got) != "early, "+sent {
 			t.Errorf("%s: %d bytes, %v", scheme, len(got), err)
 		}
+	}
+}
+
+// A user other than root has few pipes of full size.
+func TestASmallTunnelNeedsNoPipe(t *testing.T) {
+	pipes := func() (n int) {
+		all, err := filepath.Glob("/proc/self/fd/*")
+		if err != nil || len(all) == 0 {
+			t.Fatal(all, err)
+		}
+		for _, name := range all {
+			if to, _ := os.Readlink(name); strings.HasPrefix(to, "pipe:") {
+				n++
+			}
+		}
+		return n
+	}
+	s := start(t, Options{}, (&stub{}).start(t, 0))
+	before := pipes()
+	for range 20 {
+		c := dial(t, s)
+		if response, _, err := c.ask("CONNECT x:443 HTTP/1.1\nHost: x:443"); err != nil || response.StatusCode != 200 {
+			t.Fatalf("%v, %v", response, err)
+		}
+		for range 2 {
+			io.WriteString(c, "x")
+			if got, err := c.r.ReadByte(); err != nil || got != 'x' {
+				t.Fatalf("%q, %v", got, err)
+			}
+		}
+	}
+	if after := pipes(); after > before {
+		t.Errorf("%d pipes more", after-before)
 	}
 }
 
