@@ -2,8 +2,10 @@ package integration
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/netip"
 	"os"
@@ -15,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"squidfleet/internal/bench"
 	"squidfleet/internal/rig"
@@ -54,26 +58,36 @@ func BenchmarkRelay(b *testing.B) {
 	}
 	var report strings.Builder
 	fmt.Fprintf(&report, "## The relay\n\n"+
-		"`make bench` (BenchmarkRelay): medians of %d interleaved rounds of %s, %d connections at a time; client,\n"+
-		"relay, task and origin on the same machine of %d cores, without a load balancer. Direct: the client does\n"+
-		"Digest itself. The floor is a program in Go that sends each connection on to the task and does nothing\n"+
-		"else; its client does Digest, too. The task has %d %% of a core, as by default, or what it gets of the\n"+
-		"whole machine. There a hop's work takes from that of the others. With a share, a hop delays what clients\n"+
-		"send, so that Squid finds less to do each time it wakes: the same system calls cost it more.\n\n"+
-		"| a second | direct | through the relay | ratio | floor | its ratio |\n|---|---|---|---|---|---|\n",
-		rounds, roundTime, workers, runtime.NumCPU(), taskShare)
+		"`make bench` (BenchmarkRelay): medians of %d interleaved rounds of %s; client, relay, task and origin on\n"+
+		"the same machine of %d cores, without a load balancer. Direct: the client does Digest itself. The floor is a\n"+
+		"program in Go that sends each connection on to the task and does nothing else; its client does Digest, too.\n\n"+
+		"The task has %d %% of a core, as by default, and the other programs keep off that core, as in reality the\n"+
+		"relay is not on the task's machine. Or all share the whole machine. There a hop's work takes from that of\n"+
+		"the others. With few connections at a time Squid finds less to do each time it wakes, and a hop keeps some\n"+
+		"of them busy elsewhere; crawlers have many. So one load runs with more of them, too.\n\n"+
+		"| a second | connections | direct | through the relay | ratio | floor | its ratio |\n"+
+		"|---|---|---|---|---|---|---|\n", relayRounds, roundTime, runtime.NumCPU(), taskShare)
 	for _, share := range []int{taskShare, 0} {
-		free := limit(b, task.Pid(), share)
-		for _, load := range []workload{
-			{"keep-alive GET of 1 KiB", "requests", 1, rig.KeepAliveGets},
-			{"CONNECT each", "tunnels", 1, rig.NewTunnels},
-			{"CONNECT, TLS and GET of 1 KiB each", "tunnels", 1, rig.TLSTunnels},
-			{"bulk in a tunnel", "MB", 1e6, rig.Bulk},
+		free, where := limit(b, task.Pid(), share), ", whole machine"
+		together := func() {}
+		if share > 0 {
+			where, together = "", apart(b, task.Pid())
+		}
+		for _, load := range []struct {
+			workload
+			connections int
+		}{
+			{workload{"keep-alive GET of 1 KiB", "requests", 1, rig.KeepAliveGets}, workers},
+			{workload{"CONNECT each", "tunnels", 1, rig.NewTunnels}, workers},
+			{workload{"CONNECT each", "tunnels", 1, rig.NewTunnels}, 4 * workers},
+			{workload{"CONNECT, TLS and GET of 1 KiB each", "tunnels", 1, rig.TLSTunnels}, workers},
+			{workload{"bulk in a tunnel", "MB", 1e6, rig.Bulk}, workers},
 		} {
 			rate := make([][]float64, len(ways))
-			for round := range rounds + 1 {
+			for round := range relayRounds + 1 {
 				for way := range ways {
-					loaded, err := rig.Load(rig.Loaders(workers, ways[way].client), load.job, roundTime, func() {})
+					loaders := rig.Loaders(load.connections, ways[way].client)
+					loaded, err := rig.Load(loaders, load.job, roundTime, func() {})
 					if err != nil {
 						b.Fatalf("%s, %s: %v", load.name, ways[way].name, err)
 					}
@@ -83,14 +97,13 @@ func BenchmarkRelay(b *testing.B) {
 				}
 			}
 			direct, through, floor := bench.Median(rate[0]), bench.Median(rate[1]), bench.Median(rate[2])
-			name := load.name
-			if share == 0 {
-				name += ", whole machine"
-			}
-			fmt.Fprintf(&report, "| %s (%s) | %.0f | %.0f | **%.2f** | %.0f | %.2f |\n",
-				name, load.unit, direct, through, through/direct, floor, floor/direct)
-			b.ReportMetric(through/direct, strings.NewReplacer(" ", "-", ",", "").Replace(name))
+			name := load.name + where
+			fmt.Fprintf(&report, "| %s (%s) | %d | %.0f | %.0f | **%.2f** | %.0f | %.2f |\n",
+				name, load.unit, load.connections, direct, through, through/direct, floor, floor/direct)
+			b.ReportMetric(through/direct, strings.NewReplacer(" ", "-", ",", "").
+				Replace(fmt.Sprintf("%s of %d", name, load.connections)))
 		}
+		together()
 		free()
 	}
 	report.WriteString("\n| one after the other, median, ms | direct | through the relay | added |\n" +
@@ -147,6 +160,69 @@ func BenchmarkRelay(b *testing.B) {
 // taskShare is how much of a core a task has by default, in percent: cpu is 256.
 const taskShare = 25
 
+// relayRounds are enough for medians that differ by a few percent from one run to the next.
+const relayRounds = 9
+
+// apart keeps a process and those that it started on the first core, and this program and what else
+// it started on the others, until together is called.
+func apart(b *testing.B, pid int) (together func()) {
+	b.Helper()
+	cores := runtime.NumCPU()
+	if cores < 2 {
+		b.Fatal("needs two cores")
+	}
+	place := func(pids []int, from, to int) {
+		var set unix.CPUSet
+		for core := from; core < to; core++ {
+			set.Set(core)
+		}
+		for _, pid := range pids {
+			threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
+			if err != nil {
+				b.Fatal(err)
+			}
+			for _, thread := range threads {
+				tid, err := strconv.Atoi(filepath.Base(thread))
+				if err == nil {
+					err = unix.SchedSetaffinity(tid, &set)
+				}
+				if err != nil && err != unix.ESRCH {
+					b.Fatal(err)
+				}
+			}
+		}
+	}
+	place(family(b, os.Getpid()), 1, cores)
+	place(family(b, pid), 0, 1)
+	return func() { place(family(b, os.Getpid()), 0, cores) }
+}
+
+// family are a process and those that it started, directly or not.
+func family(b *testing.B, pid int) []int {
+	b.Helper()
+	pids := []int{pid}
+	for i := 0; i < len(pids); i++ {
+		lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pids[i]))
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, list := range lists {
+			children, err := os.ReadFile(list)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ESRCH) {
+				b.Fatal(err)
+			}
+			for child := range strings.FieldsSeq(string(children)) {
+				pid, err := strconv.Atoi(child)
+				if err != nil {
+					b.Fatal(err)
+				}
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}
+
 // limit gives a process and those that it started a share of one core in percent, or with 0 all
 // that there is, until free is called.
 func limit(b *testing.B, pid, share int) (free func()) {
@@ -160,20 +236,7 @@ func limit(b *testing.B, pid, share int) (free func()) {
 		root, quota = "/sys/fs/cgroup", "cpu.max"
 		text += " 100000"
 	}
-	pids := []int{pid}
-	for i := 0; i < len(pids); i++ {
-		children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", pids[i]))
-		if err != nil {
-			b.Fatal(err)
-		}
-		for child := range strings.FieldsSeq(string(children)) {
-			pid, err := strconv.Atoi(child)
-			if err != nil {
-				b.Fatal(err)
-			}
-			pids = append(pids, pid)
-		}
-	}
+	pids := family(b, pid)
 	move := func(group string) {
 		for _, pid := range pids {
 			if err := os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0o644); err != nil {
