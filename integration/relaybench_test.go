@@ -59,8 +59,9 @@ func BenchmarkRelay(b *testing.B) {
 	var report strings.Builder
 	fmt.Fprintf(&report, "## The relay\n\n"+
 		"`make bench` (BenchmarkRelay): medians of %d interleaved rounds of %s; client, relay, task and origin on\n"+
-		"the same machine of %d cores, without a load balancer. Direct: the client does Digest itself. The floor is a\n"+
-		"program in Go that sends each connection on to the task and does nothing else; its client does Digest, too.\n\n"+
+		"the same machine of %d cores, without a load balancer. Direct: the client does Digest itself. The floor is\n"+
+		"a program in Go that sends each connection on to the task and does nothing else; its client does Digest,\n"+
+		"too.\n\n"+
 		"The task has %d %% of a core, as by default, and the other programs keep off that core, as in reality the\n"+
 		"relay is not on the task's machine. Or all share the whole machine. There a hop's work takes from that of\n"+
 		"the others. With few connections at a time Squid finds less to do each time it wakes, and a hop keeps some\n"+
