@@ -64,8 +64,7 @@ func BenchmarkRelay(b *testing.B) {
 		"too.\n\n"+
 		"The task has %d %% of a core, as by default, and the other programs keep off that core, as in reality the\n"+
 		"relay is not on the task's machine. Or all share the whole machine. There a hop's work takes from that of\n"+
-		"the others. With few connections at a time Squid finds less to do each time it wakes, and a hop keeps some\n"+
-		"of them busy elsewhere; crawlers have many. So one load runs with more of them, too.\n\n"+
+		"the others. Crawlers have many connections, so one load runs with more of them, too.\n\n"+
 		"| a second | connections | direct | through the relay | ratio | floor | its ratio |\n"+
 		"|---|---|---|---|---|---|---|\n", relayRounds, roundTime, runtime.NumCPU(), taskShare)
 	for _, share := range []int{taskShare, 0} {
