@@ -585,8 +585,8 @@ func TestTunnelsKeepTheirHalves(t *testing.T) {
 	}
 }
 
-// A user other than root has few pipes of full size.
-func TestASmallTunnelNeedsNoPipe(t *testing.T) {
+// The kernel moves much by itself. A user other than root has few pipes of full size for that.
+func TestOnlyATunnelInBulkHasPipes(t *testing.T) {
 	pipes := func() (n int) {
 		all, err := filepath.Glob("/proc/self/fd/*")
 		if err != nil || len(all) == 0 {
@@ -601,20 +601,32 @@ func TestASmallTunnelNeedsNoPipe(t *testing.T) {
 	}
 	s := start(t, Options{}, (&stub{}).start(t, 0))
 	before := pipes()
-	for range 20 {
-		c := dial(t, s)
-		if response, _, err := c.ask("CONNECT x:443 HTTP/1.1\nHost: x:443"); err != nil || response.StatusCode != 200 {
+	tunnels := make([]conn, 20)
+	for i := range tunnels {
+		tunnels[i] = dial(t, s)
+		response, _, err := tunnels[i].ask("CONNECT x:443 HTTP/1.1\nHost: x:443")
+		if err != nil || response.StatusCode != 200 {
 			t.Fatalf("%v, %v", response, err)
 		}
 		for range 2 {
-			io.WriteString(c, "x")
-			if got, err := c.r.ReadByte(); err != nil || got != 'x' {
+			io.WriteString(tunnels[i], "x")
+			if got, err := tunnels[i].r.ReadByte(); err != nil || got != 'x' {
 				t.Fatalf("%q, %v", got, err)
 			}
 		}
 	}
 	if after := pipes(); after > before {
-		t.Errorf("%d pipes more", after-before)
+		t.Errorf("%d ends of pipes more for small tunnels", after-before)
+	}
+	const much = 4 << 20
+	for _, c := range tunnels {
+		go c.Write(make([]byte, much))
+		if n, err := io.CopyN(io.Discard, c.r, much); err != nil {
+			t.Fatalf("%d bytes: %v", n, err)
+		}
+	}
+	if after, want := pipes(), 2*len(tunnels); after < want {
+		t.Errorf("%d ends of pipes for tunnels in bulk, want %d: the kernel does not move their bytes", after, want)
 	}
 }
 
