@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"math"
 	"net/netip"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
@@ -15,7 +14,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode"
 
 	"squidfleet/internal/must"
 	"squidfleet/proxyimage/container"
@@ -458,118 +456,4 @@ func TestWarnings(t *testing.T) {
 			t.Errorf("%s: %q", auth, got)
 		}
 	}
-}
-
-// TestRefused runs testdata/refused.txt.
-func TestRefused(t *testing.T) {
-	const atLeast = 150 // cases, so that a file that is read wrongly does not pass
-	cases := readRefused(t)
-	if len(cases) < atLeast {
-		t.Errorf("%d cases, want at least %d", len(cases), atLeast)
-	}
-	for _, c := range cases {
-		t.Run(c.input, func(t *testing.T) {
-			p, err := Parse(c.context)
-			if err == nil {
-				t.Fatalf("accepted as %+v", *p)
-			}
-			if p != nil {
-				t.Error("parameters returned in spite of the error")
-			}
-			if err.Error() != c.message {
-				t.Errorf("error:\n%s\nwant:\n%s", err, c.message)
-			}
-		})
-	}
-}
-
-type refusedCase struct {
-	input   string
-	context map[string]any
-	message string
-}
-
-func readRefused(t *testing.T) []refusedCase {
-	t.Helper()
-	file, err := os.ReadFile("testdata/refused.txt")
-	must.OK(t, err)
-	var cases []refusedCase
-	for block := range strings.SplitSeq(string(file), "\n\n") {
-		var input, message []string
-		c := refusedCase{context: map[string]any{}}
-		for line := range strings.Lines(block) {
-			line = strings.TrimSuffix(line, "\n")
-			switch {
-			case line == "", strings.HasPrefix(line, "#"):
-				continue
-			case strings.HasPrefix(line, "    "):
-				message = append(message, line[4:])
-				continue
-			case strings.HasPrefix(line, "-c "):
-				key, value, ok := strings.Cut(line[3:], "=")
-				if !ok {
-					t.Fatalf("%q has no =", line)
-				}
-				c.context[key] = value
-			default:
-				if err := json.Unmarshal([]byte(line), &c.context); err != nil {
-					t.Fatalf("%q: %v", line, err)
-				}
-			}
-			input = append(input, line)
-		}
-		if len(input) > 0 {
-			c.input, c.message = strings.Join(input, " "), strings.Join(message, "\n")
-			cases = append(cases, c)
-		}
-	}
-	return cases
-}
-
-// FuzzParse: no context makes Parse panic, no error message spans lines, and whatever is accepted
-// can be written on a line of a file.
-func FuzzParse(f *testing.F) {
-	for _, d := range Declarations() {
-		f.Add(d.Key, inText(d.Default), false)
-		if encoded, err := json.Marshal(d.Default); err == nil {
-			f.Add(d.Key, string(encoded), true)
-		}
-		f.Add(d.Key, "a\nb", false)
-		f.Add(d.Key, `["\u0000","\r\n",null,{"a":[1.5]}]`, true)
-	}
-	f.Add("clientCidrs", "::ffff:0:0/96,0.0.0.0/0,fe80::1%a\nb/64", false)
-	f.Add("rotateEvery", "99999999d99999999h99999999m99999999s", false)
-	f.Fuzz(func(t *testing.T, key, value string, asJSON bool) {
-		context := map[string]any{key: value}
-		if asJSON {
-			var decoded any
-			if json.Unmarshal([]byte(value), &decoded) != nil {
-				return
-			}
-			context[key] = decoded
-		}
-		p, err := Parse(context)
-		if err != nil {
-			if p != nil {
-				t.Errorf("parameters beside the error %v", err)
-			}
-			if lines := strings.Split(err.Error(), "\n"); len(lines) != len(err.(Errors)) {
-				t.Errorf("%d lines for %d errors:\n%s", len(lines), len(err.(Errors)), err)
-			}
-			return
-		}
-		written := fmt.Sprintf("%+v", *p)
-		unsafe := func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }
-		if i := strings.IndexFunc(written, unsafe); i >= 0 {
-			t.Errorf("%q has a byte that cannot be written at %d", written, i)
-		}
-		if p.RotateEvery < 0 || p.FleetSize < 1 || len(p.Users) == 0 || len(p.ClientCidrs) == 0 {
-			t.Errorf("%+v", *p)
-		}
-		for _, w := range p.Warnings() {
-			if strings.Contains(w, "\n") {
-				t.Errorf("%q", w)
-			}
-		}
-	})
 }

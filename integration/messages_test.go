@@ -1,0 +1,133 @@
+package integration
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"squidfleet/internal/must"
+	"squidfleet/internal/rig"
+	"squidfleet/proxyimage/container"
+)
+
+// secretProblems says what hostile requests bring into the log and among Squid's messages that must
+// not be there.
+func secretProblems(w *world, task *squidTask) (problems []string) {
+	if err := client(task).SendHostile(); err != nil {
+		return []string{err.Error()}
+	}
+	// Somebody with a password gets further: to an origin that talks nonsense, and with headers
+	// that look like a loop.
+	for _, headers := range [][]string{
+		nil,
+		{"Via: 1.1 proxy.invalid (squid/5.7), 1.1 proxy.invalid (squid)", "Cookie: " + rig.HostileSecret},
+		{"Max-Forwards: 0"},
+	} {
+		for _, host := range []string{"garbage.example", "closing.example", "origin.example"} {
+			url := "http://" + host + "/?" + rig.HostileSecret
+			if _, err := client(task).Request("GET", url, headers...); err != nil {
+				problems = append(problems, err.Error())
+			}
+		}
+	}
+	if marked(task) == 0 {
+		problems = append(problems, "the last request is not in the log")
+	}
+	return append(problems, openSecrets(task)...)
+}
+
+// Whatever clients send, nothing that may be a secret gets into the log or among Squid's messages,
+// and no message passes for a line of the log.
+func TestNoSecretAndNoForgedLineIsWritten(t *testing.T) {
+	inModes(t, []mode{modes[0], modes[1], modes[3]}, func(t *testing.T, m mode) {
+		w, o := newWorld(t), options(m)
+		// Without a fleet's name there are no figures among the lines.
+		o.Environment = []string{container.EnvMetricsEvery + "=100ms"}
+		report(t, secretProblems(w, startTask(t, o)))
+	})
+}
+
+// secretTargets are targets of requests with a secret as user information, query or fragment, in
+// many spellings of what stands around it. A dollar sign stands for it here.
+func secretTargets() (targets []string) {
+	add := func(target string) {
+		targets = append(targets, strings.ReplaceAll(target, "$", rig.HostileSecret))
+	}
+	for _, begin := range []string{"http://", "http:///", "http:/", "http:", "http;//", "http//",
+		`http:\\`, `http:/\`, "HTTP://", "hTTp://", "https://", "ftp://", "foo://", "1x://", "urn:",
+		"//", "/", `\\`, ":", "://", ""} {
+		for _, user := range []string{"u:$@", "$@", "u%3A$%40", "u:$%40", "u:$@@", "@$@", "u:$@x@", "u:/$@",
+			"u:\t$@", `u\$@`, "u?$@", "u#$@", "u;$@", "http://u:$@"} {
+			for _, host := range []string{"origin.example", "10.9.8.7", "[::1]", "[::1", "a..b"} {
+				add(begin + user + host + "/p")
+			}
+		}
+		for _, host := range []string{"origin.example", "[::1]", "[::1", "a..b", "a%2eb", "a:80", "a:x", ""} {
+			for _, path := range []string{"?", "#", "/?", "/#", "/p?", "/p#", "/p?#", "/p#?", "/p;?",
+				"/\t?", "/\t#", `/\?`, "?/", "#/"} {
+				add(begin + host + path + "$")
+			}
+		}
+	}
+	for _, target := range []string{
+		"h:443?$", "h:443#$", "h:443/#$", "h:443/?$", "u:$@h:443", "$@h:443", "u:$@h",
+		"h:443 u:$@h", "h?$:443", "h#$:443", "*?$", "*#$",
+		// Cut by Squid in the middle.
+		strings.Repeat("u", 5000) + ":$@h:443", "http://" + strings.Repeat("a", 4060) + "$@h/",
+		"http://h/" + strings.Repeat("a", 4060) + "?$", "http://h/" + strings.Repeat("%", 1361) + "#$",
+	} {
+		add(target)
+	}
+	return targets
+}
+
+// However a URL is spelled, what may be a secret in it is neither in the log nor among the
+// messages.
+func TestNoSpellingOfAURLBringsItsSecretIntoTheLog(t *testing.T) {
+	newWorld(t)
+	o := options(nil)
+	o.Edit = func(conf string) string { // no line is a refusal, so that each is written
+		return strings.Replace(conf, `"result":"%Ss"`, `"result":"-"`, 1)
+	}
+	task := startTask(t, o)
+	targets := secretTargets()
+	for i, target := range targets {
+		method := []string{"GET ", "CONNECT ", "POST ", ""}[i%4]
+		conn, err := client(task).Dial()
+		must.OK(t, err)
+		io.WriteString(conn, method+target+" HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+		io.Copy(io.Discard, conn)
+		conn.Close()
+	}
+	task.Stop(t)
+	if n := len(task.Log()); n < len(targets) {
+		t.Errorf("%d lines for %d requests", n, len(targets))
+	}
+	report(t, openSecrets(task))
+}
+
+func openSecrets(task *squidTask) (problems []string) {
+	lines := task.Log()
+	if len(lines) < len(rig.Hostile) {
+		problems = append(problems, fmt.Sprintf("only %d lines for %d requests", len(lines), len(rig.Hostile)))
+	}
+	for _, line := range lines {
+		if e, err := parse(line); err != nil || e.Egress != "-" {
+			problems = append(problems, fmt.Sprintf("log: %v: %s", err, line))
+		}
+	}
+	for _, line := range strings.Split(task.Errors(), "\n") {
+		if !strings.HasPrefix(line, "squid: ") && !strings.HasPrefix(line, "entrypoint: ") {
+			problems = append(problems, "a message of nobody's: "+line)
+		}
+	}
+	for _, line := range append(lines, task.Errors()) {
+		for _, secret := range []string{rig.HostileSecret, password, "Digest username", rig.Basic("alice", password)} {
+			if strings.Contains(line, secret) {
+				problems = append(problems, fmt.Sprintf("%q in: %s", secret, line))
+			}
+		}
+	}
+	return problems
+}

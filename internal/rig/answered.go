@@ -1,0 +1,112 @@
+package rig
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+const (
+	badGateway = "HTTP/1.1 502 Bad Gateway\nDate: D\nContent-Type: text/html;charset=utf-8\nContent-Length: "
+	status     = "Connection: close\nProxy-Status: squidfleet; error="
+	unusable   = "\n\nThe destination's answer cannot be used.\n"
+
+	cannotBeUsed = badGateway + "41\n" + status + "http_protocol_error" + unusable
+	nothing      = badGateway + "41\n" + status + "connection_terminated" + unusable
+	tooLong      = badGateway + "88\n" + status + "http_response_header_section_size\n\n" +
+		"The request is too long (status 4xx), or the destination's answer cannot be used (502).\n"
+)
+
+// answered is what a client sees of what a destination sends until it closes. \n is CRLF.
+var answered = []struct{ name, sent, seen string }{
+	{"a plain one", "HTTP/1.1 200 OK\nServer: s\nX-Mine: 1\nContent-Length: 4\n\nbody",
+		"HTTP/1.1 200 OK\nServer: s\nX-Mine: 1\nContent-Length: 4\nDate: D\nConnection: close\n\nbody"},
+	{"its own Date and reason", "HTTP/1.1 200 Fine\nDate: Thu, 01 Jan 1970 00:00:00 GMT\nContent-Length: 0\n\n",
+		"HTTP/1.1 200 OK\nDate: D\nContent-Length: 0\nConnection: close\n\n"},
+	{"no HTTP", "hello",
+		"HTTP/1.1 200 OK\nExpires: -1\nDate: D\nTransfer-Encoding: chunked\nConnection: close\n\n5\nhello\n0\n\n"},
+	{"HTTP/2.0", "HTTP/2.0 200 OK\n\n", "HTTP/1.1 200 OK\nExpires: -1\nDate: D\nTransfer-Encoding: chunked\n" +
+		"Connection: close\n\n13\nHTTP/2.0 200 OK\n\n\n0\n\n"},
+	{"ICY", "ICY 200 OK\nServer: s\n\nbody", "ICY 200 OK\nServer: s\nDate: D\nConnection: close\n\nbody"},
+	{"HTTP/1.0 without a length", "HTTP/1.0 200 OK\n\nbody",
+		"HTTP/1.1 200 OK\nDate: D\nTransfer-Encoding: chunked\nConnection: close\n\n4\nbody\n0\n\n"},
+	{"chunks and a trailer", "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\nTrailer: X-T\n\n4\nbody\n0\nX-T: 1\n\n",
+		"HTTP/1.1 200 OK\nDate: D\nTransfer-Encoding: chunked\nConnection: close\n\n4\nbody\n0\n\n"},
+	{"headers of a cache", "HTTP/1.1 200 OK\nAge: 10\nWarning: 110 x \"stale\"\nVary: *\nExpires: 0\n" +
+		"Cache-Control: no-store\nContent-Length: 0\n\n", "HTTP/1.1 200 OK\nAge: 10\nWarning: 110 x \"stale\"\n" +
+		"Vary: *\nExpires: 0\nCache-Control: no-store\nContent-Length: 0\nDate: D\nConnection: close\n\n"},
+	{"headers of the connection", "HTTP/1.1 200 OK\nKeep-Alive: timeout=5\nConnection: keep-alive, X-Mine\n" +
+		"X-Mine: 1\nProxy-Connection: x\nUpgrade: h2c\nAlternate-Protocol: x\nContent-Length: 0\n\n",
+		"HTTP/1.1 200 OK\nContent-Length: 0\nDate: D\nConnection: close\n\n"},
+	{"as if it were the proxy's", "HTTP/1.1 200 OK\nX-Squid-Error: x\nServer: s\nMime-Version: 1.0\n" +
+		"X-Transformed-From: x\nVia: x\nX-Cache: x\nX-Cache-Lookup: x\nCache-Status: x\n" +
+		"Proxy-Status: squidfleet; error=dns_error\nContent-Length: 0\n\n",
+		"HTTP/1.1 200 OK\nServer: s\nContent-Length: 0\nDate: D\nConnection: close\n\n"},
+	{"names that Squid knows",
+		"HTTP/1.1 200 OK\nSurrogate-Control: x\nX-Accelerator-Vary: x\nX-Request-URI: x\nContent-Length: 0\n\n",
+		"HTTP/1.1 200 OK\nX-Accelerator-Vary: x\nX-Request-URI: x\nContent-Length: 0\nDate: D\nConnection: close\n\n"},
+	{"a challenge of a proxy",
+		"HTTP/1.1 407 x\nProxy-Authenticate: Basic\nProxy-Authentication-Info: x\nServer: s\nContent-Length: 0\n\n",
+		"HTTP/1.1 407 Proxy Authentication Required\nServer: s\nContent-Length: 0\nDate: D\nConnection: close\n\n"},
+	{"a challenge of a proxy before the answer", "HTTP/1.1 103 x\nLink: x\nProxy-Authenticate: Basic\nServer: s\n" +
+		"Via: x\n\nHTTP/1.1 200 OK\nContent-Length: 0\n\n", "HTTP/1.1 103 Early Hints\nLink: x\nServer: s\n" +
+		"Connection: keep-alive\n\nHTTP/1.1 200 OK\nContent-Length: 0\nDate: D\nConnection: close\n\n"},
+	{"an offer that needs a connection of its own", "HTTP/1.1 401 x\nWWW-Authenticate: NTLM\n" +
+		"WWW-Authenticate: Negotiate\nWWW-Authenticate: Kerberos x\nWWW-Authenticate: Basic realm=x\n" +
+		"Content-Length: 0\n\n", "HTTP/1.1 401 Unauthorized\nWWW-Authenticate: Basic realm=x\nContent-Length: 0\n" +
+		"Date: D\nConnection: close\n\n"},
+	{"304", "HTTP/1.1 304 x\nServer: s\nETag: \"x\"\nContent-Length: 4\n\n",
+		"HTTP/1.1 304 Not Modified\nServer: s\nETag: \"x\"\nContent-Length: 4\nDate: D\nConnection: close\n\n"},
+	{"less than announced", "HTTP/1.1 200 OK\nContent-Length: 4\n\nbo",
+		"HTTP/1.1 200 OK\nContent-Length: 4\nDate: D\nConnection: close\n\nbo"},
+	{"more than announced", "HTTP/1.1 200 OK\nContent-Length: 4\n\nbody and more",
+		"HTTP/1.1 200 OK\nContent-Length: 4\nDate: D\nConnection: close\n\nbody"},
+	{"another protocol", "HTTP/1.1 101 x\nUpgrade: x\nConnection: upgrade\n\n", cannotBeUsed},
+	{"a NUL", "HTTP/1.1 200 OK\nServer: s\nX: a\x00b\n\n", cannotBeUsed},
+	{"nothing", "", nothing},
+	{"70 KB of headers", "HTTP/1.1 200 OK\nServer: s\nX-Long: " + strings.Repeat("x", 70_000) + "\n\n", tooLong},
+}
+
+var anyDate = regexp.MustCompile(`\nDate: .*\n`)
+
+// AnswerProblems says what a client wrongly sees, or does not see, of the target's answers.
+func AnswerProblems(t testing.TB, c Client, target string) (problems []string) {
+	wrong := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+	var answer string
+	defer Raw(t, portOf(target), func(conn net.Conn) {
+		ReadHead(bufio.NewReader(conn))
+		io.WriteString(conn, answer)
+	})()
+	for _, a := range answered {
+		answer = strings.ReplaceAll(a.sent, "\n", "\r\n")
+		conn, err := c.Send("GET", target, "Connection: close")
+		if err != nil {
+			return append(problems, err.Error())
+		}
+		got, err := io.ReadAll(conn)
+		conn.Close()
+		seen := anyDate.ReplaceAllString(strings.ReplaceAll(string(got), "\r\n", "\n"), "\nDate: D\n")
+		if lines := strings.Split(seen, "\n"); err != nil || seen != a.seen {
+			wrong("%s: the client got %q, %v, want %q", a.name, lines, err, strings.Split(a.seen, "\n"))
+		}
+	}
+	// What stands behind an answer without a body, on a connection that the client would use again.
+	for _, status := range []string{"204", "304"} {
+		answer = "HTTP/1.1 " + status + " x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+		conn, err := c.Send("GET", target)
+		if err != nil {
+			return append(problems, err.Error())
+		}
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		conn.Close()
+		if err != nil || !response.Close {
+			wrong("%s does not end the client's connection: %+v, %v", status, response, err)
+		}
+	}
+	return problems
+}
