@@ -138,7 +138,7 @@ func TestHelperAnswersBasic(t *testing.T) {
 	alone, _ := newBasic(t, "")
 	both, _ := newBasic(t, testKey)
 	const none = " 198.51.100.7 - - \n"
-	right := " 198.51.100.7 - " + quote(basicHeader("proxy:"+testPassword)) + " \n"
+	right := " 198.51.100.7 - " + basicHeader("proxy:"+testPassword) + " \n"
 	for _, c := range []struct {
 		v          *Verifier
 		line, want string

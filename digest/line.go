@@ -7,19 +7,21 @@ import (
 )
 
 // Format is what Squid has to send: the FORMAT of its external_acl_type directive. The header comes
-// last because it has spaces in it. %[ is the only quoting from which every byte can be had back.
-// %DATA comes first, always as "-", because Squid would append it to the header otherwise.
-const Format = `%DATA %>a %>rm %[>ru %[{Proxy-Authorization}>h`
+// last and as it is, because it has spaces in it: Squid refuses headers with NUL, and puts a space
+// in place of a line's end within one. The URL is quoted by %[, the only quoting from which every
+// byte can be had back. %DATA comes first, always as "-", because Squid would append it to the
+// header otherwise. With a width of 0 Squid copies a field; without, it has printf write it.
+const Format = `%00DATA %00>a %00>rm %[00>ru %'00{Proxy-Authorization}>h`
 
 // BasicFormat is the FORMAT for requests with Basic credentials, which are good for any URL. With
 // a ttl above zero Squid remembers right ones by what this format says: address and header. Its
 // negative_ttl has to be zero, so that each wrong password is checked and counted. The
 // place of %DATA, again always "-", tells the formats apart.
-const BasicFormat = `%>a %DATA %[{Proxy-Authorization}>h`
+const BasicFormat = `%00>a %00DATA %'00{Proxy-Authorization}>h`
 
 // parseLine reads the fields of Format or BasicFormat. The request points into the line, which is
 // overwritten where something was quoted.
-func parseLine(line []byte, r *Request) (ok bool) {
+func parseLine(line []byte, r *Request) bool {
 	first, value, _ := bytes.Cut(line, space)
 	second, value, _ := bytes.Cut(value, space)
 	ofBasic := string(second) == "-"
@@ -36,6 +38,7 @@ func parseLine(line []byte, r *Request) (ok bool) {
 	*r = Request{Client: address}
 	if !ofBasic {
 		var target, behind []byte
+		var ok bool
 		r.Method, value, _ = bytes.Cut(value, space)
 		target, value, _ = bytes.Cut(value, space)
 		_, behind = cutToken(r.Method)
@@ -48,11 +51,10 @@ func parseLine(line []byte, r *Request) (ok bool) {
 	if len(value) == 0 {
 		return false
 	}
-	ok = true
 	if string(value) != "-" { // what Squid writes for no header
-		r.Header, ok = unquote(value)
+		r.Header = value
 	}
-	return ok
+	return true
 }
 
 var space = []byte{' '}

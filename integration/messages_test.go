@@ -88,7 +88,7 @@ func TestNoSpellingOfAURLBringsItsSecretIntoTheLog(t *testing.T) {
 	newWorld(t)
 	o := options(nil)
 	o.Edit = func(conf string) string { // no line is a refusal, so that each is written
-		return strings.Replace(conf, `"result":"%Ss"`, `"result":"-"`, 1)
+		return strings.Replace(conf, `"result":"%00Ss"`, `"result":"-"`, 1)
 	}
 	task := startTask(t, o)
 	targets := secretTargets()
