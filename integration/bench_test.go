@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"net/http"
 	"net/netip"
 	"os"
@@ -19,16 +20,8 @@ import (
 )
 
 const (
-	rounds    = 5
 	roundTime = time.Second
 	workers   = 16
-)
-
-// Of BenchmarkThroughput. A share of a core comes in periods of 100 ms, so rounds hold several.
-const (
-	wholeRounds, wholeTime     = 12, 200 * time.Millisecond
-	quarterRounds, quarterTime = 5, 500 * time.Millisecond
-	closeTurns                 = 3
 )
 
 // usualConfiguration is that of the usual recipe: default limits, Digest with Squid's default
@@ -76,105 +69,18 @@ func unchecked(conf string) string {
 	return regexp.MustCompile(`\./entrypoint digest .*`).ReplaceAllLiteralString(conf, "/usr/bin/perl "+script)
 }
 
-// contender is tasks under one configuration.
+// contender is a configuration that is measured.
 type contender struct {
-	name  string
-	edit  func(conf string) string
-	mode  mode
-	close bool // to others, and so compared closeTurns times in each round
-	tasks []*squidTask
+	name string
+	edit func(conf string) string
+	mode mode
 }
 
-// inTurns has contenders take turns. The first round warms up, and does not count.
-func inTurns(contenders []*contender, rounds int, turn func(c *contender, counts bool)) {
-	for round := range rounds + 1 {
-		for again := range closeTurns {
-			for _, c := range contenders {
-				if again == 0 || c.close {
-					turn(c, round > 0)
-				}
-			}
-		}
-	}
-}
-
-// BenchmarkThroughput compares our configuration with the usual one: the same Squid, clients and
-// origins, in turns, medians of the rounds, one task and three. It writes a section of the
-// benchmarks document.
-func BenchmarkThroughput(b *testing.B) {
-	w := &world{names: rig.StartDNS(b), origins: rig.StartOrigins(b, []int{80}, []int{8443})}
-	w.names.Set("origin.example", publicIPv4.String())
-	body := strings.Repeat("x", 1024)
-	w.origins.SetHandler(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { io.WriteString(rw, body) }))
-	rig.StartBulk(b)
-
-	var report strings.Builder
-	fmt.Fprintf(&report, "## Throughput\n\n"+
-		"`make bench` (BenchmarkThroughput): medians of %d interleaved rounds of %s, with a share of a core %d of\n"+
-		"%s; in each round basic, any and none have %d turns. %d connections at a time, clients and origins on the\n"+
-		"same machine of %d cores.\n"+
-		"Usual: the same Squid, configured as the usual recipe does; once with a connection to the destination for\n"+
-		"each plain request, as here. CPU is that of Squid and its helpers. Unchecked: the least that Squid's way of\n"+
-		"asking a helper costs, with one that takes all credentials for right.\n"+
-		"With three tasks, each new connection of a client goes to the next one. With auth=basic and auth=any,\n"+
-		"clients send Basic; with auth=none, too, so that Squid reads and drops the same header.\n",
-		wholeRounds, wholeTime, quarterRounds, quarterTime, closeTurns, workers, runtime.NumCPU())
-	workloads := []workload{
-		{"keep-alive GET of 1 KiB", "requests", 1, rig.KeepAliveGets},
-		{"CONNECT each", "tunnels", 1, rig.NewTunnels},
-		{"bulk in a tunnel", "MB", 1e6, rig.Bulk},
-	}
-	port := 35201
-	for _, tasks := range []int{1, 3} {
-		contenders := []*contender{
-			{name: usual, mode: newMode("digest", "squid"), edit: usualConfiguration},
-			{name: usual + ", destinations as here", mode: newMode("digest", "squid"), edit: func(conf string) string {
-				return usualConfiguration(conf) + "server_persistent_connections off\n"
-			}},
-			{name: native, mode: newMode("digest", "squid")},
-			{name: "digest=fleet", mode: newMode("digest", "fleet")},
-			{name: "digest=fleet, unchecked", mode: newMode("digest", "fleet"), edit: unchecked},
-			{name: "auth=basic", mode: newMode("basic", "fleet"), close: true},
-			{name: "auth=any", mode: newMode("any", "fleet"), close: true},
-			{name: open, mode: newMode("none", "fleet"), close: true},
-		}
-		for _, c := range contenders {
-			for range tasks {
-				o := onPort(options(c.mode.with(map[string]any{"connectPorts": "443,8443"})), port)
-				o.Edit = c.edit
-				c.tasks = append(c.tasks, startTask(b, o))
-				port += 10
-			}
-		}
-		fmt.Fprintf(&report, "\n| %s | | a second | to usual | to digest=squid | to auth=none "+
-			"| CPU µs each | to usual | to digest=squid | to auth=none |\n"+
-			"|---|---|---|---|---|---|---|---|---|---|\n", map[int]string{1: "one task", 3: "three tasks"}[tasks])
-		for _, load := range workloads {
-			if tasks > 1 && load.unit == "MB" {
-				continue // one tunnel has one task
-			}
-			report.WriteString(compare(b, load, contenders, tasks))
-		}
-		if tasks == 1 {
-			report.WriteString(quarter(b, contenders))
-		}
-		for _, c := range contenders {
-			for _, task := range c.tasks {
-				task.Stop(b)
-			}
-		}
-	}
-	b.Logf("\n%s", report.String())
-	if err := bench.Report("..", "throughput", report.String()); err != nil {
-		b.Fatal(err)
-	}
-}
-
-// The others are compared with these contenders.
-const (
-	usual  = "usual"
-	native = "digest=squid"
-	open   = "auth=none"
+// The others are compared with these.
+var (
+	usual  = contender{"usual", usualConfiguration, newMode("digest", "squid")}
+	native = contender{name: "digest=squid", mode: newMode("digest", "squid")}
+	open   = contender{name: "auth=none", mode: newMode("none", "fleet")}
 )
 
 type workload struct {
@@ -183,82 +89,173 @@ type workload struct {
 	job        rig.Job
 }
 
-// compare runs a workload on all contenders in turns and returns lines for the report.
-func compare(b *testing.B, load workload, contenders []*contender, tasks int) string {
-	b.Helper()
-	rate, cpu := map[string][]float64{}, map[string][]float64{}
-	inTurns(contenders, wholeRounds, func(c *contender, counts bool) {
-		var used time.Duration
-		loaded, err := rig.Load(loaders(c.tasks), load.job, wholeTime, func() {
-			used = cpuTime(b, c.tasks) - used
-		})
-		if err != nil {
-			b.Fatalf("%s, %s: %v\n%s", load.name, c.name, err, c.tasks[0].Errors())
-		}
-		if counts {
-			rate[c.name] = append(rate[c.name], loaded.Rate/load.per)
-			cpu[c.name] = append(cpu[c.name], used.Seconds()*1e6/(loaded.Amount/load.per))
-		}
-	})
-	var lines strings.Builder
-	for _, c := range contenders {
-		r, u := bench.Median(rate[c.name]), bench.Median(cpu[c.name])
-		toUsual := r / bench.Median(rate[usual])
-		fmt.Fprintf(&lines, "| %s (%s) | %s | %.0f | **%.2f** | **%.2f** | **%.2f** | %.1f | **%.2f** | **%.2f** | "+
-			"**%.2f** |\n", load.name, load.unit, c.name, r, toUsual, r/bench.Median(rate[native]),
-			r/bench.Median(rate[open]), u, u/bench.Median(cpu[usual]), u/bench.Median(cpu[native]),
-			u/bench.Median(cpu[open]))
-		b.ReportMetric(toUsual, strings.ReplaceAll(
-			fmt.Sprintf("%s-%s-%d", strings.Fields(load.name)[0], c.name, tasks), " ", "-"))
-	}
-	return lines.String()
+var (
+	gets       = workload{"keep-alive GET of 1 KiB", "requests", 1, rig.KeepAliveGets}
+	tunnels    = workload{"CONNECT each", "tunnels", 1, rig.NewTunnels}
+	tlsTunnels = workload{"CONNECT, TLS and GET of 1 KiB each", "tunnels", 1, rig.TLSTunnels}
+	bulk       = workload{"bulk in a tunnel", "MB", 1e6, rig.Bulk}
+)
+
+// setting is a table of the report: so many tasks, with a share of a core in percent or none.
+type setting struct {
+	name         string
+	tasks, share int
+	turn         time.Duration
+	loads        []workload
 }
 
-// loaders are the clients of tasks under one configuration.
-func loaders(tasks []*squidTask) []*rig.Loader {
+// A share of a core comes in periods of 100 ms, so that a turn has to hold several.
+var settings = []setting{
+	{"one task", 1, 0, 100 * time.Millisecond, []workload{gets, tunnels, tlsTunnels, bulk}},
+	{fmt.Sprintf("one task, %d %% of a core", taskShare), 1, taskShare, 500 * time.Millisecond,
+		[]workload{gets, tunnels, tlsTunnels}},
+	{"three tasks", 3, 0, 100 * time.Millisecond, []workload{gets, tunnels}},
+}
+
+// BenchmarkThroughput compares our configuration with the usual one: the same Squid, clients and
+// origins. It writes a section of the benchmarks document.
+func BenchmarkThroughput(b *testing.B) {
+	destinationsAsHere := func(conf string) string {
+		return usualConfiguration(conf) + "server_persistent_connections off\n"
+	}
+	text := "## Throughput\n\n" + compare(b, "BenchmarkThroughput", 3, 5, []contender{usual, native, open}, []contender{
+		usual,
+		{"usual, destinations as here", destinationsAsHere, newMode("digest", "squid")},
+		native,
+		{name: "digest=fleet", mode: newMode("digest", "fleet")},
+		{"digest=fleet, unchecked", unchecked, newMode("digest", "fleet")},
+		open,
+	}, "Usual: the same Squid, configured as the usual recipe does; once with a connection to the destination for\n"+
+		"each plain request, as here. Its entrypoint, which copies its log, has no part in a share of a core.\n"+
+		"Unchecked: the least that Squid's way of asking a helper costs, with one that takes all credentials for right.\n")
+	if err := bench.Report("..", "throughput", text); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkBasic measures what Basic costs beside no authentication. It writes a section of the
+// benchmarks document.
+func BenchmarkBasic(b *testing.B) {
+	text := "## What Basic costs\n\n" + compare(b, "BenchmarkBasic", 6, 6, []contender{open}, []contender{
+		{name: "auth=basic", mode: newMode("basic", "fleet")},
+		{name: "auth=any", mode: newMode("any", "fleet")},
+		{name: "auth=none, again", mode: newMode("none", "fleet")},
+		open,
+	}, "Clients send Basic in all modes; with auth=none, Squid reads and drops the same header. The second auth=none\n"+
+		"shows how far two equal contenders differ.\n")
+	if err := bench.Report("..", "basic", text); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// compare has contenders work in turns, in all settings, and returns tables with their ratios to
+// bases. Processes differ, so all are started several times; within a start the machine's moods
+// pass, so a ratio is that of two turns of one round, and the median of all rounds counts.
+func compare(b *testing.B, name string, starts, rounds int, bases, contenders []contender, legend string) string {
+	w := &world{names: rig.StartDNS(b), origins: rig.StartOrigins(b, []int{80}, []int{8443})}
+	w.names.Set("origin.example", publicIPv4.String())
+	body := strings.Repeat("x", 1024)
+	w.origins.SetHandler(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { io.WriteString(rw, body) }))
+	rig.StartBulk(b)
+
+	var report strings.Builder
+	fmt.Fprintf(&report, "`make bench` (%s): all are started %d times, and take turns in %d rounds each time, in random\n"+
+		"order. A turn takes %s, with a share of a core %s. Figures are medians of all rounds; ratios are\n"+
+		"those within a round. %d connections at a time, clients and origins on the same machine of %d cores. CPU is\n"+
+		"that of Squid and its helpers. With three tasks, each new connection of a client goes to the next one.\n%s",
+		name, starts, rounds, settings[0].turn, settings[1].turn, workers, runtime.NumCPU(), legend)
+	for _, s := range settings {
+		measured := map[string]*series{}
+		for range starts {
+			port := 35201
+			tasks := map[string][]*squidTask{}
+			for _, c := range contenders {
+				for range s.tasks {
+					o := onPort(options(c.mode.with(map[string]any{"connectPorts": "443,8443"})), port)
+					o.Edit = c.edit
+					tasks[c.name] = append(tasks[c.name], startTask(b, o))
+					port += 10
+				}
+			}
+			for _, load := range s.loads {
+				for round := range rounds + 1 { // the first one warms up
+					for _, i := range rand.Perm(len(contenders)) {
+						c := contenders[i]
+						rate, cpu := s.turnOf(b, tasks[c.name], load, strings.HasPrefix(c.name, usual.name))
+						if round > 0 {
+							measured[load.name+c.name] = measured[load.name+c.name].add(rate, cpu)
+						}
+					}
+				}
+			}
+			for _, c := range contenders {
+				for _, task := range tasks[c.name] {
+					task.Stop(b)
+				}
+			}
+		}
+		fmt.Fprintf(&report, "\n| %s | | a second |%s CPU µs each |%[2]s\n|---|---|---|---|%[3]s\n", s.name,
+			columns(bases, " to %s |", func(base contender) any { return base.name }), strings.Repeat("---|", 2*len(bases)))
+		for _, load := range s.loads {
+			for _, c := range contenders {
+				m := measured[load.name+c.name]
+				ratios := func(of func(*series) []float64) string {
+					return columns(bases, " **%.2f** |", func(base contender) any {
+						return bench.MedianRatio(of(m), of(measured[load.name+base.name]))
+					})
+				}
+				fmt.Fprintf(&report, "| %s (%s) | %s | %.0f |%s %.1f |%s\n", load.name, load.unit, c.name,
+					bench.Median(m.rate), ratios(func(m *series) []float64 { return m.rate }),
+					bench.Median(m.cpu), ratios(func(m *series) []float64 { return m.cpu }))
+			}
+		}
+	}
+	b.Logf("\n%s", report.String())
+	return report.String()
+}
+
+// series are a contender's figures of all rounds, a second and µs of CPU for each.
+type series struct{ rate, cpu []float64 }
+
+func (s *series) add(rate, cpu float64) *series {
+	if s == nil {
+		s = new(series)
+	}
+	s.rate, s.cpu = append(s.rate, rate), append(s.cpu, cpu)
+	return s
+}
+
+func columns(bases []contender, format string, value func(base contender) any) string {
+	var b strings.Builder
+	for _, base := range bases {
+		fmt.Fprintf(&b, format, value(base))
+	}
+	return b.String()
+}
+
+// turnOf has clients work with tasks for a turn. Of the usual recipe, which has no entrypoint, only
+// Squid is held to a share.
+func (s setting) turnOf(b *testing.B, tasks []*squidTask, load workload, squidOnly bool) (rate, cpu float64) {
+	b.Helper()
+	if s.share > 0 {
+		pid := tasks[0].Pid()
+		if squidOnly {
+			pid = squidOf(b, tasks[0])
+		}
+		defer limit(b, pid, s.share)()
+	}
 	var addresses []netip.AddrPort
 	for _, task := range tasks {
 		addresses = append(addresses, task.Addr)
 	}
-	return rig.Loaders(workers, client(tasks[0]), addresses...)
-}
-
-// quarter compares tasks that have the default share of a core each, and returns a table for the
-// report. The usual recipe has no entrypoint: the one that copies its log here gets no part of the
-// share.
-func quarter(b *testing.B, contenders []*contender) string {
-	b.Helper()
-	var lines strings.Builder
-	fmt.Fprintf(&lines, "\n| one task, %d %% of a core | | a second | to usual | to auth=none |\n"+
-		"|---|---|---|---|---|\n", taskShare)
-	for _, load := range []workload{
-		{"keep-alive GET of 1 KiB", "requests", 1, rig.KeepAliveGets},
-		{"CONNECT each", "tunnels", 1, rig.NewTunnels},
-		{"CONNECT, TLS and GET of 1 KiB each", "tunnels", 1, rig.TLSTunnels},
-	} {
-		rate := map[string][]float64{}
-		inTurns(contenders, quarterRounds, func(c *contender, counts bool) {
-			pid := c.tasks[0].Pid()
-			if strings.HasPrefix(c.name, usual) {
-				pid = squidOf(b, c.tasks[0])
-			}
-			free := limit(b, pid, taskShare)
-			loaded, err := rig.Load(loaders(c.tasks), load.job, quarterTime, func() {})
-			if err != nil {
-				b.Fatalf("%s, %s: %v\n%s", load.name, c.name, err, c.tasks[0].Errors())
-			}
-			if counts {
-				rate[c.name] = append(rate[c.name], loaded.Rate)
-			}
-			free()
-		})
-		for _, c := range contenders {
-			r := bench.Median(rate[c.name])
-			fmt.Fprintf(&lines, "| %s (%s) | %s | %.0f | **%.2f** | **%.2f** |\n", load.name, load.unit, c.name, r,
-				r/bench.Median(rate[usual]), r/bench.Median(rate[open]))
-		}
+	var used time.Duration
+	loaded, err := rig.Load(rig.Loaders(workers, client(tasks[0]), addresses...), load.job, s.turn, func() {
+		used = cpuTime(b, tasks) - used
+	})
+	if err != nil {
+		b.Fatalf("%s: %v\n%s", load.name, err, tasks[0].Errors())
 	}
-	return lines.String()
+	return loaded.Rate / load.per, used.Seconds() * 1e6 / (loaded.Amount / load.per)
 }
 
 // onPort returns a copy of a task's options with another port.

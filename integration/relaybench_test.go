@@ -77,11 +77,11 @@ func BenchmarkRelay(b *testing.B) {
 			workload
 			connections int
 		}{
-			{workload{"keep-alive GET of 1 KiB", "requests", 1, rig.KeepAliveGets}, workers},
-			{workload{"CONNECT each", "tunnels", 1, rig.NewTunnels}, workers},
-			{workload{"CONNECT each", "tunnels", 1, rig.NewTunnels}, 4 * workers},
-			{workload{"CONNECT, TLS and GET of 1 KiB each", "tunnels", 1, rig.TLSTunnels}, workers},
-			{workload{"bulk in a tunnel", "MB", 1e6, rig.Bulk}, workers},
+			{gets, workers},
+			{tunnels, workers},
+			{tunnels, 4 * workers},
+			{tlsTunnels, workers},
+			{bulk, workers},
 		} {
 			rate := make([][]float64, len(ways))
 			for round := range relayRounds + 1 {
@@ -116,7 +116,7 @@ func BenchmarkRelay(b *testing.B) {
 		{"CONNECT with its connection", (*rig.Loader).Byte},
 	} {
 		var took [2][]time.Duration
-		for range rounds {
+		for range 5 {
 			for way := range took {
 				l := rig.Loader{Client: ways[way].client}
 				if err := l.Dial(); err != nil {

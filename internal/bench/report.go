@@ -23,6 +23,16 @@ func Median[T ~float64 | ~int64](values []T) T {
 	return (sorted[middle-1] + sorted[middle]) / 2
 }
 
+// MedianRatio is the median of values of interleaved rounds, each divided by that of a base in the
+// same round.
+func MedianRatio(values, base []float64) float64 {
+	ratios := make([]float64, len(values))
+	for i := range values {
+		ratios[i] = values[i] / base[i]
+	}
+	return Median(ratios)
+}
+
 // Report replaces the section of docs/design/benchmarks.md with the given name by a text in
 // Markdown, or adds it. root is the module's directory.
 func Report(root, section, text string) error {

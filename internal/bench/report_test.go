@@ -19,6 +19,12 @@ func TestMedian(t *testing.T) {
 	}
 }
 
+func TestARatioIsThatOfARound(t *testing.T) {
+	if got := MedianRatio([]float64{1, 20, 300}, []float64{2, 10, 100}); got != 2 {
+		t.Errorf("%v, want 2", got)
+	}
+}
+
 func TestASectionIsReplacedAndTheOthersStay(t *testing.T) {
 	document := replaceSection("# Title\n", "a", "first")
 	document = replaceSection(document, "b", "second\n")
