@@ -79,7 +79,7 @@ func (a *Assembly) access() *Finding {
 	}
 	last, denied := []string{"allow clients", "deny all"}, []string{"!clients", "manager", "!resolved", "forbidden"}
 	// No refusal is remembered, and no answer for another address.
-	found := a.matches(conf, "external_acl_type.*", `^$| negative_ttl=0 .* %>a `)
+	found := a.matches(conf, "external_acl_type.*", `^$| negative_ttl=0 .* %0*>a `)
 	if p.Auth != "none" {
 		last[0], denied = "allow clients authenticated", append(denied, "!authenticated")
 		found = cmp.Or(found, a.is(conf, "acl authenticated "+checked, []string{"REQUIRED"}))
