@@ -67,16 +67,12 @@ Fargate's, so a fleet is taken to carry half of them.`,
 					return err
 				}
 				estimate := prices.OfFleet(p, flags.traffic)
-				if flags.json {
-					return s.json(estimate)
-				}
-				s.cost(p, estimate)
-				return nil
+				return s.result(estimate, func() { s.cost(p, estimate) })
 			})
 		},
 	}
 	f := cmd.Flags()
-	flags.addAWS(cmd)
+	flags.addAWS(s, cmd)
 	f.BoolVar(&flags.recorded, "recorded", false, "take the prices in this program, and do not ask AWS")
 	f.Float64Var(&flags.traffic.GB, "traffic", cost.ExampleTraffic.GB,
 		"GB a month through the load balancer, both directions together")

@@ -49,15 +49,11 @@ environment. With auth=none the only user is "".`,
 				if err != nil {
 					return err
 				}
-				if flags.json {
-					return s.json(c)
-				}
-				s.credentials(c)
-				return nil
+				return s.result(c, func() { s.credentials(c) })
 			})
 		},
 	}
-	flags.add(cmd)
+	flags.add(s, cmd)
 	cmd.Flags().StringVar(&user, "user", "", "show this user only")
 	cmd.Flags().BoolVar(&show, "show-password", false, "write the passwords out")
 	needs(cmd, "ecs:ListServices", "ecs:DescribeServices", "ecs:DescribeTaskDefinition",

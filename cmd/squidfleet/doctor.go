@@ -52,11 +52,7 @@ that it could not begin.`,
 				if err != nil {
 					return err
 				}
-				if flags.json {
-					err = s.json(r)
-				} else {
-					s.table(doctorRows(r.Findings))
-				}
+				err = s.result(r, func() { s.table(doctorRows(r.Findings)) })
 				if err == nil && r.Ill() {
 					err = errFound
 				}
@@ -64,7 +60,7 @@ that it could not begin.`,
 			})
 		},
 	}
-	flags.add(cmd)
+	flags.add(s, cmd)
 	addContext(cmd, &context)
 	name := cmd.Flags().Lookup("stack-name")
 	name.Usage, name.DefValue = "the fleet's parameter stackName (default: as in cdk.json)", ""
@@ -75,9 +71,8 @@ that it could not begin.`,
 // doctorRows has a fix in a row of its own.
 func doctorRows(findings []doctor.Finding) [][]cell {
 	rows := [][]cell{row("CHECK", "RESULT", "WHAT")}
-	colours := map[doctor.Level]colour{doctor.OK: green, doctor.Unknown: yellow, doctor.Problem: red}
 	for _, f := range findings {
-		rows = append(rows, row(f.Check, cell{string(f.Level), colours[f.Level]}, f.Detail))
+		rows = append(rows, row(f.Check, state(f.Level), f.Detail))
 		if f.Fix != "" {
 			rows = append(rows, row(" ", " ", "fix: "+f.Fix))
 		}

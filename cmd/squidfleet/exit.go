@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-
-	"github.com/spf13/cobra"
 
 	"squidfleet/internal/operator"
 )
@@ -33,8 +30,7 @@ func (f *failure) Unwrap() error { return f.err }
 // unfinished is an error after which there is a result all the same.
 type unfinished struct {
 	error
-	// result is what --json writes then.
-	result func(why string) any
+	changes []*operator.Change
 }
 
 func (u *unfinished) Unwrap() error { return u.error }
@@ -42,8 +38,8 @@ func (u *unfinished) Unwrap() error { return u.error }
 // exitCode writes the error, if there is one, and returns the program's exit code.
 func (s *streams) exitCode(err error) int {
 	s.endProgress()
-	if failed := s.failed(); failed != nil && (err == nil || errors.Is(err, errFound)) {
-		err = failed
+	if unwritten := failed(s.out); unwritten != nil && (err == nil || errors.Is(err, errFound)) {
+		err = unwritten
 	}
 	if err == nil {
 		return exitDone
@@ -70,24 +66,12 @@ func (s *streams) exitCode(err error) int {
 // tell writes an error for people, and one for programs that asked for JSON.
 func (s *streams) tell(err error) {
 	fmt.Fprintf(s.err, "squidfleet: %v\n", err)
-	if !s.asJSON {
-		return
-	}
 	var u *unfinished
-	if errors.As(err, &u) {
-		_ = s.json(u.result(err.Error()))
-		return
+	switch {
+	case !s.asJSON:
+	case errors.As(err, &u):
+		_ = s.json(changed{u.changes, err.Error()}, "  ")
+	default:
+		_ = s.json(map[string]string{"error": err.Error()}, "")
 	}
-	_ = s.jsonLine(struct {
-		Error string `json:"error"`
-	}{err.Error()})
-}
-
-// asksForJSON reports whether --json was given, also when reading the flags ended before it.
-func asksForJSON(cmd *cobra.Command, arguments []string) bool {
-	if slices.Contains(arguments, "--json") {
-		return true
-	}
-	given, err := cmd.Flags().GetBool("json")
-	return err == nil && given
 }

@@ -13,10 +13,7 @@ import (
 )
 
 // fleetFlags are those of every command that talks to AWS.
-type fleetFlags struct {
-	operator.Options
-	json bool
-}
+type fleetFlags struct{ operator.Options }
 
 // Limits of --poll: AWS throttles what asks more often, and nobody wants to wait longer.
 const (
@@ -24,18 +21,18 @@ const (
 	pollMax = 10 * time.Minute
 )
 
-func (f *fleetFlags) add(cmd *cobra.Command) {
+func (f *fleetFlags) add(s *streams, cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.StackName, "stack-name", "Squidfleet", "the fleet's parameter stackName")
-	f.addAWS(cmd)
+	f.addAWS(s, cmd)
 	f.Poll = 5 * time.Second
 }
 
 // addAWS adds the flags of a command that finds no fleet.
-func (f *fleetFlags) addAWS(cmd *cobra.Command) {
+func (f *fleetFlags) addAWS(s *streams, cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.Region, "region", "", "AWS region (default: as for the AWS CLI)")
 	flags.StringVar(&f.Profile, "profile", "", "AWS profile (default: as for the AWS CLI)")
-	flags.BoolVar(&f.json, "json", false, "write JSON")
+	flags.BoolVar(&s.asJSON, "json", false, "write JSON")
 }
 
 // addPoll adds --poll to a command that waits.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net/netip"
 	"strconv"
 	"time"
 
@@ -43,27 +42,22 @@ and of up to ten addresses that ECS did not rotate.`,
 				if err != nil {
 					return err
 				}
-				if flags.json {
-					return s.json(struct {
-						Addresses []operator.Address `json:"addresses"`
-						Warnings  []string           `json:"warnings"`
-					}{all, warnings})
-				}
-				s.table(addressRows(all))
-				for _, w := range warnings {
-					fmt.Fprintf(s.err, "warning: %s\n", printable(w))
-				}
-				return nil
+				answer := struct {
+					Addresses []operator.Address `json:"addresses"`
+					Warnings  []string           `json:"warnings"`
+				}{all, warnings}
+				return s.result(answer, func() {
+					s.table(addressRows(all))
+					for _, w := range warnings {
+						fmt.Fprintf(s.err, "warning: %s\n", printable(w))
+					}
+				})
 			})
 		},
 	}
-	flags.add(cmd)
+	flags.add(s, cmd)
 	needs(cmd, lookAtAddresses("sqs:GetQueueAttributes", "ecs:ListServiceDeployments")...)
 	return cmd
-}
-
-var healthColours = map[operator.Health]colour{
-	operator.Healthy: green, operator.Unhealthy: red, operator.Starting: yellow, operator.Draining: yellow,
 }
 
 func addressRows(all []operator.Address) [][]cell {
@@ -76,9 +70,6 @@ func addressRows(all []operator.Address) [][]cell {
 		if !a.NextRotation.IsZero() {
 			rotates = a.NextRotation.Format("2006-01-02T15:04Z")
 		}
-		add := func(address netip.Addr, zone, age string, health cell, capacity string) {
-			rows = append(rows, row(a.Number, port, address, zone, age, health, capacity, rotates))
-		}
 		for _, t := range a.Tasks {
 			since, capacity := "", "on-demand"
 			if !t.StartedAt.IsZero() {
@@ -87,13 +78,14 @@ func addressRows(all []operator.Address) [][]cell {
 			if t.Spot {
 				capacity = "spot"
 			}
-			add(t.Address, t.Zone, since, cell{string(t.Health), healthColours[t.Health]}, capacity)
+			rows = append(rows, row(a.Number, port, t.Address, t.Zone, since, state(t.Health), capacity, rotates))
 		}
-		switch {
-		case a.Stopped && len(a.Tasks) == 0:
-			add(netip.Addr{}, "", "", cell{"stopped", noColour}, "")
-		case len(a.Tasks) == 0:
-			add(netip.Addr{}, "", "", cell{string(operator.Starting), yellow}, "")
+		if len(a.Tasks) == 0 {
+			health := state(operator.Starting)
+			if a.Stopped {
+				health = state("stopped")
+			}
+			rows = append(rows, row(a.Number, port, "", "", "", health, "", rotates))
 		}
 	}
 	return rows

@@ -27,7 +27,7 @@ type localFlags struct {
 	tasks, zones, port int
 	rotateEvery        string
 	speed              float64
-	tls, json          bool
+	tls                bool
 
 	tasksGiven, portGiven bool
 }
@@ -95,7 +95,7 @@ It needs Linux, Go and Squid, and no privileges.`,
 		fmt.Sprintf("how many times faster than on AWS, %d to %d", speedMin, speedMax))
 	f.BoolVar(&flags.tls, "tls", false,
 		"speak TLS with clients, as with certificateArn; the certificate's CA is made anew each time")
-	f.BoolVar(&flags.json, "json", false, "write what happens as JSON, one object a line")
+	f.BoolVar(&s.asJSON, "json", false, "write what happens as JSON, one object a line")
 	return cmd
 }
 
@@ -117,8 +117,6 @@ func parameters(context []string) (*params.Params, error) {
 // localPlan is what the flags and the parameters come to.
 type localPlan struct {
 	options  local.Options
-	auth     squid.Auth
-	users    []localUser
 	every    time.Duration // 0: never
 	speed    float64
 	warnings []string
@@ -176,8 +174,6 @@ func (flags localFlags) plan() (localPlan, error) {
 			Params: p, Passwords: passwords, Addresses: p.FleetSize, Zones: flags.zones, Port: port, Timing: timing,
 			TLS: flags.tls,
 		},
-		auth:  p.Auth,
-		users: localUsers(p, passwords, os.LookupEnv),
 		every: every,
 		speed: flags.speed,
 		// The others are about clients elsewhere.
@@ -224,13 +220,13 @@ func (s *streams) local(ctx context.Context, flags localFlags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, origin.Close()) }()
-	screen := newLocalScreen(s, flags.json)
+	screen := &localScreen{s: s, screen: screen{size: terminalSize}}
 	plan.options.Origin = origin.Address
 	plan.options.Report = screen.event
 	for _, warning := range plan.warnings {
-		screen.note("warning: %s", warning)
+		fmt.Fprintf(s.err, "warning: %s\n", warning)
 	}
-	screen.note("compiling the entrypoint (the first time takes a while) and starting %d tasks",
+	fmt.Fprintf(s.err, "compiling the entrypoint (the first time takes a while) and starting %d tasks\n",
 		plan.options.Addresses)
 	fleet, err := local.Start(ctx, plan.options)
 	if errors.Is(err, context.Canceled) {
@@ -251,47 +247,32 @@ func (s *streams) local(ctx context.Context, flags localFlags) (err error) {
 
 // localUser is a user and where the password is: the image's is a real one and is not written out.
 type localUser struct {
-	name     string
-	password string
-	variable string // of the environment, instead of a password
+	squid.Credential
+	variable string // of the environment, with the password
 }
 
-func localUsers(
-	p *params.Params, passwords []squid.Credential, lookup func(string) (string, bool),
-) (all []localUser) {
-	for _, c := range passwords {
-		if p.Credentials != container.CredentialsImage {
-			all = append(all, localUser{name: c.User, password: c.Password})
-			continue
-		}
-		variable := squid.PasswordVariable(c.User)
-		if _, set := lookup(variable); !set {
-			variable = proxyimage.PasswordVariable
-		}
-		all = append(all, localUser{name: c.User, variable: variable})
-	}
-	return all
-}
-
-// via is how curl goes through the proxy as this user.
+// via is how curl goes through the proxy as this user, or as nobody.
 func (u localUser) via(way paste.Way, endpoint string) paste.Via {
-	if u.variable != "" {
-		return way.WithVariable(endpoint, u.name, u.variable)
+	switch {
+	case u.User == "":
+		return way.Open(endpoint)
+	case u.variable != "":
+		return way.WithVariable(endpoint, u.User, u.variable)
 	}
-	return way.WithPassword(endpoint, u.name, u.password)
+	return way.WithPassword(endpoint, u.User, u.Password)
 }
 
 // relay is the line that puts a relay before the fleet, with this user's password.
-func (u localUser) relay(way paste.Way, endpoint string, addresses int) (line string) {
-	var user *url.Userinfo
-	if u.name != "" {
-		user, line = url.User(u.name), passwordVariable+"="+paste.Word(u.password)+" "
-	}
+func (u localUser) relay(way paste.Way, endpoint string, addresses int) string {
+	password := paste.Word(u.Password)
 	if u.variable != "" {
-		line = passwordVariable + `="$` + u.variable + `" `
+		password = `"$` + u.variable + `"`
 	}
-	proxy := fmt.Sprintf("%s?addresses=%d", way.URL(endpoint, user), addresses)
-	line += "squidfleet relay --proxy " + paste.Word(proxy)
+	line, user := passwordVariable+"="+password+" ", url.User(u.User)
+	if u.User == "" {
+		line, user = "", nil
+	}
+	line += "squidfleet relay --proxy " + paste.Word(fmt.Sprintf("%s?addresses=%d", way.URL(endpoint, user), addresses))
 	if way.CA != "" {
 		line += " --ca " + paste.Word(way.CA)
 	}
@@ -335,34 +316,33 @@ func welcome(fleet *local.Fleet, origin *local.Origin, plan localPlan) localWelc
 		PasswordVariables: map[string]string{},
 		Speed:             plan.speed,
 		RotateEvery:       "off",
-		users:             plan.users,
 	}
 	if plan.every > 0 {
 		w.RotateEvery = plan.every.String()
 	}
-	for _, u := range w.users {
-		if u.variable != "" {
-			w.PasswordVariables[u.name] = u.variable
+	p := plan.options.Params
+	for _, c := range plan.options.Passwords {
+		u := localUser{Credential: c}
+		if p.Credentials == container.CredentialsImage {
+			u.variable = squid.PasswordVariable(c.User)
+			if _, set := os.LookupEnv(u.variable); !set {
+				u.variable = proxyimage.PasswordVariable
+			}
+			w.PasswordVariables[c.User] = u.variable
 		} else {
-			w.Passwords[u.name] = u.password
+			w.Passwords[c.User] = c.Password
 		}
+		w.users = append(w.users, u)
 	}
 	for number := 1; number <= plan.options.Addresses; number++ {
 		w.Addresses = append(w.Addresses, localAddress{number, int(fleet.EndpointOf(number).Port())})
 	}
-	way := paste.Way{Auth: plan.auth, TLS: w.CA != "", CA: w.CA}
-	var first localUser // with auth=none there is none
-	if len(w.users) > 0 {
-		first = w.users[0]
-	}
+	way := paste.Way{Auth: p.Auth, TLS: w.CA != "", CA: w.CA}
+	first := append(slices.Clone(w.users), localUser{})[0] // with auth=none there is none
 	w.Relay = first.relay(way, w.Endpoint, plan.options.Addresses)
 	curl := func(endpoint string) string {
-		via := way.Open(endpoint)
-		if first.name != "" {
-			via = first.via(way, endpoint)
-		}
 		// Without --noproxy, a NO_PROXY that names 127.0.0.0/8 would have curl go around the proxy.
-		return paste.Curl(via, w.Origin, "-sS", "--noproxy", "''")
+		return paste.Curl(first.via(way, endpoint), w.Origin, "-sS", "--noproxy", "''")
 	}
 	w.Curl, w.CurlAddress = curl(w.Endpoint), curl(fleet.EndpointOf(1).String())
 	return w

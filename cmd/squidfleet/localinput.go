@@ -11,12 +11,6 @@ import (
 	"unicode"
 )
 
-// key is what a key makes of the line being typed.
-type key struct {
-	line  string
-	enter bool // the line is complete
-}
-
 // Keys that change the line. A terminal's own editing is off.
 const (
 	backspace = 0x7f
@@ -25,8 +19,9 @@ const (
 	escape    = 0x1b
 )
 
-// readKeys sends a key for each one that is typed, until input or ctx ends.
-func readKeys(ctx context.Context, input io.Reader, keys chan<- key) {
+// readLines sends the line being typed after each key, with its end when it is complete, until
+// input or ctx ends.
+func readLines(ctx context.Context, input io.Reader, lines chan<- string) {
 	reader := bufio.NewReader(input)
 	var line []rune
 	for {
@@ -34,11 +29,10 @@ func readKeys(ctx context.Context, input io.Reader, keys chan<- key) {
 		if err != nil {
 			return
 		}
-		k := key{}
+		end := ""
 		switch {
 		case r == '\n' || r == '\r':
-			k = key{string(line), true}
-			line = nil
+			end = "\n"
 		case r == backspace || r == controlH:
 			line = line[:max(len(line)-1, 0)]
 		case r == controlU:
@@ -48,13 +42,13 @@ func readKeys(ctx context.Context, input io.Reader, keys chan<- key) {
 		case unicode.IsPrint(r):
 			line = append(line, r)
 		}
-		if !k.enter {
-			k.line = string(line)
-		}
 		select {
-		case keys <- k:
+		case lines <- string(line) + end:
 		case <-ctx.Done():
 			return
+		}
+		if end != "" {
+			line = nil
 		}
 	}
 }

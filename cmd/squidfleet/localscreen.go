@@ -1,17 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
-
-	"golang.org/x/term"
 
 	"squidfleet/internal/local"
 )
@@ -19,54 +14,33 @@ import (
 // localScreen shows a local fleet: on a terminal as a table that is drawn again and again,
 // otherwise as a line for each event.
 type localScreen struct {
-	s    *streams
-	json bool
-	live bool // the table
-	size func() (width, height int)
-
+	s      *streams
 	mu     sync.Mutex
-	drawn  int    // lines of the table that stand on the screen
-	latest string // what happened last
-	typed  string // so far
-	begun  bool   // the table is being drawn: events are written below it
-	ended  bool   // nothing is drawn any more
+	screen screen
+	// drawing: the table is there, and events are written below it.
+	drawing bool
+	latest  string // what happened last
+	typed   string // so far
 }
 
 // redraw is how often the table is drawn.
 const redraw = 500 * time.Millisecond
 
-func newLocalScreen(s *streams, json bool) *localScreen {
-	return &localScreen{s: s, json: json, live: s.colours && !json, size: terminalSize}
-}
-
-func terminalSize() (width, height int) {
-	width, height, err := term.GetSize(int(os.Stdout.Fd()))
-	if err != nil {
-		return 80, 24
-	}
-	return width, height
-}
-
 // clock is the form of the times.
 const clock = "15:04:05"
-
-// note writes a remark for people.
-func (l *localScreen) note(format string, arguments ...any) {
-	fmt.Fprintf(l.s.err, format+"\n", arguments...)
-}
 
 // event is called by the fleet.
 func (l *localScreen) event(e local.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch {
-	case l.json:
+	switch line := e.Time.Format(clock) + " " + printable(e.String()); {
+	case l.s.asJSON:
 		// A reader that went away is noticed by the process's end of the pipe.
-		_ = l.s.jsonLine(e)
-	case l.live && l.begun && !l.ended:
-		l.latest = e.Time.Format(clock) + " " + e.String()
+		_ = l.s.json(e, "")
+	case l.drawing:
+		l.latest = line
 	default:
-		fmt.Fprintf(l.s.out, "%s %s\n", e.Time.Format(clock), printable(e.String()))
+		fmt.Fprintln(l.s.out, line)
 	}
 }
 
@@ -74,8 +48,8 @@ func (l *localScreen) event(e local.Event) {
 func (l *localScreen) ready(w localWelcome) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.json {
-		return l.s.jsonLine(w)
+	if l.s.asJSON {
+		return l.s.json(w, "")
 	}
 	out := l.s.out
 	first, last := w.Addresses[0], w.Addresses[len(w.Addresses)-1]
@@ -97,14 +71,14 @@ func (l *localScreen) ready(w localWelcome) error {
 	}
 	for _, u := range w.users[min(1, len(w.users)):] {
 		if u.variable != "" {
-			fmt.Fprintf(out, "User %s has the password in $%s\n", u.name, u.variable)
+			fmt.Fprintf(out, "User %s has the password in $%s\n", u.User, u.variable)
 		} else {
-			fmt.Fprintf(out, "User %s has the password %s\n", u.name, u.password)
+			fmt.Fprintf(out, "User %s has the password %s\n", u.User, u.Password)
 		}
 	}
 	_, err := fmt.Fprintf(out, "Type rotate %d (or rotate, for all), stop %[1]d or start %[1]d. "+
 		"Ctrl-C ends everything.\n\n", first.Number)
-	l.begun = true
+	l.drawing = l.s.colours
 	return err
 }
 
@@ -120,12 +94,12 @@ type localFleet interface {
 
 // watch shows the fleet, and does what is typed, until ctx ends or the fleet is broken.
 func (l *localScreen) watch(ctx context.Context, fleet localFleet, stdin *os.File) error {
-	restore, readable := attach(stdin, l.live)
-	keys := make(chan key)
+	restore, readable := attach(stdin, l.drawing)
+	lines := make(chan string)
 	if readable {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		go readKeys(ctx, stdin, keys)
+		go readLines(ctx, stdin, lines)
 	}
 	ticker := time.NewTicker(redraw)
 	defer ticker.Stop()
@@ -144,11 +118,11 @@ func (l *localScreen) watch(ctx context.Context, fleet localFleet, stdin *os.Fil
 		case err := <-fleet.Broken():
 			return err
 		case <-ticker.C:
-		case k := <-keys:
-			l.typed = k.line
-			if k.enter {
+		case line := <-lines:
+			l.typed = line
+			if strings.HasSuffix(line, "\n") {
 				l.typed = ""
-				group.Go(func() { l.obey(ctx, fleet, k.line) })
+				group.Go(func() { l.obey(ctx, fleet, line) })
 			}
 		}
 	}
@@ -183,11 +157,11 @@ func (l *localScreen) obey(ctx context.Context, fleet localFleet, line string) {
 func (l *localScreen) remark(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.live && !l.ended {
-		l.latest = err.Error()
+	if l.drawing {
+		l.latest = printable(err.Error())
 		return
 	}
-	l.note("%v", err)
+	fmt.Fprintln(l.s.err, err)
 }
 
 // prompt stands before what is typed.
@@ -195,61 +169,32 @@ const prompt = "rotate, stop, start: "
 
 // draw draws the table in place of the one before, with the cursor behind what is typed.
 func (l *localScreen) draw(fleet interface{ Addresses() []local.AddressStatus }) {
-	if !l.live {
-		return
-	}
 	addresses := fleet.Addresses()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.ended {
+	if !l.drawing {
 		return
 	}
-	width, height := l.size()
-	var b bytes.Buffer
-	table := *l.s
-	table.out = &b
-	rows, hidden := localRows(addresses, max(height-6, 1))
-	table.table(rows)
-	if hidden > 0 {
-		fmt.Fprintf(&b, "and %d more\n", hidden)
-	}
-	b.WriteString("\n" + localSummary(addresses) + "\n" + printable(l.latest) + "\n")
-
-	frame := redrawn(b.String(), l.drawn, width) + cut(prompt+printable(l.typed), width-1) + "\x1b[J"
-	l.drawn = strings.Count(b.String(), "\n")
-	fmt.Fprint(l.s.out, frame)
-}
-
-// redrawn draws lines over so many that were drawn before, each cut to a terminal's width.
-func redrawn(text string, before, width int) string {
-	var frame strings.Builder
-	if before > 0 {
-		fmt.Fprintf(&frame, "\x1b[%dA", before)
-	}
-	frame.WriteString("\r")
-	for line := range strings.Lines(text) {
-		frame.WriteString(cut(strings.TrimSuffix(line, "\n"), width) + "\x1b[K\n")
-	}
-	return frame.String()
+	_, height := l.screen.size()
+	text := l.s.text(func(s *streams) { s.localTable(addresses, height-6) }) + l.latest + "\n"
+	fmt.Fprint(l.s.out, l.screen.frame(text, prompt+printable(l.typed)))
 }
 
 // end leaves the table as it is. Later events are written as lines.
 func (l *localScreen) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.ended = true
-	if l.drawn > 0 {
+	l.drawing = false
+	if l.screen.drawn > 0 {
 		fmt.Fprint(l.s.out, "\r\x1b[K") // the prompt
 	}
 }
 
-// localRows are the table's, at most as many as there is room for. A row is a task, or an address
-// without one.
-func localRows(addresses []local.AddressStatus, room int) (rows [][]cell, hidden int) {
-	colours := map[local.Phase]colour{
-		local.PhaseStarting: yellow, local.PhaseServing: green, local.PhaseDraining: yellow,
-		local.PhaseStopping: red,
-	}
+// localTable writes the addresses, as many rows as there is room for, and their sum. A row is a task, or
+// an address without one.
+func (s *streams) localTable(addresses []local.AddressStatus, room int) {
+	rows := [][]cell{row("NO", "PORT", "ADDRESS", "ZONE", "AGE", "STATE", "OPEN", "REQUESTS", "NEXT")}
+	var open, serving int
 	for _, a := range addresses {
 		next := ""
 		if !a.Next.IsZero() && !a.Stopped {
@@ -263,55 +208,18 @@ func localRows(addresses []local.AddressStatus, room int) (rows [][]cell, hidden
 			if !t.Started.IsZero() {
 				since = age(time.Since(t.Started))
 			}
-			rows = append(rows, row(a.Number, a.Port, t.Address, t.Zone, since, cell{string(t.Phase), colours[t.Phase]},
-				t.Open, t.Requests, next))
+			rows = append(rows, row(a.Number, a.Port, t.Address, t.Zone, since, state(t.Phase), t.Open, t.Requests, next))
 			next = ""
-		}
-	}
-	hidden = max(len(rows)-room, 0)
-	header := row("NO", "PORT", "ADDRESS", "ZONE", "AGE", "STATE", "OPEN", "REQUESTS", "NEXT")
-	return append([][]cell{header}, rows[:len(rows)-hidden]...), hidden
-}
-
-func localSummary(addresses []local.AddressStatus) string {
-	var open, serving int
-	for _, a := range addresses {
-		for _, t := range a.Tasks {
 			open += t.Open
 			if t.Phase == local.PhaseServing {
 				serving++
 			}
 		}
 	}
-	return fmt.Sprintf("%d in service, %d connections", serving, open)
-}
-
-// cut shortens a line to a terminal's width: a longer one would take two lines and spoil the place
-// of the table. Colours take no room.
-func cut(line string, width int) string {
-	var b strings.Builder
-	room, escape := width, false
-	for i, r := range line {
-		switch {
-		case r == '\x1b':
-			escape = true
-		case escape:
-			escape = r != 'm'
-		case room == 1 && visible(line[i:]) > 1:
-			b.WriteString("…")
-			if strings.ContainsRune(b.String(), '\x1b') {
-				b.WriteString("\x1b[0m")
-			}
-			return b.String()
-		default:
-			room--
-		}
-		b.WriteRune(r)
+	shown := min(len(rows), 1+max(room, 1))
+	s.table(rows[:shown])
+	if hidden := len(rows) - shown; hidden > 0 {
+		fmt.Fprintf(s.out, "and %d more\n", hidden)
 	}
-	return b.String()
+	fmt.Fprintf(s.out, "\n%d in service, %d connections\n", serving, open)
 }
-
-var escapes = regexp.MustCompile("\x1b[^m]*m")
-
-// visible is how many columns a line takes.
-func visible(line string) int { return utf8.RuneCountInString(escapes.ReplaceAllString(line, "")) }

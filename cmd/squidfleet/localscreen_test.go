@@ -8,14 +8,12 @@ import (
 	"io"
 	"net/netip"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"squidfleet/internal/local"
-	"squidfleet/internal/paste"
 	"squidfleet/params"
 	"squidfleet/proxyimage/container"
 	"squidfleet/squid"
@@ -32,10 +30,10 @@ func localAddresses(n int) (all []local.AddressStatus) {
 }
 
 func TestLocalTableFitsTheTerminal(t *testing.T) {
-	for room, want := range map[int]int{5: 0, 3: 0, 2: 1, 1: 2} {
-		rows, hidden := localRows(localAddresses(3), room)
-		if hidden != want || len(rows) != 1+3-want {
-			t.Errorf("room for %d: %d rows, %d hidden", room, len(rows), hidden)
+	for room, want := range map[int]string{5: "-", 3: "-", 2: "-\nand 1 more", 1: "-\nand 2 more", -1: "-\nand 2 more"} {
+		text := (&streams{}).text(func(s *streams) { s.localTable(localAddresses(3), room) })
+		if rows := strings.Count(text, "serving"); rows != min(max(room, 1), 3) || !strings.Contains(text, want+"\n\n") {
+			t.Errorf("room for %d:\n%s", room, text)
 		}
 	}
 	for text, want := range map[string]string{
@@ -57,21 +55,28 @@ func TestLocalTableShowsAddresses(t *testing.T) {
 	addresses[0].Tasks[0].Phase = local.PhaseDraining
 	addresses[0].Tasks = append(addresses[0].Tasks, addresses[2].Tasks...)
 	addresses[1].Stopped, addresses[1].Tasks = true, nil
-	var out bytes.Buffer
-	rows, _ := localRows(addresses, 9)
-	(&streams{out: &out}).table(rows)
 	const want = `NO  PORT   ADDRESS     ZONE  AGE  STATE     OPEN  REQUESTS  NEXT
 1   35202  127.77.1.1  a     0s   draining  2     7         12s
 1   35202  127.77.1.3  a     0s   serving   2     7         -
 2   35203  -           -     -    stopped   -     -         -
 3   35204  127.77.1.3  a     0s   serving   2     7         -
+
+2 in service, 6 connections
 `
-	if out.String() != want {
-		t.Errorf("got\n%swant\n%s", &out, want)
+	if got := (&streams{}).text(func(s *streams) { s.localTable(addresses, 9) }); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
 	}
-	if got := localSummary(addresses); got != "2 in service, 6 connections" {
-		t.Error(got)
+}
+
+// readyScreen is one with the welcome written.
+func readyScreen(t *testing.T, s *streams) *localScreen {
+	t.Helper()
+	screen := &localScreen{s: s}
+	screen.screen.size = func() (int, int) { return 80, 24 }
+	if err := screen.ready(localWelcome{Addresses: []localAddress{{1, 35202}}}); err != nil {
+		t.Fatal(err)
 	}
+	return screen
 }
 
 // Without a terminal, with NO_COLOR and with --json no table and no code that moves a cursor is
@@ -82,61 +87,51 @@ func TestLocalTellsEventsInLinesElsewhere(t *testing.T) {
 		Task: &localAddresses(1)[0].Tasks[0],
 	}
 	const asJSON = `{"time":"2026-05-04T03:02:01Z","event":"serving","number":3,"port":35204,"task":{"id":"task-1"`
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
 		colours, json bool
 		want          string
 	}{
-		"plain":    {false, false, "03:02:01 address 3, port 35204: 127.77.1.1 serving\n"},
-		"json":     {false, true, asJSON},
-		"json tty": {true, true, asJSON},
+		{false, false, "03:02:01 address 3, port 35204: 127.77.1.1 serving\n"},
+		{false, true, asJSON},
+		{true, true, asJSON},
 	} {
 		var out bytes.Buffer
-		screen := newLocalScreen(&streams{out: &out, err: &out, colours: c.colours}, c.json)
-		screen.begun = true
+		screen := readyScreen(t, &streams{out: &out, colours: c.colours, asJSON: c.json})
+		out.Reset()
 		screen.event(e)
+		screen.draw(shown(localAddresses(1)))
 		if !strings.HasPrefix(out.String(), c.want) || strings.Contains(out.String(), "\x1b") {
-			t.Errorf("%s: %q, want %q", name, out.String(), c.want)
+			t.Errorf("%+v: %q", c, out.String())
 		}
 	}
 }
 
 func TestLocalTableIsDrawnInItsOwnPlace(t *testing.T) {
 	var out bytes.Buffer
-	screen := newLocalScreen(&streams{out: &out, err: &out, colours: true}, false)
-	screen.size = func() (int, int) { return 80, 24 }
-	if err := screen.ready(localWelcome{
-		Addresses: []localAddress{{1, 35202}},
-	}); err != nil {
-		t.Fatal(err)
-	}
+	screen := readyScreen(t, &streams{out: &out, colours: true})
 	out.Reset()
 	screen.draw(shown(localAddresses(2)))
-	if lines := strings.Count(out.String(), "\n"); lines != screen.drawn || strings.Contains(out.String(), "A\r") {
-		t.Errorf("%d lines, %d noted: %q", lines, screen.drawn, out.String())
+	if lines := strings.Count(out.String(), "\n"); lines != screen.screen.drawn || strings.Contains(out.String(), "A\r") {
+		t.Errorf("%d lines, %d noted: %q", lines, screen.screen.drawn, out.String())
 	}
 	out.Reset()
-	before := screen.drawn
+	before := screen.screen.drawn
 	screen.event(local.Event{Kind: local.RotationBegan})
 	if out.Len() > 0 {
 		t.Errorf("an event in the middle of the table: %q", out.String())
 	}
 	screen.typed = "rotate 3\x1b"
 	screen.draw(shown(localAddresses(3)))
-	if want := "\x1b[" + string(rune('0'+before)) + "A\r"; !strings.HasPrefix(out.String(), want) ||
+	if want := fmt.Sprintf("\x1b[%dA\r", before); !strings.HasPrefix(out.String(), want) ||
 		!strings.Contains(out.String(), "rotation began") ||
 		!strings.HasSuffix(out.String(), prompt+`rotate 3\x1b`+"\x1b[J") {
 		t.Errorf("%q does not begin with %q, or lacks the event or what is typed", out.String(), want)
 	}
-	// A line that a narrow terminal wraps would take two.
-	screen.size = func() (int, int) { return 20, 24 }
-	out.Reset()
+	// A prompt that a narrow terminal wraps would take two lines.
+	screen.screen.size = func() (int, int) { return 20, 24 }
 	screen.draw(shown(localAddresses(3)))
-	_, table, _ := strings.Cut(out.String(), "\r")
-	for line := range strings.Lines(table) {
-		line = strings.TrimSuffix(strings.TrimSuffix(line, "\x1b[K\n"), "\x1b[J")
-		if visible(line) > 20 {
-			t.Errorf("%q is longer than the terminal is wide", line)
-		}
+	if !strings.HasSuffix(out.String(), "\n"+prompt[:18]+"…\x1b[J") {
+		t.Errorf("%q does not end with a prompt that is cut", out.String())
 	}
 	out.Reset()
 	screen.end()
@@ -190,7 +185,7 @@ func TestLocalDoesWhatIsTyped(t *testing.T) {
 	fleet := newRecorded(3)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- newLocalScreen(&streams{out: &out, err: &remarks}, true).watch(ctx, fleet, input) }()
+	go func() { ended <- (&localScreen{s: &streams{out: &out, err: &remarks}}).watch(ctx, fleet, input) }()
 	for _, c := range []struct{ typed, want string }{
 		{"rotate 3\n", "rotate [3]"}, {" rotate  3 1\r", "rotate [3 1]"}, {"rotate\n", "rotate [1 2 3]"},
 		{"rotate all\n", "rotate [1 2 3]"}, {"start 2\n", "start 2"},
@@ -246,7 +241,7 @@ func TestLocalEndsWhenTheFleetCannotGoOn(t *testing.T) {
 	defer typing.Close()
 	fleet := newRecorded(1)
 	fleet.broken <- errors.New("no connection is accepted any more")
-	if err := newLocalScreen(&streams{out: &out, err: &out}, false).watch(t.Context(), fleet, input); err == nil ||
+	if err := (&localScreen{s: &streams{out: &out, err: &out}}).watch(t.Context(), fleet, input); err == nil ||
 		err.Error() != "no connection is accepted any more" {
 		t.Error(err)
 	}
@@ -254,69 +249,42 @@ func TestLocalEndsWhenTheFleetCannotGoOn(t *testing.T) {
 
 // Those are real passwords, which nobody asked for.
 func TestLocalDoesNotWriteThePasswordsOfAnImage(t *testing.T) {
-	const endpoint = "127.0.0.1:35201"
 	passwords := []squid.Credential{{User: "alice", Password: "open sesame"}, {User: "bob", Password: "s3cret&c"}}
-	only := func(names ...string) func(string) (string, bool) {
-		return func(name string) (string, bool) { return "", slices.Contains(names, name) }
-	}
-	inImage := func(users string) map[string]any { return map[string]any{"users": users, "credentials": "image"} }
+	t.Setenv("SQUIDFLEET_PASSWORD_BOB", "s3cret&c")
+	fleet := &local.Fleet{Endpoint: netip.MustParseAddrPort("127.0.0.1:35201")}
 	for _, c := range []struct {
 		context map[string]any
-		lookup  func(string) (string, bool)
-		want    []paste.Via
-		relay   string
+		users   int
+		relay   string // how its line begins
+		curl    string // how the password stands there
+		bob     string
 	}{
-		{inImage("alice"), only("SQUIDFLEET_PASSWORD"),
-			[]paste.Via{paste.Way{}.WithVariable(endpoint, "alice", "SQUIDFLEET_PASSWORD")},
-			`SQUIDFLEET_PASSWORD="$SQUIDFLEET_PASSWORD" ` +
-				`squidfleet relay --proxy 'http://alice@127.0.0.1:35201?addresses=2'`},
-		{inImage("alice"), only("SQUIDFLEET_PASSWORD_ALICE"),
-			[]paste.Via{paste.Way{}.WithVariable(endpoint, "alice", "SQUIDFLEET_PASSWORD_ALICE")},
-			`SQUIDFLEET_PASSWORD="$SQUIDFLEET_PASSWORD_ALICE" squidfleet relay `},
-		{
-			inImage("alice,bob"), only("SQUIDFLEET_PASSWORD_ALICE", "SQUIDFLEET_PASSWORD_BOB"),
-			[]paste.Via{
-				paste.Way{}.WithVariable(endpoint, "alice", "SQUIDFLEET_PASSWORD_ALICE"),
-				paste.Way{}.WithVariable(endpoint, "bob", "SQUIDFLEET_PASSWORD_BOB"),
-			},
-			"",
-		},
-		{map[string]any{"users": "alice,bob"}, only(), []paste.Via{
-			paste.Way{}.WithPassword(endpoint, "alice", "open sesame"),
-			paste.Way{}.WithPassword(endpoint, "bob", "s3cret&c"),
-		}, "SQUIDFLEET_PASSWORD='open sesame' squidfleet relay "},
-		{map[string]any{"auth": "none"}, only(), nil, "squidfleet relay --proxy 'http://127.0.0.1:35201?addresses=2'"},
+		{map[string]any{"auth": "none"}, 0, "squidfleet relay --proxy 'http://127.0.0.1:35201?addresses=2'", "", ""},
+		{map[string]any{"users": "alice,bob"}, 2, "SQUIDFLEET_PASSWORD='open sesame' squidfleet relay --proxy ",
+			"alice:open%20sesame@", "User bob has the password s3cret&c\n"},
+		{map[string]any{"users": "alice,bob", "credentials": "image"}, 2,
+			`SQUIDFLEET_PASSWORD="$SQUIDFLEET_PASSWORD" squidfleet relay --proxy ` +
+				`'http://alice@127.0.0.1:35201?addresses=2'`,
+			`"$SQUIDFLEET_PASSWORD"`, "User bob has the password in $SQUIDFLEET_PASSWORD_BOB\n"},
 	} {
 		p, err := params.Parse(c.context)
 		if err != nil {
 			t.Fatal(err)
 		}
-		plan := localPlan{
-			options: local.Options{Addresses: 2}, users: localUsers(p, passwords[:len(c.want)], c.lookup),
-		}
-		w := welcome(&local.Fleet{Endpoint: netip.MustParseAddrPort(endpoint)}, &local.Origin{}, plan)
-		var got []paste.Via
-		for _, u := range w.users {
-			got = append(got, u.via(paste.Way{}, endpoint))
-		}
-		first := append(slices.Clone(c.want), paste.Way{}.Open(endpoint))[0]
-		if !slices.Equal(got, c.want) || !strings.Contains(w.Curl, string(first)) {
-			t.Errorf("%v: %q in %s, want %q", c.context, got, w.Curl, c.want)
-		}
-		if !strings.HasPrefix(w.Relay, c.relay) {
-			t.Errorf("%v: %s, want %s", c.context, w.Relay, c.relay)
+		options := local.Options{Params: p, Addresses: 2, Passwords: passwords[:c.users]}
+		w := welcome(fleet, &local.Origin{}, localPlan{options: options})
+		if !strings.HasPrefix(w.Relay, c.relay) || !strings.Contains(w.Curl, c.curl) {
+			t.Errorf("%v: %s\n%s", c.context, w.Relay, w.Curl)
 		}
 		for _, json := range []bool{false, true} {
 			var out strings.Builder
-			if err := newLocalScreen(&streams{out: &out, err: &out}, json).ready(w); err != nil {
+			if err := (&localScreen{s: &streams{out: &out, asJSON: json}}).ready(w); err != nil {
 				t.Error(err)
 			}
-			shown := strings.Contains(out.String(), "sesame")
-			if shown != (len(c.want) > 0 && p.Credentials != container.CredentialsImage) {
+			hidden := p.Credentials == container.CredentialsImage || c.users == 0
+			if strings.Contains(out.String(), "sesame") == hidden || strings.Contains(out.String(), "s3cret") == hidden ||
+				!json && !(strings.Contains(out.String(), "\n  "+w.Relay+"\n") && strings.Contains(out.String(), c.bob)) {
 				t.Errorf("%v: %s", c.context, out.String())
-			}
-			if !json && !strings.Contains(out.String(), "\n  "+w.Relay+"\n") {
-				t.Errorf("%s lacks %s", out.String(), w.Relay)
 			}
 		}
 	}

@@ -67,8 +67,8 @@ With --follow it goes on until Ctrl-C, which is no failure. New lines come a few
 			}
 			err = flags.with(cmd, func(f *operator.Connection) error {
 				return f.Logs(cmd.Context(), query, s.report, func(e operator.Event) error {
-					if flags.json {
-						return s.jsonLine(e)
+					if s.asJSON {
+						return s.json(e, "")
 					}
 					_, err := fmt.Fprintln(s.out, s.logRow(e))
 					return err
@@ -80,7 +80,7 @@ With --follow it goes on until Ctrl-C, which is no failure. New lines come a few
 			return err
 		},
 	}
-	flags.add(cmd)
+	flags.add(s, cmd)
 	cmd.Flags().DurationVar(&since, "since", 10*time.Minute, "begin so long ago")
 	cmd.Flags().BoolVarP(&query.Follow, "follow", "f", false, "go on with new lines")
 	cmd.Flags().StringVar(&egress, "egress", "", "only requests that left from this address")

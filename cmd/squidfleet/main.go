@@ -12,6 +12,7 @@ package main
 import (
 	"context"
 	"os"
+	"slices"
 )
 
 func main() { os.Exit(run(os.Args[1:])) }
@@ -22,10 +23,11 @@ func run(arguments []string) int {
 	defer interrupt()
 	catchSignals(interrupt)
 	s := newStreams(os.Stdout, os.Stderr)
-	s.guard(interrupt)
+	s.out, s.err = &watched{Writer: s.out, interrupt: interrupt}, &watched{Writer: s.err, interrupt: interrupt}
 	root := newRoot(s)
 	root.SetArgs(arguments)
-	cmd, err := root.ExecuteContextC(ctx)
-	s.asJSON = asksForJSON(cmd, arguments)
+	err := root.ExecuteContext(ctx)
+	// Reading the flags may have ended before it.
+	s.asJSON = s.asJSON || slices.Contains(arguments, "--json")
 	return s.exitCode(err)
 }

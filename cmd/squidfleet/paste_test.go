@@ -19,6 +19,8 @@ import (
 	"squidfleet/digest"
 	"squidfleet/internal/local"
 	"squidfleet/internal/operator"
+	"squidfleet/params"
+	"squidfleet/proxyimage/container"
 	"squidfleet/squid"
 )
 
@@ -57,9 +59,8 @@ func TestWhatIsPastedTakesThePasswordAsItIs(t *testing.T) {
 				"asks, as TryIt": {script: asking, stdin: password + "\n", want: typed},
 			}
 			if auth == squid.AuthDigest {
-				image := localUser{name: "alice", variable: "PW"}
-				scripts["local"] = pasted{script: localCurl(endpoint, localUser{name: "alice", password: password})}
-				scripts["local, image"] = pasted{script: localCurl(endpoint, image), variable: password}
+				scripts["local"] = pasted{script: localCurl(endpoint, "secretsmanager", password)}
+				scripts["local, image"] = pasted{script: localCurl(endpoint, "image", "unused"), variable: password}
 			}
 			for name, p := range scripts {
 				p.run(t, fmt.Sprintf("%s, %s, %q", name, auth, password))
@@ -77,7 +78,7 @@ type pasted struct{ script, stdin, variable, want string }
 func (p pasted) run(t *testing.T, name string) {
 	t.Helper()
 	shell := exec.CommandContext(t.Context(), "sh", "-c", p.script)
-	shell.Env = []string{"PATH=" + os.Getenv("PATH"), "PW=" + p.variable}
+	shell.Env = []string{"PATH=" + os.Getenv("PATH"), "SQUIDFLEET_PASSWORD=" + p.variable}
 	shell.Stdin = strings.NewReader(p.stdin)
 	shell.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Without a terminal curl asks at standard input.
 	out, err := shell.Output()
@@ -86,10 +87,12 @@ func (p pasted) run(t *testing.T, name string) {
 	}
 }
 
-func localCurl(endpoint string, u localUser) string {
+func localCurl(endpoint string, source container.Credentials, password string) string {
 	fleet := &local.Fleet{Endpoint: netip.MustParseAddrPort(endpoint)}
 	origin := &local.Origin{Address: netip.MustParseAddrPort("127.77.0.80:8080")}
-	return welcome(fleet, origin, localPlan{users: []localUser{u}}).Curl
+	return welcome(fleet, origin, localPlan{options: local.Options{
+		Params: &params.Params{Credentials: source}, Passwords: []squid.Credential{{User: "alice", Password: password}},
+	}}).Curl
 }
 
 // credentialsScript is all that the command credentials prints for alice.

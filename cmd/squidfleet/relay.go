@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -21,7 +19,6 @@ import (
 
 	"squidfleet/internal/operator"
 	"squidfleet/internal/relay"
-	"squidfleet/params"
 	"squidfleet/squid"
 )
 
@@ -101,7 +98,7 @@ http://relay.squidfleet/ through the relay shows fleets, ports and sessions as J
 	f.StringVar(&flags.Profile, "profile", "", "AWS profile (default: as for the AWS CLI)")
 	f.StringVar(&flags.user, "user", "", "the fleets' user, of those in AWS (default: the first)")
 	f.BoolVar(&flags.health, "health", false, "ask the relay at --listen whether it runs, and end")
-	f.BoolVar(&flags.json, "json", false, "write what happens as JSON, one object a line")
+	f.BoolVar(&s.asJSON, "json", false, "write what happens as JSON, one object a line")
 	needs(cmd, "ecs:ListServices", "ecs:DescribeServices", "ecs:DescribeTaskDefinition",
 		"secretsmanager:GetSecretValue")
 	return cmd
@@ -121,13 +118,13 @@ func (s *streams) relay(cmd *cobra.Command, flags *relayFlags) error {
 	if err != nil {
 		return err
 	}
-	flags.Report = s.relayEvent(flags.json)
+	flags.Report = s.relayEvent()
 	server, err := relay.Listen(flags.listen, flags.Options, fleets)
 	if err != nil {
 		return err
 	}
-	if flags.json {
-		if err := s.jsonLine(relayReady{"ready", server.Status()}); err != nil {
+	if s.asJSON {
+		if err := s.json(relayReady{"ready", server.Status()}, ""); err != nil {
 			return err
 		}
 	} else {
@@ -154,12 +151,12 @@ func listOf(fleets []relay.Fleet) string {
 }
 
 // relayEvent returns how to show events: all of them as JSON, or troubles for people.
-func (s *streams) relayEvent(asJSON bool) func(relay.Event) {
+func (s *streams) relayEvent() func(relay.Event) {
 	last := ""
 	return func(e relay.Event) {
 		switch {
-		case asJSON:
-			s.jsonLine(e)
+		case s.asJSON:
+			s.json(e, "")
 		case e.Kind == relay.Trouble && e.Error != last:
 			// A fleet that is down is told once, and not for each request.
 			last = e.Error
@@ -271,9 +268,6 @@ func (flags *relayFlags) inAWS(cmd *cobra.Command) (fleets []relay.Fleet, err er
 		regions = []string{""}
 	}
 	for _, name := range flags.stackNames {
-		if err := params.CheckStackName(name); err != nil {
-			return nil, usage("--stack-name: %v", err)
-		}
 		for _, region := range regions {
 			one := fleetFlags{Options: operator.Options{StackName: name, Region: region, Profile: flags.Profile,
 				Poll: pollMin}}
@@ -301,35 +295,28 @@ func fleetOf(ctx context.Context, c *operator.Connection, user, password string)
 		return f, usage("%s has its passwords in the image: give --user, and its password in %s or with "+
 			"--password-file", c.Name, passwordVariable)
 	}
-	f = relay.Fleet{Name: c.Name, Region: c.Region, Scheme: known.Scheme, User: known.Users[0].Name, Password: password,
-		// Synth has asked whoever deployed it whether Basic may go without TLS.
-		PlaintextBasic: known.Auth == squid.AuthBasic}
+	first := known.Users[0]
+	if f, err = relay.ParseFleet(first.Proxy); err != nil {
+		return f, err
+	}
+	for _, a := range first.Addresses {
+		own, err := relay.ParseFleet(a.Proxy)
+		if err != nil {
+			return f, err
+		}
+		f.Addresses = append(f.Addresses, relay.Address{Number: a.Number, Port: own.Port})
+	}
+	f.Name, f.Region, f.Password = c.Name, c.Region, password
+	// Synth has asked the person who deployed it whether Basic may go without TLS.
+	f.PlaintextBasic = known.Auth == squid.AuthBasic
 	// Only this user's secret is read.
-	if f.User != "" && password == "" {
-		if known, err = c.Credentials(ctx, f.User, true); err != nil {
+	if first.Name != "" && password == "" {
+		if known, err = c.Credentials(ctx, first.Name, true); err != nil {
 			return f, err
 		}
 		f.Password = known.Users[0].Password
 	}
-	if f.Host, f.Port, err = splitEndpoint(known.Endpoint); err != nil {
-		return f, err
-	}
-	for _, a := range known.Addresses {
-		_, port, err := splitEndpoint(a.Proxy)
-		if err != nil {
-			return f, err
-		}
-		f.Addresses = append(f.Addresses, relay.Address{Number: a.Number, Port: port})
-	}
 	return f, nil
-}
-
-func splitEndpoint(endpoint string) (host string, port int, err error) {
-	host, text, err := net.SplitHostPort(endpoint)
-	if err == nil {
-		port, err = strconv.Atoi(text)
-	}
-	return host, port, err
 }
 
 // checkHealth asks a relay whether it runs.

@@ -139,20 +139,16 @@ func (c *changing) command(s *streams, actions ...string) *cobra.Command {
 		return c.flags.with(cmd, func(f *operator.Connection) error {
 			changes, err := f.Change(cmd.Context(), c.action, selected, c.options, s.report)
 			if err != nil && changes != nil {
-				return &unfinished{err, func(why string) any { return changed{changes, why} }}
+				return &unfinished{err, changes}
 			}
 			if err != nil {
 				return err
 			}
 			s.endProgress()
-			if c.flags.json {
-				return s.json(changed{Changes: changes})
-			}
-			s.table(changeRows(changes))
-			return nil
+			return s.result(changed{Changes: changes}, func() { s.table(changeRows(changes)) })
 		})
 	}
-	c.flags.add(cmd)
+	c.flags.add(s, cmd)
 	cmd.Flags().BoolVar(&c.options.Wait, "wait", false, "wait until it is done")
 	cmd.Flags().DurationVar(&c.options.Timeout, "timeout", time.Hour,
 		"give up waiting when nothing has changed for so long; what has begun goes on")

@@ -24,7 +24,7 @@ func catchSignals(interrupt context.CancelFunc) {
 		// not: shell and kernel both send one when a connection drops.
 		signal.Reset(os.Interrupt, syscall.SIGTERM)
 	}()
-	// Writing to a closed pipe is then an error (see guard), and not the end. The signal itself
+	// Writing to a closed pipe is then an error (see watched), and not the end. The signal itself
 	// says nothing, because sockets cause it too. Programs that this one starts would inherit that
 	// it is ignored.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)

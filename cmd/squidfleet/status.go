@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -40,7 +39,7 @@ type status struct {
 func (t *status) ill() bool { return slices.ContainsFunc(t.Findings, doctor.Finding.Ill) }
 
 func newStatus(s *streams) *cobra.Command {
-	w := statusWatch{s: s}
+	w := statusWatch{s: s, screen: screen{size: terminalSize}}
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show on one screen how the fleet is",
@@ -82,7 +81,7 @@ Exit code 0 means that all is well, 3 that something needs attention or is unkno
 			return err
 		},
 	}
-	w.flags.add(cmd)
+	w.flags.add(s, cmd)
 	w.flags.addPoll(cmd, 5*time.Second)
 	cmd.Flags().BoolVarP(&w.again, "watch", "w", false, "go on, and show what changes")
 	name := cmd.Flags().Lookup("stack-name")
@@ -105,15 +104,16 @@ type statusWatch struct {
 	p     *params.Params       // nil unless cdk.json is this fleet's
 	fleet *operator.Connection // as it was found last
 
-	slow   status // what is asked once a minute
-	slowAt time.Time
+	now    status
+	found  [][]doctor.Finding // by each of the parts
+	slowAt time.Time          // when the slow ones were asked
 	// asked is what the registry was asked about, and newer waits for the answer.
 	asked   operator.Image
 	askedAt time.Time
 	newer   func() (*baseimage.Base, error)
 
-	drawn int             // lines on the screen
-	shown map[string]bool // lines that hold
+	screen screen
+	shown  map[string]bool // lines that hold
 }
 
 // parameters reads cdk.json, which names the fleet unless the command line does.
@@ -138,8 +138,8 @@ func (w *statusWatch) parameters(named bool) error {
 type statusPart struct {
 	name    string
 	actions []string
-	slow    bool
-	ask     func(*statusWatch, context.Context, *status) ([]doctor.Finding, error)
+	slow    bool // asked once a minute
+	ask     func(*statusWatch, context.Context) ([]doctor.Finding, error)
 }
 
 var statusParts = []statusPart{
@@ -155,12 +155,13 @@ func (w *statusWatch) run(ctx context.Context) (err error) {
 	if w.cfg, err = operator.Config(ctx, w.flags.Options); err != nil {
 		return err
 	}
+	w.found = make([][]doctor.Finding, len(statusParts))
 	for {
-		now, err := w.look(ctx)
+		err := w.look(ctx)
 		if err == nil {
-			err = w.show(now)
+			err = w.show()
 		}
-		if err == nil && !w.again && now.ill() {
+		if err == nil && !w.again && w.now.ill() {
 			err = errFound
 		}
 		if err != nil || !w.again {
@@ -175,53 +176,47 @@ func (w *statusWatch) run(ctx context.Context) (err error) {
 }
 
 // look asks everything. The error is for a fleet that is not found, or an interruption.
-func (w *statusWatch) look(ctx context.Context) (*status, error) {
-	var err error
+func (w *statusWatch) look(ctx context.Context) (err error) {
 	if w.fleet, err = operator.ConnectWith(ctx, w.cfg, w.flags.Options); err != nil {
-		return nil, err
+		return err
 	}
-	now := &status{StackName: w.fleet.Name, Region: w.fleet.Region, At: time.Now().UTC().Truncate(time.Second)}
+	w.now.StackName, w.now.Region, w.now.At = w.fleet.Name, w.fleet.Region, time.Now().UTC().Truncate(time.Second)
 	slow := time.Since(w.slowAt) >= time.Minute
 	if slow {
-		w.slow, w.slowAt = status{}, time.Now()
+		w.slowAt = time.Now()
 	}
-	for _, p := range statusParts {
-		to := now
-		if p.slow {
-			to = &w.slow
-		}
+	for i, p := range statusParts {
 		if p.slow && !slow {
 			continue
 		}
-		found, err := p.ask(w, ctx, to)
+		found, err := p.ask(w, ctx)
 		if ctx.Err() != nil {
-			return nil, ctx.Err()
+			return ctx.Err()
 		}
 		if err != nil {
 			found = []doctor.Finding{doctor.Unanswered(err, w.flags.Options)}
 		}
-		for _, one := range found {
-			if one.Check == "" {
+		for j := range found {
+			if one := &found[j]; one.Check == "" {
 				one.Check, one.Permissions = p.name, p.actions
 			}
-			to.Findings = append(to.Findings, one)
 		}
+		w.found[i] = found
 	}
-	now.LastHour, now.Deployed, now.Base = w.slow.LastHour, w.slow.Deployed, w.slow.Base
-	now.Findings = append(now.Findings, w.slow.Findings...)
-	return now, nil
+	w.now.Findings = slices.Concat(w.found...)
+	return nil
 }
 
 func one(level doctor.Level, format string, arguments ...any) []doctor.Finding {
 	return []doctor.Finding{{Level: level, Detail: fmt.Sprintf(format, arguments...)}}
 }
 
-func (w *statusWatch) addresses(ctx context.Context, to *status) (_ []doctor.Finding, err error) {
-	if to.Addresses, err = w.fleet.Addresses(ctx); err != nil {
+func (w *statusWatch) addresses(ctx context.Context) (_ []doctor.Finding, err error) {
+	if w.now.Addresses, err = w.fleet.Addresses(ctx); err != nil {
 		return nil, err
 	}
 	well, stopped, level, ill := 0, 0, doctor.OK, ""
-	for _, a := range to.Addresses {
+	for _, a := range w.now.Addresses {
 		tasks := map[operator.Health]int{}
 		for _, t := range a.Tasks {
 			tasks[t.Health]++
@@ -235,32 +230,32 @@ func (w *statusWatch) addresses(ctx context.Context, to *status) (_ []doctor.Fin
 			stopped++
 		}
 	}
-	return one(level, "%d of %d serve, and %d are stopped%s", well, len(to.Addresses), stopped, ill), nil
+	return one(level, "%d of %d serve, and %d are stopped%s", well, len(w.now.Addresses), stopped, ill), nil
 }
 
-func (w *statusWatch) alarms(ctx context.Context, to *status) (found []doctor.Finding, err error) {
-	if to.Alarms, err = w.fleet.Alarms(ctx); err != nil {
+func (w *statusWatch) alarms(ctx context.Context) (found []doctor.Finding, err error) {
+	if w.now.Alarms, err = w.fleet.Alarms(ctx); err != nil {
 		return nil, err
 	}
-	for _, a := range to.Alarms {
+	for _, a := range w.now.Alarms {
 		if a.State == operator.AlarmOn {
 			found = append(found, one(doctor.Problem, "%s since %s: %s", a.Name, stamp(a.Since), a.Meaning)...)
 		}
 	}
 	switch {
-	case len(to.Alarms) == 0:
+	case len(w.now.Alarms) == 0:
 		return one(doctor.Note, "none are set"), nil
 	case found == nil:
-		return one(doctor.OK, "none of %d rings", len(to.Alarms)), nil
+		return one(doctor.OK, "none of %d rings", len(w.now.Alarms)), nil
 	}
 	return found, nil
 }
 
-func (w *statusWatch) traffic(ctx context.Context, to *status) (_ []doctor.Finding, err error) {
-	if to.LastHour, err = w.fleet.Traffic(ctx, time.Now().Add(-time.Hour)); err != nil {
+func (w *statusWatch) traffic(ctx context.Context) (_ []doctor.Finding, err error) {
+	if w.now.LastHour, err = w.fleet.Traffic(ctx, time.Now().Add(-time.Hour)); err != nil {
 		return nil, err
 	}
-	t, until := to.LastHour, ""
+	t, until := w.now.LastHour, ""
 	if !t.Complete {
 		until = " until " + stamp(t.To) + "; later ones are not counted"
 	}
@@ -268,13 +263,14 @@ func (w *statusWatch) traffic(ctx context.Context, to *status) (_ []doctor.Findi
 		until), nil
 }
 
-func (w *statusWatch) image(ctx context.Context, to *status) ([]doctor.Finding, error) {
+func (w *statusWatch) image(ctx context.Context) ([]doctor.Finding, error) {
+	w.now.Deployed = nil
 	image, err := w.fleet.Image(ctx)
 	if err != nil {
 		return nil, err
 	}
 	at := image.Registered
-	to.Deployed = &at
+	w.now.Deployed = &at
 	w.ask(ctx, image)
 	return one(doctor.OK, "deployed %s ago, at %s", age(time.Since(at)), stamp(at)), nil
 }
@@ -299,7 +295,8 @@ func (w *statusWatch) ask(ctx context.Context, image operator.Image) {
 	go w.newer()
 }
 
-func (w *statusWatch) base(_ context.Context, to *status) ([]doctor.Finding, error) {
+func (w *statusWatch) base(context.Context) ([]doctor.Finding, error) {
+	w.now.Base = nil
 	if w.newer == nil {
 		return nil, nil // The line of the image says why.
 	}
@@ -311,7 +308,7 @@ func (w *statusWatch) base(_ context.Context, to *status) ([]doctor.Finding, err
 		w.askedAt = time.Time{}
 		return one(doctor.Note, "cannot say: %v", err), nil
 	}
-	to.Base = base
+	w.now.Base = base
 	if base.Newer == nil {
 		return one(doctor.OK, "%s has no newer version", base.Name), nil
 	}
@@ -320,7 +317,7 @@ func (w *statusWatch) base(_ context.Context, to *status) ([]doctor.Finding, err
 }
 
 // doctor has the findings that need attention, or one that says that there is none.
-func (w *statusWatch) doctor(ctx context.Context, _ *status) ([]doctor.Finding, error) {
+func (w *statusWatch) doctor(ctx context.Context) ([]doctor.Finding, error) {
 	all, err := doctor.Deployed(ctx, w.cfg, w.flags.Options, w.fleet, w.p, os.DirFS("cdk.out"))
 	ill := slices.DeleteFunc(slices.Clone(all), func(f doctor.Finding) bool { return !f.Ill() })
 	if err != nil || len(ill) > 0 {
@@ -351,24 +348,21 @@ func (s *streams) status(now *status) {
 }
 
 // show writes it, draws the screen over the last one, or writes what changed.
-func (w *statusWatch) show(now *status) error {
+func (w *statusWatch) show() error {
 	switch {
-	case w.flags.json && w.again:
-		return w.s.jsonLine(now)
-	case w.flags.json:
-		return w.s.json(now)
+	case w.again && w.s.asJSON:
+		return w.s.json(w.now, "")
 	case !w.again:
-		w.s.status(now)
-		return nil
+		return w.s.result(w.now, func() { w.s.status(&w.now) })
 	case w.s.colours:
-		w.draw(now, terminalSize)
+		w.draw()
 		return nil
 	}
 	hold := map[string]bool{}
-	for _, f := range now.Findings {
+	for _, f := range w.now.Findings {
 		line := fmt.Sprintf("%s: %s: %s", f.Check, f.Level, printable(f.Detail))
 		if hold[line] = true; !w.shown[line] {
-			fmt.Fprintf(w.s.out, "%s %s\n", stamp(now.At), line)
+			fmt.Fprintf(w.s.out, "%s %s\n", stamp(w.now.At), line)
 		}
 	}
 	w.shown = hold
@@ -376,14 +370,8 @@ func (w *statusWatch) show(now *status) error {
 }
 
 // draw leaves out lines that the screen has no room for: the cursor cannot go back to them.
-func (w *statusWatch) draw(now *status, size func() (width, height int)) {
-	var b bytes.Buffer
-	screen := *w.s
-	screen.out = &b
-	screen.status(now)
-	width, height := size()
-	lines := slices.Collect(strings.Lines(b.String()))
-	lines = lines[:min(len(lines), max(height-1, 1))]
-	fmt.Fprint(w.s.out, redrawn(strings.Join(lines, ""), w.drawn, width)+"\x1b[J")
-	w.drawn = len(lines)
+func (w *statusWatch) draw() {
+	_, height := w.screen.size()
+	lines := slices.Collect(strings.Lines(w.s.text(func(s *streams) { s.status(&w.now) })))
+	fmt.Fprint(w.s.out, w.screen.frame(strings.Join(lines[:min(len(lines), max(height-1, 1))], ""), ""))
 }

@@ -15,6 +15,8 @@ import (
 func TestStatusIsDrawnOverItself(t *testing.T) {
 	var out bytes.Buffer
 	w := statusWatch{s: &streams{out: &out, colours: true}, again: true}
+	height := 0
+	w.screen.size = func() (int, int) { return 69, height }
 	ill := one(doctor.Problem, "%s", strings.Repeat("long ", 20))
 	for i, screen := range []struct {
 		findings []doctor.Finding
@@ -30,8 +32,8 @@ func TestStatusIsDrawnOverItself(t *testing.T) {
 			"CHECK  RESULT  WHAT\n\x1b[J"},
 	} {
 		out.Reset()
-		w.draw(&status{StackName: "Squidfleet", Region: "x", Findings: screen.findings},
-			func() (int, int) { return 69, screen.height })
+		height, w.now = screen.height, status{StackName: "Squidfleet", Region: "x", Findings: screen.findings}
+		w.draw()
 		if got := strings.ReplaceAll(out.String(), "\x1b[K", ""); got != screen.want {
 			t.Errorf("screen %d is %q,\nwant %q", i, got, screen.want)
 		}
@@ -63,10 +65,9 @@ func TestTheRegistryIsAskedOnceAnHour(t *testing.T) {
 		w.askedAt = w.askedAt.Add(-look.later)
 		base := registry.Repository + ":" + look.tag
 		w.ask(t.Context(), operator.Image{Registered: time.Now(), Base: base, Architecture: "amd64"})
-		var now status
-		found, err := w.base(t.Context(), &now)
+		found, err := w.base(t.Context())
 		there := strings.HasPrefix(look.tag, "trixie")
-		if err != nil || (now.Base != nil) != there || there && now.Base.Name != base {
+		if err != nil || (w.now.Base != nil) != there || there && w.now.Base.Name != base {
 			t.Errorf("%+v: %v, %v", look, found, err)
 		}
 		if asked := len(registry.Asked()) > 0; asked != look.asked {

@@ -19,57 +19,42 @@ type streams struct {
 	colours bool
 	// live: err is a terminal on which a line can be rewritten.
 	live bool
-
 	// asJSON: stdout has JSON, also for errors.
 	asJSON bool
 
-	progress string  // the last line of it
-	writes   *writes // nil until guard
+	progress string // the last line of it
 }
 
-// writes is what became of writing to out and err.
-type writes struct {
-	unread atomic.Bool           // the reader of one of them has gone
-	failed atomic.Pointer[error] // the first error of out
+// watched notes the first error of writing to a stream, and interrupts the program if nobody reads
+// it any more.
+type watched struct {
+	io.Writer
+	interrupt func()
+	failed    atomic.Pointer[error]
 }
 
-// guard makes a write that nobody can read any more interrupt the program, and keeps the first
-// error of writing to out.
-func (s *streams) guard(interrupt func()) {
-	w := new(writes)
-	s.writes = w
-	watch := func(to io.Writer, failed func(error)) io.Writer {
-		return writer(func(p []byte) (int, error) {
-			n, err := to.Write(p)
-			if errors.Is(err, syscall.EPIPE) {
-				w.unread.Store(true)
-				interrupt()
-			}
-			if err != nil {
-				failed(err)
-			}
-			return n, err
-		})
+func (w *watched) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p)
+	if err != nil {
+		w.failed.CompareAndSwap(nil, &err)
 	}
-	s.out = watch(s.out, func(err error) { w.failed.CompareAndSwap(nil, &err) })
-	s.err = watch(s.err, func(error) {})
+	if errors.Is(err, syscall.EPIPE) {
+		w.interrupt()
+	}
+	return n, err
 }
 
-type writer func([]byte) (int, error)
-
-func (w writer) Write(p []byte) (int, error) { return w(p) }
-
-// unread reports whether nobody reads the output any more.
-func (s *streams) unread() bool { return s.writes != nil && s.writes.unread.Load() }
-
-// failed is why out could not be written, or nil.
-func (s *streams) failed() error {
-	if s.writes != nil {
-		if err := s.writes.failed.Load(); err != nil {
-			return *err
-		}
+// failed is why a watched stream could not be written, or nil.
+func failed(stream io.Writer) error {
+	if w, is := stream.(*watched); is && w.failed.Load() != nil {
+		return *w.failed.Load()
 	}
 	return nil
+}
+
+// unread reports whether nobody reads the output any more.
+func (s *streams) unread() bool {
+	return errors.Is(failed(s.out), syscall.EPIPE) || errors.Is(failed(s.err), syscall.EPIPE)
 }
 
 func newStreams(out, err *os.File) *streams {
@@ -82,18 +67,20 @@ func newStreams(out, err *os.File) *streams {
 	}
 }
 
-// json writes one value, indented.
-func (s *streams) json(value any) error {
-	encoder := json.NewEncoder(s.out)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(value)
+// result writes what a command found: as JSON if that was asked for, otherwise as text does.
+func (s *streams) result(value any, text func()) error {
+	if s.asJSON {
+		return s.json(value, "  ")
+	}
+	text()
+	return nil
 }
 
-// jsonLine writes one value as one line.
-func (s *streams) jsonLine(value any) error {
+// json writes one value, on one line if indent is "".
+func (s *streams) json(value any, indent string) error {
 	encoder := json.NewEncoder(s.out)
 	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", indent)
 	return encoder.Encode(value)
 }
 

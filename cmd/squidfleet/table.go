@@ -15,6 +15,15 @@ type cell struct {
 	colour colour
 }
 
+// stateColours are those of the words that say how something is.
+var stateColours = map[string]colour{
+	"ok": green, "healthy": green, "serving": green,
+	"unknown": yellow, "starting": yellow, "draining": yellow,
+	"problem": red, "unhealthy": red, "stopping": red,
+}
+
+func state[Word ~string](word Word) cell { return cell{string(word), stateColours[string(word)]} }
+
 // row makes cells of what is no cell yet. An address that is not valid is empty.
 func row(values ...any) (cells []cell) {
 	for _, value := range values {

@@ -83,15 +83,12 @@ look for tunnels that were open then. Times in the answer are UTC.`,
 				if err != nil {
 					return err
 				}
-				if flags.json {
-					return s.json(who{query.Address, query.From, query.To, uses})
-				}
-				s.who(query, uses)
-				return nil
+				answer := who{query.Address, query.From, query.To, uses}
+				return s.result(answer, func() { s.who(answer) })
 			})
 		},
 	}
-	flags.add(cmd)
+	flags.add(s, cmd)
 	cmd.Flags().StringVar(&at, "at", "", "the time, with its zone")
 	cmd.Flags().DurationVar(&around, "for", 10*time.Minute, "how long a time around it")
 	cmd.Flags().StringVar(&query.Destination, "destination", "",
@@ -101,18 +98,18 @@ look for tunnels that were open then. Times in the answer are UTC.`,
 	return cmd
 }
 
-func (s *streams) who(q operator.WhoQuery, uses []operator.Use) {
-	between := fmt.Sprintf("between %s and %s", stamp(q.From), stamp(q.To))
-	if len(uses) == 0 {
-		s.report(fmt.Sprintf("nothing left %s %s: are address and zone right, and is the log kept for so long "+
-			"(logRetentionDays)?", q.Address, between))
+func (s *streams) who(w who) {
+	between := fmt.Sprintf("left %s between %s and %s", w.Address, stamp(w.From), stamp(w.To))
+	if len(w.Uses) == 0 {
+		s.report("nothing " + between + ": are address and zone right, and is the log kept for so long " +
+			"(logRetentionDays)?")
 		return
 	}
-	s.report(fmt.Sprintf("what left %s %s:", q.Address, between))
+	s.report("what " + between + ":")
 	rows := [][]cell{
 		row("USER", "CLIENT", "HOST", "DESTINATION", "REQUESTS", "SENT", "RECEIVED", "FIRST", "LAST"),
 	}
-	for _, use := range uses {
+	for _, use := range w.Uses {
 		rows = append(rows, row(use.User, use.Client, use.Host, use.Destination, use.Requests, use.BytesFromClient,
 			use.BytesToClient, stamp(use.First), stamp(use.Last)))
 	}
