@@ -44,7 +44,6 @@ Fargate's, so a fleet is taken to carry half of them.`,
   squidfleet cost -c fleetSize=20 -c spotShare=100 -c architecture=arm64 --traffic 2000
   squidfleet cost --requests 50000000 --traffic 5000 --peak 10 --tunnels 3000
   squidfleet cost -c 'activeHours=mon-fri 07:00-19:00' --json | jq .total`,
-		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !cmd.Flags().Changed("internet") {
 				flags.traffic.InternetGB = flags.traffic.GB
@@ -83,7 +82,7 @@ Fargate's, so a fleet is taken to carry half of them.`,
 		"how many times its mean of the hours in service the traffic is at its peak")
 	f.Float64Var(&flags.traffic.Tunnels, "tunnels", 0, "tunnels open at a time, at the peak")
 	addContext(cmd, &flags.context)
-	needsAlone(cmd, "pricing:GetProducts (if it is allowed)")
+	needsJust(cmd, "pricing:GetProducts (if it is allowed)")
 	return cmd
 }
 

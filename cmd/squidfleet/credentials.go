@@ -37,7 +37,6 @@ environment. With auth=none the only user is "".`,
 		Example: `  squidfleet credentials
   squidfleet credentials --user alice --show-password
   squidfleet credentials --user alice --show-password --json | jq -r '.users[0].addresses[].proxy'`,
-		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if cmd.Flags().Changed("user") {
 				if err := squid.CheckUser(user); err != nil {

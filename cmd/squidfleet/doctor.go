@@ -34,7 +34,6 @@ that it could not begin.`,
 		Example: `  squidfleet doctor
   squidfleet doctor --region eu-west-1 -c fleetSize=20 -c cpu=1024
   squidfleet doctor --json | jq -r '.findings[] | select(.level == "problem").fix'`,
-		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if cmd.Flags().Changed("stack-name") {
 				if err := params.CheckStackName(flags.StackName); err != nil {
@@ -64,7 +63,7 @@ that it could not begin.`,
 	addContext(cmd, &context)
 	name := cmd.Flags().Lookup("stack-name")
 	name.Usage, name.DefValue = "the fleet's parameter stackName (default: as in cdk.json)", ""
-	needs(cmd, doctor.Permissions()...)
+	needsJust(cmd, doctor.Permissions()...)
 	return cmd
 }
 

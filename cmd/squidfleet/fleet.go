@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"slices"
 	"strings"
 	"time"
 
@@ -40,22 +39,17 @@ func (f *fleetFlags) addPoll(cmd *cobra.Command, every time.Duration) {
 	cmd.Flags().DurationVar(&f.Poll, "poll", every, "how often to ask AWS while waiting")
 }
 
-// permissionsKey is the annotation of a command with the IAM actions that it needs. Its help names
-// them.
-const permissionsKey = "permissions"
-
-// needs notes the IAM actions that a command calls. Every one finds the fleet.
+// needs has a command's help name the IAM actions that it calls besides the one that finds the fleet.
 func needs(cmd *cobra.Command, actions ...string) {
-	if !slices.Contains(actions, "cloudformation:DescribeStacks") {
-		actions = append([]string{"cloudformation:DescribeStacks"}, actions...)
-	}
-	needsAlone(cmd, actions...)
+	needsJust(cmd, append([]string{"cloudformation:DescribeStacks"}, actions...)...)
 }
 
-// needsAlone is needs for a command that finds no fleet.
-func needsAlone(cmd *cobra.Command, actions ...string) {
-	cmd.Annotations = map[string]string{permissionsKey: strings.Join(actions, " ")}
-	cmd.Long += "\n\nPermissions it needs:\n  " + strings.Join(actions, "\n  ")
+// permissions is the heading of the IAM actions in a command's help.
+const permissions = "\n\nPermissions it needs:\n  "
+
+// needsJust has it name these IAM actions.
+func needsJust(cmd *cobra.Command, actions ...string) {
+	cmd.Long += permissions + strings.Join(actions, "\n  ")
 }
 
 // lookAtAddresses returns the actions behind a list of addresses, and further ones.

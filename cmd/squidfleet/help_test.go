@@ -4,8 +4,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-
-	"github.com/spf13/cobra"
 )
 
 func TestEachCommandHasExamplesAndRefusesStrayArguments(t *testing.T) {
@@ -18,24 +16,6 @@ func TestEachCommandHasExamplesAndRefusesStrayArguments(t *testing.T) {
 		}
 		if err := command.ValidateArgs([]string{"one", "two"}); err == nil {
 			t.Errorf("%s takes any arguments", command.Name())
-		}
-		checkFlags(t, command)
-	}
-}
-
-// checkFlags checks that a command that talks to AWS explains its flags.
-func checkFlags(t *testing.T, command *cobra.Command) {
-	t.Helper()
-	names := []string{"region", "profile", "json"}
-	switch permissions := command.Annotations[permissionsKey]; {
-	case permissions == "":
-		return
-	case strings.Contains(permissions, "cloudformation:DescribeStacks"):
-		names = append(names, "stack-name")
-	}
-	for _, name := range names {
-		if f := command.Flags().Lookup(name); f == nil || f.Usage == "" {
-			t.Errorf("%s has no --%s", command.Name(), name)
 		}
 	}
 }

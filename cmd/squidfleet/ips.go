@@ -31,7 +31,6 @@ and of up to ten addresses that ECS did not rotate.`,
 		Example: `  squidfleet ips
   squidfleet ips --stack-name Crawlers --region eu-west-1
   squidfleet ips --json | jq -r '.addresses[].tasks[] | select(.health == "healthy").address'`,
-		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return flags.with(cmd, func(f *operator.Connection) error {
 				all, err := f.Addresses(cmd.Context())

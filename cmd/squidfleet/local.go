@@ -21,15 +21,18 @@ import (
 	"squidfleet/squid"
 )
 
-// localFlags are the flags of squidfleet local.
-type localFlags struct {
-	context            []string
-	tasks, zones, port int
-	rotateEvery        string
-	speed              float64
-	tls                bool
-
+// localPlan is what the flags of squidfleet local and the parameters come to.
+type localPlan struct {
+	context               []string
+	tasks                 int
+	rotateEvery           string
+	speed                 float64
 	tasksGiven, portGiven bool
+
+	// options has what flags say; read adds the rest.
+	options  local.Options
+	every    time.Duration // 0: never
+	warnings []string
 }
 
 // defaultTasks is more than the two of fleetSize, to show better that addresses change.
@@ -43,7 +46,7 @@ const (
 )
 
 func newLocal(s *streams) *cobra.Command {
-	var flags localFlags
+	var plan localPlan
 	cmd := &cobra.Command{
 		Use:   "local",
 		Short: "Run a fleet on this machine, without AWS",
@@ -73,27 +76,26 @@ It needs Linux, Go and Squid, and no privileges.`,
   squidfleet local --speed 1 --rotate-every off
   squidfleet local --tls
   squidfleet local --json | jq -r 'select(.event == "serving") | .port, .task.address'`,
-		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			flags.tasksGiven, flags.portGiven = cmd.Flags().Changed("tasks"), cmd.Flags().Changed("port")
-			return s.local(cmd.Context(), flags)
+			plan.tasksGiven, plan.portGiven = cmd.Flags().Changed("tasks"), cmd.Flags().Changed("port")
+			return s.local(cmd.Context(), plan)
 		},
 	}
 	f := cmd.Flags()
-	addContext(cmd, &flags.context)
-	f.IntVar(&flags.tasks, "tasks", 0,
+	addContext(cmd, &plan.context)
+	f.IntVar(&plan.tasks, "tasks", 0,
 		fmt.Sprintf("how many addresses, each with a task, 1 to %d (default: fleetSize if -c gives one, "+
 			"1 with digest=squid, otherwise %d)", local.MaxAddresses, defaultTasks))
-	f.IntVar(&flags.zones, "zones", 2,
+	f.IntVar(&plan.options.Zones, "zones", 2,
 		fmt.Sprintf("how many zones the load balancer has a node in, 1 to %d", local.MaxZones))
-	f.IntVar(&flags.port, "port", 0,
+	f.IntVar(&plan.options.Port, "port", 0,
 		"the common port on 127.0.0.1, before those of the addresses (default: listenerPort)")
-	f.StringVar(&flags.rotateEvery, "rotate-every", "",
+	f.StringVar(&plan.rotateEvery, "rotate-every", "",
 		"how often to rotate each address, one after the other, or off (default: the parameter rotateEvery "+
 			"divided by --speed)")
-	f.Float64Var(&flags.speed, "speed", 30,
+	f.Float64Var(&plan.speed, "speed", 30,
 		fmt.Sprintf("how many times faster than on AWS, %d to %d", speedMin, speedMax))
-	f.BoolVar(&flags.tls, "tls", false,
+	f.BoolVar(&plan.options.TLS, "tls", false,
 		"speak TLS with clients, as with certificateArn; the certificate's CA is made anew each time")
 	f.BoolVar(&s.asJSON, "json", false, "write what happens as JSON, one object a line")
 	return cmd
@@ -114,79 +116,61 @@ func parameters(context []string) (*params.Params, error) {
 	return params.Parse(values)
 }
 
-// localPlan is what the flags and the parameters come to.
-type localPlan struct {
-	options  local.Options
-	every    time.Duration // 0: never
-	speed    float64
-	warnings []string
-}
-
-func (flags localFlags) plan() (localPlan, error) {
-	var plan localPlan
-	if flags.tasksGiven && (flags.tasks < 1 || flags.tasks > local.MaxAddresses) {
-		return plan, usage("--tasks %d: must be from 1 to %d", flags.tasks, local.MaxAddresses)
+// read reads the parameters, and checks the flags against them.
+func (plan *localPlan) read() (err error) {
+	o := &plan.options
+	if plan.tasksGiven && (plan.tasks < 1 || plan.tasks > local.MaxAddresses) {
+		return usage("--tasks %d: must be from 1 to %d", plan.tasks, local.MaxAddresses)
 	}
-	if flags.zones < 1 || flags.zones > local.MaxZones {
-		return plan, usage("--zones %d: must be from 1 to %d", flags.zones, local.MaxZones)
+	if o.Zones < 1 || o.Zones > local.MaxZones {
+		return usage("--zones %d: must be from 1 to %d", o.Zones, local.MaxZones)
 	}
-	if !(flags.speed >= speedMin && flags.speed <= speedMax) { // NaN is neither
-		return plan, usage("--speed %v: must be from %d to %d", flags.speed, speedMin, speedMax)
+	if !(plan.speed >= speedMin && plan.speed <= speedMax) { // NaN is neither
+		return usage("--speed %v: must be from %d to %d", plan.speed, speedMin, speedMax)
 	}
-	p, err := parameters(flags.context)
-	if err != nil {
-		return plan, err
+	if o.Params, err = parameters(plan.context); err != nil {
+		return err
 	}
-	if p.FleetSize, err = flags.fleetSize(p); err != nil {
-		return plan, err
+	if o.Addresses, err = plan.addresses(o.Params); err != nil {
+		return err
 	}
-	passwords, err := localPasswords(p)
-	if err != nil {
-		return plan, err
+	o.Params.FleetSize = o.Addresses
+	if o.Passwords, err = localPasswords(o.Params); err != nil {
+		return err
 	}
-	timing := local.AWS(p).Faster(flags.speed)
-	every := time.Duration(float64(p.RotateEvery) / flags.speed)
-	switch flags.rotateEvery {
+	o.Timing = local.AWS(o.Params).Faster(plan.speed)
+	switch plan.rotateEvery {
 	case "":
+		plan.every = time.Duration(float64(o.Params.RotateEvery) / plan.speed)
 	case "off":
-		every = 0
 	default:
-		if every, err = time.ParseDuration(flags.rotateEvery); err != nil || every <= 0 {
-			return plan, usage("--rotate-every %s: is not a duration such as 20s, or off", flags.rotateEvery)
+		if plan.every, err = time.ParseDuration(plan.rotateEvery); err != nil || plan.every <= 0 {
+			return usage("--rotate-every %s: is not a duration such as 20s, or off", plan.rotateEvery)
 		}
 	}
-	if least := timing.Rotation(); every != 0 && every < least {
-		return plan, usage(
-			"--rotate-every %v: is over before a rotation may be, which takes up to %v at --speed %v; rotate "+
-				"less often, or give a higher --speed or a shorter -c drainTimeout", every,
-			least.Round(time.Second/10), flags.speed)
+	if least := o.Timing.Rotation(); plan.every != 0 && plan.every < least {
+		return usage("--rotate-every %v: is over before a rotation may be, which takes up to %v at --speed %v; rotate "+
+			"less often, or give a higher --speed or a shorter -c drainTimeout", plan.every,
+			least.Round(time.Second/10), plan.speed)
 	}
-	port := p.ListenerPort
-	if flags.portGiven {
-		port = flags.port
+	if !plan.portGiven {
+		o.Port = o.Params.ListenerPort
 	}
-	if most := 65535 - p.FleetSize; port < 1 || port > most {
-		return plan, usage("--port %d: must be from 1 to %d: the ports of %d addresses follow it", port, most,
-			p.FleetSize)
+	if most := 65535 - o.Addresses; o.Port < 1 || o.Port > most {
+		return usage("--port %d: must be from 1 to %d: the ports of %d addresses follow it", o.Port, most, o.Addresses)
 	}
-	return localPlan{
-		options: local.Options{
-			Params: p, Passwords: passwords, Addresses: p.FleetSize, Zones: flags.zones, Port: port, Timing: timing,
-			TLS: flags.tls,
-		},
-		every: every,
-		speed: flags.speed,
-		// The others are about clients elsewhere.
-		warnings: slices.DeleteFunc(p.Warnings(), func(w string) bool { return !strings.HasPrefix(w, "digest: ") }),
-	}, nil
+	// The others are about clients elsewhere.
+	plan.warnings = slices.DeleteFunc(o.Params.Warnings(),
+		func(w string) bool { return !strings.HasPrefix(w, "digest: ") })
+	return nil
 }
 
-// fleetSize is how many addresses there are to be. That of cdk.json is no wish for this machine.
-func (flags localFlags) fleetSize(p *params.Params) (int, error) {
-	given := slices.ContainsFunc(flags.context, func(c string) bool { return strings.HasPrefix(c, "fleetSize=") })
+// addresses is how many there are to be. The fleetSize of cdk.json is no wish for this machine.
+func (plan *localPlan) addresses(p *params.Params) (int, error) {
+	given := slices.ContainsFunc(plan.context, func(c string) bool { return strings.HasPrefix(c, "fleetSize=") })
 	switch {
-	case flags.tasksGiven:
-		return flags.tasks, nil
+	case plan.tasksGiven:
+		return plan.tasks, nil
 	case given && p.FleetSize > local.MaxAddresses:
 		return 0, usage("-c fleetSize=%d: this machine runs at most %d addresses; give fewer, or --tasks", p.FleetSize,
 			local.MaxAddresses)
@@ -210,9 +194,8 @@ func localPasswords(p *params.Params) ([]squid.Credential, error) {
 }
 
 // local runs a fleet until ctx ends, which is how it is meant to end.
-func (s *streams) local(ctx context.Context, flags localFlags) (err error) {
-	plan, err := flags.plan()
-	if err != nil {
+func (s *streams) local(ctx context.Context, plan localPlan) (err error) {
+	if err := plan.read(); err != nil {
 		return err
 	}
 	origin, err := local.StartOrigin(nil)

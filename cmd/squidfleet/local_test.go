@@ -8,28 +8,28 @@ import (
 func TestLocalHasAsManyAddressesAsAreAskedFor(t *testing.T) {
 	t.Chdir("../..") // where cdk.json is
 	for _, c := range []struct {
-		flags   localFlags
+		plan    localPlan
 		want    int
 		warning bool
 	}{
-		{localFlags{}, defaultTasks, false}, // whatever cdk.json has
-		{localFlags{context: []string{"fleetSize=5"}}, 5, false},
-		{localFlags{context: []string{"fleetSize=5"}, tasks: 4, tasksGiven: true}, 4, false},
-		{localFlags{context: []string{"digest=squid"}}, 1, true},
-		{localFlags{context: []string{"digest=squid", "fleetSize=2"}}, 2, true},
-		{localFlags{context: []string{"digest=squid"}, tasks: 3, tasksGiven: true}, 3, true},
+		{localPlan{}, defaultTasks, false}, // whatever cdk.json has
+		{localPlan{context: []string{"fleetSize=5"}}, 5, false},
+		{localPlan{context: []string{"fleetSize=5"}, tasks: 4, tasksGiven: true}, 4, false},
+		{localPlan{context: []string{"digest=squid"}}, 1, true},
+		{localPlan{context: []string{"digest=squid", "fleetSize=2"}}, 2, true},
+		{localPlan{context: []string{"digest=squid"}, tasks: 3, tasksGiven: true}, 3, true},
 	} {
-		c.flags.zones, c.flags.speed = 1, 30
-		plan, err := c.flags.plan()
-		if err != nil {
+		plan := c.plan
+		plan.options.Zones, plan.speed = 1, 30
+		if err := plan.read(); err != nil {
 			t.Fatal(err)
 		}
 		if plan.options.Addresses != c.want {
-			t.Errorf("%+v: %d addresses, want %d", c.flags, plan.options.Addresses, c.want)
+			t.Errorf("%+v: %d addresses, want %d", c.plan, plan.options.Addresses, c.want)
 		}
 		if got := strings.Join(plan.warnings, "\n"); strings.HasPrefix(got, "digest: with squid,") != c.warning ||
 			!c.warning && got != "" {
-			t.Errorf("%+v: warnings %q", c.flags, got)
+			t.Errorf("%+v: warnings %q", c.plan, got)
 		}
 	}
 }

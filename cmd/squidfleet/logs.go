@@ -34,7 +34,6 @@ With --follow it goes on until Ctrl-C, which is no failure. New lines come a few
 		Example: `  squidfleet logs --since 1h --status 4xx
   squidfleet logs --follow --egress 198.51.100.7
   squidfleet logs --user alice --status 407,5xx --json | jq -r .url`,
-		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if since <= 0 {
 				return usage("--since %v: must be more than nothing", since)

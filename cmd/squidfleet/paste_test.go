@@ -67,6 +67,9 @@ func TestWhatIsPastedTakesThePasswordAsItIs(t *testing.T) {
 			}
 		}
 	}
+	// Line breaks, which somebody wrote into the secret, do not end the password's comment.
+	broken := credentialsScript("e.example:1", page, squid.AuthDigest, "x\necho y\r\n")
+	pasted{script: strings.Replace(broken, "curl ", ": ", 1) + "printf right"}.run(t, "line breaks")
 	script := credentialsScript(passwordProxy(t, squid.AuthNone, ""), page, squid.AuthNone, "")
 	pasted{script: script}.run(t, "none")
 	pasted{script: strings.Replace(script, "curl ", ": ", 1) + "curl " + page}.run(t, "none, environment")

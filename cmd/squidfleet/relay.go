@@ -72,7 +72,6 @@ http://relay.squidfleet/ through the relay shows fleets, ports and sessions as J
   squidfleet relay --region eu-west-1 --region us-east-1
   SQUIDFLEET_PASSWORD=… squidfleet relay --proxy 'http://proxy@127.0.0.1:35201?addresses=3'
   curl --proxy http://cart-42@127.0.0.1:3128 https://checkip.amazonaws.com`,
-		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if flags.health {
 				return checkHealth(cmd.Context(), flags.listen)

@@ -30,16 +30,15 @@ Exit codes:
 
 With --json, a failure is also an object with the member "error" on stdout.`,
 		Version: version(),
-		Args: func(cmd *cobra.Command, args []string) error {
+		Args:    cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usage("no command: see squidfleet --help")
 			}
 			return unknownCommand(cmd, args[0])
 		},
-		RunE:                       func(*cobra.Command, []string) error { return nil },
 		SilenceErrors:              true,
 		SilenceUsage:               true,
-		DisableAutoGenTag:          true,
 		SuggestionsMinimumDistance: 2,
 		CompletionOptions:          cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
@@ -48,21 +47,16 @@ With --json, a failure is also an object with the member "error" on stdout.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage("%v: see %s --help", err, cmd.CommandPath())
 	})
-	root.AddCommand(
-		newCost(s),
-		newCredentials(s),
-		newDoctor(s),
-		newIPs(s),
-		newLocal(s),
-		newLogs(s),
-		newRelay(s),
-		newRetire(s),
-		newRotate(s),
-		newStart(s),
-		newStatus(s),
-		newStop(s),
-		newWho(s),
-	)
+	for _, construct := range []func(*streams) *cobra.Command{
+		newCost, newCredentials, newDoctor, newIPs, newLocal, newLogs, newRelay, newRetire, newRotate, newStart,
+		newStatus, newStop, newWho,
+	} {
+		cmd := construct(s)
+		if cmd.Args == nil {
+			cmd.Args = noArguments
+		}
+		root.AddCommand(cmd)
+	}
 	root.InitDefaultHelpCmd()
 	if help, _, err := root.Find([]string{"help"}); err == nil {
 		help.Run, help.RunE = nil, func(_ *cobra.Command, args []string) error {

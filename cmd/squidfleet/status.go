@@ -63,7 +63,6 @@ Exit code 0 means that all is well, 3 that something needs attention or is unkno
 		Example: `  squidfleet status
   squidfleet status --watch
   squidfleet status --json | jq -r '.findings[] | select(.level == "problem").detail'`,
-		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if cmd.Flags().Changed("poll") && !w.again {
 				return usage("--poll is for --watch: without it status does not wait")

@@ -79,9 +79,6 @@ func age(d time.Duration) string {
 
 // printable shows what a terminal would obey instead of showing: clients choose what is in a URL.
 func printable(text string) string {
-	if strings.IndexFunc(text, func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }) < 0 {
-		return text
-	}
 	var b strings.Builder
 	for i, r := range text {
 		switch {

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"net/netip"
 	"testing"
 	"time"
 )
@@ -29,21 +27,6 @@ func TestPrintable(t *testing.T) {
 	} {
 		if got := printable(text); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
-		}
-	}
-}
-
-func TestTableIgnoresColoursForWidths(t *testing.T) {
-	for _, colours := range []bool{false, true} {
-		var out bytes.Buffer
-		s := &streams{out: &out, colours: colours}
-		s.table([][]cell{row("A", "B", "C"), row("ä", cell{"healthy", green}, "x"), row("four", netip.Addr{}, "y")})
-		want := "A     B        C\nä     healthy  x\nfour  -        y\n"
-		if colours {
-			want = "A     B        C\nä     \x1b[32mhealthy\x1b[0m  x\nfour  -        y\n"
-		}
-		if out.String() != want {
-			t.Errorf("colours %v:\n%q, want\n%q", colours, out.String(), want)
 		}
 	}
 }
