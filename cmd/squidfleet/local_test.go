@@ -3,6 +3,8 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"squidfleet/internal/must"
 )
 
 func TestLocalHasAsManyAddressesAsAreAskedFor(t *testing.T) {
@@ -21,9 +23,7 @@ func TestLocalHasAsManyAddressesAsAreAskedFor(t *testing.T) {
 	} {
 		plan := c.plan
 		plan.options.Zones, plan.speed = 1, 30
-		if err := plan.read(); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, plan.read())
 		if plan.options.Addresses != c.want {
 			t.Errorf("%+v: %d addresses, want %d", c.plan, plan.options.Addresses, c.want)
 		}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"squidfleet/internal/local"
+	"squidfleet/internal/must"
 	"squidfleet/params"
 	"squidfleet/proxyimage/container"
 	"squidfleet/squid"
@@ -73,9 +74,7 @@ func readyScreen(t *testing.T, s *streams) *localScreen {
 	t.Helper()
 	screen := &localScreen{s: s}
 	screen.screen.size = func() (int, int) { return 80, 24 }
-	if err := screen.ready(localWelcome{Addresses: []localAddress{{1, 35202}}}); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, screen.ready(localWelcome{Addresses: []localAddress{{1, 35202}}}))
 	return screen
 }
 
@@ -170,22 +169,15 @@ func (f recorded) Start(_ context.Context, number int) error {
 }
 func (f recorded) Close() error { return nil }
 
-func newRecorded(addresses int) recorded {
-	return recorded{shown(localAddresses(addresses)), make(chan error, 1), make(chan string)}
-}
-
-// Typed lines come from a pipe as well as from a terminal.
+// Typed lines come from a pipe as well as from a terminal. A fleet that cannot go on ends it.
 func TestLocalDoesWhatIsTyped(t *testing.T) {
 	input, typing, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	defer input.Close()
 	var out, remarks lockedBuffer
-	fleet := newRecorded(3)
-	ctx, cancel := context.WithCancel(t.Context())
+	fleet := recorded{shown(localAddresses(3)), make(chan error, 1), make(chan string)}
 	ended := make(chan error, 1)
-	go func() { ended <- (&localScreen{s: &streams{out: &out, err: &remarks}}).watch(ctx, fleet, input) }()
+	go func() { ended <- (&localScreen{s: &streams{out: &out, err: &remarks}}).watch(t.Context(), fleet, input) }()
 	for _, c := range []struct{ typed, want string }{
 		{"rotate 3\n", "rotate [3]"}, {" rotate  3 1\r", "rotate [3 1]"}, {"rotate\n", "rotate [1 2 3]"},
 		{"rotate all\n", "rotate [1 2 3]"}, {"start 2\n", "start 2"},
@@ -211,8 +203,9 @@ func TestLocalDoesWhatIsTyped(t *testing.T) {
 		}
 	}
 	typing.Close()
-	cancel()
-	if err := <-ended; err != nil {
+	broken := errors.New("no connection is accepted any more")
+	fleet.broken <- broken
+	if err := <-ended; err != broken {
 		t.Error(err)
 	}
 	if got := remarks.String(); got != "it is stopped already\n" || out.String() != "" {
@@ -229,22 +222,6 @@ func (b *lockedBuffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.Buffer.Write(p)
-}
-
-func TestLocalEndsWhenTheFleetCannotGoOn(t *testing.T) {
-	var out strings.Builder
-	input, typing, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer input.Close()
-	defer typing.Close()
-	fleet := newRecorded(1)
-	fleet.broken <- errors.New("no connection is accepted any more")
-	if err := (&localScreen{s: &streams{out: &out, err: &out}}).watch(t.Context(), fleet, input); err == nil ||
-		err.Error() != "no connection is accepted any more" {
-		t.Error(err)
-	}
 }
 
 // Those are real passwords, which nobody asked for.
@@ -268,9 +245,7 @@ func TestLocalDoesNotWriteThePasswordsOfAnImage(t *testing.T) {
 			`"$SQUIDFLEET_PASSWORD"`, "User bob has the password in $SQUIDFLEET_PASSWORD_BOB\n"},
 	} {
 		p, err := params.Parse(c.context)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		options := local.Options{Params: p, Addresses: 2, Passwords: passwords[:c.users]}
 		w := welcome(fleet, &local.Origin{}, localPlan{options: options})
 		if !strings.HasPrefix(w.Relay, c.relay) || !strings.Contains(w.Curl, c.curl) {

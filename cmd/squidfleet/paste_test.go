@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"cmp"
-	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
@@ -18,6 +17,7 @@ import (
 
 	"squidfleet/digest"
 	"squidfleet/internal/local"
+	"squidfleet/internal/must"
 	"squidfleet/internal/operator"
 	"squidfleet/params"
 	"squidfleet/proxyimage/container"
@@ -111,38 +111,27 @@ func credentialsScript(endpoint, page string, auth squid.Auth, password string) 
 func passwordProxy(t *testing.T, auth squid.Auth, password string) string {
 	t.Helper()
 	keys, err := digest.ParseKeys("a-key-for-tests-only-0123456789-abcdefghijklmnopqrstuvwxyz")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	users := []digest.User{{Name: "alice", Password: cmp.Or(password, "none")}}
-	v, err := digest.New(digest.Config{Realm: "squidfleet", Users: users, Keys: keys})
-	if err != nil {
-		t.Fatal(err)
-	}
+	v, err := digest.New(digest.Config{Realm: "squidfleet", Users: users, Keys: keys, Basic: auth == squid.AuthBasic})
+	must.OK(t, err)
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		sent, reason, challenge := r.Header.Get("Proxy-Authorization"), "wrong-password", `Basic realm="squidfleet"`
-		switch basic := base64.StdEncoding.EncodeToString([]byte("alice:" + password)); auth {
-		case squid.AuthNone:
-			reason = map[bool]string{true: "right"}[sent == ""]
-		case squid.AuthBasic:
-			if sent == "Basic "+basic {
-				reason = "right"
-			}
-		default:
-			result := v.Verify(&digest.Request{
-				Client: netip.MustParseAddrPort(r.RemoteAddr).Addr(), Method: []byte(r.Method),
-				Target: []byte(r.RequestURI), Header: []byte(sent),
-			})
-			if reason = result.Reason.String(); result.Reason == digest.Accepted {
-				reason = "right"
-			}
-			challenge = string(v.AppendChallenge(nil, digest.SHA256, &result))
+		sent := r.Header.Get("Proxy-Authorization")
+		result := v.Verify(&digest.Request{
+			Client: netip.MustParseAddrPort(r.RemoteAddr).Addr(), Method: []byte(r.Method),
+			Target: []byte(r.RequestURI), Header: []byte(sent),
+		})
+		if result.Reason == digest.Accepted || auth == squid.AuthNone && sent == "" {
+			io.WriteString(w, "right")
+			return
 		}
-		if reason != "right" {
-			w.Header().Set("Proxy-Authenticate", challenge)
-			w.WriteHeader(http.StatusProxyAuthRequired)
+		challenge := []byte(`Basic realm="squidfleet"`)
+		if auth == squid.AuthDigest {
+			challenge = v.AppendChallenge(nil, digest.SHA256, &result)
 		}
-		io.WriteString(w, reason)
+		w.Header().Set("Proxy-Authenticate", string(challenge))
+		w.WriteHeader(http.StatusProxyAuthRequired)
+		io.WriteString(w, result.Reason.String())
 	}))
 	t.Cleanup(proxy.Close)
 	return strings.TrimPrefix(proxy.URL, "http://")

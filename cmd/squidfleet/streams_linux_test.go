@@ -6,15 +6,14 @@ import (
 	"os"
 	"testing"
 
+	"squidfleet/internal/must"
 	"squidfleet/internal/ptytest"
 )
 
 func TestColoursAreForTerminals(t *testing.T) {
 	_, tty := ptytest.Open(t)
 	file, err := os.Create(t.TempDir() + "/file")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	defer file.Close()
 	for _, c := range []struct {
 		noColor, term string

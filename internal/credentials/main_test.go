@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"squidfleet/internal/must"
 )
 
 func TestCredentialsAreFoundWhereTheCLIFindsThem(t *testing.T) {
@@ -21,9 +23,7 @@ func TestCredentialsAreFoundWhereTheCLIFindsThem(t *testing.T) {
 		"credentials": "[keys]\naws_access_key_id = A\naws_secret_access_key = S\n",
 	}
 	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
 	t.Setenv("AWS_CONFIG_FILE", filepath.Join(dir, "config"))
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", filepath.Join(dir, "credentials"))

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"squidfleet/internal/must"
 )
 
 var update = flag.Bool("update", false, "write what is generated into the documents")
@@ -22,9 +24,7 @@ func File(t *testing.T, path, want string) {
 	if !*update {
 		t.Fatalf("%s is not what is generated, %v; run this test with -update. It should be\n%s", path, err, want)
 	}
-	if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(path, []byte(want), 0o644))
 }
 
 // Section compares the section between the lines "<!-- name -->" and "<!-- /name -->", which
@@ -35,9 +35,7 @@ func Section(t *testing.T, root, name, want string) {
 	found := 0
 	for _, path := range Documents(t, root) {
 		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		before, rest, begun := strings.Cut(string(text), begin)
 		_, after, ended := strings.Cut(rest, end)
 		if begun && ended {
@@ -56,9 +54,7 @@ func Documents(t *testing.T, root string) []string {
 	var documents []string
 	for _, pattern := range []string{"*.md", "docs/*.md", "docs/*/*.md"} {
 		found, err := filepath.Glob(filepath.Join(root, pattern))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		documents = append(documents, found...)
 	}
 	return documents
