@@ -12,7 +12,6 @@ import (
 	"squidfleet/params"
 )
 
-// costFlags are the flags of squidfleet cost.
 type costFlags struct {
 	fleetFlags
 	context  []string
@@ -71,7 +70,7 @@ Fargate's, so a fleet is taken to carry half of them.`,
 		},
 	}
 	f := cmd.Flags()
-	flags.addAWS(s, cmd)
+	flags.addAWS(s, cmd, "pricing:GetProducts (if it is allowed)")
 	f.BoolVar(&flags.recorded, "recorded", false, "take the prices in this program, and do not ask AWS")
 	f.Float64Var(&flags.traffic.GB, "traffic", cost.ExampleTraffic.GB,
 		"GB a month through the load balancer, both directions together")
@@ -82,7 +81,6 @@ Fargate's, so a fleet is taken to carry half of them.`,
 		"how many times its mean of the hours in service the traffic is at its peak")
 	f.Float64Var(&flags.traffic.Tunnels, "tunnels", 0, "tunnels open at a time, at the peak")
 	addContext(cmd, &flags.context)
-	needsJust(cmd, "pricing:GetProducts (if it is allowed)")
 	return cmd
 }
 
@@ -113,7 +111,6 @@ func (f *costFlags) prices(ctx context.Context, s *streams) (cost.Prices, error)
 	return prices, nil
 }
 
-// cost writes an estimate for people.
 func (s *streams) cost(p *params.Params, e cost.Estimate) {
 	fmt.Fprintf(s.out, "%s: %s.\n", e.Region, e.Source)
 	fmt.Fprintf(s.out, "%d addresses; %.0f GB, of which %.0f to the internet, and %.0f requests a month.\n\n",

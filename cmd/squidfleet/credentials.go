@@ -52,11 +52,10 @@ environment. With auth=none the only user is "".`,
 			})
 		},
 	}
-	flags.add(s, cmd)
+	flags.add(s, cmd, "ecs:ListServices", "ecs:DescribeServices", "ecs:DescribeTaskDefinition",
+		"secretsmanager:GetSecretValue (with --show-password)")
 	cmd.Flags().StringVar(&user, "user", "", "show this user only")
 	cmd.Flags().BoolVar(&show, "show-password", false, "write the passwords out")
-	needs(cmd, "ecs:ListServices", "ecs:DescribeServices", "ecs:DescribeTaskDefinition",
-		"secretsmanager:GetSecretValue (with --show-password)")
 	return cmd
 }
 

@@ -59,11 +59,10 @@ that it could not begin.`,
 			})
 		},
 	}
-	flags.add(s, cmd)
+	flags.addAWS(s, cmd, doctor.Permissions()...)
 	addContext(cmd, &context)
-	name := cmd.Flags().Lookup("stack-name")
-	name.Usage, name.DefValue = "the fleet's parameter stackName (default: as in cdk.json)", ""
-	needsJust(cmd, doctor.Permissions()...)
+	cmd.Flags().StringVar(&flags.StackName, "stack-name", "",
+		"the fleet's parameter stackName (default: as in cdk.json)")
 	return cmd
 }
 

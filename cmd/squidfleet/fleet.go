@@ -20,18 +20,19 @@ const (
 	pollMax = 10 * time.Minute
 )
 
-func (f *fleetFlags) add(s *streams, cmd *cobra.Command) {
+// add adds the flags of a command that finds a fleet, and names the IAM actions that it calls besides.
+func (f *fleetFlags) add(s *streams, cmd *cobra.Command, actions ...string) {
 	cmd.Flags().StringVar(&f.StackName, "stack-name", "Squidfleet", "the fleet's parameter stackName")
-	f.addAWS(s, cmd)
 	f.Poll = 5 * time.Second
+	f.addAWS(s, cmd, append([]string{findFleet}, actions...)...)
 }
 
-// addAWS adds the flags of a command that finds no fleet.
-func (f *fleetFlags) addAWS(s *streams, cmd *cobra.Command) {
-	flags := cmd.Flags()
-	flags.StringVar(&f.Region, "region", "", "AWS region (default: as for the AWS CLI)")
-	flags.StringVar(&f.Profile, "profile", "", "AWS profile (default: as for the AWS CLI)")
-	flags.BoolVar(&s.asJSON, "json", false, "write JSON")
+// addAWS adds the flags of a command that finds none, and names all the IAM actions that it calls.
+func (f *fleetFlags) addAWS(s *streams, cmd *cobra.Command, actions ...string) {
+	cmd.Flags().StringVar(&f.Region, "region", "", "AWS region (default: as for the AWS CLI)")
+	cmd.Flags().StringVar(&f.Profile, "profile", "", "AWS profile (default: as for the AWS CLI)")
+	cmd.Flags().BoolVar(&s.asJSON, "json", false, "write JSON")
+	needs(cmd, actions...)
 }
 
 // addPoll adds --poll to a command that waits.
@@ -39,16 +40,13 @@ func (f *fleetFlags) addPoll(cmd *cobra.Command, every time.Duration) {
 	cmd.Flags().DurationVar(&f.Poll, "poll", every, "how often to ask AWS while waiting")
 }
 
-// needs has a command's help name the IAM actions that it calls besides the one that finds the fleet.
+const (
+	findFleet = "cloudformation:DescribeStacks"
+	// permissions is their heading in a command's help.
+	permissions = "\n\nPermissions it needs:\n  "
+)
+
 func needs(cmd *cobra.Command, actions ...string) {
-	needsJust(cmd, append([]string{"cloudformation:DescribeStacks"}, actions...)...)
-}
-
-// permissions is the heading of the IAM actions in a command's help.
-const permissions = "\n\nPermissions it needs:\n  "
-
-// needsJust has it name these IAM actions.
-func needsJust(cmd *cobra.Command, actions ...string) {
 	cmd.Long += permissions + strings.Join(actions, "\n  ")
 }
 

@@ -54,8 +54,7 @@ and of up to ten addresses that ECS did not rotate.`,
 			})
 		},
 	}
-	flags.add(s, cmd)
-	needs(cmd, lookAtAddresses("sqs:GetQueueAttributes", "ecs:ListServiceDeployments")...)
+	flags.add(s, cmd, lookAtAddresses("sqs:GetQueueAttributes", "ecs:ListServiceDeployments")...)
 	return cmd
 }
 

@@ -101,7 +101,6 @@ It needs Linux, Go and Squid, and no privileges.`,
 	return cmd
 }
 
-// addContext adds the CDK's flag for parameters.
 func addContext(cmd *cobra.Command, context *[]string) {
 	cmd.Flags().StringArrayVarP(context, "context", "c", nil,
 		"a parameter as KEY=VALUE, instead of cdk.json's; may be repeated")
@@ -262,7 +261,6 @@ func (u localUser) relay(way paste.Way, endpoint string, addresses int) string {
 	return line
 }
 
-// localWelcome is what a user needs.
 type localWelcome struct {
 	Event    string `json:"event"` // "ready"
 	Endpoint string `json:"endpoint"`
@@ -283,7 +281,6 @@ type localWelcome struct {
 	users []localUser
 }
 
-// localAddress is where clients get an address.
 type localAddress struct {
 	Number int `json:"number"`
 	Port   int `json:"port"`

@@ -26,7 +26,6 @@ type localScreen struct {
 // redraw is how often the table is drawn.
 const redraw = 500 * time.Millisecond
 
-// clock is the form of the times.
 const clock = "15:04:05"
 
 // event is called by the fleet.
@@ -82,7 +81,6 @@ func (l *localScreen) ready(w localWelcome) error {
 	return err
 }
 
-// localFleet is what is shown and changed.
 type localFleet interface {
 	Addresses() []local.AddressStatus
 	Broken() <-chan error

@@ -177,7 +177,9 @@ func TestLocalDoesWhatIsTyped(t *testing.T) {
 	var out, remarks lockedBuffer
 	fleet := recorded{shown(localAddresses(3)), make(chan error, 1), make(chan string)}
 	ended := make(chan error, 1)
-	go func() { ended <- (&localScreen{s: &streams{out: &out, err: &remarks}}).watch(t.Context(), fleet, input) }()
+	go func() {
+		ended <- (&localScreen{s: &streams{out: &out, err: &remarks}}).watch(t.Context(), fleet, input)
+	}()
 	for _, c := range []struct{ typed, want string }{
 		{"rotate 3\n", "rotate [3]"}, {" rotate  3 1\r", "rotate [3 1]"}, {"rotate\n", "rotate [1 2 3]"},
 		{"rotate all\n", "rotate [1 2 3]"}, {"start 2\n", "start 2"},

@@ -79,7 +79,7 @@ With --follow it goes on until Ctrl-C, which is no failure. New lines come a few
 			return err
 		},
 	}
-	flags.add(s, cmd)
+	flags.add(s, cmd, "logs:FilterLogEvents")
 	cmd.Flags().DurationVar(&since, "since", 10*time.Minute, "begin so long ago")
 	cmd.Flags().BoolVarP(&query.Follow, "follow", "f", false, "go on with new lines")
 	cmd.Flags().StringVar(&egress, "egress", "", "only requests that left from this address")
@@ -87,7 +87,6 @@ With --follow it goes on until Ctrl-C, which is no failure. New lines come a few
 	cmd.Flags().StringSliceVar(&statuses, "status", nil,
 		"only requests with one of these status codes, such as 407, or classes, such as 4xx")
 	flags.addPoll(cmd, 2*time.Second)
-	needs(cmd, "logs:FilterLogEvents")
 	return cmd
 }
 

@@ -17,7 +17,6 @@ import (
 
 func main() { os.Exit(run(os.Args[1:])) }
 
-// run returns the exit code.
 func run(arguments []string) int {
 	ctx, interrupt := context.WithCancel(context.Background())
 	defer interrupt()

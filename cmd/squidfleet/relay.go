@@ -22,7 +22,6 @@ import (
 	"squidfleet/squid"
 )
 
-// relayFlags are the flags of squidfleet relay.
 type relayFlags struct {
 	fleetFlags
 	listen         string
@@ -98,7 +97,7 @@ http://relay.squidfleet/ through the relay shows fleets, ports and sessions as J
 	f.StringVar(&flags.user, "user", "", "the fleets' user, of those in AWS (default: the first)")
 	f.BoolVar(&flags.health, "health", false, "ask the relay at --listen whether it runs, and end")
 	f.BoolVar(&s.asJSON, "json", false, "write what happens as JSON, one object a line")
-	needs(cmd, "ecs:ListServices", "ecs:DescribeServices", "ecs:DescribeTaskDefinition",
+	needs(cmd, findFleet, "ecs:ListServices", "ecs:DescribeServices", "ecs:DescribeTaskDefinition",
 		"secretsmanager:GetSecretValue")
 	return cmd
 }
@@ -166,7 +165,6 @@ func (s *streams) relayEvent() func(relay.Event) {
 	}
 }
 
-// refresh asks AWS for the fleets again and again.
 func (s *streams) refresh(cmd *cobra.Command, flags *relayFlags, server *relay.Server) {
 	for ctx := cmd.Context(); ; {
 		select {
@@ -184,7 +182,6 @@ func (s *streams) refresh(cmd *cobra.Command, flags *relayFlags, server *relay.S
 	}
 }
 
-// read reads the flags that are not text.
 func (flags *relayFlags) read() error {
 	for _, text := range flags.allow {
 		prefix, err := netip.ParsePrefix(text)
@@ -214,7 +211,6 @@ func (flags *relayFlags) read() error {
 	return nil
 }
 
-// named returns the fleets of --proxy.
 func (flags *relayFlags) named(*cobra.Command) (fleets []relay.Fleet, err error) {
 	for i, text := range flags.proxies {
 		f, err := relay.ParseFleet(text)
@@ -318,7 +314,6 @@ func fleetOf(ctx context.Context, c *operator.Connection, user, password string)
 	return f, nil
 }
 
-// checkHealth asks a relay whether it runs.
 func checkHealth(ctx context.Context, listen string) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()

@@ -103,7 +103,6 @@ func usage(format string, arguments ...any) error {
 	return &usageError{fmt.Sprintf(format, arguments...)}
 }
 
-// noArguments refuses arguments that are not flags.
 func noArguments(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return usage("%s takes no argument, and got %q: see %[1]s --help", cmd.CommandPath(), args[0])

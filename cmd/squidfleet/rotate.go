@@ -100,7 +100,6 @@ With --wait it returns when they are healthy.`,
 	return c.command(s, "ecs:UpdateService")
 }
 
-// changing is a command that changes addresses.
 type changing struct {
 	cobra.Command
 	action    operator.Action
@@ -148,12 +147,11 @@ func (c *changing) command(s *streams, actions ...string) *cobra.Command {
 			return s.result(changed{Changes: changes}, func() { s.table(changeRows(changes)) })
 		})
 	}
-	c.flags.add(s, cmd)
+	c.flags.add(s, cmd, lookAtAddresses(actions...)...)
 	cmd.Flags().BoolVar(&c.options.Wait, "wait", false, "wait until it is done")
 	cmd.Flags().DurationVar(&c.options.Timeout, "timeout", time.Hour,
 		"give up waiting when nothing has changed for so long; what has begun goes on")
 	c.flags.addPoll(cmd, 5*time.Second)
-	needs(cmd, lookAtAddresses(actions...)...)
 	return cmd
 }
 

@@ -80,17 +80,16 @@ Exit code 0 means that all is well, 3 that something needs attention or is unkno
 			return err
 		},
 	}
-	w.flags.add(s, cmd)
-	w.flags.addPoll(cmd, 5*time.Second)
-	cmd.Flags().BoolVarP(&w.again, "watch", "w", false, "go on, and show what changes")
-	name := cmd.Flags().Lookup("stack-name")
-	name.Usage, name.DefValue = "the fleet's parameter stackName (default: as in cdk.json, or Squidfleet)", ""
 	var actions []string
 	for _, p := range statusParts {
 		actions = append(actions, p.actions...)
 	}
 	slices.Sort(actions)
-	needs(cmd, slices.Compact(actions)...)
+	w.flags.add(s, cmd, slices.Compact(actions)...)
+	w.flags.addPoll(cmd, 5*time.Second)
+	cmd.Flags().BoolVarP(&w.again, "watch", "w", false, "go on, and show what changes")
+	name := cmd.Flags().Lookup("stack-name")
+	name.Usage, name.DefValue = "the fleet's parameter stackName (default: as in cdk.json, or Squidfleet)", ""
 	return cmd
 }
 
@@ -325,7 +324,6 @@ func (w *statusWatch) doctor(ctx context.Context) ([]doctor.Finding, error) {
 	return one(doctor.OK, "all %d checks of what is deployed", len(all)), nil
 }
 
-// status writes the screen.
 func (s *streams) status(now *status) {
 	word := s.paint("all is well", green)
 	if now.ill() {

@@ -88,13 +88,12 @@ look for tunnels that were open then. Times in the answer are UTC.`,
 			})
 		},
 	}
-	flags.add(s, cmd)
+	flags.add(s, cmd, "logs:FilterLogEvents")
 	cmd.Flags().StringVar(&at, "at", "", "the time, with its zone")
 	cmd.Flags().DurationVar(&around, "for", 10*time.Minute, "how long a time around it")
 	cmd.Flags().StringVar(&query.Destination, "destination", "",
 		"only requests to this name, the names below it, or this address")
 	cmd.Flags().DurationVar(&query.Longest, "longest", time.Hour, "how much later a request may have ended")
-	needs(cmd, "logs:FilterLogEvents")
 	return cmd
 }
 
@@ -116,7 +115,6 @@ func (s *streams) who(w who) {
 	s.table(rows)
 }
 
-// stamp writes a time in UTC, to the second.
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 var (
