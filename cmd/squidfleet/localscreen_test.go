@@ -235,10 +235,11 @@ func TestLocalDoesNotWriteThePasswordsOfAnImage(t *testing.T) {
 		context map[string]any
 		users   int
 		relay   string // how its line begins
-		curl    string // how the password stands there
+		curl    string // what it has
 		bob     string
 	}{
-		{map[string]any{"auth": "none"}, 0, "squidfleet relay --proxy 'http://127.0.0.1:35201?addresses=2'", "", ""},
+		{map[string]any{"auth": "none"}, 0, "squidfleet relay --proxy 'http://127.0.0.1:35201?addresses=2'",
+			"--proxy http://127.0.0.1:35201 ", ""},
 		{map[string]any{"users": "alice,bob"}, 2, "SQUIDFLEET_PASSWORD='open sesame' squidfleet relay --proxy ",
 			"alice:open%20sesame@", "User bob has the password s3cret&c\n"},
 		{map[string]any{"users": "alice,bob", "credentials": "image"}, 2,
