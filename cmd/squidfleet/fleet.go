@@ -20,7 +20,8 @@ const (
 	pollMax = 10 * time.Minute
 )
 
-// add adds the flags of a command that finds a fleet, and names the IAM actions that it calls besides.
+// add adds the flags of a command that finds a fleet, and names the IAM actions that it calls
+// besides.
 func (f *fleetFlags) add(s *streams, cmd *cobra.Command, actions ...string) {
 	cmd.Flags().StringVar(&f.StackName, "stack-name", "Squidfleet", "the fleet's parameter stackName")
 	f.Poll = 5 * time.Second

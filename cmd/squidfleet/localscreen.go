@@ -14,9 +14,9 @@ import (
 // localScreen shows a local fleet: on a terminal as a table that is drawn again and again,
 // otherwise as a line for each event.
 type localScreen struct {
-	s      *streams
-	mu     sync.Mutex
-	screen screen
+	s  *streams
+	mu sync.Mutex
+	screen
 	// drawing: the table is there, and events are written below it.
 	drawing bool
 	latest  string // what happened last
@@ -173,9 +173,9 @@ func (l *localScreen) draw(fleet interface{ Addresses() []local.AddressStatus })
 	if !l.drawing {
 		return
 	}
-	_, height := l.screen.size()
+	_, height := l.size()
 	text := l.s.text(func(s *streams) { s.localTable(addresses, height-6) }) + l.latest + "\n"
-	fmt.Fprint(l.s.out, l.screen.frame(text, prompt+printable(l.typed)))
+	fmt.Fprint(l.s.out, l.frame(text, prompt+printable(l.typed)))
 }
 
 // end leaves the table as it is. Later events are written as lines.
@@ -183,13 +183,13 @@ func (l *localScreen) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.drawing = false
-	if l.screen.drawn > 0 {
+	if l.drawn > 0 {
 		fmt.Fprint(l.s.out, "\r\x1b[K") // the prompt
 	}
 }
 
-// localTable writes the addresses, as many rows as there is room for, and their sum. A row is a task, or
-// an address without one.
+// localTable writes the addresses, as many rows as there is room for, and their sum. A row is a
+// task, or an address without one.
 func (s *streams) localTable(addresses []local.AddressStatus, room int) {
 	rows := [][]cell{row("NO", "PORT", "ADDRESS", "ZONE", "AGE", "STATE", "OPEN", "REQUESTS", "NEXT")}
 	var open, serving int
@@ -206,7 +206,8 @@ func (s *streams) localTable(addresses []local.AddressStatus, room int) {
 			if !t.Started.IsZero() {
 				since = age(time.Since(t.Started))
 			}
-			rows = append(rows, row(a.Number, a.Port, t.Address, t.Zone, since, state(t.Phase), t.Open, t.Requests, next))
+			rows = append(rows, row(a.Number, a.Port, t.Address, t.Zone, since, state(t.Phase), t.Open, t.Requests,
+				next))
 			next = ""
 			open += t.Open
 			if t.Phase == local.PhaseServing {

@@ -110,8 +110,8 @@ type statusWatch struct {
 	askedAt time.Time
 	newer   func() (*baseimage.Base, error)
 
-	screen screen
-	shown  map[string]bool // lines that hold
+	screen
+	shown map[string]bool // lines that hold
 }
 
 // parameters reads cdk.json, which names the fleet unless the command line does.
@@ -368,7 +368,7 @@ func (w *statusWatch) show() error {
 
 // draw leaves out lines that the screen has no room for: the cursor cannot go back to them.
 func (w *statusWatch) draw() {
-	_, height := w.screen.size()
+	_, height := w.size()
 	lines := slices.Collect(strings.Lines(w.s.text(func(s *streams) { s.status(&w.now) })))
-	fmt.Fprint(w.s.out, w.screen.frame(strings.Join(lines[:min(len(lines), max(height-1, 1))], ""), ""))
+	fmt.Fprint(w.s.out, w.frame(strings.Join(lines[:min(len(lines), max(height-1, 1))], ""), ""))
 }

@@ -16,7 +16,7 @@ func TestStatusIsDrawnOverItself(t *testing.T) {
 	var out bytes.Buffer
 	w := statusWatch{s: &streams{out: &out, colours: true}, again: true}
 	height := 0
-	w.screen.size = func() (int, int) { return 69, height }
+	w.size = func() (int, int) { return 69, height }
 	ill := one(doctor.Problem, "%s", strings.Repeat("long ", 20))
 	for i, screen := range []struct {
 		findings []doctor.Finding
