@@ -122,7 +122,11 @@ func (s *streams) relay(cmd *cobra.Command, flags *relayFlags) error {
 		return err
 	}
 	if s.asJSON {
-		if err := s.json(relayReady{"ready", server.Status()}, ""); err != nil {
+		ready := struct {
+			Event string `json:"event"`
+			relay.Status
+		}{"ready", server.Status()}
+		if err := s.json(ready, ""); err != nil {
 			return err
 		}
 	} else {
@@ -132,12 +136,6 @@ func (s *streams) relay(cmd *cobra.Command, flags *relayFlags) error {
 		go s.refresh(cmd, flags, server)
 	}
 	return server.Serve(ctx)
-}
-
-// relayReady is the first line with --json.
-type relayReady struct {
-	Event string `json:"event"` // "ready"
-	relay.Status
 }
 
 func listOf(fleets []relay.Fleet) string {

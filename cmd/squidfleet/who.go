@@ -128,7 +128,7 @@ var (
 
 // parseTime reads a time as notices write it. Zones are offsets and the names of the IANA
 // database: others, such as CST, have several meanings.
-func parseTime(text string) (time.Time, error) {
+func parseTime(text string) (at time.Time, err error) {
 	text = strings.Join(strings.Fields(text), " ")
 	if epochForm.MatchString(text) {
 		seconds, err := strconv.ParseInt(text, 10, 64)
@@ -136,33 +136,25 @@ func parseTime(text string) (time.Time, error) {
 	}
 	parts := zoneForm.FindStringSubmatch(text)
 	if parts == nil {
-		return time.Time{}, fmt.Errorf("%q has no zone, or one with several meanings: add Z, an offset such as "+
+		return at, fmt.Errorf("%q has no zone, or one with several meanings: add Z, an offset such as "+
 			"+0100, or a name such as Europe/Berlin", text)
 	}
-	zone, err := parseZone(parts[2])
-	if err != nil {
-		return time.Time{}, err
+	zone := time.UTC
+	switch name := parts[2]; {
+	case strings.Contains(name, "/"):
+		if zone, err = time.LoadLocation(name); err != nil {
+			return at, fmt.Errorf("this machine knows no zone %q: give an offset such as +0100", name)
+		}
+	case strings.ContainsAny(name, "+-"):
+		if at, err = time.Parse("-0700", strings.ReplaceAll(name, ":", "")); err != nil {
+			return at, err
+		}
+		zone = at.Location()
 	}
 	for _, clock := range clocks {
-		if at, err := time.ParseInLocation(clock, parts[1], zone); err == nil {
+		if at, err = time.ParseInLocation(clock, parts[1], zone); err == nil {
 			return at, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("%q is no time: write it as 2026-03-04T05:06:07Z", text)
-}
-
-func parseZone(name string) (*time.Location, error) {
-	switch name[0] {
-	case '+', '-':
-		at, err := time.Parse("-0700", strings.ReplaceAll(name, ":", ""))
-		return at.Location(), err
-	}
-	if !strings.Contains(name, "/") {
-		return time.UTC, nil
-	}
-	zone, err := time.LoadLocation(name)
-	if err != nil {
-		return nil, fmt.Errorf("this machine knows no zone %q: give an offset such as +0100", name)
-	}
-	return zone, nil
+	return at, fmt.Errorf("%q is no time: write it as 2026-03-04T05:06:07Z", text)
 }
