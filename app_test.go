@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"squidfleet/internal/cdkcontext"
+	"squidfleet/internal/must"
 )
 
 // app is the built program.
@@ -39,19 +40,12 @@ func runTests(m *testing.M) int {
 	return m.Run()
 }
 
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // environment returns this process's environment without what the app reads in it, and with the
 // project's Node.js.
 func environment(t *testing.T) []string {
 	t.Helper()
 	path, err := cdkcontext.NodePath()
-	check(t, err)
+	must.OK(t, err)
 	rest := slices.DeleteFunc(os.Environ(), func(entry string) bool {
 		return strings.HasPrefix(entry, "SQUIDFLEET_") || strings.HasPrefix(entry, "CDK_")
 	})
@@ -62,9 +56,9 @@ func environment(t *testing.T) []string {
 func appCommand(t *testing.T, outdir string, changes map[string]any, more ...string) (*exec.Cmd, *bytes.Buffer) {
 	t.Helper()
 	context, err := cdkcontext.Case{Changes: changes}.Context()
-	check(t, err)
+	must.OK(t, err)
 	text, err := json.Marshal(context)
-	check(t, err)
+	must.OK(t, err)
 	command, stderr := exec.Command(app), new(bytes.Buffer)
 	command.Env = append(environment(t), "CDK_OUTDIR="+outdir, "CDK_CONTEXT_JSON="+string(text), "JSII_DEPRECATED=fail")
 	command.Env = append(command.Env, more...)
@@ -106,7 +100,7 @@ func TestErrorsAreToldOneALineAndTheLastAssemblyStays(t *testing.T) {
 	account, region := "CDK_DEFAULT_ACCOUNT="+cdkcontext.Account, "CDK_DEFAULT_REGION="+cdkcontext.Region
 	vpc := map[string]any{"vpcId": cdkcontext.VPC}
 	file := filepath.Join(t.TempDir(), "file")
-	check(t, os.WriteFile(file, nil, 0o644))
+	must.OK(t, os.WriteFile(file, nil, 0o644))
 	for _, c := range []struct {
 		name    string
 		changes map[string]any
@@ -128,14 +122,14 @@ func TestErrorsAreToldOneALineAndTheLastAssemblyStays(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			outdir := t.TempDir()
-			check(t, os.WriteFile(filepath.Join(outdir, "manifest.json"), []byte("the last one"), 0o644))
+			must.OK(t, os.WriteFile(filepath.Join(outdir, "manifest.json"), []byte("the last one"), 0o644))
 			code, stderr := runApp(t, outdir, c.changes, c.more...)
 			want := regexp.MustCompile("^" + strings.Join(c.want, ".*\n") + ".*\n$")
 			if code != 1 || !want.MatchString(stderr) {
 				t.Errorf("exit code %d, stderr does not match %s:\n%s", code, want, stderr)
 			}
 			entries, err := os.ReadDir(outdir)
-			check(t, err)
+			must.OK(t, err)
 			if len(entries) != 1 || cdkcontext.Files(t, outdir)["manifest.json"] != "the last one" {
 				t.Errorf("the directory now holds %v", entries)
 			}
@@ -219,7 +213,7 @@ func TestInterruptedSynthLeavesNothingBehind(t *testing.T) {
 			temporary, outdir := t.TempDir(), filepath.Join(t.TempDir(), "cdk.out")
 			command, stderr := appCommand(t, outdir, nil, "TMPDIR="+temporary)
 			command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-			check(t, command.Start())
+			must.OK(t, command.Start())
 			staged := func() []string {
 				found, _ := filepath.Glob(filepath.Join(temporary, "squidfleet-image-*"))
 				return found
@@ -230,7 +224,7 @@ func TestInterruptedSynthLeavesNothingBehind(t *testing.T) {
 					t.Fatal("nothing was ever staged")
 				}
 			}
-			check(t, syscall.Kill(c.to*command.Process.Pid, c.signal))
+			must.OK(t, syscall.Kill(c.to*command.Process.Pid, c.signal))
 			command.Wait()
 			code := command.ProcessState.ExitCode()
 			if code != c.want || strings.Contains(stderr.String(), "goroutine") {
@@ -265,7 +259,7 @@ func TestSynthWithTheCLI(t *testing.T) {
 // The example of mistakes in the README is what the CLI really says.
 func TestTheREADMEsMistakes(t *testing.T) {
 	text, err := os.ReadFile("README.md")
-	check(t, err)
+	must.OK(t, err)
 	example := regexp.MustCompile(`    \$ npx cdk (synth -c .*)\n((?:    .*\n)+)`).FindStringSubmatch(string(text))
 	if example == nil {
 		t.Fatal("the README has no example of mistakes")
@@ -279,12 +273,12 @@ func TestTheREADMEsMistakes(t *testing.T) {
 
 func TestCdkJSONHasTheFeatureFlagsThatTheCLIRecommends(t *testing.T) {
 	flags, err := cdkcontext.Case{}.Context()
-	check(t, err)
+	must.OK(t, err)
 	maps.DeleteFunc(flags, func(key string, _ any) bool { return !strings.HasPrefix(key, "@aws-cdk") })
 	var want map[string]any
 	text, err := os.ReadFile("node_modules/aws-cdk/lib/init-templates/.recommended-feature-flags.json")
-	check(t, err)
-	check(t, json.Unmarshal(text, &want))
+	must.OK(t, err)
+	must.OK(t, json.Unmarshal(text, &want))
 	if len(want) < 50 || !reflect.DeepEqual(flags, want) {
 		t.Errorf("cdk.json has %v, recommended are %v", flags, want)
 	}
@@ -296,8 +290,8 @@ func TestCdkJSONHasTheFeatureFlagsThatTheCLIRecommends(t *testing.T) {
 func TestToolsArePinned(t *testing.T) {
 	var manifest struct{ Dependencies, DevDependencies, OptionalDependencies map[string]string }
 	text, err := os.ReadFile("package.json")
-	check(t, err)
-	check(t, json.Unmarshal(text, &manifest))
+	must.OK(t, err)
+	must.OK(t, json.Unmarshal(text, &manifest))
 	all := manifest.DevDependencies
 	maps.Copy(all, manifest.Dependencies)
 	maps.Copy(all, manifest.OptionalDependencies)
@@ -307,7 +301,7 @@ func TestToolsArePinned(t *testing.T) {
 		}
 	}
 	lock, err := os.ReadFile("package-lock.json")
-	check(t, err)
+	must.OK(t, err)
 	if len(all) == 0 || bytes.Contains(lock, []byte(`"resolved"`)) || !bytes.Contains(lock, []byte(`"integrity"`)) {
 		t.Errorf("%d packages are pinned; the lock file names a registry, or has no hashes", len(all))
 	}

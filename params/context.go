@@ -5,7 +5,6 @@ import (
 	"maps"
 	"regexp"
 	"slices"
-	"strings"
 )
 
 // Keys that are the CDK's. They were read from aws-cdk-lib 2.270.0 and aws-cdk (the CLI)
@@ -21,33 +20,20 @@ import (
 //     stored by "cdk acknowledge" and "cdk cli-telemetry".
 //
 // No rule accepts a plain word that could be a misspelt parameter.
-var (
-	cdkPrefixes = []string{"@aws-cdk/", "@aws-cdk-", "aws:cdk:"}
-	cdkNames    = []string{
-		"aws-cdk:enableDiffNoFail", "acknowledged-issue-numbers", "cli-telemetry", "assets-ecr-repository-name",
-	}
-	cdkLookup = regexp.MustCompile(`^(?:ami|availability-zones|cc-api-provider|` +
-		`endpoint-service-availability-zones|hosted-zone|key-provider|load-balancer|load-balancer-listener|` +
-		`plugin|security-group|ssm|vpc-provider):[^=]+=`)
-)
+var cdkKeys = regexp.MustCompile(`(?s)^(?:@aws-cdk[/-].*|aws:cdk:.*|aws-cdk:enableDiffNoFail|` +
+	`acknowledged-issue-numbers|cli-telemetry|assets-ecr-repository-name|` +
+	`(?:ami|availability-zones|cc-api-provider|endpoint-service-availability-zones|hosted-zone|key-provider|` +
+	`load-balancer|load-balancer-listener|plugin|security-group|ssm|vpc-provider):[^=]+=.*)$`)
 
 // plainKey is a key that reads well without quotes.
 var plainKey = regexp.MustCompile(`^[!-~]{1,80}$`)
 
-func isCDKs(key string) bool {
-	return slices.ContainsFunc(cdkPrefixes, func(prefix string) bool { return strings.HasPrefix(key, prefix) }) ||
-		slices.Contains(cdkNames, key) || cdkLookup.MatchString(key)
-}
-
 // unknownKeys returns an error for each key that is neither ours nor CDK's, by name.
 func unknownKeys(context map[string]any) Errors {
-	var known []string
-	for _, p := range parameters {
-		known = append(known, p.Key)
-	}
+	known := Keys()
 	var errs Errors
 	for _, key := range slices.Sorted(maps.Keys(context)) {
-		if slices.Contains(known, key) || isCDKs(key) {
+		if slices.Contains(known, key) || cdkKeys.MatchString(key) {
 			continue
 		}
 		message := "there is no such parameter; docs/parameters.md lists them all"

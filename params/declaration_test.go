@@ -16,12 +16,17 @@ func TestEveryFieldHasOneDeclaration(t *testing.T) {
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[Params]()) {
 		var keys []string
 		for _, parameter := range parameters {
-			if strings.EqualFold(parameter.Key, field.Name) {
-				keys = append(keys, parameter.Key)
+			if strings.EqualFold(parameter.key, field.Name) {
+				keys = append(keys, parameter.key)
 			}
 		}
 		if len(keys) != 1 {
 			t.Errorf("field %s is set by %q", field.Name, keys)
+		}
+	}
+	for _, p := range parameters {
+		if p.kind == "" || p.limits == "" || p.help == "" || cdkKeys.MatchString(p.key) {
+			t.Errorf("%s lacks a text, or would pass for a key of CDK's", p.key)
 		}
 	}
 }
@@ -31,19 +36,19 @@ func TestEveryFieldHasOneDeclaration(t *testing.T) {
 func TestDefaultsAreWrittenTheWayTheyAreRead(t *testing.T) {
 	for _, parameter := range parameters {
 		var want, fromJSON, fromText Params
-		if errs := parameter.store(&want, parameter.Default); errs != nil {
-			t.Errorf("%s: %v", parameter.Key, errs)
+		if errs := parameter.store(&want, parameter.initial); errs != nil {
+			t.Errorf("%s: %v", parameter.key, errs)
 		}
-		errs := parameter.store(&fromJSON, throughJSON(t, parameter.Default))
+		errs := parameter.store(&fromJSON, throughJSON(t, parameter.initial))
 		if errs != nil || !reflect.DeepEqual(want, fromJSON) {
-			t.Errorf("%s from JSON: %v, %+v", parameter.Key, errs, fromJSON)
+			t.Errorf("%s from JSON: %v, %+v", parameter.key, errs, fromJSON)
 		}
-		text := inText(parameter.Default)
+		text := inText(parameter.initial)
 		if text == none {
 			text = ""
 		}
 		if errs := parameter.store(&fromText, text); errs != nil || !reflect.DeepEqual(want, fromText) {
-			t.Errorf("%s from %q: %v, %+v", parameter.Key, text, errs, fromText)
+			t.Errorf("%s from %q: %v, %+v", parameter.key, text, errs, fromText)
 		}
 	}
 }
@@ -57,23 +62,6 @@ func throughJSON(t *testing.T, value any) any {
 	return decoded
 }
 
-func TestDeclarationsAreComplete(t *testing.T) {
-	list := Declarations()
-	if len(list) != len(parameters) {
-		t.Fatalf("%d declarations of %d", len(list), len(parameters))
-	}
-	seen := map[string]bool{}
-	for _, d := range list {
-		if d.Key == "" || d.Type == "" || d.Default == nil || d.Limits == "" || d.Help == "" || seen[d.Key] {
-			t.Errorf("%+v", d)
-		}
-		if isCDKs(d.Key) {
-			t.Errorf("%s would pass for a key of CDK's", d.Key)
-		}
-		seen[d.Key] = true
-	}
-}
-
 // TestCdkJSONHoldsTheDefaults: cdk.json lists every parameter, so that people see what there is
 // to set, with the defaults of this package.
 func TestCdkJSONHoldsTheDefaults(t *testing.T) {
@@ -84,11 +72,9 @@ func TestCdkJSONHoldsTheDefaults(t *testing.T) {
 	if errs := unknownKeys(cdk.Context); errs != nil {
 		t.Error(errs)
 	}
-	for _, d := range Declarations() {
-		if value, ok := cdk.Context[d.Key]; !ok {
-			t.Errorf("cdk.json: %s is missing; its default is %v", d.Key, d.Default)
-		} else if !reflect.DeepEqual(value, throughJSON(t, d.Default)) {
-			t.Errorf("cdk.json: %s is %#v, the default is %#v", d.Key, value, d.Default)
+	for _, p := range parameters {
+		if value := cdk.Context[p.key]; !reflect.DeepEqual(value, throughJSON(t, p.initial)) {
+			t.Errorf("cdk.json: %s is %#v, the default is %#v", p.key, value, p.initial)
 		}
 	}
 }

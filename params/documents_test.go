@@ -23,12 +23,12 @@ func table() string {
 	var b strings.Builder
 	b.WriteString("| key | type | default | limits | meaning |\n|---|---|---|---|---|\n")
 	for _, p := range parameters {
-		def := inText(p.Default)
+		def := inText(p.initial)
 		if def != none {
 			def = "`" + def + "`"
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", p.Key, p.Type, def, bars.Replace(p.Limits),
-			bars.Replace(p.Help))
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", p.key, p.kind, def, bars.Replace(p.limits),
+			bars.Replace(p.help))
 	}
 	return b.String()
 }

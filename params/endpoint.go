@@ -1,10 +1,8 @@
 package params
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -27,66 +25,6 @@ func (p *Params) TLS() bool { return p.CertificateARN != "" || p.DomainName != "
 // (https://docs.aws.amazon.com/elasticloadbalancing/latest/network/update-idle-timeout.html).
 const tlsIdleTimeout = 350 * time.Second
 
-var (
-	certificateForm = regexp.MustCompile(`^arn:aws[a-z-]*:acm:([a-z0-9-]+):\d{12}:certificate/[0-9a-f-]{36}$`)
-	// domainForm is stricter than DNS: what Certificate Manager takes, without a wildcard.
-	domainForm = regexp.MustCompile(`^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$`)
-	zoneIDs    = regexp.MustCompile(`^Z[A-Z0-9]{1,31}$`)
-	groupForm  = regexp.MustCompile(`^sg-(?:[0-9a-f]{8}|[0-9a-f]{17})$`)
-	// A principal is an account, or a user or role of one.
-	principalForm = regexp.MustCompile(`^arn:aws[a-z-]*:iam::\d{12}:(?:root|(?:role|user)/[\w+=,.@/-]{1,512})$`)
-)
-
-// shaped is a check for a text of a form.
-func shaped(form *regexp.Regexp, what, example string) func(string) error {
-	return func(s string) error {
-		if form.MatchString(s) {
-			return nil
-		}
-		return errors.New(show(s) + " is not " + what + "; give one such as " + example)
-	}
-}
-
-// orNone also accepts an empty text.
-func orNone(check func(string) error) func(string) error {
-	return func(s string) error {
-		if s == "" {
-			return nil
-		}
-		return check(s)
-	}
-}
-
-var (
-	checkCertificate = shaped(certificateForm, "a certificate's ARN",
-		"arn:aws:acm:eu-west-1:111122223333:certificate/01234567-89ab-cdef-0123-456789abcdef")
-	checkHostedZone = shaped(zoneIDs, "a hosted zone's id", "Z0123456789ABCDEFGHIJ, without /hostedzone/")
-	checkGroup      = shaped(groupForm, "a security group's id", "sg-0123456789abcdef0")
-	checkPrincipal  = shaped(principalForm, "the ARN of an account, a user or a role", "arn:aws:iam::111122223333:root")
-)
-
-// CertificateRegion returns the region of a certificate by its ARN.
-func (p *Params) CertificateRegion() string {
-	return regionOf(certificateForm, p.CertificateARN)
-}
-
-// regionOf returns the region of an ARN, "" if it does not have the form.
-func regionOf(form *regexp.Regexp, arn string) string {
-	if parts := form.FindStringSubmatch(arn); parts != nil {
-		return parts[1]
-	}
-	return ""
-}
-
-func checkDomainName(s string) error {
-	const most = 253
-	if len(s) <= most && domainForm.MatchString(s) {
-		return nil
-	}
-	return errors.New(show(s) + " is not a host's name; give one such as proxy.example.com in lower case, " +
-		"without a scheme, a port or a dot at the end")
-}
-
 // certified refuses a name without a certificate, and a zone without a name to put into it.
 func certified(p *Params, refuse refusal) {
 	switch {
@@ -106,12 +44,15 @@ func idleOfTLS(p *Params, refuse refusal) {
 	}
 }
 
-// inside refuses ways in that only an internal endpoint in a known VPC has.
-func inside(p *Params, refuse refusal) {
+// linkInside and groupsInside refuse ways in that only an internal endpoint in a known VPC has.
+func linkInside(p *Params, refuse refusal) {
 	if len(p.PrivateLinkPrincipals) > 0 && p.Endpoint != EndpointInternal {
 		refuse("privateLinkPrincipals", "PrivateLink leads to a load balancer without public addresses; give "+
 			"endpoint=internal as well")
 	}
+}
+
+func groupsInside(p *Params, refuse refusal) {
 	if len(p.ClientSecurityGroups) > 0 && (p.Endpoint != EndpointInternal || p.VpcID == "") {
 		refuse("clientSecurityGroups", "a group admits clients by their private addresses, inside the VPC; give "+
 			"endpoint=internal and the vpcId of the groups as well, or clientCidrs instead")
@@ -125,31 +66,6 @@ func inside(p *Params, refuse refusal) {
 
 // mostClients is how many blocks and groups of clients there may be.
 const mostClients = 50
-
-// wayWarnings are about ways in that are allowed but probably not meant.
-func (p *Params) wayWarnings() (warnings []string) {
-	if p.CertificateARN != "" && p.DomainName == "" {
-		warnings = append(warnings, "certificateArn: clients have to use a name of the certificate, because the load "+
-			"balancer's own is not in it; give that name as domainName, so that it is printed")
-	}
-	if p.Endpoint != EndpointInternal {
-		return warnings
-	}
-	if p.VpcID == "" && len(p.PrivateLinkPrincipals) == 0 {
-		warnings = append(warnings, "endpoint: an internal one in the fleet's own VPC, where nothing else runs, can "+
-			"be reached from peered networks only; give the vpcId of the clients' VPC, or privateLinkPrincipals")
-	}
-	for _, c := range p.ClientCidrs {
-		if !c.Addr().IsPrivate() && !documentation(c) && !carrierGrade.Overlaps(c) {
-			warnings = append(warnings, fmt.Sprintf("clientCidrs: %s is public, and an internal endpoint sees "+
-				"private addresses of clients; give those", c))
-		}
-	}
-	return warnings
-}
-
-// carrierGrade is a shared range that VPCs may have (RFC 6598).
-var carrierGrade = netip.MustParsePrefix("100.64.0.0/10")
 
 // Host is where clients connect if the fleet has a name of its own, and otherwise the host that the
 // load balancer gives.

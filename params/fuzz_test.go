@@ -11,13 +11,13 @@ import (
 // FuzzParse: no context makes Parse panic, no error message spans lines, and whatever is accepted
 // can be written on a line of a file.
 func FuzzParse(f *testing.F) {
-	for _, d := range Declarations() {
-		f.Add(d.Key, inText(d.Default), false)
-		if encoded, err := json.Marshal(d.Default); err == nil {
-			f.Add(d.Key, string(encoded), true)
+	for _, p := range parameters {
+		f.Add(p.key, inText(p.initial), false)
+		if encoded, err := json.Marshal(p.initial); err == nil {
+			f.Add(p.key, string(encoded), true)
 		}
-		f.Add(d.Key, "a\nb", false)
-		f.Add(d.Key, `["\u0000","\r\n",null,{"a":[1.5]}]`, true)
+		f.Add(p.key, "a\nb", false)
+		f.Add(p.key, `["\u0000","\r\n",null,{"a":[1.5]}]`, true)
 	}
 	f.Add("clientCidrs", "::ffff:0:0/96,0.0.0.0/0,fe80::1%a\nb/64", false)
 	f.Add("rotateEvery", "99999999d99999999h99999999m99999999s", false)

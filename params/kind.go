@@ -111,12 +111,6 @@ func whole(value any) (int, bool) {
 	case float64:
 		// Beyond 2^53 a float64 no longer tells neighbouring whole numbers apart.
 		return int(v), v == math.Trunc(v) && math.Abs(v) < 1<<53
-	case json.Number:
-		f, err := v.Float64()
-		if err != nil {
-			return 0, false
-		}
-		return whole(f)
 	case string:
 		n, err := strconv.Atoi(v)
 		return n, err == nil && strconv.Itoa(n) == v // no sign, leading zero or underscore
@@ -229,7 +223,7 @@ func split(value any, numbers bool) (elements []any, typed bool, err error) {
 			elements = append(elements, strings.TrimSpace(element))
 		}
 		return elements, true, nil
-	case int, float64, json.Number:
+	case int, float64:
 		if numbers {
 			return []any{v}, false, nil
 		}

@@ -92,22 +92,23 @@ func Parse(context map[string]any) (*Params, error) {
 	var errs Errors
 	wrong := map[string]bool{}
 	for _, parameter := range parameters {
-		value, given := context[parameter.Key]
+		value, given := context[parameter.key]
 		if !given {
-			value = parameter.Default
+			value = parameter.initial
 		}
 		found := parameter.store(p, value)
-		wrong[parameter.Key] = len(found) > 0
+		wrong[parameter.key] = len(found) > 0
 		errs = append(errs, found...)
 	}
-	for _, rule := range rules {
-		// A rule about a wrong value would repeat, or invent, a complaint.
-		if slices.ContainsFunc(rule.keys, func(key string) bool { return wrong[key] }) {
-			continue
+	for _, parameter := range parameters {
+		for _, rule := range parameter.rules {
+			// A rule about a wrong value would repeat, or invent, a complaint.
+			if !slices.ContainsFunc(rule.keys, func(key string) bool { return wrong[key] }) {
+				rule.check(p, func(path, format string, arguments ...any) {
+					errs = append(errs, Error{path, fmt.Sprintf(format, arguments...)})
+				})
+			}
 		}
-		rule.check(p, func(path, format string, arguments ...any) {
-			errs = append(errs, Error{path, fmt.Sprintf(format, arguments...)})
-		})
 	}
 	slices.SortStableFunc(errs, func(a, b Error) int { return cmp.Compare(position(a.Path), position(b.Path)) })
 	errs = append(errs, unknownKeys(context)...)
@@ -126,5 +127,5 @@ func Parse(context map[string]any) (*Params, error) {
 // position returns the place in the table of a path's parameter.
 func position(path string) int {
 	key, _, _ := strings.Cut(path, "[")
-	return slices.IndexFunc(parameters, func(p parameter) bool { return p.Key == key })
+	return slices.Index(Keys(), key)
 }

@@ -83,12 +83,12 @@ const (
 
 // CloudFormation gives up deleting an ECS service after longestDelete: the schema of
 // AWS::ECS::Service says so under handlers.delete.timeoutInMinutes (aws cloudformation
-// describe-type --type RESOURCE --type-name AWS::ECS::Service). Deleting one drains its tasks:
-// 20m of drainTimeout, 2m of LoadBalancerLag and 2m of stopTime leave 6m for ECS and CloudFormation
-// to notice each step.
+// describe-type --type RESOURCE --type-name AWS::ECS::Service). Deleting one drains its tasks. ECS
+// and CloudFormation take noticing for the steps.
 const (
 	longestDelete = 30 * time.Minute
-	longestDrain  = 20 * time.Minute
+	noticing      = 6 * time.Minute
+	longestDrain  = longestDelete - LoadBalancerLag - stopTime - noticing
 )
 
 // DeregistrationDelay is how long the load balancer and ECS leave an old task alone. The last

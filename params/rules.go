@@ -3,48 +3,7 @@ package params
 import (
 	"fmt"
 	"net/netip"
-
-	"squidfleet/squid"
 )
-
-// rule is a check that takes more than one parameter.
-type rule struct {
-	keys  []string // the parameters that have to be right for the rule to make sense
-	check func(p *Params, refuse refusal)
-}
-
-// refusal notes an error of a parameter, or of an item of one.
-type refusal func(path, format string, arguments ...any)
-
-// at is the path of an item of a list.
-func at(key string, i int) string { return fmt.Sprintf("%s[%d]", key, i) }
-
-var rules = []rule{
-	{[]string{"allowAnyClient"}, wideClients},
-	{[]string{"listenerPort", "addressPorts", "fleetSize"}, roomForPorts},
-	{[]string{"allowAnyClient", "auth"}, someSecret},
-	{[]string{"auth", "allowPlaintextBasic"}, readableBasic},
-	{[]string{"auth", "digest"}, onlyDigest},
-	{[]string{"auth", "users", "realm", "credentials"}, noPasswords},
-	{[]string{"httpPorts", "connectPorts"}, somePort},
-	{[]string{"blockedCidrs"}, someDestination},
-	{nil, func(p *Params, refuse refusal) {
-		stillBlocked("allowedPrivateCidrs", p.AllowedPrivateCidrs, "blockedCidrs", p.BlockedCidrs, contains, refuse)
-	}},
-	{[]string{"allowedDomains", "blockedDomains"}, func(p *Params, refuse refusal) {
-		stillBlocked("allowedDomains", p.AllowedDomains, "blockedDomains", p.BlockedDomains, squid.DomainHolds, refuse)
-	}},
-	{[]string{"vpcCidr", "vpcId"}, openedOwnNetwork},
-	{[]string{"cpu", "memory"}, fargatePair},
-	{[]string{"rotateEvery", "drainTimeout"}, roomToRotate},
-	{[]string{"vpcCidr", "vpcId"}, oneVPC},
-	{[]string{"vpcCidr", "vpcId", "fleetSize"}, roomForFleet},
-	{[]string{"zones", "vpcId"}, twoZones},
-	{[]string{"domainName", "hostedZoneId", "certificateArn"}, certified},
-	{[]string{"idleTimeout", "domainName", "certificateArn"}, idleOfTLS},
-	{[]string{"alarmEmail", "alarmTopicArn"}, oneAlarmTarget},
-	{[]string{"clientCidrs", "clientSecurityGroups", "privateLinkPrincipals", "endpoint", "vpcId"}, inside},
-}
 
 func wideClients(p *Params, refuse refusal) {
 	for i, c := range p.ClientCidrs {

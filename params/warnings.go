@@ -44,8 +44,27 @@ func (p *Params) Warnings() []string {
 		warn("digest: with squid, a client is challenged anew on each of the %d tasks, and one that closes "+
 			"its connection after a challenge may never get in; use fleet, or fleetSize=1", p.FleetSize)
 	}
-	return append(warnings, p.wayWarnings()...)
+	if p.CertificateARN != "" && p.DomainName == "" {
+		warn("certificateArn: clients have to use a name of the certificate, because the load balancer's own is not " +
+			"in it; give that name as domainName, so that it is printed")
+	}
+	if p.Endpoint != EndpointInternal {
+		return warnings
+	}
+	if p.VpcID == "" && len(p.PrivateLinkPrincipals) == 0 {
+		warn("endpoint: an internal one in the fleet's own VPC, where nothing else runs, can be reached from peered " +
+			"networks only; give the vpcId of the clients' VPC, or privateLinkPrincipals")
+	}
+	for _, c := range p.ClientCidrs {
+		if !c.Addr().IsPrivate() && !documentation(c) && !carrierGrade.Overlaps(c) {
+			warn("clientCidrs: %s is public, and an internal endpoint sees private addresses of clients; give those", c)
+		}
+	}
+	return warnings
 }
+
+// carrierGrade is a shared range that VPCs may have (RFC 6598).
+var carrierGrade = netip.MustParsePrefix("100.64.0.0/10")
 
 // documentation reports whether a block lies in a documentation range (RFC 5737, RFC 3849, RFC
 // 9637).

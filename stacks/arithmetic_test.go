@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"squidfleet/params"
+	"squidfleet/squid"
 )
 
 func TestEgressPortsAreJoinedAndFitIntoASecurityGroup(t *testing.T) {
@@ -70,6 +71,22 @@ func TestRotationsAreFixedTimes(t *testing.T) {
 	} {
 		if got := cron(c.number, c.every); got != c.want {
 			t.Errorf("address %d every %v: %s, want %s", c.number, c.every, got, c.want)
+		}
+	}
+}
+
+func TestThresholdsFollowTheParameters(t *testing.T) {
+	p := &params.Params{FleetSize: 7, CPU: 1024, Memory: 4096, Users: []string{"alice", "bob"}, Metrics: true,
+		Digest: squid.DigestFleet}
+	thresholds := map[string]float64{}
+	for _, a := range (figures{p: p}).alarms() {
+		thresholds[a.id] = a.threshold
+	}
+	for id, want := range map[string]float64{
+		"TooFewHealthy": 4, "Guessing": 100, "DescriptorsScarce": 32768, "MemoryScarce": 4096 << 20 / 10 * 9,
+	} {
+		if thresholds[id] != want {
+			t.Errorf("%s: %v, want %v", id, thresholds[id], want)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package stacks
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -49,16 +50,19 @@ func (in Input) importedNetwork(app awscdk.App) (network, error) {
 		OnePerAz:   jsii.Bool(true),
 	}
 	n.taskSubnets = n.loadBalancerSubnets
+	chosen := vpc.SelectSubnets(n.loadBalancerSubnets)
 
-	var err error
-	if n.loadBalancerCidrs, err = subnetCidrs(id, *vpc.SelectSubnets(n.loadBalancerSubnets).Subnets); err != nil {
-		return network{}, err
+	// The lookup gives only the VPC's first range; everything in a further one is in a subnet.
+	all := slices.Concat(*vpc.PublicSubnets(), *vpc.PrivateSubnets(), *vpc.IsolatedSubnets())
+	var err, failed error
+	n.loadBalancerCidrs, err = prefixes(ranges(*chosen.Subnets))
+	n.vpcCidrs, failed = prefixes(append(ranges(all), append(ipv6, *vpc.VpcCidrBlock())...))
+	if err := cmp.Or(err, failed); err != nil {
+		return network{}, fmt.Errorf("vpcId: %q has no usable range: %w", id, err)
 	}
-	if n.vpcCidrs, err = vpcCidrs(vpc, ipv6); err != nil {
-		return network{}, err
-	}
+	n.vpcCidrs = withoutContained(n.vpcCidrs)
 	if in.hasIPv6Clients() {
-		n.pending, err = checkIPv6(stack, id, ipv6, *vpc.SelectSubnets(n.loadBalancerSubnets).SubnetIds)
+		n.pending, err = checkIPv6(stack, id, ipv6, *chosen.SubnetIds)
 	}
 	return n, err
 }
@@ -120,38 +124,19 @@ func checkPublicSubnets(id string, subnets []awsec2.ISubnet) error {
 	return nil
 }
 
-func subnetCidrs(id string, subnets []awsec2.ISubnet) ([]netip.Prefix, error) {
-	var cidrs []netip.Prefix
+func ranges(subnets []awsec2.ISubnet) (ipv4 []string) {
 	for _, subnet := range subnets {
-		cidr, err := netip.ParsePrefix(*subnet.Ipv4CidrBlock())
-		if err != nil {
-			return nil, fmt.Errorf("vpcId: subnet %s of %q has no usable IPv4 range: %w", *subnet.SubnetId(), id, err)
-		}
-		cidrs = append(cidrs, cidr)
+		ipv4 = append(ipv4, *subnet.Ipv4CidrBlock())
 	}
-	return cidrs, nil
+	return ipv4
 }
 
-// vpcCidrs returns every range of the VPC that has a subnet in it. The lookup gives only the
-// VPC's first range; everything in a further one is in a subnet.
-func vpcCidrs(vpc awsec2.IVpc, ipv6 []string) ([]netip.Prefix, error) {
-	first, err := netip.ParsePrefix(*vpc.VpcCidrBlock())
-	if err != nil {
-		return nil, fmt.Errorf("vpcId: %q has no usable IPv4 range: %w", *vpc.VpcId(), err)
+func prefixes(ranges []string) (all []netip.Prefix, err error) {
+	for _, text := range ranges {
+		p, wrong := netip.ParsePrefix(text)
+		all, err = append(all, p), cmp.Or(err, wrong)
 	}
-	subnets := slices.Concat(*vpc.PublicSubnets(), *vpc.PrivateSubnets(), *vpc.IsolatedSubnets())
-	rest, err := subnetCidrs(*vpc.VpcId(), subnets)
-	if err != nil {
-		return nil, err
-	}
-	for _, block := range ipv6 {
-		cidr, err := netip.ParsePrefix(block)
-		if err != nil {
-			return nil, fmt.Errorf("vpcId: %q has no usable IPv6 range: %w", *vpc.VpcId(), err)
-		}
-		rest = append(rest, cidr)
-	}
-	return withoutContained(append(rest, first)), nil
+	return all, err
 }
 
 // withoutContained sorts the prefixes and drops those inside another.

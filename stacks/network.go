@@ -36,38 +36,25 @@ func (in Input) network(app awscdk.App) (network, error) {
 	if in.Params.VpcID != "" {
 		return in.importedNetwork(app)
 	}
-	if err := in.checkZones(); err != nil {
-		return network{}, err
-	}
 	return in.ownNetwork(app), nil
 }
 
-// checkZones refuses zones of another region than the one that the credentials are for. Without
-// credentials the region is not known: the CDK CLI then names us-east-1.
-func (in Input) checkZones() error {
-	if len(in.Params.Zones) == 0 || in.Account == "" || in.Region == "" {
-		return nil
-	}
-	if region := params.ZoneRegion(in.Params.Zones[0]); region != in.Region {
-		return fmt.Errorf("zones: are in %s, and the fleet would go to %s; give zones of that region, "+
-			"or another region to the CDK, for instance with AWS_REGION", region, in.Region)
-	}
-	return nil
-}
-
-// checkRegions refuses what is in another region: no load balancer takes such a certificate, and no
-// alarm such a topic.
+// checkRegions refuses what is in another region than the one that the credentials are for: no load
+// balancer takes such a certificate, and no alarm such a topic. Without credentials the region is
+// not known: the CDK CLI then names us-east-1.
 func (in Input) checkRegions() error {
-	if in.Account == "" {
-		return nil
+	p, zone := in.Params, ""
+	if len(p.Zones) > 0 {
+		zone = params.ZoneRegion(p.Zones[0])
 	}
-	for _, arn := range [][3]string{
-		{"certificateArn", "certificate", in.Params.CertificateRegion()},
-		{"alarmTopicArn", "topic", in.Params.AlarmTopicRegion()},
+	for _, there := range []struct{ is, what, region string }{
+		{"zones: are", "zones", zone},
+		{"certificateArn: is", "a certificate", params.RegionOf(p.CertificateARN)},
+		{"alarmTopicArn: is", "a topic", params.RegionOf(p.AlarmTopicARN)},
 	} {
-		if region := arn[2]; region != "" && region != in.Region {
-			return fmt.Errorf("%s: is in %s, and the fleet would go to %s; give a %s of that region, or another "+
-				"region to the CDK, for instance with AWS_REGION", arn[0], region, in.Region, arn[1])
+		if there.region != "" && there.region != in.Region && in.Account != "" && in.Region != "" {
+			return fmt.Errorf("%s in %s, and the fleet would go to %s; give %s of that region, or another region to the "+
+				"CDK, for instance with AWS_REGION", there.is, there.region, in.Region, there.what)
 		}
 	}
 	return nil

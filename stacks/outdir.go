@@ -52,9 +52,12 @@ func openOutdir(dir string) (*outdir, error) {
 	return o, nil
 }
 
-// publish moves the written files into place.
-func (o *outdir) publish() error {
+// publish moves the written files into place. Those that a question covers are kept aside.
+func (o *outdir) publish(asks bool) error {
 	names, err := contents(o.work)
+	if err == nil && asks {
+		err = o.putAside(names)
+	}
 	if err != nil {
 		return err
 	}
@@ -66,26 +69,19 @@ func (o *outdir) publish() error {
 	return move(names, o.work, o.dir)
 }
 
-// publishQuestion does the same with an assembly that only asks for a lookup.
-func (o *outdir) publishQuestion() error {
-	names, err := contents(o.work)
-	if err != nil {
-		return err
-	}
+func (o *outdir) putAside(names []string) error {
+	list := []byte(strings.Join(names, "\n"))
 	if err := os.Mkdir(o.aside, 0o755); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(o.aside, question), []byte(strings.Join(names, "\n")), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(o.aside, question), list, 0o644); err != nil {
 		return err
 	}
 	covered := slices.DeleteFunc(slices.Clone(names), func(name string) bool {
 		_, err := os.Lstat(filepath.Join(o.dir, name))
 		return errors.Is(err, fs.ErrNotExist)
 	})
-	if err := move(covered, o.dir, o.aside); err != nil {
-		return err
-	}
-	return move(names, o.work, o.dir)
+	return move(covered, o.dir, o.aside)
 }
 
 // withdrawQuestion removes a question from dir, if there is one, and brings back the files it
@@ -141,15 +137,11 @@ func contents(dir string) ([]string, error) {
 // move moves files and directories and replaces those of the same name.
 func move(names []string, from, to string) error {
 	for _, name := range names {
-		old, new := filepath.Join(from, name), filepath.Join(to, name)
-		if os.Rename(old, new) == nil {
-			continue
-		}
 		// A directory can only replace an empty one.
-		if err := os.RemoveAll(new); err != nil {
+		if err := os.RemoveAll(filepath.Join(to, name)); err != nil {
 			return err
 		}
-		if err := os.Rename(old, new); err != nil {
+		if err := os.Rename(filepath.Join(from, name), filepath.Join(to, name)); err != nil {
 			return err
 		}
 	}

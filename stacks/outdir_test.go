@@ -49,74 +49,65 @@ func union(a, b map[string]string) map[string]string {
 	return both
 }
 
-// run does what a run of the app does. It publishes or, without publish, ends with an error.
-func run(t *testing.T, dir string, written map[string]string, publish func(*outdir) error) {
+// What a run of the app does.
+const (
+	fails = iota
+	asks
+	answers
+)
+
+// run does what a run of the app does.
+func run(t *testing.T, dir string, written map[string]string, end int) {
 	t.Helper()
 	o, err := openOutdir(dir)
 	must.OK(t, err)
 	write(t, o.work, written)
-	if publish != nil {
-		err = publish(o)
+	if end != fails {
+		err = o.publish(end == asks)
 	}
 	must.OK(t, errors.Join(err, o.discard()))
 }
 
-func TestAnAssemblyReplacesTheLastOneFileByFile(t *testing.T) {
-	dir := t.TempDir()
-	write(t, dir, lastOne)
-	run(t, dir, nextOne, (*outdir).publish)
-	holds(t, dir, union(lastOne, nextOne))
-}
-
-func TestAnErrorLeavesTheLastAssembly(t *testing.T) {
-	dir := t.TempDir()
-	write(t, dir, lastOne)
-	run(t, dir, nextOne, nil)
-	holds(t, dir, lastOne)
-}
-
-func TestAQuestionCoversTheLastAssemblyUntilTheNextRun(t *testing.T) {
+func TestADirectoryHoldsTheLastAssembly(t *testing.T) {
 	for _, c := range []struct {
-		name    string
-		written map[string]string
-		publish func(*outdir) error
-		want    map[string]string
+		name  string
+		last  map[string]string
+		asked bool // before
+		end   int
+		want  map[string]string
 	}{
-		{"with an answer", nextOne, (*outdir).publish, union(lastOne, nextOne)},
-		{"with an error", nextOne, nil, lastOne},
+		{"an assembly replaces the last one file by file", lastOne, false, answers, union(lastOne, nextOne)},
+		{"an error leaves the last one", lastOne, false, fails, lastOne},
+		{"a question, and the answer", lastOne, true, answers, union(lastOne, nextOne)},
+		{"a question, and an error", lastOne, true, fails, lastOne},
+		{"a question where there was none, and the answer", nil, true, answers, nextOne},
+		{"a question where there was none, and an error", nil, true, fails, nil},
 	} {
-		for _, last := range []map[string]string{lastOne, {}} {
-			t.Run(c.name, func(t *testing.T) {
-				dir := t.TempDir()
-				write(t, dir, last)
-				for range 2 { // the CLI may have been stopped after the first time
-					run(t, dir, asked, (*outdir).publishQuestion)
-					for name, text := range asked {
-						if got, err := os.ReadFile(filepath.Join(dir, name)); string(got) != text {
-							t.Errorf("%s holds %q, %v", name, got, err)
-						}
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			write(t, dir, c.last)
+			for range 2 { // the CLI may have been stopped after the first time
+				if c.asked {
+					run(t, dir, asked, asks)
+					files := cdkcontext.Files(t, dir)
+					maps.DeleteFunc(files, func(name, _ string) bool { return asked[name] == "" })
+					if !maps.Equal(files, asked) {
+						t.Errorf("the question is %v", files)
 					}
 				}
-				run(t, dir, c.written, c.publish)
-				want := c.want
-				if len(last) == 0 {
-					want = c.written
-					if c.publish == nil {
-						want = last
-					}
-				}
-				holds(t, dir, want)
-			})
-		}
+			}
+			run(t, dir, nextOne, c.end)
+			holds(t, dir, c.want)
+		})
 	}
 }
 
 func TestADirectoryOfOurOwnGoesUnlessThereIsAnAssembly(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "cdk.out")
-	run(t, dir, nextOne, nil)
+	run(t, dir, nextOne, fails)
 	if _, err := os.Stat(dir); !os.IsNotExist(err) {
 		t.Errorf("%s is there: %v", dir, err)
 	}
-	run(t, dir, nextOne, (*outdir).publish)
+	run(t, dir, nextOne, answers)
 	holds(t, dir, nextOne)
 }

@@ -90,11 +90,7 @@ func (a *App) Synth() (err error) {
 		err = errors.New("the stacks are not valid, see above; nothing was synthesised")
 	}()
 	a.App.Synth(nil)
-	publish := a.outdir.publish
-	if a.question {
-		publish = a.outdir.publishQuestion
-	}
-	if err := publish(); err != nil {
+	if err := a.outdir.publish(a.question); err != nil {
 		return err
 	}
 	return a.Discard()

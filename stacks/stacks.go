@@ -9,6 +9,7 @@ package stacks
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -90,13 +91,10 @@ const parametersKey = "squidfleet:parameters"
 
 // recorded returns the parameters as JSON values.
 func (in Input) recorded() map[string]any {
-	text, err := json.Marshal(in.Params)
-	if err != nil {
-		panic(err) // plain values and netip.Prefix can always be written
-	}
 	var values map[string]any
-	if err := json.Unmarshal(text, &values); err != nil {
-		panic(err)
+	text, err := json.Marshal(in.Params)
+	if err := errors.Join(err, json.Unmarshal(text, &values)); err != nil {
+		panic(err) // plain values and netip.Prefix can always be written
 	}
 	return values
 }

@@ -3,7 +3,6 @@ package image
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,54 +22,38 @@ const root = "../.."
 
 func assembly(store, mode string) string { return filepath.Join(store, "assembly-"+mode) }
 
-// synth builds the app, which writes the assembly of each mode as it does for the CDK's command
-// line.
+// synth has the CDK's command line write the assembly of each mode.
 func synth(store string) error {
-	app := filepath.Join(store, "app")
-	build := exec.Command("go", "build", "-o", app, ".")
-	build.Dir = root
-	if output, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the app: %w\n%s", err, output)
-	}
-	for mode, changes := range contexts {
-		if err := runApp(app, assembly(store, mode), changes); err != nil {
-			return fmt.Errorf("synth, credentials=%s: %w", mode, err)
-		}
-	}
-	return os.Remove(app)
-}
-
-func runApp(app, directory string, changes map[string]any) error {
-	// The image is for this machine, which may not run programs of another architecture.
-	here := map[string]any{"architecture": map[string]string{"amd64": "x86_64", "arm64": "arm64"}[runtime.GOARCH]}
-	maps.Copy(here, changes)
-	given, err := cdkcontext.Case{Changes: here}.Context()
-	if err != nil {
-		return err
-	}
-	context, err := json.Marshal(given)
-	if err != nil {
-		return err
-	}
 	path, err := cdkcontext.NodePath()
 	if err != nil {
 		return err
 	}
-	// The image must not depend on a strict umask, although the CDK's copy of the build context
-	// does.
-	command := exec.Command("sh", "-c", `umask 077; exec "$0"`, app)
-	command.Dir = root
-	command.Env = append(os.Environ(), "PATH="+path, "CDK_OUTDIR="+directory, "CDK_CONTEXT_JSON="+string(context))
-	if changes["credentials"] == inImage {
-		for user, password := range passwords {
-			command.Env = append(command.Env, squid.PasswordVariable(user)+"="+password)
+	for mode, changes := range contexts {
+		// The image must not depend on a strict umask, although the CDK's copy of the build context
+		// does.
+		arguments := []string{"-c", `umask 077; exec "$0" "$@"`, "cdk", "synth", "--quiet", "--output",
+			assembly(store, mode), "-c", "architecture=" + architecture}
+		for key, value := range changes {
+			arguments = append(arguments, "-c", fmt.Sprintf("%s=%v", key, value))
 		}
-	}
-	if output, err := command.CombinedOutput(); err != nil {
-		return fmt.Errorf("%w\n%s", err, output)
+		command := exec.Command("sh", arguments...)
+		command.Dir = root
+		command.Env = append(os.Environ(), "PATH="+path, "CDK_DISABLE_CLI_TELEMETRY=true",
+			"AWS_EC2_METADATA_DISABLED=true")
+		if mode == inImage {
+			for user, password := range passwords {
+				command.Env = append(command.Env, squid.PasswordVariable(user)+"="+password)
+			}
+		}
+		if output, err := command.CombinedOutput(); err != nil {
+			return fmt.Errorf("synth, credentials=%s: %w\n%s", mode, err, output)
+		}
 	}
 	return nil
 }
+
+// architecture is this machine's, which may not run programs of another.
+var architecture = map[string]string{"amd64": "x86_64", "arm64": "arm64"}[runtime.GOARCH]
 
 // taskDefinition is the part of the synthesised task definition that says how the container runs.
 type taskDefinition struct {

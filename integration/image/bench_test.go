@@ -17,7 +17,6 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -228,71 +227,32 @@ func (p *proxy) timedStop() time.Duration {
 // memory is the proportional set size of all processes, in MB.
 func (p *proxy) memory() float64 {
 	p.t.Helper()
-	var total int
+	total := 0.
 	for _, pids := range p.processes() {
 		for _, pid := range pids {
-			rollup, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
-			must.OK(p.t, err)
-			for line := range strings.Lines(string(rollup)) {
-				if value, found := strings.CutPrefix(line, "Pss:"); found {
-					kilobytes, err := strconv.Atoi(strings.Fields(value)[0])
-					must.OK(p.t, err)
-					total += kilobytes
-				}
-			}
+			total += number(p.t, fmt.Sprintf("/proc/%d/smaps_rollup", pid), `(?m)^Pss:\s+(\d+) kB`)
 		}
 	}
-	return float64(total) * 1024 / megabyte
+	return total * 1024 / megabyte
 }
 
-// timedStart starts a container and returns the time from its first process's start to the first
-// authenticated 200.
+// timedStart starts a container and returns the time from its first process's start, by the engine's
+// runtime before it becomes the container's program, to the first authenticated 200.
 func timedStart(t testing.TB, mode string) (*proxy, time.Duration) {
 	t.Helper()
 	p := prepare(t, mode)
-	answered := make(chan time.Duration, 1)
+	begun := make(chan error, 1)
 	go func() {
-		defer close(answered)
-		for range 20_000 {
-			response, err := p.client().Request("GET", "http://151.101.1.69/")
-			if err == nil && response.StatusCode == 200 {
-				answered <- uptime(t)
-				return
-			}
-			time.Sleep(time.Millisecond)
-		}
+		_, err := containers.Run(context.Background(), "start", p.id)
+		begun <- err
 	}()
-	p.run("start")
-	at, ok := <-answered
-	if !ok {
-		t.Fatal("no answer")
-	}
-	return p, at - startedAt(t, p.mainPid())
-}
-
-// uptime is the time since the machine's start, to 10 ms.
-func uptime(t testing.TB) time.Duration {
-	content, err := os.ReadFile("/proc/uptime")
-	if err != nil {
-		t.Error(err)
-		return 0
-	}
-	seconds, err := strconv.ParseFloat(strings.Fields(string(content))[0], 64)
-	if err != nil {
-		t.Error(err)
-	}
-	return time.Duration(seconds * float64(time.Second))
-}
-
-// startedAt is the uptime at a process's start: the engine's runtime makes the process before it
-// becomes the container's program.
-func startedAt(t testing.TB, pid int) time.Duration {
-	t.Helper()
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	must.OK(t, err)
+	must.Await(t, "an answer", func() bool {
+		response, err := p.client().Request("GET", "http://151.101.1.69/")
+		return err == nil && response.StatusCode == 200
+	})
+	at := number(t, "/proc/uptime", `^(\S+)`)
+	must.OK(t, <-begun)
 	const ticks = 100 // a second (USER_HZ)
-	_, rest, _ := strings.Cut(string(stat), ") ")
-	started, err := strconv.Atoi(strings.Fields(rest)[19])
-	must.OK(t, err)
-	return time.Duration(started) * time.Second / ticks
+	started := number(t, fmt.Sprintf("/proc/%d/stat", p.mainPid()), `\) (?:\S+ ){19}(\d+)`) / ticks
+	return p, time.Duration((at - started) * float64(time.Second))
 }

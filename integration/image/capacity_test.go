@@ -6,12 +6,10 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,6 +19,7 @@ import (
 
 	"squidfleet/internal/bench"
 	"squidfleet/internal/capacity"
+	"squidfleet/internal/must"
 	"squidfleet/internal/rig"
 	"squidfleet/squid"
 )
@@ -112,9 +111,7 @@ func BenchmarkCapacity(b *testing.B) {
 		}
 	}
 	b.Logf("\n%s\n%s", f.Table(), f.Measured())
-	if err := f.Record(root); err != nil {
-		b.Fatal(err)
-	}
+	must.OK(b, f.Record(root))
 	update := exec.Command("go", "test", "squidfleet/internal/capacity", "-update")
 	if out, err := update.CombinedOutput(); err != nil {
 		b.Fatalf("%v\n%s", err, out)
@@ -196,9 +193,7 @@ func (m *measurements) load(s *sizedTask, connections int, direct capacity.Laten
 func (s *sizedTask) hold() capacity.Size {
 	s.t.Helper()
 	var files syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
-		s.t.Fatal(err)
-	}
+	must.OK(s.t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files))
 	// A tunnel has two ends here, and two in Squid.
 	enough := min(int(files.Max)/2-500, squid.Config{Memory: s.memory}.Descriptors())
 	who := s.client()
@@ -232,41 +227,28 @@ func (s *sizedTask) hold() capacity.Size {
 // cpuFile is where the container's control group, of either version, has its processor's time.
 func (p *proxy) cpuFile() (file string, unit time.Duration) {
 	p.t.Helper()
-	groups, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", p.mainPid()))
-	if err != nil {
-		p.t.Fatal(err)
+	groups := readFile(p.t, fmt.Sprintf("/proc/%d/cgroup", p.mainPid()))
+	if group := regexp.MustCompile(`(?m)^\d+:(?:cpu,)?cpuacct:(.*)$`).FindStringSubmatch(groups); group != nil {
+		return filepath.Join("/sys/fs/cgroup/cpuacct", group[1], "cpuacct.usage"), time.Nanosecond
 	}
-	if group := regexp.MustCompile(`(?m)^\d+:(?:cpu,)?cpuacct:(.*)$`).FindSubmatch(groups); group != nil {
-		return filepath.Join("/sys/fs/cgroup/cpuacct", string(group[1]), "cpuacct.usage"), time.Nanosecond
-	}
-	group := regexp.MustCompile(`(?m)^0::(.*)$`).FindSubmatch(groups)
+	group := regexp.MustCompile(`(?m)^0::(.*)$`).FindStringSubmatch(groups)
 	if group == nil {
 		p.t.Fatalf("no control group for the processor's time: %s", groups)
 	}
-	return filepath.Join("/sys/fs/cgroup", string(group[1]), "cpu.stat"), time.Microsecond
+	return filepath.Join("/sys/fs/cgroup", group[1], "cpu.stat"), time.Microsecond
 }
 
 // cpuTime is the task's.
 func (s *sizedTask) cpuTime() time.Duration {
 	s.t.Helper()
-	text, err := os.ReadFile(s.file)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	n, err := strconv.ParseInt(regexp.MustCompile(`\d+`).FindString(string(text)), 10, 64)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return time.Duration(n) * s.unit
+	return time.Duration(number(s.t, s.file, `(\d+)`)) * s.unit
 }
 
 // ownTime is the processor's time of clients and origins.
 func ownTime(t testing.TB) time.Duration {
 	t.Helper()
 	var used syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, syscall.Getrusage(syscall.RUSAGE_SELF, &used))
 	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
@@ -274,23 +256,16 @@ func ownTime(t testing.TB) time.Duration {
 func (p *proxy) squidVersion() string {
 	p.t.Helper()
 	out, err := containers.Run(context.Background(), "exec", p.id, "/usr/sbin/squid", "-v")
-	version := regexp.MustCompile(`Version (\S+)`).FindStringSubmatch(out)
-	if err != nil || version == nil {
-		p.t.Fatal(out, err)
-	}
-	return version[1]
+	must.OK(p.t, err)
+	return regexp.MustCompile(`Version (\S+)`).FindStringSubmatch(out)[1]
 }
 
 // processor is the name of the machine's.
 func processor(t testing.TB) string {
 	t.Helper()
-	text, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := regexp.MustCompile(`(?m)^model name\s*: (.*)$`).FindSubmatch(text)
+	name := regexp.MustCompile(`(?m)^model name\s*: (.*)$`).FindStringSubmatch(readFile(t, "/proc/cpuinfo"))
 	if name == nil { // of ARM there is none
 		return runtime.GOARCH
 	}
-	return string(name[1])
+	return name[1]
 }

@@ -26,15 +26,13 @@ func TestAContainerIsConfined(t *testing.T) {
 			"NoNewPrivs:\t1\n", "CapPrm:\t0000000000000000\n", "CapBnd:\t0000000000000000\n",
 			"Uid:\t10001\t10001\t10001\t10001\n",
 		} {
-			if !bytes.Contains(status, []byte(want)) {
+			if !strings.Contains(status, want) {
 				t.Errorf("%s: not %q:\n%s", where, want, status)
 			}
 		}
 	}
-	mounts, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", p.mainPid()))
-	must.OK(t, err)
 	writable := map[string]string{} // mount point → the file system's options
-	for line := range strings.Lines(string(mounts)) {
+	for line := range strings.Lines(readFile(t, fmt.Sprintf("/proc/%d/mountinfo", p.mainPid()))) {
 		mount, system, _ := strings.Cut(line, " - ")
 		fields, options := strings.Fields(mount), strings.Fields(system)
 		if strings.HasPrefix(fields[5], "rw,") {

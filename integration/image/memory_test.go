@@ -9,13 +9,12 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"squidfleet/internal/bench"
+	"squidfleet/internal/must"
 	"squidfleet/internal/rig"
 )
 
@@ -117,9 +116,8 @@ func BenchmarkMemory(b *testing.B) {
 				return c
 			}
 			for range 100 { // what Squid needs once
-				if _, err := gone(client(0)); err != nil {
-					b.Fatal(err)
-				}
+				_, err := gone(client(0))
+				must.OK(b, err)
 			}
 			before := p.newPeak()
 			if kind.open == nil {
@@ -149,9 +147,7 @@ func BenchmarkMemory(b *testing.B) {
 		"`make bench` (BenchmarkMemory), a task of 512 MiB with Squid %s:\n\n"+
 		"| each of | so many at a time | takes of Squid's memory, kB |\n|---|---|---|\n%s\n%s", version, &rows, siege)
 	b.Logf("\n%s", text)
-	if err := bench.ReportIn(root, "security.md", "memory", text); err != nil {
-		b.Fatal(err)
-	}
+	must.OK(b, bench.ReportIn(root, "security.md", "memory", text))
 }
 
 type zeros struct{}
@@ -161,26 +157,12 @@ func (zeros) Read(p []byte) (int, error) { return len(p), nil }
 // newPeak forgets what Squid's memory was before, and returns what it is, in kB.
 func (p *proxy) newPeak() float64 {
 	p.t.Helper()
-	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", p.squidPid()), []byte("5"), 0); err != nil {
-		p.t.Fatal(err)
-	}
+	must.OK(p.t, os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", p.squidPid()), []byte("5"), 0))
 	return p.peak()
 }
 
 // peak is the most that Squid's memory has been, in kB.
 func (p *proxy) peak() float64 {
 	p.t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.squidPid()))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	found := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)
-	if found == nil {
-		p.t.Fatalf("no peak in %s", status)
-	}
-	kibibytes, err := strconv.Atoi(string(found[1]))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return float64(kibibytes) * 1024 / 1000
+	return number(p.t, fmt.Sprintf("/proc/%d/status", p.squidPid()), `VmHWM:\s+(\d+) kB`) * 1024 / 1000
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -206,20 +207,38 @@ func (p *proxy) processes() map[string][]int {
 	return found
 }
 
-func (p *proxy) read(file string) map[string][]byte {
+// read returns a file that each of the container's processes has in /proc.
+func (p *proxy) read(file string) map[string]string {
 	p.t.Helper()
-	all := map[string][]byte{}
+	all := map[string]string{}
 	for name, pids := range p.processes() {
 		for _, pid := range pids {
-			content, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
-			must.OK(p.t, err)
-			all[fmt.Sprintf("%s of %s (%d)", file, name, pid)] = content
+			all[fmt.Sprintf("%s of %s (%d)", file, name, pid)] = readFile(p.t, fmt.Sprintf("/proc/%d/%s", pid, file))
 		}
 	}
 	if len(all) < 3 {
 		p.t.Errorf("saw %d processes, want entrypoint, Squid and helper", len(all))
 	}
 	return all
+}
+
+func readFile(t testing.TB, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	must.OK(t, err)
+	return string(content)
+}
+
+// number returns the number that a pattern's group finds in a file.
+func number(t testing.TB, path, pattern string) float64 {
+	t.Helper()
+	found := regexp.MustCompile(pattern).FindStringSubmatch(readFile(t, path))
+	if found == nil {
+		t.Fatalf("%s: no %s", path, pattern)
+	}
+	value, err := strconv.ParseFloat(found[1], 64)
+	must.OK(t, err)
+	return value
 }
 
 // squidPid waits for the helpers, which have Squid's name until they run their own program.

@@ -64,7 +64,7 @@ func TestSecretsAreInNoProcessAndNoLog(t *testing.T) {
 			for _, file := range []string{"environ", "cmdline"} {
 				for where, content := range p.read(file) {
 					for what, secret := range secrets {
-						if bytes.Contains(content, []byte(secret)) {
+						if strings.Contains(content, secret) {
 							t.Errorf("%s holds %s", where, what)
 						}
 					}

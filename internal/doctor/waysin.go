@@ -24,7 +24,7 @@ func givenGroups(v *visit) bool      { return len(v.params.ClientSecurityGroups)
 func (v *visit) certificate(ctx context.Context) (Finding, error) {
 	arn, name := v.params.CertificateARN, v.params.DomainName
 	fix := "give the certificateArn of one that is issued in " + v.cfg.Region + ", or domainName and hostedZoneId"
-	if region := v.params.CertificateRegion(); region != v.cfg.Region {
+	if region := params.RegionOf(arn); region != v.cfg.Region {
 		return problem(fix, "it is in %s, and the load balancer in %s", region, v.cfg.Region)
 	}
 	answer, err := acm.NewFromConfig(v.cfg).DescribeCertificate(ctx,

@@ -34,7 +34,8 @@ func TestPromisesStandInTheDocuments(t *testing.T) {
 
 const aCertificate = "arn:aws:acm:eu-west-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef"
 
-// variants are values of each parameter, in the order of their names.
+// variants are values of parameters, in the order of their names. Of one that is not here, the
+// values are those of the cases.
 var variants = map[string][]any{
 	"activeHours": {"always", "mon-fri 07:00-19:30", "sun,fri 22:15-06:00"}, "addressPorts": {"true", "false"},
 	"alarmEmail": {"", "", "ops@example.com"}, "alarmTopicArn": {"", "arn:aws:sns:eu-west-1:123456789012:alarms"},
@@ -104,9 +105,22 @@ func TestPromises(t *testing.T) {
 // parametersOfAllKinds judges twenty fleets, those of the golden templates and random ones, and
 // returns their templates. It synthesises four of them again, and other tests two.
 func parametersOfAllKinds(t *testing.T) (templates []string) {
-	for _, declared := range params.Declarations() {
-		if len(variants[declared.Key]) < 2 {
-			t.Errorf("parameter %s has no variants", declared.Key)
+	defaults, err := cdkcontext.Case{}.Context()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range params.Keys() {
+		if variants[key] != nil {
+			continue
+		}
+		variants[key] = []any{defaults[key]}
+		for _, c := range cdkcontext.Cases {
+			if value, is := c.Changes[key]; is {
+				variants[key] = append(variants[key], value)
+			}
+		}
+		if len(variants[key]) < 2 {
+			t.Errorf("no case of cdkcontext has another %s than the default", key)
 		}
 	}
 	random := rand.New(rand.NewPCG(1, 2))
