@@ -2,8 +2,8 @@ package stacks
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecs"
@@ -78,12 +78,7 @@ func tryURL(p *params.Params) string {
 // passwordOutput makes an output id from a user name. Only letters and digits are left of it; a
 // number keeps equal ids apart.
 func passwordOutput(user string, taken []string) string {
-	plain := "PasswordOf" + strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
-			return r
-		}
-		return -1
-	}, user)
+	plain := "PasswordOf" + regexp.MustCompile(`[^a-zA-Z0-9]`).ReplaceAllString(user, "")
 	id := plain
 	for n := 2; slices.Contains(taken, id); n++ {
 		id = fmt.Sprintf("%sX%d", plain, n)

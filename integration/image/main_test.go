@@ -35,18 +35,15 @@ func TestMain(m *testing.M) {
 	if benching("BenchmarkMemory") {
 		maps.Copy(contexts, memoryContexts())
 	}
-	store := os.Getenv(storeVariable)
-	if store == "" {
+	var code int
+	var err error
+	if store := os.Getenv(storeVariable); store != "" {
+		rig.Isolate()
+		code, err = test(m, store)
+	} else {
 		// A build downloads packages from Debian. The tests' namespaces have no way there.
-		code, err := buildAndTest()
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "integration/image:", err)
-			code = 1
-		}
-		os.Exit(code)
+		code, err = buildAndTest()
 	}
-	rig.Isolate()
-	code, err := test(m, store)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "integration/image:", err)
 		code = 1
@@ -139,7 +136,7 @@ func buildImages(e *engine.Engine, store string) error {
 			return err
 		}
 		if mode == inSecrets && benching("BenchmarkImage") {
-			if err := benchBuilds(e, store, fleet.context, base); err != nil {
+			if err := benchBuilds(e, fleet.context, base); err != nil {
 				return err
 			}
 		}

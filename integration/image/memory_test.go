@@ -50,20 +50,7 @@ func answered(text string) opener {
 	}
 }
 
-func unread(c rig.Client) (net.Conn, error) {
-	user := c.User
-	c.User = ""
-	challenge, err := c.Request("GET", memoryPage)
-	if err != nil {
-		return nil, err
-	}
-	c.User = user
-	authorization, err := c.Authorization(challenge.Response, "GET", memoryPage)
-	if err != nil {
-		return nil, err
-	}
-	return sent("GET " + memoryPage + " HTTP/1.1\r\n" + authorization + "\r\n\r\n")(c)
-}
+func unread(c rig.Client) (net.Conn, error) { return c.Send("GET", memoryPage) }
 
 func tunnelled(c rig.Client) (net.Conn, error) {
 	conn, response, err := c.Tunnel("151.101.1.69:443")
