@@ -74,17 +74,17 @@ const (
 	newNetwork = "**do not change it in place**: the tasks would move to a new network while the old one cannot be " +
 		"deleted. Deploy a second fleet under another `stackName`, then destroy the first"
 	newEndpoint = "a new endpoint, to which nobody can connect until the new tasks are healthy"
-	newPort     = "clients must use the new port; nobody can connect until the new tasks are healthy, and connections " +
-		"may be cut"
+	newPort     = "clients must use the new port; nobody can connect until the new tasks are healthy, " +
+		"and connections may be cut"
 	clients = "who may connect, at once"
 	ports   = "ports of addresses open, or close"
 	nothing = "nothing"
 )
 
 // effects are what a person notices, the gravest first, and of what: of a property that changes in
-// place, or of a resource that is added, removed or replaced. Whether a change replaces the resource
-// is AWS's own data, see package cfnspec. Of a coming and going that is not here, only what refers
-// to the resource is noticed.
+// place, or of a resource that is added, removed or replaced. Whether a change replaces the
+// resource is AWS's own data, see package cfnspec. Of a resource that comes or goes and is not
+// here, only what refers to it is noticed.
 //
 // When ECS starts new tasks, that rules of security groups hold at once, and what retention does:
 // https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html
@@ -118,15 +118,16 @@ var effects = []struct{ noticed, of string }{
 }
 
 // calls are what CloudFormation calls to make, change and delete the resources of a type, or to
-// compute an intrinsic function, in the policies that allow it: for every fleet, for a name, TLS and
-// PrivateLink, and for monitoring. One policy would be too long.
+// compute an intrinsic function, in the policies that allow it: for every fleet, for a name, TLS
+// and PrivateLink, and for monitoring. One policy would be too long.
 //
-// They are what the page of a function says, what the handlers of a type call, as the type's schema declares it
+// They are what the page of a function says, what the handlers of a type call, as its schema
+// declares it
 // (https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-schema.html), and
 // what the service checks besides on who calls it:
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-api-permissions.html and
-// https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/3917. The other services want
-// nothing else, as the Service Authorization Reference says ("Dependent actions").
+// https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/3917. The other services
+// want nothing else, as the Service Authorization Reference says ("Dependent actions").
 //
 // The schemas of certificates and records declare none: theirs are those of the Service
 // Authorization Reference that make, change and delete one, and that both services document for

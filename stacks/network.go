@@ -53,8 +53,8 @@ func (in Input) checkRegions() error {
 		{"alarmTopicArn: is", "a topic", params.RegionOf(p.AlarmTopicARN)},
 	} {
 		if there.region != "" && there.region != in.Region && in.Account != "" && in.Region != "" {
-			return fmt.Errorf("%s in %s, and the fleet would go to %s; give %s of that region, or another region to the "+
-				"CDK, for instance with AWS_REGION", there.is, there.region, in.Region, there.what)
+			return fmt.Errorf("%s in %s, and the fleet would go to %s; give %s of that region, or another region to "+
+				"the CDK, for instance with AWS_REGION", there.is, there.region, in.Region, there.what)
 		}
 	}
 	return nil

@@ -46,8 +46,8 @@ func benching(name string) bool {
 	return pattern != "" && wanted && err == nil
 }
 
-// benchBuilds builds both contenders without a cache, in turns, and leaves each one's seconds to the
-// copy of this program. It needs the machine's network.
+// benchBuilds builds both contenders without a cache, in turns, and leaves each one's seconds to
+// the copy of this program. It needs the machine's network.
 func benchBuilds(e *engine.Engine, ours, base string) error {
 	usualOptions := []string{"--build-arg=USERNAME=alice", "--build-arg=PASSWORD=" + passwords["alice"]}
 	article, err := filepath.Abs(filepath.Join("testdata", usual))
@@ -235,8 +235,8 @@ func (p *proxy) memory() float64 {
 	return total * 1024 / megabyte
 }
 
-// timedStart starts a container and returns the time from its first process's start, by the engine's
-// runtime before it becomes the container's program, to the first authenticated 200.
+// timedStart starts a container and returns the time from its first process's start, by the
+// engine's runtime before it becomes the container's program, to the first authenticated 200.
 func timedStart(t testing.TB, mode string) (*proxy, time.Duration) {
 	t.Helper()
 	p := prepare(t, mode)
