@@ -10,7 +10,7 @@ import (
 // other parameters' values it does not go with.
 type parameter struct {
 	key     string // in the context
-	kind    string // for example "integer" or "list of CIDR blocks"
+	name    string // of its kind of value, for example "integer" or "list of CIDR blocks"
 	initial any    // the default, with the type it has in cdk.json: string, bool, int, or []any of string or int
 	limits  string // which values are accepted
 	help    string // what the parameter means
@@ -30,7 +30,7 @@ func Keys() (keys []string) {
 // stored in the field of Params with the key's name, in which case does not count.
 func declare[T any](key string, k kind[T], initial any, help string) parameter {
 	return parameter{
-		key: key, kind: k.name, initial: initial, limits: k.limits, help: help,
+		key: key, name: k.name, initial: initial, limits: k.limits, help: help,
 		store: func(p *Params, value any) Errors {
 			if value == nil {
 				return Errors{{key, "null is not a value; leave the key out to get the default, " + inText(initial)}}

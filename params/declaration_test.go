@@ -25,7 +25,7 @@ func TestEveryFieldHasOneDeclaration(t *testing.T) {
 		}
 	}
 	for _, p := range parameters {
-		if p.kind == "" || p.limits == "" || p.help == "" || cdkKeys.MatchString(p.key) {
+		if p.name == "" || p.limits == "" || p.help == "" || cdkKeys.MatchString(p.key) {
 			t.Errorf("%s lacks a text, or would pass for a key of CDK's", p.key)
 		}
 	}

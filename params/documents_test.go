@@ -27,7 +27,7 @@ func table() string {
 		if def != none {
 			def = "`" + def + "`"
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", p.key, p.kind, def, bars.Replace(p.limits),
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", p.key, p.name, def, bars.Replace(p.limits),
 			bars.Replace(p.help))
 	}
 	return b.String()

@@ -28,6 +28,7 @@ var (
 		`arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}`)
 )
 
+// unlimited: the form has a limit of its own.
 const unlimited = 1 << 20
 
 // shaped is a check for a text of a form, with most bytes at the most.

@@ -83,13 +83,11 @@ func buildAndTest() (code int, err error) {
 	if err := buildImages(e, store); err != nil {
 		return 0, err
 	}
-	self, err := os.Executable()
-	if err != nil {
+	if err := os.Setenv(storeVariable, store); err != nil {
 		return 0, err
 	}
-	tests := exec.Command(self, os.Args[1:]...)
+	tests := rig.Apart(context.Background(), os.Args[1:]...)
 	tests.Stdout, tests.Stderr = os.Stdout, os.Stderr
-	tests.Env = append(os.Environ(), storeVariable+"="+store)
 	err = tests.Run()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
