@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
-	"strings"
 
 	"squidfleet/internal/cdkcontext"
 	"squidfleet/internal/check"
@@ -72,7 +71,6 @@ type taskDefinition struct {
 		Environment  []struct{ Name, Value string }
 		Secrets      []struct{ Name string }
 		HealthCheck  struct{ Command []string }
-		MountPoints  []struct{ ContainerPath string }
 		PortMappings []struct{ ContainerPort uint16 }
 	}
 }
@@ -146,13 +144,4 @@ func (d taskDefinition) options() ([]string, error) {
 		options = append(options, "--env="+secret.Name+"="+value)
 	}
 	return options, nil
-}
-
-// mountPoints are the paths of the task definition's writable mounts.
-func (d taskDefinition) mountPoints() string {
-	var paths []string
-	for _, mount := range d.ContainerDefinitions[0].MountPoints {
-		paths = append(paths, mount.ContainerPath)
-	}
-	return strings.Join(paths, " ")
 }

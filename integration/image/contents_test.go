@@ -8,7 +8,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -238,27 +237,5 @@ func TestImageNamesItsPackages(t *testing.T) {
 	}
 	if len(packages) < 20 || len(packages) > 40 {
 		t.Errorf("%d packages", len(packages))
-	}
-}
-
-func TestImageConfiguration(t *testing.T) {
-	for _, mode := range []string{inSecrets, inImage} {
-		image, err := save(t, mode).ConfigFile()
-		must.OK(t, err)
-		c := image.Config
-		definition := fleets[mode].task
-		if c.User != definition.ContainerDefinitions[0].User || c.WorkingDir != container.Dir ||
-			!slices.Equal(c.Entrypoint, []string{container.EntrypointPath}) || len(c.Cmd) != 0 {
-			t.Errorf("%s: %+v", mode, c)
-		}
-		volumes, mounts := strings.Join(slices.Sorted(maps.Keys(c.Volumes)), " "), definition.mountPoints()
-		if volumes != mounts {
-			t.Errorf("%s: volumes %s, want the task definition's mount points %s", mode, volumes, mounts)
-		}
-		for _, variable := range c.Env {
-			if strings.HasPrefix(variable, container.EnvPrefix) {
-				t.Errorf("%s: the image sets %s", mode, variable)
-			}
-		}
 	}
 }
