@@ -56,7 +56,7 @@ func (in Input) importedNetwork(app awscdk.App) (network, error) {
 	all := slices.Concat(*vpc.PublicSubnets(), *vpc.PrivateSubnets(), *vpc.IsolatedSubnets())
 	var err, failed error
 	n.loadBalancerCidrs, err = prefixes(ranges(*chosen.Subnets))
-	n.vpcCidrs, failed = prefixes(append(ranges(all), append(ipv6, *vpc.VpcCidrBlock())...))
+	n.vpcCidrs, failed = prefixes(slices.Concat(ranges(all), ipv6, []string{*vpc.VpcCidrBlock()}))
 	if err := cmp.Or(err, failed); err != nil {
 		return network{}, fmt.Errorf("vpcId: %q has no usable range: %w", id, err)
 	}
