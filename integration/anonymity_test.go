@@ -1,14 +1,12 @@
 package integration
 
 import (
-	"bufio"
 	"cmp"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
 	"strings"
-	"testing"
 
 	"squidfleet/internal/rig"
 )
@@ -78,28 +76,14 @@ func moved(line string) exposure {
 	return exposure{name: line, sent: []string{line}, behind: []string{line}}
 }
 
-func send(c rig.Client, bytes string) (*http.Response, error) {
-	conn, err := c.Dial()
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	if _, err := io.WriteString(conn, bytes); err != nil {
-		return nil, err
-	}
-	return http.ReadResponse(bufio.NewReader(conn), nil)
-}
-
-// bodyProblems says what a destination gets of requests with a body, and should not, or does not
-// get.
-func bodyProblems(w *world, c rig.Client) (problems []string) {
-	wrong := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+// checkBodies says what a destination gets of requests with a body, and should not, or does not get.
+func checkBodies(s subject) {
 	var got string
-	w.origins.SetHandler(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+	s.w.origins.SetHandler(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		text, _ := io.ReadAll(r.Body)
 		got = string(text)
 	}))
-	defer w.origins.SetHandler(http.HandlerFunc(w.answer))
+	defer s.w.origins.SetHandler(http.HandlerFunc(s.w.answer))
 	long := strings.Repeat("x", 200_000)
 	for name, body := range map[string]struct{ header, bytes, text string }{
 		"a length":    {"Content-Length: 5", "hello", "hello"},
@@ -108,54 +92,43 @@ func bodyProblems(w *world, c rig.Client) (problems []string) {
 	} {
 		got = ""
 		headers := append(slices.Clone(tracks), "Content-Type: text/plain", body.header)
-		conn, err := c.Send("POST", "http://origin.example/form", headers...)
-		if err != nil {
-			wrong("a body with %s: %v", name, err)
+		response, err := client(s.task).Exchange("POST", "http://origin.example/form", body.bytes, headers...)
+		if err != nil || response.StatusCode != 200 || got != body.text {
+			s.wrong("a body with %s: the destination got %d bytes, want %d: %+v, %v",
+				name, len(got), len(body.text), response, err)
 			continue
-		}
-		io.WriteString(conn, body.bytes)
-		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
-		conn.Close()
-		if err != nil || response.StatusCode != 200 {
-			wrong("a body with %s: %+v, %v", name, response, err)
-			continue
-		}
-		if got != body.text {
-			wrong("a body with %s: the destination got %d bytes, want %d", name, len(got), len(body.text))
 		}
 		// Squid gives a chunked body a length if it has the whole of it by then.
-		lines := strings.Split(w.origins.LastHead(), "\r\n")
+		lines := strings.Split(s.w.origins.LastHead(), "\r\n")
 		slices.Sort(lines)
 		length := fmt.Sprintf("Content-Length: %d", len(body.text))
 		want := []string{length, "Content-Type: text/plain", "Host: origin.example", "POST /form HTTP/1.1"}
 		chunked := append(slices.Clone(want[1:]), "Transfer-Encoding: chunked")
 		if !slices.Equal(lines, want) && (name == "a length" || !slices.Equal(lines, chunked)) {
-			wrong("a body with %s: the destination got %q, want %q", name, lines, want)
+			s.wrong("a body with %s: the destination got %q, want %q", name, lines, want)
 		}
 	}
-	return problems
 }
 
-// anonymityProblems says what the destination, or a client of its answers, sees that it should not.
-func anonymityProblems(t testing.TB, w *world, task *squidTask) (problems []string) {
-	wrong := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
-	c := client(task)
+// checkAnonymity says what the destination, or a client of its answers, sees that it should not.
+func checkAnonymity(s subject) {
 	for _, e := range exposures {
 		method, target, sent := cmp.Or(e.method, "GET"), cmp.Or(e.target, "http://origin.example/path?query=1"), e.sent
 		if e.host != "" {
 			sent = append([]string{"Host: " + e.host}, sent...)
 		}
-		response, err := c.Request(method, target, sent...)
+		response, err := client(s.task).Request(method, target, sent...)
 		if err != nil || response.StatusCode != 200 && response.StatusCode != 206 {
-			wrong("%s: %+v, %v", e.name, response, err)
+			s.wrong("%s: %+v, %v", e.name, response, err)
 			continue
 		}
-		lines := strings.Split(w.origins.LastHead(), "\r\n")
+		lines := strings.Split(s.w.origins.LastHead(), "\r\n")
 		request, host := []string{method + " /path?query=1 HTTP/1.1"}, []string{"Host: origin.example"}
 		want := slices.Concat(request, host, e.got, e.behind)
 		if !slices.Equal(lines, want) && !slices.Equal(lines, slices.Concat(request, e.got, host, e.behind)) {
-			wrong("%s: the destination got %q, want %q", e.name, lines, want)
+			s.wrong("%s: the destination got %q, want %q", e.name, lines, want)
 		}
 	}
-	return append(append(problems, bodyProblems(w, c)...), rig.AnswerProblems(t, c, scratchTarget)...)
+	checkBodies(s)
+	rig.CheckAnswers(s.t, s.wrong, client(s.task), scratchTarget)
 }

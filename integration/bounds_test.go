@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"net"
@@ -53,7 +52,7 @@ const soon = 8 * time.Second
 func TestEachBoundIsKeptByItsLine(t *testing.T) {
 	w := newWorld(t)
 	w.origins.SetHandler(http.HandlerFunc(stubborn))
-	dead := deadPort(t)
+	dead := deadPort(t, rig.LastPort)
 	w.names.Set("dead.example", "93.184.215.100")
 	var many []string
 	for i := range 20 {
@@ -64,18 +63,9 @@ func TestEachBoundIsKeptByItsLine(t *testing.T) {
 	for i, b := range bounds {
 		start := func(t *testing.T, port int, replacement string) (*squidTask, error) {
 			o := options(map[string]any{"httpPorts": fmt.Sprintf("80,%d", dead), "listenerPort": port})
-			o.Edit = func(conf string) string {
-				replace := func(line, by string) {
-					if !strings.Contains(conf, "\n"+line+"\n") {
-						t.Errorf("the configuration has no line %q", line)
-					}
-					conf = strings.Replace(conf, "\n"+line+"\n", "\n"+by+"\n", 1)
-				}
-				replace(b.line, replacement)
-				for line, by := range b.also {
-					replace(line, by)
-				}
-				return conf
+			o = o.and(replacing(t, b.line, replacement))
+			for line, by := range b.also {
+				o = o.and(replacing(t, line, by))
 			}
 			return tryTask(t, o)
 		}
@@ -105,6 +95,16 @@ func TestEachBoundIsKeptByItsLine(t *testing.T) {
 	}
 }
 
+// replacing returns an edit that puts something in the place of a line.
+func replacing(t *testing.T, line, by string) func(conf string) string {
+	return func(conf string) string {
+		if !strings.Contains(conf, "\n"+line+"\n") {
+			t.Errorf("the configuration has no line %q", line)
+		}
+		return strings.Replace(conf, "\n"+line+"\n", "\n"+by+"\n", 1)
+	}
+}
+
 // stubborn is a destination that answers late, slowly or without an end.
 func stubborn(rw http.ResponseWriter, r *http.Request) {
 	flush := http.NewResponseController(rw).Flush
@@ -126,16 +126,19 @@ func stubborn(rw http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// deadPort is a port at which every address of the namespace lets connections wait for ever.
-func deadPort(t *testing.T) int {
+// deadPort has every address of the namespace let connections to a port wait for ever; 0 stands for
+// any port.
+func deadPort(t *testing.T, port int) int {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 	must.OK(t, err)
 	t.Cleanup(func() { syscall.Close(fd) })
-	const port = rig.LastPort
 	must.OK(t, syscall.Bind(fd, &syscall.SockaddrInet4{Port: port}))
 	// Nobody accepts, and once one connection waits to be, the kernel answers no other.
 	must.OK(t, syscall.Listen(fd, 0))
+	bound, err := syscall.Getsockname(fd)
+	must.OK(t, err)
+	port = bound.(*syscall.SockaddrInet4).Port
 	conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	must.OK(t, err)
 	t.Cleanup(func() { conn.Close() })
@@ -152,11 +155,9 @@ func closes(conn net.Conn) bool {
 // dial is a connection that has sent what it is given.
 func dial(t *testing.T, c rig.Client, bytes string) net.Conn {
 	t.Helper()
-	conn, err := c.Dial()
+	conn, err := c.Write(bytes)
 	must.OK(t, err)
 	t.Cleanup(func() { conn.Close() })
-	_, err = io.WriteString(conn, bytes)
-	must.OK(t, err)
 	return conn
 }
 
@@ -167,6 +168,14 @@ func authenticated(t *testing.T, task *squidTask, target string) net.Conn {
 	must.OK(t, err)
 	t.Cleanup(func() { conn.Close() })
 	return conn
+}
+
+// within is the answer to a GET with credentials, if it comes soon.
+func within(t *testing.T, task *squidTask, target string) (*rig.Response, error) {
+	t.Helper()
+	conn := authenticated(t, task, target)
+	conn.SetReadDeadline(time.Now().Add(soon))
+	return rig.Read(conn, "GET")
 }
 
 func descriptorsOf(t *testing.T, pid int) int {
@@ -214,12 +223,12 @@ func waitingBytesAreHeld(t *testing.T, task *squidTask) string {
 	for range clients {
 		conns = append(conns, authenticated(t, task, "http://origin.example/never"))
 	}
-	before := memoryOf(t, squid, "VmRSS")
+	before := memoryOf(t, squid, "status", "VmRSS")
 	for _, conn := range conns {
 		conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
 		conn.Write(make([]byte, 2<<20))
 	}
-	if each := (memoryOf(t, squid, "VmRSS") - before) / clients; each > 64 {
+	if each := (memoryOf(t, squid, "status", "VmRSS") - before) / clients; each > 64 {
 		return fmt.Sprintf("%d kB held for each", each)
 	}
 	return ""
@@ -260,9 +269,7 @@ func idleStaysOpen(t *testing.T, task *squidTask) string {
 	} {
 		for _, next := range []string{"", "GET http://orig"} {
 			conn := dial(t, client(task), sent)
-			response, err := http.ReadResponse(bufio.NewReader(conn), nil)
-			must.OK(t, err)
-			_, err = io.Copy(io.Discard, response.Body)
+			_, err := rig.Read(conn, "GET")
 			must.OK(t, err)
 			io.WriteString(conn, next)
 			open[sent+next] = conn
@@ -274,14 +281,8 @@ func idleStaysOpen(t *testing.T, task *squidTask) string {
 // deadAddressIsWaitedFor asks for a name whose addresses do not answer.
 func deadAddressIsWaitedFor(name string) func(*testing.T, *squidTask) string {
 	return func(t *testing.T, task *squidTask) string {
-		conn := authenticated(t, task, fmt.Sprintf("http://%s:%d/", name, rig.LastPort))
-		conn.SetReadDeadline(time.Now().Add(soon))
-		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
-		if err != nil {
-			return err.Error()
-		}
-		if response.StatusCode != 503 {
-			return response.Status
+		if got := code(within(t, task, fmt.Sprintf("http://%s:%d/", name, rig.LastPort))); got != noAddress {
+			return fmt.Sprint("status ", got)
 		}
 		return ""
 	}
@@ -293,15 +294,10 @@ func silenceIsWaitedFor(t *testing.T, task *squidTask) string {
 		t.Fatalf("%+v, %v", response, err)
 	}
 	defer tunnel.Close()
-	conn := authenticated(t, task, "http://origin.example/never")
-	conn.SetReadDeadline(time.Now().Add(soon))
-	response504, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		return err.Error()
-	}
 	const page = "The destination did not answer in time.\n"
-	if body, err := io.ReadAll(response504.Body); response504.StatusCode != 504 || string(body) != page {
-		return fmt.Sprintf("%s: %q, %v", response504.Status, body, err)
+	late, err := within(t, task, "http://origin.example/never")
+	if err != nil || late.StatusCode != 504 || late.Text != page {
+		return fmt.Sprintf("%+v, %v", late, err)
 	}
 	if !closes(tunnel) {
 		return "a silent tunnel stays open"

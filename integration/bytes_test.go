@@ -67,7 +67,7 @@ func TestBytesThatNoClientSendsGetNobodyIn(t *testing.T) {
 				bytes += line + "\r\n"
 			}
 			status := cutOff
-			if response, err := send(who, bytes+"\r\n"); err == nil {
+			if response, err := rawly(who, bytes+"\r\n"); err == nil {
 				status = response.StatusCode
 			}
 			if slices.Contains(c.answers, 407) && !task.Params.Auth.Passwords() {

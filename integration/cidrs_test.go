@@ -19,11 +19,14 @@ func TestWhatIsAddedAndOpenedIsExact(t *testing.T) {
 		o.Network.VpcCidrs = prefixes("10.0.0.0/16", "54.10.0.0/16", "2600:1f16:1::/56")
 		task := startTask(t, o)
 		var all []cell
+		open := func(a netip.Addr) {
+			w.opened = append(w.opened, netip.AddrPortFrom(a, 80), netip.AddrPortFrom(a, 443))
+		}
 		add := func(host string, status int) {
 			if a, err := netip.ParseAddr(host); err == nil {
 				host = bracketed(a)
 				if status == served {
-					w.opened = append(w.opened, a)
+					open(a)
 				}
 			}
 			all = append(all,
@@ -90,17 +93,15 @@ func TestWhatIsAddedAndOpenedIsExact(t *testing.T) {
 			w.names.Set(name+".cidrs.example", d.addresses...)
 			for _, text := range d.addresses {
 				if d.status == served {
-					w.opened = append(w.opened, netip.MustParseAddr(text))
+					open(netip.MustParseAddr(text))
 				}
 			}
 			add(name+".cidrs.example", d.status)
 		}
 		for _, c := range all {
-			if problem := w.run(task, c); problem != "" {
-				t.Error(problem)
-			}
+			w.run(t.Errorf, task, c)
 		}
-		report(t, w.everProblems(t))
+		w.checkEver(t)
 	})
 }
 
@@ -121,8 +122,8 @@ func TestAWholeFamilyIsAWholeFamily(t *testing.T) {
 			want[never] = refused
 		}
 		for host, status := range want {
-			if problem := w.run(task, cell{alice, "GET", "http://" + host + "/", status}); problem != "" {
-				t.Errorf("with %s blocked: %s", blocked, problem)
+			if !w.run(t.Errorf, task, cell{alice, "GET", "http://" + host + "/", status}) {
+				t.Error("that was with blockedCidrs ", blocked)
 			}
 		}
 		task.Kill()
@@ -135,13 +136,13 @@ func TestAWholeFamilyIsAWholeFamily(t *testing.T) {
 	} {
 		task := startTask(t, options(map[string]any{"clientCidrs": clients, "allowAnyClient": true}))
 		for _, who := range []person{from4, from6} {
-			if problem := w.run(task, cell{who, "GET", "http://origin.example/", want[who.name]}); problem != "" {
-				t.Errorf("with clientCidrs %s: %s", clients, problem)
+			if !w.run(t.Errorf, task, cell{who, "GET", "http://origin.example/", want[who.name]}) {
+				t.Error("that was with clientCidrs ", clients)
 			}
 		}
 		task.Kill()
 	}
-	report(t, w.everProblems(t))
+	w.checkEver(t)
 }
 
 // The security group of a task in an existing VPC lets no IPv6 out. Squid does not wait for it.
@@ -152,9 +153,7 @@ func TestInAnExistingVPCTasksUseIPv4Alone(t *testing.T) {
 		"origin.example": served, "dual.example": served, "v6.example": http.StatusServiceUnavailable,
 		"[" + publicIPv6.String() + "]": http.StatusServiceUnavailable,
 	} {
-		if problem := w.run(task, cell{alice, "GET", "http://" + host + "/", status}); problem != "" {
-			t.Error(problem)
-		}
+		w.run(t.Errorf, task, cell{alice, "GET", "http://" + host + "/", status})
 	}
-	report(t, w.everProblems(t))
+	w.checkEver(t)
 }

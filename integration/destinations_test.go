@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -110,25 +111,27 @@ func setNames(d *rig.DNS) {
 	} {
 		d.Set(name, addresses...)
 	}
-	d.SetFunc("empty.example", func(rig.Question) rig.Answer { return rig.Answer{TTL: 60} })
-	d.SetFunc("servfail.example", func(rig.Question) rig.Answer { return rig.Answer{Rcode: dns.RcodeServerFailure} })
 	// The public IPv4 address comes at once, the private IPv6 one later.
-	d.SetFunc("late6.example", func(q rig.Question) rig.Answer {
-		if q.IPv6 {
-			return rig.Answer{TTL: 60, Addresses: []netip.Addr{netip.MustParseAddr("fd12:3456::1")}, Delay: lateAnswer}
+	d.SetFunc("late6.example", func(ipv6 bool) rig.Answer {
+		if ipv6 {
+			time.Sleep(lateAnswer)
 		}
-		return rig.Answer{TTL: 60, Addresses: []netip.Addr{publicIPv4}}
+		return rig.Answer{Addresses: []netip.Addr{publicIPv4, netip.MustParseAddr("fd12:3456::1")}}
 	})
-	for name, target := range map[string]string{"alias.example": public, "alias-private.example": private} {
-		d.SetFunc(name, func(rig.Question) rig.Answer {
-			return rig.Answer{TTL: 60, CNAMEs: []string{"target.example"},
-				Addresses: []netip.Addr{netip.MustParseAddr(target)}}
-		})
+	for name, answer := range map[string]rig.Answer{
+		"empty.example":    {},
+		"servfail.example": {Rcode: dns.RcodeServerFailure},
+		"alias.example":    {CNAMEs: []string{"target.example"}, Addresses: []netip.Addr{publicIPv4}},
+		"alias-private.example": {
+			CNAMEs: []string{"target.example"}, Addresses: []netip.Addr{netip.MustParseAddr(private)},
+		},
+		"alias-chain.example": {
+			CNAMEs:    []string{"a.example", "origin.example.net", "b.example"},
+			Addresses: []netip.Addr{netip.MustParseAddr("169.254.170.2")},
+		},
+	} {
+		d.SetFunc(name, func(bool) rig.Answer { return answer })
 	}
-	d.SetFunc("alias-chain.example", func(rig.Question) rig.Answer {
-		return rig.Answer{TTL: 60, CNAMEs: []string{"a.example", "origin.example.net", "b.example"},
-			Addresses: []netip.Addr{netip.MustParseAddr("169.254.170.2")}}
-	})
 }
 
 // registryAddresses are the first and the last address of each block of the registries' own lists.
@@ -239,6 +242,11 @@ var requests = []struct {
 	{"GET", "http://origin.example/squid-internal-mgr/menu", refused},
 	{"GET", "http://proxy.invalid/squid-internal-mgr/menu", refused},
 	{"GET", "http://127.0.0.1/squid-internal-mgr/menu", refused},
+	// the proxy's own ports, where they are among httpPorts
+	{"GET", "http://proxy.invalid:35201/squid-internal-mgr/menu", refused},
+	{"GET", "http://proxy.invalid:35202/squid-internal-mgr/info", refused},
+	{"GET", "http://127.0.0.1:35201/squid-internal-mgr/config", refused},
+	{"GET", "http://127.0.0.1:35202/squid-internal-mgr/shutdown", refused},
 	{"GET", "http://origin.example/squid-internal-static/icons/SN.png", served}, // the origin's, not Squid's
 	{"GET", "http://proxy.invalid/squid-internal-periodic/store_digest", noAddress},
 }

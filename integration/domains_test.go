@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -76,16 +75,14 @@ func domainWorld(t *testing.T) *world {
 	return w
 }
 
-// domainProblems are requests for names that a task serves or refuses although its lists say
-// something else, and questions to the name server about refused names and addresses.
-func domainProblems(t *testing.T, w *world, task *squidTask, cells []cell) (problems []string) {
-	before := w.names.Asked()
+// checkNames looks for names that a task serves or refuses although its lists say something else,
+// and for questions to the name server about refused names and addresses.
+func checkNames(s subject, cells []cell) {
+	before := s.w.names.Asked()
 	for _, c := range cells {
-		if problem := w.run(task, c); problem != "" {
-			problems = append(problems, problem)
-		}
+		s.w.run(s.wrong, s.task, c)
 	}
-	for name, count := range w.names.Asked() {
+	for name, count := range s.w.names.Asked() {
 		if count == before[name] {
 			continue
 		}
@@ -94,59 +91,45 @@ func domainProblems(t *testing.T, w *world, task *squidTask, cells []cell) (prob
 				strings.EqualFold(name, strings.TrimSuffix(c.target[:strings.LastIndex(c.target, ":")], ".")+".")
 		})
 		if refusedName || strings.HasSuffix(name, ".arpa.") {
-			problems = append(problems, "the name server was asked about "+name)
+			s.wrong("the name server was asked about %s", name)
 		}
 	}
-	response, err := client(task).Request("GET", "http://sub.blocked.example/")
+	response, err := client(s.task).Request("GET", "http://sub.blocked.example/")
 	if err != nil || response.StatusCode != refused || proxyStatus(response.Header) != ofType("http_request_denied") {
-		problems = append(problems, fmt.Sprintf("the refusal of a name: %+v, %v", response, err))
+		s.wrong("the refusal of a name: %+v, %v", response, err)
 	}
-	return append(problems, w.everProblems(t)...)
 }
 
 func TestNamesAreAllowedAndBlocked(t *testing.T) {
 	inModes(t, digestModes, func(t *testing.T, m mode) {
 		w := domainWorld(t)
 		for name, c := range domainCases {
-			task := startTask(t, options(m.with(c.context)))
-			if problems := domainProblems(t, w, task, c.cells); len(problems) > 0 {
-				t.Errorf("%s: %s", name, strings.Join(problems, "\n"))
-			}
-			task.Kill()
+			t.Run(name, func(t *testing.T) {
+				task := startTask(t, options(m.with(c.context)))
+				checkNames(subject{t: t, w: w, wrong: t.Errorf, task: task}, c.cells)
+				task.Kill()
+			})
 		}
+		w.checkEver(t)
 	})
 }
 
 // Each line about names is needed, and each -n.
 func TestNoRuleAboutNamesCanBeTakenAway(t *testing.T) {
 	w := domainWorld(t)
-	taken := 0
 	for name, c := range domainCases {
-		try := func(what string, edit func(string) string) {
-			taken++
-			o := options(c.context)
-			o.Edit = edit
-			task, err := tryTask(t, o)
-			if err != nil {
-				if unreadable(t, o) == "" {
-					t.Errorf("%s without %s: %v", name, what, err)
-				}
-				return
-			}
-			defer task.Kill()
-			if len(domainProblems(t, w, task, c.cells)) == 0 {
-				t.Errorf("%s without %s: no check fails", name, what)
-			}
+		o := options(c.context)
+		lines := slices.DeleteFunc(linesOf(t, o), func(line string) bool { return !strings.Contains(line, "_domains") })
+		if len(lines) < 4 {
+			t.Errorf("%s: only %d lines", name, len(lines))
 		}
-		for _, line := range linesOf(t, options(c.context)) {
-			if strings.Contains(line, "_domains") {
-				try(line, without(line))
-			}
+		eachIsNeeded(t, w, o, lines, func(s subject) { checkNames(s, c.cells) })
+		fail := look{name: "-n", check: func(s subject) { checkNames(s, c.cells) }}
+		task := startTask(t, o.and(func(conf string) string { return strings.ReplaceAll(conf, " dstdomain -n ", " dstdomain ") }))
+		if len((subject{t: t, w: w, task: task}).problems(fail)) == 0 {
+			t.Errorf("%s without -n: no check fails", name)
 		}
-		try("-n", func(conf string) string { return strings.ReplaceAll(conf, " dstdomain -n ", " dstdomain ") })
-	}
-	if taken < 11 {
-		t.Errorf("only %d lines", taken)
+		task.Kill()
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -44,82 +45,58 @@ const (
 	ends          // Squid gives up if helpers die within half a minute without an answer
 )
 
-// withHelper replaces the Digest helper by a shell script, after edit.
-func withHelper(o taskOptions, script string, edit func(string) string) taskOptions {
+// withHelper replaces the helper that checks credentials by a shell script.
+func withHelper(o taskOptions, script string) taskOptions {
 	o.Prepare = func(dir string) error {
 		return os.WriteFile(filepath.Join(dir, "helper.sh"), []byte("#!/bin/sh\n"+script+"\n"), 0o755)
 	}
-	o.Edit = func(conf string) string {
-		var out strings.Builder
-		for line := range strings.Lines(edit(conf)) {
-			if before, _, found := strings.Cut(line, "./entrypoint digest"); found {
-				line = before + "./helper.sh\n"
-			}
-			out.WriteString(line)
-		}
-		return out.String()
-	}
-	return o
-}
-
-func asItIs(conf string) string { return conf }
-
-// brokenHelperProblems are the requests to tasks with a broken helper that get something else than
-// a 503. Where the helper's end also ends Squid, no answer is right too.
-func brokenHelperProblems(t *testing.T, w *world, base taskOptions, edit func(string) string) (problems []string) {
-	t.Helper()
-	port := 35221
-	for _, broken := range brokenHelpers {
-		wrong := func(format string, args ...any) {
-			problems = append(problems, "helper "+broken.name+": "+fmt.Sprintf(format, args...))
-		}
-		for attempt := 1; ; attempt++ {
-			task, err := tryTask(t, withHelper(onPort(base, port), broken.script, edit))
-			port += 10
-			if err != nil {
-				wrong("%v", err)
-				break
-			}
-			unavailable := 0
-			for _, who := range []rig.Client{client(task), anonymous(task)} {
-				for method, target := range originOf {
-					response, err := who.Request(method, target)
-					switch {
-					case err == nil && response.StatusCode == http.StatusServiceUnavailable:
-						unavailable++
-					case err == nil || broken.squid == survives:
-						wrong("%s by %q: %+v, %v", method, who.User, response, err)
-					}
-				}
-			}
-			if broken.squid == ends {
-				if code := task.Wait(t, 10*time.Second); code == 0 {
-					wrong("the task ended as if all were well")
-				}
-				break
-			}
-			task.Kill()
-			if broken.squid == survives || unavailable > 1 { // the helper dies of one of two requests
-				break
-			}
-			if attempt == 3 {
-				wrong("no request that it dies of gets a 503")
-				break
-			}
-		}
-	}
-	for to := range w.origins.Reached() {
-		problems = append(problems, fmt.Sprintf("%s was reached", to))
-	}
-	return problems
-}
-
-// Both helpers of auth=any are broken at the same time. Those of auth=basic are as these.
-func TestABrokenHelperLetsNobodyIn(t *testing.T) {
-	inModes(t, []mode{newMode("digest", "fleet"), newMode("any", "fleet")}, func(t *testing.T, m mode) {
-		w := newWorld(t)
-		report(t, brokenHelperProblems(t, w, options(m), asItIs))
+	return o.and(func(conf string) string {
+		return regexp.MustCompile(`\./entrypoint digest.*`).ReplaceAllString(conf, "./helper.sh")
 	})
+}
+
+// tryBrokenHelpers sends requests to tasks with a broken helper: each has to get a 503. Where the
+// helper's end also ends Squid, no answer is right too. Both helpers of auth=any are broken at the
+// same time.
+func tryBrokenHelpers(s subject) {
+	for _, broken := range brokenHelpers {
+		unavailable := 0
+		// A helper that dies of one of two requests gets another chance.
+		for attempt := 0; attempt == 0 || broken.squid == mayEnd && unavailable < 2 && attempt < 3; attempt++ {
+			unavailable = s.countUnavailable(broken.name, broken.squid, withHelper(s.options, broken.script))
+		}
+		if broken.squid == mayEnd && unavailable < 2 {
+			s.wrong("helper %s: no request that it dies of gets a 503", broken.name)
+		}
+	}
+	for to := range s.w.origins.Reached() {
+		s.wrong("%s was reached", to)
+	}
+}
+
+// countUnavailable counts the answers with a 503 of one task with a broken helper.
+func (s subject) countUnavailable(name string, squid fate, o taskOptions) (unavailable int) {
+	task, err := tryTask(s.t, o)
+	if err != nil {
+		s.wrong("helper %s: %v", name, err)
+		return 0
+	}
+	defer task.Kill()
+	for _, who := range []rig.Client{client(task), anonymous(task)} {
+		for method, target := range originOf {
+			response, err := who.Request(method, target)
+			switch {
+			case err == nil && response.StatusCode == http.StatusServiceUnavailable:
+				unavailable++
+			case err == nil || squid == survives:
+				s.wrong("helper %s: %s by %q: %+v, %v", name, method, who.User, response, err)
+			}
+		}
+	}
+	if squid == ends && task.Wait(s.t, 10*time.Second) == 0 {
+		s.wrong("helper %s: the task ended as if all were well", name)
+	}
+	return unavailable
 }
 
 // challengesInVain challenges and then refuses every answer: only the health check's second
@@ -147,22 +124,15 @@ const remembering = `while read -r channel client data header; do
 	esac
 done`
 
-// rememberedProblems is not empty if Squid does not remember right Basic credentials, for all URLs
-// and one address, or if it remembers others.
-func rememberedProblems(t *testing.T, base taskOptions, edit func(string) string) (problems []string) {
-	t.Helper()
-	task, err := tryTask(t, withHelper(onPort(base, 35221), remembering, edit))
+// tryRemembering is wrong if Squid does not remember right Basic credentials, for all URLs and one
+// address, or if it remembers others: a wrong password costs a check each time.
+func tryRemembering(s subject) {
+	task, err := tryTask(s.t, withHelper(s.options, remembering))
 	if err != nil {
-		return []string{err.Error()}
+		s.wrong("%v", err)
+		return
 	}
 	defer task.Kill()
-	asked := func() int {
-		text, err := os.ReadFile(filepath.Join(task.Dir, "run", "asked"))
-		if err != nil {
-			return 0
-		}
-		return strings.Count(string(text), "\n")
-	}
 	here, there := anonymous(task), anonymous(task).At(netip.MustParseAddr("198.51.100.8"))
 	for i, step := range []struct {
 		who         rig.Client
@@ -181,46 +151,32 @@ func rememberedProblems(t *testing.T, base taskOptions, edit func(string) string
 		{here, "Basic RIGHTLY", "http://origin.example/", served, 6},
 		{here, "Basic WRONG", "http://origin.example/", 407, 7},
 	} {
-		response, err := step.who.Request("GET", step.url, "Proxy-Authorization: "+step.header)
-		if err != nil || response.StatusCode != step.status || asked() != step.asked {
-			problems = append(problems, fmt.Sprintf("step %d: %s for %s: %+v, %v; the helper is asked %d times, "+
-				"want %d", i, step.header, step.url, response, err, asked(), step.asked))
+		got := code(step.who.Request("GET", step.url, "Proxy-Authorization: "+step.header))
+		text, _ := os.ReadFile(filepath.Join(task.Dir, "run", "asked"))
+		if asked := strings.Count(string(text), "\n"); got != step.status || asked != step.asked {
+			s.wrong("step %d: %s for %s: %d, want %d; the helper is asked %d times, want %d",
+				i, step.header, step.url, got, step.status, asked, step.asked)
 		}
 	}
-	return problems
 }
 
-// A wrong password costs a check each time, a right one costs one a minute.
-func TestSquidRemembersRightBasicCredentialsAndNoOthers(t *testing.T) {
-	inModes(t, []mode{newMode("basic", "fleet"), newMode("any", "fleet")}, func(t *testing.T, m mode) {
-		newWorld(t)
-		report(t, rememberedProblems(t, options(m), asItIs))
-	})
-}
-
-// brokenHealthProblems is not empty if the health check accepts a helper that refuses everybody.
-func brokenHealthProblems(t *testing.T, base taskOptions, edit func(string) string) (problems []string) {
-	t.Helper()
-	task, err := tryTask(t, withHelper(onPort(base, 35221), challengesInVain, edit))
+// tryHealthOfABrokenHelper is wrong if the health check accepts a helper that refuses everybody.
+func tryHealthOfABrokenHelper(s subject) {
+	task, err := tryTask(s.t, withHelper(s.options, challengesInVain))
 	if err != nil {
-		return []string{err.Error()}
+		s.wrong("%v", err)
+		return
 	}
 	defer task.Kill()
 	if got := statusOf(anonymous(task)); got != http.StatusProxyAuthRequired {
-		problems = append(problems, fmt.Sprintf("without credentials: %d", got))
+		s.wrong("without credentials: %d", got)
 	}
 	if got := statusOf(client(task)); got != http.StatusServiceUnavailable {
-		problems = append(problems, fmt.Sprintf("with credentials: %d", got))
+		s.wrong("with credentials: %d", got)
 	}
 	if out, err := task.Health(); err == nil || !strings.Contains(out, "503") {
-		problems = append(problems, fmt.Sprintf("the health check of a task that refuses everybody: %s", out))
+		s.wrong("the health check of a task that refuses everybody: %s", out)
 	}
-	return problems
-}
-
-func TestTheHealthCheckNoticesAHelperThatRefusesEverybody(t *testing.T) {
-	newWorld(t)
-	report(t, brokenHealthProblems(t, options(nil), asItIs))
 }
 
 func squidOf(t testing.TB, task *squidTask) int {
@@ -258,45 +214,33 @@ func awaitState(t *testing.T, pid int, state string) {
 	})
 }
 
-// Squid restarts a killed helper, or ends, and lets nobody in meanwhile. Other signals do not end
-// the helper.
-func TestTheDigestHelperOutlivesSignalsAndComesBackWhenKilled(t *testing.T) {
-	newWorld(t)
-	task := startTask(t, options(nil))
-	squid := squidOf(t, task)
-	helper := helperOf(t, squid)
-	// A signal to the whole process group, such as Ctrl-C, leaves the helper to a Squid that
-	// drains.
-	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGKILL} {
-		if got := statusOf(client(task)); got != served {
-			t.Errorf("status %d before %v", got, signal)
+// Squid restarts a killed helper, or ends, and lets nobody in meanwhile. Other signals, such as
+// those to the whole process group, leave the helper to a Squid that drains. With auth=any, the end
+// of the helper that checks ends the one that hands over, which Squid starts later.
+func TestHelpersOutliveSignalsAndComeBackWhenKilled(t *testing.T) {
+	inModes(t, []mode{newMode("digest", "fleet"), newMode("any", "fleet")}, func(t *testing.T, m mode) {
+		newWorld(t)
+		task := startTask(t, options(m))
+		squid := squidOf(t, task)
+		want, helpers := 1, []int(nil)
+		if m.is("any") {
+			want = 2
 		}
-		if after := helperOf(t, squid); after != helper {
-			t.Fatalf("helper %d before %v, earlier %d", after, signal, helper)
+		for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGKILL} {
+			for _, who := range []rig.Client{client(task), bob(task)} { // so that both helpers are there
+				if got := statusOf(who); got != served {
+					t.Errorf("%s: status %d before %v", who.User, got, signal)
+				}
+			}
+			now := childrenOf(squid, "entrypoint")
+			if len(now) != want || helpers != nil && !slices.Equal(now, helpers) {
+				t.Fatalf("helpers %v before %v, earlier %v", now, signal, helpers)
+			}
+			helpers = now
+			must.OK(t, syscall.Kill(slices.Min(helpers), signal))
 		}
-		must.OK(t, syscall.Kill(helper, signal))
-	}
-	comesBack(t, task)
-}
-
-// With auth=any, the end of the helper that checks ends the one that hands over. Squid starts both
-// anew, or ends.
-func TestBothHelpersComeBackWhenOneIsKilled(t *testing.T) {
-	newWorld(t)
-	task := startTask(t, options(newMode("any", "fleet")))
-	for _, who := range []rig.Client{client(task), bob(task)} { // so that both are there
-		if got := statusOf(who); got != served {
-			t.Fatalf("%s: %d", who.User, got)
-		}
-	}
-	helpers := childrenOf(squidOf(t, task), "entrypoint")
-	if len(helpers) != 2 {
-		t.Fatalf("helpers %v", helpers)
-	}
-	if err := syscall.Kill(slices.Min(helpers), syscall.SIGKILL); err != nil { // Squid starts it first
-		t.Fatal(err)
-	}
-	comesBack(t, task)
+		comesBack(t, task)
+	})
 }
 
 // comesBack waits until a task whose helper was killed serves everybody with a password again, or

@@ -61,11 +61,9 @@ func TestATasksFiguresFollowWhatTheyMeasure(t *testing.T) {
 	o := options(nil)
 	o.Environment = []string{container.EnvMetrics + "=Fleet-1", container.EnvMetricsEvery + "=100ms"}
 	// Squid lets a quarter as many connections wait for it.
-	o.Edit = func(conf string) string {
-		return strings.Replace(conf, "\nmax_filedescriptors 5120\n", "\nmax_filedescriptors 400\n", 1)
-	}
+	o = o.and(replacing(t, "max_filedescriptors 5120", "max_filedescriptors 400"))
 	// What was refused before the task is none of its figures.
-	dead := fmt.Sprintf("127.0.0.1:%d", deadPort(t))
+	dead := fmt.Sprintf("127.0.0.1:%d", deadPort(t, rig.LastPort))
 	if _, err := net.DialTimeout("tcp", dead, 200*time.Millisecond); err == nil {
 		t.Error("a full queue takes a connection")
 	}
@@ -87,11 +85,9 @@ func TestATasksFiguresFollowWhatTheyMeasure(t *testing.T) {
 		return f.Connections == tunnels && f.Descriptors >= idle.Descriptors+2*tunnels
 	})
 
-	stranger := client(task)
-	stranger.Header = rig.ProxyHeader(outsider)
 	const strangers = 3
 	for range strangers {
-		stranger.Request("GET", "http://origin.example/")
+		statusOf(client(task).At(outsider))
 	}
 	refused := 0
 	awaitFigures(t, task, "the strangers", func(taskFigures) bool {
@@ -110,7 +106,7 @@ func TestATasksFiguresFollowWhatTheyMeasure(t *testing.T) {
 	}
 	helper := helperOf(t, squid)
 	awaitFigures(t, task, "long headers in memory", func(f taskFigures) bool {
-		of := func(pid int) int { return 1024 * memoryOf(t, pid, "VmRSS") }
+		of := func(pid int) int { return 1024 * memoryOf(t, pid, "status", "VmRSS") }
 		besides := f.Memory - of(task.Pid()) - of(squid) - of(helper)
 		return f.Memory > idle.Memory+1<<20 && max(besides, -besides) < of(helper)/2
 	})

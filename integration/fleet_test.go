@@ -1,13 +1,14 @@
 package integration
 
 import (
-	"fmt"
 	"net/http"
 	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/icholy/digest"
 
 	"squidfleet/internal/must"
 	"squidfleet/internal/rig"
@@ -18,26 +19,26 @@ func through(proxy string) rig.Client {
 	return rig.Client{Task: netip.MustParseAddrPort(proxy), User: "alice", Password: password}
 }
 
-// session sends each request over a new connection, under one nonce as long as it holds.
+// session sends each request over a new connection, under one challenge as long as it holds.
 type session struct {
 	client     rig.Client
 	mu         sync.Mutex
-	nonce      string
+	digest     *digest.Challenge
 	count      int
 	challenges atomic.Int64
 }
 
 // send answers one challenge and returns the status.
-func (s *session) send(method, target, uri string) (int, error) {
+func (s *session) send(method, target string) (int, error) {
 	for attempt := 0; ; attempt++ {
 		s.mu.Lock()
-		nonce := s.nonce
+		challenge := s.digest
 		s.count++
-		nc := fmt.Sprintf("%08x", s.count)
+		count := s.count
 		s.mu.Unlock()
-		headers := []string{}
-		if nonce != "" {
-			headers = append(headers, answer(nonce, nc, method, uri))
+		var headers []string
+		if challenge != nil {
+			headers = append(headers, answer(challenge, count, method, target))
 		}
 		anonymous := s.client
 		anonymous.User = ""
@@ -49,37 +50,36 @@ func (s *session) send(method, target, uri string) (int, error) {
 			return response.StatusCode, nil
 		}
 		s.challenges.Add(1)
-		fresh := nonceOf(response)
+		fresh, err := rig.Challenge(response.Response, "MD5")
+		if err != nil {
+			return 0, err
+		}
 		s.mu.Lock()
-		if s.nonce == nonce { // no other goroutine has a new one
-			s.nonce, s.count = fresh, 0
+		if s.digest == challenge { // no other goroutine has a new one
+			s.digest, s.count = fresh, 0
 		}
 		s.mu.Unlock()
 	}
 }
 
-// nonceOf is the nonce of a challenge for MD5.
-func nonceOf(response *rig.Response) string {
-	for _, challenge := range response.Header.Values("Proxy-Authenticate") {
-		if _, rest, found := strings.Cut(challenge, `nonce="`); found && !strings.Contains(challenge, "SHA-256") {
-			nonce, _, _ := strings.Cut(rest, `"`)
-			return nonce
-		}
-	}
-	return ""
-}
-
-// freshNonce is the nonce of a challenge to a client without credentials.
-func freshNonce(t *testing.T, who rig.Client) string {
+// freshChallenge is a challenge to a client without credentials, for MD5.
+func freshChallenge(t *testing.T, who rig.Client) *digest.Challenge {
 	t.Helper()
-	challenge, err := who.Request("GET", "http://origin.example/")
+	who.User = ""
+	response, err := who.Request("GET", "http://origin.example/")
 	must.OK(t, err)
-	return nonceOf(challenge)
+	challenge, err := rig.Challenge(response.Response, "MD5")
+	must.OK(t, err)
+	return challenge
 }
 
-// answer is the header line with which alice answers a challenge.
-func answer(nonce, nc, method, uri string) string {
-	return rig.Client{User: "alice", Password: password}.Answer("squidfleet", nonce, nc, method, uri)
+// answer is the header line with which alice answers a challenge, the count of times by now.
+func answer(challenge *digest.Challenge, count int, method, target string) string {
+	line, err := rig.Client{User: "alice", Password: password}.Answer(challenge, count, method, target)
+	if err != nil {
+		panic(err) // a test's own mistake
+	}
+	return line
 }
 
 // A captured header is good for the same method, path and client address, and with the whole URL in
@@ -88,13 +88,16 @@ func TestACapturedHeaderIsBoundToWhatItWasMadeFor(t *testing.T) {
 	w := newWorld(t)
 	task := startTask(t, options(nil))
 	nobody := anonymous(task)
-	nonce := freshNonce(t, nobody)
+	challenge := freshChallenge(t, nobody)
 	const page = "http://origin.example/page?x=1"
-	signed := func(method, uri string) string { return answer(nonce, "00000001", method, uri) }
+	signed := func(method, uri string) string {
+		line, err := rig.Client{User: "alice", Password: password, URI: uri}.Answer(challenge, 1, method, "")
+		must.OK(t, err)
+		return line
+	}
 	get, whole, connect := signed("GET", "/page?x=1"), signed("GET", page), signed("CONNECT", "origin.example:443")
 	wrong := strings.Replace(get, `response="`, `response="0`, 1)
-	elsewhere := nobody
-	elsewhere.Header = rig.ProxyHeader(netip.MustParseAddr("198.51.100.8"))
+	elsewhere := nobody.At(netip.MustParseAddr("198.51.100.8"))
 	for _, c := range []struct {
 		name           string
 		who            rig.Client
@@ -168,12 +171,12 @@ func TestKeysAreRotated(t *testing.T) {
 				t.Errorf("steps %d and %d are not compatible", i, k)
 			}
 			s := &session{client: client(from.task)}
-			if status, err := s.send("GET", "http://origin.example/", "/"); err != nil || status != served {
+			if status, err := s.send("GET", "http://origin.example/"); err != nil || status != served {
 				t.Fatalf("step %d: %d, %v", i, status, err)
 			}
 			s.challenges.Store(0)
 			s.client = client(to.task)
-			if status, err := s.send("GET", "http://origin.example/", "/"); err != nil || status != served {
+			if status, err := s.send("GET", "http://origin.example/"); err != nil || status != served {
 				t.Errorf("a nonce of step %d at step %d: %d, %v", i, k, status, err)
 			}
 			if got := s.challenges.Load() > 0; got != want {

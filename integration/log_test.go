@@ -46,22 +46,19 @@ func parse(line string) (entry, error) {
 	return e, nil
 }
 
-// logProblems says what is wrong with the lines that some requests leave behind.
-func logProblems(w *world, task *squidTask) (problems []string) {
-	wrong := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
-	c := client(task)
-	nobody, mistaken := c, c
-	nobody.User = ""
+// checkLog looks at the lines that some requests leave behind.
+func checkLog(s subject) {
+	c, nobody, mistaken := client(s.task), anonymous(s.task), client(s.task)
 	mistaken.Password = "wrong password"
 	secret := "s3cr3t-in-the-query"
-	before := marked(task) // the lines of earlier requests are not to be mixed up with these
+	before := marked(s.task) // the lines of earlier requests are not to be mixed up with these
 	if before == 0 {
-		wrong("no request is in the log")
+		s.wrong("no request is in the log")
 	}
 
 	// What leaves no line: a connection without a request.
-	local := rig.Client{Task: task.Addr, From: loadBalancer, Header: rig.LocalHeader()}
-	for _, silent := range []rig.Client{c, local, {Task: task.Addr, From: loadBalancer}} {
+	local := rig.Client{Task: s.task.Addr, From: loadBalancer, Header: rig.LocalHeader()}
+	for _, silent := range []rig.Client{c, local, {Task: s.task.Addr, From: loadBalancer}} {
 		if conn, err := silent.Dial(); err == nil {
 			conn.Close()
 		}
@@ -75,12 +72,11 @@ func logProblems(w *world, task *squidTask) (problems []string) {
 			Destination: destination}
 	}
 	const page, v6 = "http://origin.example/", "%5B2001:db8::1%5D:443"
-	type asked struct {
+	requests := []struct {
 		who            rig.Client
 		method, target string
 		want           []entry // behind the challenge
-	}
-	requests := []asked{
+	}{
 		{nobody, "GET", page + "a?" + secret, nil},
 		{mistaken, "GET", page + "b?" + secret,
 			[]entry{ofAlice("GET", page+"b?", 407, "TCP_DENIED", "ERR_CACHE_ACCESS_DENIED", "-")}},
@@ -93,7 +89,7 @@ func logProblems(w *world, task *squidTask) (problems []string) {
 		{c, "GET", "http://nowhere.example/",
 			[]entry{ofAlice("GET", "http://nowhere.example/", 503, "TCP_DENIED", "ERR_DNS_FAIL", "-")}},
 	}
-	passwords := task.Params.Auth.Passwords()
+	passwords := s.task.Params.Auth.Passwords()
 	if !passwords { // nobody is challenged, nobody is mistaken, and nobody has a name
 		requests = requests[2:]
 		for i := range requests {
@@ -104,7 +100,7 @@ func logProblems(w *world, task *squidTask) (problems []string) {
 	for _, r := range requests {
 		agent := "User-Agent: agent \"with\" \\quotes\\ and \xff\xfe"
 		if _, err := r.who.Request(r.method, r.target, agent); err != nil {
-			wrong("%s %s: %v", r.method, r.target, err)
+			s.wrong("%s %s: %v", r.method, r.target, err)
 		}
 		url := strings.TrimSuffix(strings.NewReplacer("[", "%5B", "]", "%5D").Replace(r.target), secret)
 		if passwords {
@@ -114,26 +110,26 @@ func logProblems(w *world, task *squidTask) (problems []string) {
 	}
 	var lines []string
 	must.Within(2*time.Second, func() bool {
-		lines = task.Log()[before:]
+		lines = s.task.Log()[before:]
 		return len(lines) >= len(want)
 	})
 	var got []entry
 	for _, line := range lines {
 		e, err := parse(line)
 		if err != nil {
-			wrong("%v: %s", err, line)
+			s.wrong("%v: %s", err, line)
 			continue
 		}
 		if e.Client != insider.String() || e.Egress == "" || e.BytesFromClient == 0 || e.BytesToClient == 0 ||
 			!strings.HasPrefix(e.UserAgent, "agent%20%22with%22") {
-			wrong("%s", line)
+			s.wrong("%s", line)
 		}
 		if _, err := time.Parse("2006-01-02T15:04:05.000Z", e.Time); err != nil {
-			wrong("time: %v", err)
+			s.wrong("time: %v", err)
 		}
 		for _, leak := range []string{secret, password, "response=", "nonce", rig.Basic("", "")[:6]} {
 			if strings.Contains(line, leak) {
-				wrong("%q is in the log: %s", leak, line)
+				s.wrong("%q is in the log: %s", leak, line)
 			}
 		}
 		e.Time, e.Client, e.Egress, e.UserAgent, e.ErrorDetail = "", "", "", "", ""
@@ -149,9 +145,8 @@ func logProblems(w *world, task *squidTask) (problems []string) {
 		got = append(got, e)
 	}
 	if !slices.Equal(got, want) {
-		wrong("the log holds %+v, want %+v", got, want)
+		s.wrong("the log holds %+v, want %+v", got, want)
 	}
-	return problems
 }
 
 func TestATunnelsBytesAreInTheLog(t *testing.T) {

@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -11,11 +10,15 @@ import (
 	"squidfleet/proxyimage/container"
 )
 
-// secretProblems says what hostile requests bring into the log and among Squid's messages that must
-// not be there.
-func secretProblems(w *world, task *squidTask) (problems []string) {
+// trySecrets says what hostile requests bring into the log and among Squid's messages that must not
+// be there, and no message may pass for a line of the log.
+func trySecrets(s subject) {
+	// Without a fleet's name there are no figures among the lines.
+	s.options.Environment = []string{container.EnvMetricsEvery + "=100ms"}
+	task := startTask(s.t, s.options)
+	defer task.Kill()
 	if err := client(task).SendHostile(); err != nil {
-		return []string{err.Error()}
+		s.wrong("%v", err)
 	}
 	// Somebody with a password gets further: to an origin that talks nonsense, and with headers
 	// that look like a loop.
@@ -27,25 +30,14 @@ func secretProblems(w *world, task *squidTask) (problems []string) {
 		for _, host := range []string{"garbage.example", "closing.example", "origin.example"} {
 			url := "http://" + host + "/?" + rig.HostileSecret
 			if _, err := client(task).Request("GET", url, headers...); err != nil {
-				problems = append(problems, err.Error())
+				s.wrong("%v", err)
 			}
 		}
 	}
 	if marked(task) == 0 {
-		problems = append(problems, "the last request is not in the log")
+		s.wrong("the last request is not in the log")
 	}
-	return append(problems, openSecrets(task)...)
-}
-
-// Whatever clients send, nothing that may be a secret gets into the log or among Squid's messages,
-// and no message passes for a line of the log.
-func TestNoSecretAndNoForgedLineIsWritten(t *testing.T) {
-	inModes(t, []mode{modes[0], modes[1], modes[3]}, func(t *testing.T, m mode) {
-		w, o := newWorld(t), options(m)
-		// Without a fleet's name there are no figures among the lines.
-		o.Environment = []string{container.EnvMetricsEvery + "=100ms"}
-		report(t, secretProblems(w, startTask(t, o)))
-	})
+	checkSecrets(s.wrong, task)
 }
 
 // secretTargets are targets of requests with a secret as user information, query or fragment, in
@@ -94,9 +86,8 @@ func TestNoSpellingOfAURLBringsItsSecretIntoTheLog(t *testing.T) {
 	targets := secretTargets()
 	for i, target := range targets {
 		method := []string{"GET ", "CONNECT ", "POST ", ""}[i%4]
-		conn, err := client(task).Dial()
+		conn, err := client(task).Write(method + target + " HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
 		must.OK(t, err)
-		io.WriteString(conn, method+target+" HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
 		io.Copy(io.Discard, conn)
 		conn.Close()
 	}
@@ -104,30 +95,29 @@ func TestNoSpellingOfAURLBringsItsSecretIntoTheLog(t *testing.T) {
 	if n := len(task.Log()); n < len(targets) {
 		t.Errorf("%d lines for %d requests", n, len(targets))
 	}
-	report(t, openSecrets(task))
+	checkSecrets(t.Errorf, task)
 }
 
-func openSecrets(task *squidTask) (problems []string) {
+func checkSecrets(wrong rig.Wrong, task *squidTask) {
 	lines := task.Log()
 	if len(lines) < len(rig.Hostile) {
-		problems = append(problems, fmt.Sprintf("only %d lines for %d requests", len(lines), len(rig.Hostile)))
+		wrong("only %d lines for %d requests", len(lines), len(rig.Hostile))
 	}
 	for _, line := range lines {
 		if e, err := parse(line); err != nil || e.Egress != "-" {
-			problems = append(problems, fmt.Sprintf("log: %v: %s", err, line))
+			wrong("log: %v: %s", err, line)
 		}
 	}
 	for _, line := range strings.Split(task.Errors(), "\n") {
 		if !strings.HasPrefix(line, "squid: ") && !strings.HasPrefix(line, "entrypoint: ") {
-			problems = append(problems, "a message of nobody's: "+line)
+			wrong("a message of nobody's: %s", line)
 		}
 	}
 	for _, line := range append(lines, task.Errors()) {
 		for _, secret := range []string{rig.HostileSecret, password, "Digest username", rig.Basic("alice", password)} {
 			if strings.Contains(line, secret) {
-				problems = append(problems, fmt.Sprintf("%q in: %s", secret, line))
+				wrong("%q in: %s", secret, line)
 			}
 		}
 	}
-	return problems
 }

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -58,16 +59,61 @@ func ofKind(kind string) string {
 // alternatives are lines that can replace each other.
 var alternatives = [][]string{{"cache deny all\n", "cache_mem 0\n"}}
 
-// fatal are lines without which a task does not start although Squid can read the configuration,
-// and a part of its message.
-var fatal = map[string]string{"pid_filename ": "/run/squid.pid"}
+// A trial starts tasks of its own, and shows what lines are for that hold some words.
+type trial struct {
+	look
+	modes []mode // in which it is made with all lines, too
+	words []string
+}
+
+var trials = []trial{
+	{look{"a broken helper lets nobody in", tryBrokenHelpers}, []mode{newMode("digest", "fleet"), newMode("any", "fleet")},
+		[]string{"ERR_UNAVAILABLE", "http_access deny !authenticated\n"}},
+	{look{"the health check notices a helper that refuses everybody", tryHealthOfABrokenHelper}, modes[:1],
+		[]string{"http_access deny loopback health !authenticated\n"}},
+	{look{"Squid remembers right Basic credentials and no others", tryRemembering},
+		[]mode{newMode("basic", "fleet"), newMode("any", "fleet")}, []string{"external_acl_type basic_helper "}},
+	{look{"Proxy-Status of a broken helper", tryStatusOfABrokenHelper}, modes[:1], []string{"proxy_internal_error"}},
+	{look{"Proxy-Status of what takes time", tryLateStatus}, modes[:1],
+		[]string{"error=connection_timeout", "connection_read_timeout"}},
+	{look{"a name that changes its address after the rules have seen it goes nowhere", tryRebinding}, modes[:1],
+		[]string{"never_direct ", " unforwarded bad_gateway\n"}},
+	{look{"no secret and no forged line is written", trySecrets}, []mode{modes[0], modes[1], newMode("any", "fleet")},
+		[]string{"debug_options "}},
+}
+
+// trialOf finds the trial of a line. A mode without a helper cannot have that broken.
+func (m mode) trialOf(line string) (trial, bool) {
+	helper := m["digest"] == "fleet" && m["auth"] != "none"
+	for _, one := range trials {
+		if slices.ContainsFunc(one.words, func(words string) bool { return strings.Contains(line, words) }) {
+			return one, helper || !strings.Contains(line, "authenticated\n")
+		}
+	}
+	return trial{}, false
+}
+
+// With all lines, no trial finds a problem.
+func TestEveryTrialIsGood(t *testing.T) {
+	var names []string
+	var tests []func(t *testing.T)
+	for _, trial := range trials {
+		for _, m := range trial.modes {
+			names = append(names, fmt.Sprint(trial.name, ", ", m))
+			tests = append(tests, func(t *testing.T) {
+				trial.check(subject{t: t, w: newWorld(t), wrong: t.Errorf, options: lookedAt(m)})
+			})
+		}
+	}
+	inShares(t, names, func(t *testing.T, share int) { tests[share](t) })
+}
 
 // list is lines that do not depend on each other, because each concerns other destinations or
 // another header. Their beginning and end identify them.
 type list struct {
 	beginning, end string
 	// missed finds the lines that a task lacks.
-	missed func(t *testing.T, w *world, task *squidTask) func(line string) bool
+	missed func(s subject) func(line string) bool
 }
 
 func (l list) holds(line string) bool {
@@ -81,11 +127,11 @@ var lists = []list{
 }
 
 // reachedThrough finds the lines whose destinations were reached.
-func reachedThrough(t *testing.T, w *world, task *squidTask) func(line string) bool {
+func reachedThrough(s subject) func(line string) bool {
 	var reached []netip.Addr
-	for _, c := range cells(t, task.Params.Auth) {
-		w.run(task, c)
-		for to := range w.origins.Reached() {
+	for _, c := range cells(s.t, s.task.Params.Auth) {
+		s.w.run(func(string, ...any) {}, s.task, c)
+		for to := range s.w.origins.Reached() {
 			reached = append(reached, to.Addr())
 		}
 	}
@@ -95,8 +141,8 @@ func reachedThrough(t *testing.T, w *world, task *squidTask) func(line string) b
 }
 
 // shownBy finds the lines whose headers were shown.
-func shownBy(t *testing.T, w *world, task *squidTask) func(line string) bool {
-	problems := append(anonymityProblems(t, w, task), statusProblems(t, task)...)
+func shownBy(s subject) func(line string) bool {
+	problems := append(s.problems(look{check: checkAnonymity}), s.problems(look{check: checkStatus})...)
 	return func(line string) bool {
 		header := strings.ToLower(strings.Fields(line)[1]) + ": "
 		return slices.ContainsFunc(problems, func(problem string) bool {

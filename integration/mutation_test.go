@@ -44,68 +44,47 @@ func (m *mutations) control(t *testing.T) {
 	t.Helper()
 	task := startTask(t, m.base)
 	defer task.Kill()
-	for _, look := range looks(t, m.w, task, "") {
-		if problems := look.problems(); len(problems) > 0 {
-			t.Fatalf("with all lines, %s: %s", look.name, problems)
+	if problem := m.seen(t, task, ""); problem != "" {
+		t.Fatal("with all lines, ", problem)
+	}
+}
+
+// seen is the first problem that a look finds.
+func (m *mutations) seen(t *testing.T, task *squidTask, line string) string {
+	for _, look := range looks(task, line) {
+		if problems := (subject{t: t, w: m.w, task: task}).problems(look); len(problems) > 0 {
+			return look.name + ": " + problems[0]
 		}
 	}
+	return ""
 }
 
 // found returns the problem of a task whose line an edit removes or changes.
 func (m *mutations) found(t *testing.T, line string, edit func(string) string) (problem string) {
 	t.Helper()
-	helpers := m.mode["digest"] == "fleet" && m.mode["auth"] != "none"
-	switch {
-	case strings.Contains(line, "ERR_UNAVAILABLE"), line == "http_access deny !authenticated\n" && helpers:
-		// Only a broken helper shows what these are for.
-		return strings.Join(brokenHelperProblems(t, m.w, m.base, edit), "; ")
-	case line == "http_access deny loopback health !authenticated\n" && helpers:
-		return strings.Join(brokenHealthProblems(t, m.base, edit), "; ")
-	case strings.HasPrefix(line, "external_acl_type basic_helper "):
-		return strings.Join(rememberedProblems(t, m.base, edit), "; ")
-	case strings.Contains(line, "proxy_internal_error"):
-		return strings.Join(brokenStatusProblems(t, m.base, edit), "; ")
-	case strings.Contains(line, "error=connection_timeout"), strings.Contains(line, "connection_read_timeout"):
-		return strings.Join(lateStatusProblems(t, m.base, edit), "; ")
-	case strings.HasPrefix(line, "never_direct "), strings.HasSuffix(line, " unforwarded bad_gateway\n"):
-		for range 2 { // A busy machine may miss the moment.
-			task := startTask(t, slowStep(edit))
-			problems := rebindingProblems(m.w, task)
-			task.Kill()
-			if len(problems) > 0 {
+	o := m.base.and(edit)
+	for range 2 { // A busy machine may miss the moment.
+		if trial, found := m.mode.trialOf(line); found {
+			if problems := (subject{t: t, w: m.w, options: o}).problems(trial.look); len(problems) > 0 {
 				return strings.Join(problems, "; ")
 			}
 		}
-	case strings.HasPrefix(line, "debug_options "):
-		o := m.base
-		o.Edit = edit
-		task := startTask(t, o)
-		defer task.Kill()
-		return strings.Join(secretProblems(m.w, task), "; ")
 	}
-	o := m.base
-	o.Edit = edit
 	task, err := tryTask(t, o)
-	if err != nil {
-		if said := unreadable(t, o); said != "" {
-			return "Squid does not read it: " + said
-		}
-		// That may be the test's fault, such as a port in use. It is not if the next task starts
-		// and the message is the expected one.
-		m.control(t)
-		if says, found := begins(fatal, line); found && strings.Contains(err.Error(), says) {
-			return err.Error()
-		}
+	if err == nil {
+		defer task.Kill()
+		return m.seen(t, task, line)
+	}
+	if said := unreadable(t, o); said != "" {
+		return "Squid does not read it: " + said
+	}
+	// That may be the test's fault, such as a port in use. It is not if the next task starts and the
+	// message is the expected one.
+	m.control(t)
+	if !strings.HasPrefix(line, "pid_filename ") || !strings.Contains(err.Error(), "/run/squid.pid") {
 		t.Errorf("without %q a task does not start, for no known reason: %v", line, err)
-		return err.Error()
 	}
-	defer task.Kill()
-	for _, look := range looks(t, m.w, task, line) {
-		if problems := look.problems(); len(problems) > 0 {
-			return look.name + ": " + problems[0]
-		}
-	}
-	return ""
+	return err.Error()
 }
 
 // unreadable is the message of `squid -k parse` about a configuration that it refuses.
@@ -220,10 +199,8 @@ func (m *mutations) takeFromList(t *testing.T, l list, lines []string) (others [
 		if len(half) == 0 || !m.mine() {
 			continue
 		}
-		o := m.base
-		o.Edit = without(half...)
-		task := startTask(t, o)
-		missed := l.missed(t, m.w, task)
+		task := startTask(t, m.base.and(without(half...)))
+		missed := l.missed(subject{t: t, w: m.w, task: task})
 		task.Kill()
 		for _, line := range half {
 			if !missed(line) {
@@ -235,21 +212,35 @@ func (m *mutations) takeFromList(t *testing.T, l list, lines []string) (others [
 	return others
 }
 
+// eachIsNeeded fails the test if a check finds nothing wrong without one of some lines.
+func eachIsNeeded(t *testing.T, w *world, o taskOptions, lines []string, check func(s subject)) {
+	t.Helper()
+	for _, line := range lines {
+		shorter := o.and(without(line))
+		problem := unreadable(t, shorter)
+		if problem == "" {
+			task := startTask(t, shorter)
+			found := (subject{t: t, w: w, task: task}).problems(look{check: check})
+			problem = strings.Join(found, "; ")
+			task.Kill()
+		}
+		if problem == "" {
+			t.Errorf("without %q no check fails", line)
+		}
+		t.Logf("without %q: %.200s", line, problem)
+	}
+}
+
 // linesOf are the lines of a configuration without comments.
 func linesOf(t *testing.T, o taskOptions) (lines []string) {
 	t.Helper()
-	edit := o.Edit
-	o.Edit = func(conf string) string {
-		if edit != nil {
-			conf = edit(conf)
-		}
+	stage(t, o.and(func(conf string) string {
 		for line := range strings.Lines(conf) {
 			if line != "\n" && !strings.HasPrefix(line, "#") {
 				lines = append(lines, line)
 			}
 		}
 		return conf
-	}
-	stage(t, o)
+	}))
 	return lines
 }

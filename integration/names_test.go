@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"squidfleet/internal/rig"
 )
@@ -19,9 +18,9 @@ func setBadNames(d *rig.DNS) {
 		"no-ipv6.example":    func(a *rig.Answer, _ int64, ipv6 bool) { a.Lost = ipv6 },
 	} {
 		asked := map[bool]*atomic.Int64{true: new(atomic.Int64), false: new(atomic.Int64)}
-		d.SetFunc(name, func(q rig.Question) rig.Answer {
-			answer := rig.Answer{TTL: 60, Addresses: []netip.Addr{publicIPv4}}
-			change(&answer, asked[q.IPv6].Add(1), q.IPv6)
+		d.SetFunc(name, func(ipv6 bool) rig.Answer {
+			answer := rig.Answer{Addresses: []netip.Addr{publicIPv4}}
+			change(&answer, asked[ipv6].Add(1), ipv6)
 			return answer
 		})
 	}
@@ -32,11 +31,8 @@ func nameIsServed(names ...string) func(*testing.T, *squidTask) string {
 	var next atomic.Int64
 	return func(t *testing.T, task *squidTask) string {
 		name := names[int(next.Add(1))%len(names)]
-		conn := authenticated(t, task, "http://"+name+"/")
-		conn.SetReadDeadline(time.Now().Add(soon))
-		status := make([]byte, len("HTTP/1.1 200"))
-		if _, err := conn.Read(status); err != nil || string(status) != "HTTP/1.1 200" {
-			return fmt.Sprintf("%s: %q, %v", name, status, err)
+		if got := code(within(t, task, "http://"+name+"/")); got != served {
+			return fmt.Sprintf("%s: %d", name, got)
 		}
 		return ""
 	}
@@ -66,5 +62,5 @@ func TestOfANamesAddressesTheFirst255Count(t *testing.T) {
 			t.Errorf("%s: %d questions: the answer was not too long for one packet", name, n)
 		}
 	}
-	report(t, w.everProblems(t))
+	w.checkEver(t)
 }

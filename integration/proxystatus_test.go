@@ -4,15 +4,18 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os/exec"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"squidfleet/internal/must"
 	"squidfleet/internal/rig"
 )
 
@@ -79,82 +82,88 @@ var pages = map[int]string{
 	504: "The proxy has no cache.",
 }
 
-// pageProblems says what a client sees of an own answer that it should not, or does not see.
-func pageProblems(what string, response *rig.Response) (problems []string) {
-	wrong := func(format string, args ...any) { problems = append(problems, what+fmt.Sprintf(format, args...)) }
+// checkPage says what a client sees of an own answer that it should not, or does not see.
+func checkPage(wrong rig.Wrong, what string, response *rig.Response) {
 	if want := pages[response.StatusCode] + "\n"; response.Text != want {
-		wrong(" answers %q, want %q", response.Text, want)
+		wrong("%s answers %q, want %q", what, response.Text, want)
 	}
 	if kind := response.Header.Get("Content-Type"); !strings.EqualFold(kind, "text/html;charset=utf-8") {
-		wrong(" has the type %q", kind)
+		wrong("%s has the type %q", what, kind)
 	}
 	for _, header := range []string{
 		"Via", "X-Cache", "Cache-Status", "X-Squid-Error", "X-Cache-Lookup", "Mime-Version", "Server",
 	} {
 		if got := response.Header.Get(header); got != "" {
-			wrong(" has %s: %s", header, got)
+			wrong("%s has %s: %s", what, header, got)
 		}
 	}
 	var all strings.Builder
 	response.Header.WriteSubset(&all, map[string]bool{"Proxy-Status": true})
 	text := strings.ReplaceAll(strings.ToLower(all.String()), `realm="squidfleet"`, "")
 	if strings.Contains(text, "squid") || strings.Contains(text, "proxy.invalid") {
-		wrong(" names Squid or its host: %s", text)
+		wrong("%s names Squid or its host: %s", what, text)
 	}
-	return problems
 }
 
-// statusProblems are own answers without the right Proxy-Status or page, and destinations' answers
-// with a Proxy-Status.
-func statusProblems(t testing.TB, task *squidTask) (problems []string) {
-	wrong := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
-	breakRoutes(t)
+// checkStatus looks for own answers without the right Proxy-Status or page, and for destinations'
+// answers with a Proxy-Status.
+func checkStatus(s subject) {
+	breakRoutes(s.t)
 	expect := func(what string, response *rig.Response, err error, status int, value string) {
 		switch {
 		case err != nil:
-			wrong("%s: %v", what, err)
+			s.wrong("%s: %v", what, err)
 		case response.StatusCode != status || proxyStatus(response.Header) != value:
-			wrong("%s: %d with Proxy-Status %s, want %d with %s",
+			s.wrong("%s: %d with Proxy-Status %s, want %d with %s",
 				what, response.StatusCode, proxyStatus(response.Header), status, value)
 		case value != noStatus && response.Request.Method == "GET":
-			problems = append(problems, pageProblems(what, response)...)
+			checkPage(s.wrong, what, response)
 		}
 	}
 	for kind, requests := range ownAnswers {
 		for _, r := range requests {
-			response, err := client(task).Request(r.method, r.target)
+			response, err := client(s.task).Request(r.method, r.target)
 			expect(r.method+" "+r.target, response, err, r.status, ofType(kind))
 		}
 	}
 	for method, target := range originOf {
-		response, err := anonymous(task).Request(method, target)
-		if task.Params.Auth.Passwords() {
+		response, err := anonymous(s.task).Request(method, target)
+		if s.task.Params.Auth.Passwords() {
 			expect(method+" without credentials", response, err, 407, ofType("http_request_denied"))
 		}
-		response, err = client(task).Request(method, target)
+		response, err = client(s.task).Request(method, target)
 		expect(method, response, err, served, noStatus)
 	}
-	response, err := client(task).Request("GET", "http://origin.example/", "Cache-Control: only-if-cached")
+	response, err := client(s.task).Request("GET", "http://origin.example/", "Cache-Control: only-if-cached")
 	expect("only-if-cached", response, err, 504, ofType("proxy_internal_response"))
 	for request, statuses := range unread {
 		if statuses[0] == cutOff {
 			continue
 		}
-		response, err := send(client(task), request)
+		response, err := rawly(client(s.task), request)
 		if err != nil || !slices.Contains(statuses, response.StatusCode) ||
 			proxyStatus(response.Header) != ofType("http_request_error") {
-			wrong("%.60q: %+v, %v", request, response, err)
+			s.wrong("%.60q: %+v, %v", request, response, err)
 		}
 	}
 	// Squid asks no rule about the answer to a CONNECT that comes to nothing. A destination cannot
 	// answer one.
-	response, err = client(task).Request("CONNECT", "origin.example:444")
+	response, err = client(s.task).Request("CONNECT", "origin.example:444")
 	expect("a tunnel that fails", response, err, 503, noStatus)
 	if err == nil && (response.Header.Get("X-Squid-Error") != "ERR_CONNECT_FAIL 111" ||
 		response.Header.Get("Server") != "squid") {
-		wrong("a tunnel that fails: %v", response.Header)
+		s.wrong("a tunnel that fails: %v", response.Header)
 	}
-	return problems
+}
+
+// rawly sends bytes on a new connection and reads the answer.
+func rawly(c rig.Client, bytes string) (*rig.Response, error) {
+	conn, err := c.Write(bytes)
+	if conn == nil {
+		return nil, err
+	}
+	defer conn.Close()
+	return rig.Read(conn, "GET")
 }
 
 // breaks are what a destination does at the end of its bytes.
@@ -223,31 +232,26 @@ func forgeries() (all []forged) {
 		"HTTP/1.1 503 x\r\n" + mine + "Content-Length: 4\r\n\r\nbody", "closes", never})
 }
 
-// forgeryProblems are answers of a destination that pass for the proxy's, and the proxy's answers
-// to a broken one that do not say so.
-func forgeryProblems(t testing.TB, w *world, task *squidTask) (problems []string) {
-	w.names.Set("second.example", unroutable, otherPublic.String(), publicIPv4.String())
+// checkForgeries looks for answers of a destination that pass for the proxy's, and for the proxy's
+// answers to a broken one that do not say so.
+func checkForgeries(s subject) {
+	s.w.names.Set("second.example", unroutable, otherPublic.String(), publicIPv4.String())
 	all := forgeries()
-	defer rig.Raw(t, 83, func(conn net.Conn) {
-		lines, err := rig.ReadHead(bufio.NewReader(conn))
+	defer rig.Raw(s.t, 83, func(conn net.Conn) {
+		request, err := http.ReadRequest(bufio.NewReader(conn))
 		if err != nil {
 			return
 		}
-		var n int
-		if _, err := fmt.Sscanf(lines[0], "GET /%d ", &n); err == nil {
+		if n, err := strconv.Atoi(request.URL.Path[1:]); err == nil {
 			io.WriteString(conn, all[n].sent)
 			breaks[all[n].end](conn)
 		}
 	})()
-	var mu sync.Mutex
 	rig.Each(len(all), func(n int) {
-		if problem := all[n].problem(task, n); problem != "" {
-			mu.Lock()
-			problems = append(problems, fmt.Sprintf("%s that %s: %s", all[n].name, all[n].end, problem))
-			mu.Unlock()
+		if problem := all[n].problem(s.task, n); problem != "" {
+			s.wrong("%s that %s: %s", all[n].name, all[n].end, problem)
 		}
 	})
-	return problems
 }
 
 func (f forged) problem(task *squidTask, n int) string {
@@ -277,29 +281,22 @@ func (f forged) problem(task *squidTask, n int) string {
 // imitated stands for the one forgery that there is: see squid.proxyStatus.
 const imitated = "imitated"
 
-// lateStatusProblems is statusProblems for what takes time. Both limits of the task are short.
-func lateStatusProblems(t *testing.T, base taskOptions, edit func(string) string) (problems []string) {
-	t.Run("late", func(t *testing.T) { // which gives the dead port back
-		problems = lateProblems(t, deadPort(t), base, edit)
-	})
-	return problems
-}
-
-func lateProblems(t *testing.T, dead int, base taskOptions, edit func(string) string) (problems []string) {
-	o := onPort(base, 35241)
-	o.Context["httpPorts"] = fmt.Sprintf("80,83,%d", dead)
-	o.Edit = func(conf string) string {
-		conf = strings.Replace(conf, "connect_timeout 15 seconds", "connect_timeout 1 seconds", 1)
-		return edit(strings.Replace(conf, "read_timeout 345 seconds", "read_timeout 1 seconds", 1))
-	}
-	task, err := tryTask(t, o)
+// tryLateStatus is checkStatus for what takes time. Both limits of the task are short.
+func tryLateStatus(s subject) {
+	dead := deadPort(s.t, 0)
+	s.options.Context = maps.Clone(s.options.Context)
+	s.options.Context["httpPorts"] = fmt.Sprintf("80,83,%d", dead)
+	task, err := tryTask(s.t, s.options.and(func(conf string) string {
+		return regexp.MustCompile(`(?m)^(connect|read)_timeout .*`).ReplaceAllString(conf, "${1}_timeout 1 seconds")
+	}))
 	if err != nil {
-		return []string{err.Error()}
+		s.wrong("%v", err)
+		return
 	}
 	defer task.Kill()
 	sent := ""
-	defer rig.Raw(t, 83, func(conn net.Conn) {
-		rig.ReadHead(bufio.NewReader(conn))
+	defer rig.Raw(s.t, 83, func(conn net.Conn) {
+		http.ReadRequest(bufio.NewReader(conn))
 		io.WriteString(conn, sent)
 		io.Copy(io.Discard, conn)
 	})()
@@ -312,41 +309,28 @@ func lateProblems(t *testing.T, dead int, base taskOptions, edit func(string) st
 	} {
 		sent = late.sent
 		conn, err := client(task).Send("GET", late.target, "Connection: close")
-		if err != nil {
-			return append(problems, err.Error())
-		}
-		conn.SetReadDeadline(time.Now().Add(time.Minute))
-		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		must.OK(s.t, err)
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil) // the end of its body may never come
 		conn.Close()
 		if err != nil || proxyStatus(response.Header) != late.want {
-			problems = append(problems, fmt.Sprintf("%s after %q: %+v, %v, want %s",
-				late.target, late.sent, response, err, late.want))
+			s.wrong("%s after %q: %+v, %v, want %s", late.target, late.sent, response, err, late.want)
 		}
 	}
-	return problems
 }
 
-// brokenStatusProblems is statusProblems for a task whose helper is broken.
-func brokenStatusProblems(t *testing.T, base taskOptions, edit func(string) string) (problems []string) {
-	task, err := tryTask(t, withHelper(onPort(base, 35251), loop(`echo "$channel BH"`), edit))
+// tryStatusOfABrokenHelper is checkStatus for a task whose helper is broken.
+func tryStatusOfABrokenHelper(s subject) {
+	task, err := tryTask(s.t, withHelper(s.options, loop(`echo "$channel BH"`)))
 	if err != nil {
-		return []string{err.Error()}
+		s.wrong("%v", err)
+		return
 	}
 	defer task.Kill()
 	for method, target := range originOf {
 		response, err := client(task).Request(method, target)
 		if err != nil || response.StatusCode != 503 ||
 			proxyStatus(response.Header) != ofType("proxy_internal_error") {
-			problems = append(problems, fmt.Sprintf("%s with a broken helper: %+v, %v", method, response, err))
+			s.wrong("%s with a broken helper: %+v, %v", method, response, err)
 		}
 	}
-	return problems
-}
-
-// TestEveryLookIsGood has what takes no time.
-func TestProxyStatusOfWhatTakesTime(t *testing.T) {
-	newWorld(t)
-	base := lookedAt(digestModes[0])
-	report(t, lateStatusProblems(t, base, asItIs))
-	report(t, brokenStatusProblems(t, base, asItIs))
 }

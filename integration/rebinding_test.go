@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"testing"
 	"time"
 
 	"squidfleet/internal/rig"
@@ -17,33 +16,27 @@ import (
 
 // slowStep puts three seconds between the access rules' check of the addresses and the connection,
 // in which a name may change its address, and lets Squid remember addresses for two seconds only.
-func slowStep(edit func(string) string) taskOptions {
-	o := options(nil)
+func slowStep(o taskOptions) taskOptions {
 	const helper = "slow.sh"
 	o.Prepare = func(dir string) error {
 		const script = `while read -r channel rest; do (sleep 3; echo "$channel ERR") & done`
 		return os.WriteFile(filepath.Join(dir, helper), []byte("#!/bin/sh\n"+script+"\n"), 0o755)
 	}
-	o.Edit = func(conf string) string {
+	return o.and(func(conf string) string {
 		const rule = "http_access deny forbidden\n"
-		conf = strings.Replace(conf, rule, rule+
+		return strings.Replace(conf, rule, rule+
 			"external_acl_type slow ttl=0 negative_ttl=0 cache=0 concurrency=100 %URI ./"+helper+"\n"+
-			"acl slow external slow\nacl slow_names dstdomain .slow.example\nhttp_access deny slow_names slow\n", 1)
-		return edit(conf + "negative_dns_ttl 2 seconds\npositive_dns_ttl 2 seconds\n")
-	}
-	return o
+			"acl slow external slow\nacl slow_names dstdomain .slow.example\nhttp_access deny slow_names slow\n", 1) +
+			"negative_dns_ttl 2 seconds\npositive_dns_ttl 2 seconds\n"
+	})
 }
 
-// rebindingProblems are changes of a name's address after the access rules' check that end in a
-// connection to a forbidden destination. The task must have a slow step.
-func rebindingProblems(w *world, task *squidTask) (problems []string) {
-	w.origins.Forget()
-	var mu sync.Mutex
-	wrong := func(format string, args ...any) {
-		mu.Lock()
-		defer mu.Unlock()
-		problems = append(problems, fmt.Sprintf(format, args...))
-	}
+// tryRebinding changes a name's address after the access rules' check: nothing may connect to a
+// forbidden destination.
+func tryRebinding(s subject) {
+	task := startTask(s.t, slowStep(s.options))
+	defer task.Kill()
+	s.w.origins.Forget()
 	var all sync.WaitGroup
 	for _, method := range []string{"GET", "CONNECT"} {
 		for _, refreshed := range []bool{false, true} {
@@ -52,7 +45,7 @@ func rebindingProblems(w *world, task *squidTask) (problems []string) {
 				var switched atomic.Bool
 				asked, ask := context.WithTimeout(context.Background(), 10*time.Second)
 				defer ask()
-				w.names.SetFunc(name, func(rig.Question) rig.Answer {
+				s.w.names.SetFunc(name, func(bool) rig.Answer {
 					ask()
 					if switched.Load() {
 						return rig.Answer{TTL: 2, Addresses: []netip.Addr{netip.MustParseAddr("169.254.169.254")}}
@@ -68,7 +61,7 @@ func rebindingProblems(w *world, task *squidTask) (problems []string) {
 					response, err := client(task).Request(method, target)
 					want := map[string]string{"GET": ofType("destination_ip_prohibited"), "CONNECT": noStatus}[method]
 					if err != nil || response.StatusCode < 500 || proxyStatus(response.Header) != want {
-						wrong("%s: %+v, %v, want Proxy-Status %s", target, response, err, want)
+						s.wrong("%s: %+v, %v, want Proxy-Status %s", target, response, err, want)
 					}
 				})
 				<-asked.Done()
@@ -79,7 +72,7 @@ func rebindingProblems(w *world, task *squidTask) (problems []string) {
 					// refused.
 					time.Sleep(1700 * time.Millisecond)
 					if got := code(client(task).Request("GET", "http://"+name+"/")); got != refused {
-						wrong("%s: the second request got %d", name, got)
+						s.wrong("%s: the second request got %d", name, got)
 					}
 				}
 				first.Wait()
@@ -87,16 +80,9 @@ func rebindingProblems(w *world, task *squidTask) (problems []string) {
 		}
 	}
 	all.Wait()
-	for to, count := range w.origins.Reached() {
+	for to, count := range s.w.origins.Reached() {
 		if !isPublic(to) {
-			wrong("%s was reached %d times", to, count)
+			s.wrong("%s was reached %d times", to, count)
 		}
 	}
-	return problems
-}
-
-func TestANameThatChangesItsAddressAfterTheRulesHaveSeenItGoesNowhere(t *testing.T) {
-	w := newWorld(t)
-	task := startTask(t, slowStep(asItIs))
-	report(t, rebindingProblems(w, task))
 }

@@ -54,6 +54,16 @@ type taskOptions struct {
 	Prepare func(dir string) error
 }
 
+// and returns the options with one more edit of the configuration, after the others.
+func (o taskOptions) and(edit func(conf string) string) taskOptions {
+	if first := o.Edit; first != nil {
+		o.Edit = func(conf string) string { return edit(first(conf)) }
+	} else {
+		o.Edit = edit
+	}
+	return o
+}
+
 // stage writes the staged files of the parameters into a new directory that the task's user can
 // read.
 func stage(t testing.TB, o taskOptions) (string, *params.Params) {

@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -23,10 +22,9 @@ func TestDestinationsAndUsersOfAContainer(t *testing.T) {
 			alice := p.client()
 			bob := alice.At(netip.MustParseAddr("198.51.100.8"))
 			bob.User, bob.Password = "bob", passwords["bob"]
-			for _, problem := range slices.Concat(rig.AnswerProblems(t, alice, target),
-				rig.SharingProblems(t, alice, bob, target), rig.FramingProblems(t, alice, target)) {
-				t.Error(problem)
-			}
+			rig.CheckAnswers(t, t.Errorf, alice, target)
+			rig.CheckSharing(t, t.Errorf, alice, bob, target)
+			rig.CheckFraming(t, t.Errorf, alice, target)
 			conf, err := os.ReadFile(filepath.Join(p.fleet.context, "squid.conf"))
 			must.OK(t, err)
 			before, answers := p.squidPid(), rig.AnswersFor(string(conf))

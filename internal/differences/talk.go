@@ -83,16 +83,9 @@ func tunnel(c rig.Client, _ Row) (opened, error) {
 	return opened{Conn: conn}, err
 }
 
-// plain answers a challenge of another connection: the row's request is the first on its own.
 func plain(c rig.Client, r Row) (opened, error) {
 	const prefix = "http://" + host
-	stranger := c
-	stranger.User = ""
-	challenge, err := stranger.Request(http.MethodGet, prefix+"/")
-	if err != nil {
-		return opened{}, err
-	}
-	credentials, err := c.Authorization(challenge.Response, r.Method, prefix+r.Target)
+	credentials, err := c.Credentials(r.Method, prefix+r.Target)
 	if err != nil {
 		return opened{}, err
 	}

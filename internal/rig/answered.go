@@ -2,7 +2,6 @@ package rig
 
 import (
 	"bufio"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -74,19 +73,19 @@ var answered = []struct{ name, sent, seen string }{
 
 var anyDate = regexp.MustCompile(`\nDate: .*\n`)
 
-// AnswerProblems says what a client wrongly sees, or does not see, of the target's answers.
-func AnswerProblems(t testing.TB, c Client, target string) (problems []string) {
-	wrong := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+// CheckAnswers says what a client wrongly sees, or does not see, of the target's answers.
+func CheckAnswers(t testing.TB, wrong Wrong, c Client, target string) {
 	var answer string
 	defer Raw(t, portOf(target), func(conn net.Conn) {
-		ReadHead(bufio.NewReader(conn))
+		http.ReadRequest(bufio.NewReader(conn))
 		io.WriteString(conn, answer)
 	})()
 	for _, a := range answered {
 		answer = strings.ReplaceAll(a.sent, "\n", "\r\n")
 		conn, err := c.Send("GET", target, "Connection: close")
 		if err != nil {
-			return append(problems, err.Error())
+			wrong("%v", err)
+			return
 		}
 		got, err := io.ReadAll(conn)
 		conn.Close()
@@ -98,15 +97,9 @@ func AnswerProblems(t testing.TB, c Client, target string) (problems []string) {
 	// What stands behind an answer without a body, on a connection that the client would use again.
 	for _, status := range []string{"204", "304"} {
 		answer = "HTTP/1.1 " + status + " x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
-		conn, err := c.Send("GET", target)
-		if err != nil {
-			return append(problems, err.Error())
-		}
-		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
-		conn.Close()
+		response, err := c.Exchange("GET", target, "")
 		if err != nil || !response.Close {
 			wrong("%s does not end the client's connection: %+v, %v", status, response, err)
 		}
 	}
-	return problems
 }

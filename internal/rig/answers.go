@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"net/textproto"
 	"regexp"
 	"slices"
 	"strconv"
@@ -17,20 +18,16 @@ import (
 	"squidfleet/internal/must"
 )
 
-// Answers are made-up answers of a destination, the same ones for the same seed and names.
-type Answers struct {
-	Seed uint64
-	// Names are those of headers that the configuration mentions.
-	Names []string
-}
+// Answers are made-up answers of a destination: always the same for the same names, which are those
+// of headers that the configuration mentions.
+type Answers []string
 
 var headerRule = regexp.MustCompile(`(?m)^re(?:quest|ply)_header_(?:access|add|replace) (\S+)`)
 
 // AnswersFor has the names of the headers that a squid.conf has rules about.
-func AnswersFor(conf string) Answers {
-	a := Answers{Seed: 11}
+func AnswersFor(conf string) (a Answers) {
 	for _, match := range headerRule.FindAllStringSubmatch(conf, -1) {
-		a.Names = append(a.Names, match[1])
+		a = append(a, match[1])
 	}
 	return a
 }
@@ -38,15 +35,16 @@ func AnswersFor(conf string) Answers {
 // asksFor is the header that holds the number of the answer that a client wants.
 const asksFor = "X-Answer"
 
+const seed = 11
+
 // serve has the target answer with the bytes asked for, and close.
 func (a Answers) serve(t testing.TB, target string) (stop func()) {
 	return Raw(t, portOf(target), func(conn net.Conn) {
-		lines, err := ReadHead(bufio.NewReader(conn))
-		if err != nil {
-			return
-		}
-		if n, err := strconv.Atoi(HeaderIn(lines, asksFor)); err == nil {
-			bytes := a.Bytes(n)
+		reader := textproto.NewReader(bufio.NewReader(conn))
+		reader.ReadLine()
+		headers, _ := reader.ReadMIMEHeader()
+		if n, err := strconv.Atoi(headers.Get(asksFor)); err == nil {
+			bytes := a.bytes(n)
 			// Two packets, parted anywhere.
 			cut := n % (len(bytes) + 1)
 			conn.Write(bytes[:cut])
@@ -59,11 +57,11 @@ func (a Answers) serve(t testing.TB, target string) (stop func()) {
 func (a Answers) Ask(t testing.TB, c Client, target string, count int) {
 	t.Helper()
 	defer a.serve(t, target)()
-	heads := map[string]string{}
+	credentials := map[string]string{}
 	for _, method := range []string{"GET", "HEAD"} {
-		head, err := c.head(method, target)
+		var err error
+		credentials[method], err = c.Credentials(method, target)
 		must.OK(t, err)
-		heads[method] = head + "Connection: close\r\n" + asksFor + ": "
 	}
 	var gone atomic.Bool
 	Each(count, func(n int) {
@@ -74,19 +72,19 @@ func (a Answers) Ask(t testing.TB, c Client, target string, count int) {
 		if n%8 == 7 {
 			method = "HEAD"
 		}
-		conn, err := c.Dial()
-		if err != nil {
-			if !gone.Swap(true) {
-				t.Errorf("%v, with seed %d after these:\n", err, a.Seed)
-				for last := max(0, n-16); last < n; last++ {
-					t.Logf("answer %d: %.2000q", last, a.Bytes(last))
-				}
+		number := asksFor + ": " + strconv.Itoa(n)
+		conn, err := c.Write(head(method, target, credentials[method], "Connection: close", number) +
+			a.requestHeaders(n) + "\r\n")
+		if conn == nil && !gone.Swap(true) {
+			t.Errorf("%v, after these:\n", err)
+			for last := max(0, n-16); last < n; last++ {
+				t.Logf("answer %d: %.2000q", last, a.bytes(last))
 			}
-			return
 		}
-		io.WriteString(conn, heads[method]+strconv.Itoa(n)+"\r\n"+a.requestHeaders(n)+"\r\n")
-		io.Copy(io.Discard, conn)
-		conn.Close()
+		if conn != nil {
+			io.Copy(io.Discard, conn)
+			conn.Close()
+		}
 	})
 }
 
@@ -109,10 +107,10 @@ func (a Answers) requestHeaders(n int) string {
 	if n%4 != 0 {
 		return ""
 	}
-	r := rand.New(rand.NewPCG(a.Seed, uint64(n)))
+	r := rand.New(rand.NewPCG(seed, uint64(n)))
 	var out strings.Builder
 	for range r.IntN(20) {
-		fmt.Fprintf(&out, "%s: %d\r\n", a.Names[r.IntN(len(a.Names))], r.IntN(3))
+		fmt.Fprintf(&out, "%s: %d\r\n", a[r.IntN(len(a))], r.IntN(3))
 	}
 	return out.String()
 }
@@ -159,9 +157,9 @@ var (
 		"0\r\n\r\nBODY", "HEX;a=\"\\\r\nBODY\r\n0\r\n\r\n"}
 )
 
-// Bytes is one answer.
-func (a Answers) Bytes(n int) []byte {
-	r := rand.New(rand.NewPCG(a.Seed, uint64(n)))
+// bytes is one answer.
+func (a Answers) bytes(n int) []byte {
+	r := rand.New(rand.NewPCG(seed, uint64(n)))
 	pick := func(from []string) string { return from[r.IntN(len(from))] }
 	mostly := func(usual string, odd []string, one int) string {
 		if r.IntN(one) == 0 {
@@ -176,7 +174,7 @@ func (a Answers) Bytes(n int) []byte {
 		}
 		return string(out)
 	}
-	names := append(slices.Clone(commonNames), slices.Repeat(a.Names, 1+len(commonNames)/len(a.Names))...)
+	names := append(slices.Clone(commonNames), slices.Repeat(a, 1+len(commonNames)/len(a))...)
 	headers := func(most int) (all string) {
 		for range r.IntN(most) {
 			all += mostly(pick(names)+": "+pick(values), append(oddHeaders, noise(20)+": x"), 70) + "\r\n"

@@ -3,8 +3,6 @@ package rig
 import (
 	"bufio"
 	"cmp"
-	"encoding/base64"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -13,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/icholy/digest"
 	"github.com/pires/go-proxyproto"
 )
 
@@ -50,6 +47,12 @@ func ProxyHeader(client netip.Addr) *proxyproto.Header {
 		SourceAddr:      net.TCPAddrFromAddrPort(netip.AddrPortFrom(client, 40000)),
 		DestinationAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(destination, 35201)),
 	}
+}
+
+// At is the same client at another address.
+func (c Client) At(address netip.Addr) Client {
+	c.Header = ProxyHeader(address)
+	return c
 }
 
 // LocalHeader is the PROXY v2 header of a health check (LOCAL).
@@ -116,11 +119,11 @@ func (c Client) open(method, target string, headers []string) (net.Conn, *Respon
 		return nil, nil, err
 	}
 	reader := bufio.NewReader(conn)
-	response, err := roundTrip(conn, reader, method, target, headers)
+	response, err := roundTrip(conn, reader, method, head(method, target, headers...))
 	if err != nil || response.StatusCode != http.StatusProxyAuthRequired || c.User == "" {
 		return conn, response, err
 	}
-	authorization, err := c.Authorization(response.Response, method, target)
+	credentials, err := c.Authorization(response.Response, method, target)
 	if err != nil {
 		return conn, nil, err
 	}
@@ -131,96 +134,83 @@ func (c Client) open(method, target string, headers []string) (net.Conn, *Respon
 		}
 		reader.Reset(conn)
 	}
-	response, err = roundTrip(conn, reader, method, target, append([]string{authorization}, headers...))
+	headers = append([]string{credentials}, headers...)
+	response, err = roundTrip(conn, reader, method, head(method, target, headers...))
 	return conn, response, err
 }
 
-// Authorization is the header line that answers the challenge of a 407.
-func (c Client) Authorization(challenge *http.Response, method, target string) (string, error) {
-	chal, err := c.choose(challenge.Header.Values("Proxy-Authenticate"))
+// Send opens a connection and sends the head of a request with credentials and more header lines.
+func (c Client) Send(method, target string, headers ...string) (net.Conn, error) {
+	credentials, err := c.Credentials(method, target)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	if chal == nil {
-		return "Proxy-Authorization: " + Basic(c.User, c.Password), nil
+	return c.Write(head(method, target, append([]string{credentials}, headers...)...) + "\r\n")
+}
+
+// Write opens a connection and sends a text on it.
+func (c Client) Write(text string) (net.Conn, error) {
+	conn, err := c.Dial()
+	if err == nil {
+		_, err = io.WriteString(conn, text)
 	}
-	uri := c.URI
-	if uri == "" {
-		uri = target
-		if _, rest, isURL := strings.Cut(target, "://"); isURL && method != http.MethodConnect {
-			uri = "/"
-			if i := strings.IndexAny(rest, "/?"); i >= 0 {
-				uri = rest[i:]
-			}
-		}
-	}
-	credentials, err := digest.Digest(chal,
-		digest.Options{Method: method, URI: uri, Count: 1, Username: c.User, Password: c.Password})
+	return conn, err
+}
+
+// Exchange is Request with credentials at once, and a body, on a connection of its own.
+func (c Client) Exchange(method, target, body string, headers ...string) (*Response, error) {
+	conn, err := c.Send(method, target, headers...)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	return "Proxy-Authorization: " + credentials.String(), nil
+	defer conn.Close()
+	io.WriteString(conn, body) // an error, if there is an answer before its end
+	return Read(conn, method)
 }
 
-// Basic is the value of a header with Basic credentials.
-func Basic(user, password string) string {
-	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
-}
-
-// choose picks the challenge to answer; nil is Basic.
-func (c Client) choose(challenges []string) (*digest.Challenge, error) {
-	for _, text := range challenges {
-		if strings.HasPrefix(text, "Basic ") {
-			if c.Algorithm == "" || c.Algorithm == "Basic" {
-				return nil, nil
-			}
-			continue
-		}
-		challenge, err := digest.ParseChallenge(text)
-		if err != nil {
-			return nil, fmt.Errorf("challenge %q: %w", text, err)
-		}
-		if c.Algorithm == "" || strings.EqualFold(cmp.Or(challenge.Algorithm, "MD5"), c.Algorithm) {
-			return challenge, nil
-		}
-	}
-	return nil, fmt.Errorf("no challenge that can be answered among %q", challenges)
-}
-
-func roundTrip(conn net.Conn, reader *bufio.Reader, method, target string, headers []string) (*Response, error) {
+// head is a request's head without its last, empty line. A Host comes first, unless it is among the
+// headers.
+func head(method, target string, headers ...string) string {
 	head := method + " " + target + " HTTP/1.1\r\n"
 	isHost := func(h string) bool { return len(h) >= 5 && strings.EqualFold(h[:5], "Host:") }
 	if host := hostOf(method, target); host != "" && !slices.ContainsFunc(headers, isHost) {
 		head += "Host: " + host + "\r\n"
 	}
-	for _, h := range headers {
-		head += h + "\r\n"
-	}
-	if _, err := io.WriteString(conn, head+"\r\n"); err != nil {
-		return nil, err
-	}
-	response, err := http.ReadResponse(reader, &http.Request{Method: method})
-	if err != nil {
-		return nil, err
-	}
-	if method == http.MethodConnect && response.StatusCode == http.StatusOK {
-		return &Response{Response: response}, nil
-	}
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return nil, err
-	}
-	return &Response{Response: response, Text: string(body)}, nil
+	return head + strings.Join(append(headers, ""), "\r\n")
 }
 
 func hostOf(method, target string) string {
 	if method == http.MethodConnect {
 		return target
 	}
-	_, rest, found := strings.Cut(target, "://")
-	if !found {
-		return ""
-	}
+	_, rest, _ := strings.Cut(target, "://")
 	host, _, _ := strings.Cut(rest, "/")
 	return host
+}
+
+func roundTrip(conn net.Conn, reader *bufio.Reader, method, head string) (*Response, error) {
+	if _, err := io.WriteString(conn, head+"\r\n"); err != nil {
+		return nil, err
+	}
+	return read(reader, method)
+}
+
+// Read reads the answer to a request of that method.
+func Read(conn net.Conn, method string) (*Response, error) {
+	return read(bufio.NewReader(conn), method)
+}
+
+func read(reader *bufio.Reader, method string) (*Response, error) {
+	response, err := http.ReadResponse(reader, &http.Request{Method: method})
+	if err != nil {
+		return nil, err
+	}
+	if method == http.MethodConnect && response.StatusCode == http.StatusOK {
+		return &Response{Response: response}, nil // the rest is the tunnel's
+	}
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, err
+	}
+	return &Response{response, string(body)}, nil
 }

@@ -1,13 +1,14 @@
 package rig
 
 import (
+	"cmp"
+	"fmt"
 	"maps"
 	"net"
 	"net/netip"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/miekg/dns"
 
@@ -20,30 +21,23 @@ type Answer struct {
 	CNAMEs []string
 	// Addresses of the other family than asked for are left out.
 	Addresses []netip.Addr
-	TTL       uint32 // seconds
-	Rcode     int    // dns.RcodeSuccess by default
-	Delay     time.Duration
+	TTL       int // seconds; 60 by default
+	Rcode     int // dns.RcodeSuccess by default
 	// Lost says that there is no answer at all.
 	Lost bool
-}
-
-// Question is one question about a name's addresses.
-type Question struct {
-	Name string
-	IPv6 bool // for AAAA records instead of A
 }
 
 // DNS is a DNS server on 127.0.0.1:53 of the namespace, over UDP and TCP.
 type DNS struct {
 	mu      sync.Mutex
-	answers map[string]func(Question) Answer
+	answers map[string]func(ipv6 bool) Answer
 	queries map[string]int
 }
 
 // StartDNS serves until the test ends. A name without an answer does not exist.
 func StartDNS(t testing.TB) *DNS {
 	t.Helper()
-	d := &DNS{answers: map[string]func(Question) Answer{}, queries: map[string]int{}}
+	d := &DNS{answers: map[string]func(ipv6 bool) Answer{}, queries: map[string]int{}}
 	conn, err := net.ListenPacket("udp4", "127.0.0.1:53")
 	must.OK(t, err)
 	listener, err := net.Listen("tcp4", "127.0.0.1:53")
@@ -62,15 +56,15 @@ func StartDNS(t testing.TB) *DNS {
 
 // Set gives a name fixed addresses.
 func (d *DNS) Set(name string, addresses ...string) {
-	answer := Answer{TTL: 60}
+	var answer Answer
 	for _, a := range addresses {
 		answer.Addresses = append(answer.Addresses, netip.MustParseAddr(a))
 	}
-	d.SetFunc(name, func(Question) Answer { return answer })
+	d.SetFunc(name, func(bool) Answer { return answer })
 }
 
 // SetFunc has a function answer each question about a name.
-func (d *DNS) SetFunc(name string, answer func(Question) Answer) {
+func (d *DNS) SetFunc(name string, answer func(ipv6 bool) Answer) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.answers[dns.CanonicalName(name)] = answer
@@ -97,33 +91,33 @@ func (d *DNS) ServeDNS(w dns.ResponseWriter, query *dns.Msg) {
 		w.WriteMsg(reply)
 		return
 	}
-	said := answer(Question{Name: name, IPv6: question.Qtype == dns.TypeAAAA})
+	said := answer(question.Qtype == dns.TypeAAAA)
 	if said.Lost {
 		return
 	}
-	time.Sleep(said.Delay)
 	reply.Rcode = said.Rcode
 	owner := question.Name
+	add := func(kind, value string) {
+		record, err := dns.NewRR(fmt.Sprintf("%s %d %s %s", owner, cmp.Or(said.TTL, 60), kind, value))
+		if err != nil {
+			panic(err) // a test's own mistake
+		}
+		reply.Answer = append(reply.Answer, record)
+	}
 	for _, target := range said.CNAMEs {
-		target = dns.Fqdn(target)
-		reply.Answer = append(reply.Answer, &dns.CNAME{Hdr: header(owner, dns.TypeCNAME, said.TTL), Target: target})
-		owner = target
+		add("CNAME", dns.Fqdn(target))
+		owner = dns.Fqdn(target)
 	}
 	for _, a := range said.Addresses {
 		switch {
 		case question.Qtype == dns.TypeA && a.Is4():
-			reply.Answer = append(reply.Answer, &dns.A{Hdr: header(owner, dns.TypeA, said.TTL), A: a.AsSlice()})
+			add("A", a.String())
 		case question.Qtype == dns.TypeAAAA && a.Is6():
-			h := header(owner, dns.TypeAAAA, said.TTL)
-			reply.Answer = append(reply.Answer, &dns.AAAA{Hdr: h, AAAA: a.AsSlice()})
+			add("AAAA", a.String())
 		}
 	}
 	if _, overTCP := w.RemoteAddr().(*net.TCPAddr); !overTCP {
 		reply.Truncate(dns.MinMsgSize) // which has the client ask again over TCP
 	}
 	w.WriteMsg(reply)
-}
-
-func header(owner string, kind uint16, ttl uint32) dns.RR_Header {
-	return dns.RR_Header{Name: owner, Rrtype: kind, Class: dns.ClassINET, Ttl: ttl}
 }

@@ -48,11 +48,10 @@ func request(method, target, host string, lines ...string) string {
 // SendHostile sends each of the Hostile requests over a new connection.
 func (c Client) SendHostile() error {
 	for _, request := range Hostile {
-		conn, err := c.Dial()
-		if err != nil {
+		conn, err := c.Write(request)
+		if conn == nil {
 			return err
 		}
-		io.WriteString(conn, request)
 		conn.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
 		io.Copy(io.Discard, conn)
 		conn.Close()

@@ -3,9 +3,7 @@ package rig
 import (
 	"bufio"
 	"context"
-	"crypto/md5"
 	"crypto/tls"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -14,7 +12,6 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -34,9 +31,8 @@ type Loader struct {
 
 	next   int
 	reader *bufio.Reader
-	realm  string
-	nonce  string
-	count  int
+	digest *digest.Challenge
+	count  int       // of requests under it
 	due    time.Time // of PacedGets
 	buffer []byte    // of Bulk
 }
@@ -71,18 +67,15 @@ func (l *Loader) Dial() (err error) {
 	return nil
 }
 
-// Request sends one request under the current nonce, answers a challenge, and reads the answer. The
+// Request sends one request under the current challenge, answers a new one, and reads the answer. The
 // bytes of a tunnel are left unread.
-func (l *Loader) Request(method, target, uri string) error {
+func (l *Loader) Request(method, target string) error {
 	for range 3 {
-		head := method + " " + target + " HTTP/1.1\r\nHost: origin.example\r\n"
-		if l.Client.Algorithm == "Basic" {
-			head += "Proxy-Authorization: " + Basic(l.Client.User, l.Client.Password) + "\r\n"
-		} else if l.nonce != "" {
-			l.count++
-			head += l.Client.Answer(l.realm, l.nonce, fmt.Sprintf("%08x", l.count), method, uri) + "\r\n"
+		credentials, err := l.credentials(method, target)
+		if err != nil {
+			return err
 		}
-		if _, err := io.WriteString(l.Conn, head+"\r\n"); err != nil {
+		if _, err := io.WriteString(l.Conn, head(method, target, credentials...)+"\r\n"); err != nil {
 			return err
 		}
 		response, err := http.ReadResponse(l.reader, &http.Request{Method: method})
@@ -95,25 +88,21 @@ func (l *Loader) Request(method, target, uri string) error {
 		if _, err := io.Copy(io.Discard, response.Body); err != nil {
 			return err
 		}
-		switch response.StatusCode {
-		case http.StatusOK:
-			if response.Close {
-				l.Conn.Close()
-				return l.Dial()
-			}
-			return nil
-		case http.StatusProxyAuthRequired:
-			challenge, err := digest.ParseChallenge(response.Header.Get("Proxy-Authenticate"))
-			if err != nil {
+		if response.Close {
+			l.Conn.Close()
+			if err := l.Dial(); err != nil {
 				return err
 			}
-			l.realm, l.nonce, l.count = challenge.Realm, challenge.Nonce, 0
-			if response.Close {
-				l.Conn.Close()
-				if err := l.Dial(); err != nil {
-					return err
-				}
+		}
+		switch response.StatusCode {
+		case http.StatusOK:
+			return nil
+		case http.StatusProxyAuthRequired:
+			// MD5, so that all kinds of tasks have the same work.
+			if l.digest, err = Challenge(response, "MD5"); err != nil {
+				return err
 			}
+			l.count = 0
 		default:
 			return fmt.Errorf("status %d", response.StatusCode)
 		}
@@ -121,27 +110,27 @@ func (l *Loader) Request(method, target, uri string) error {
 	return fmt.Errorf("challenged three times")
 }
 
-// Answer is the header line that answers a challenge for MD5.
-func (c Client) Answer(realm, nonce, nc, method, uri string) string {
-	response := sum(sum(c.User, realm, c.Password), nonce, nc, "c", "auth", sum(method, uri))
-	return `Proxy-Authorization: Digest username="` + c.User + `", realm="` + realm + `", nonce="` + nonce +
-		`", uri="` + uri + `", qop=auth, nc=` + nc + `, cnonce="c", response="` + response + `"`
-}
-
-func sum(parts ...string) string {
-	hash := md5.Sum([]byte(strings.Join(parts, ":")))
-	return hex.EncodeToString(hash[:])
+func (l *Loader) credentials(method, target string) ([]string, error) {
+	if l.Client.Algorithm == "Basic" {
+		return []string{"Proxy-Authorization: " + Basic(l.Client.User, l.Client.Password)}, nil
+	}
+	if l.digest == nil {
+		return nil, nil
+	}
+	l.count++
+	line, err := l.Client.Answer(l.digest, l.count, method, target)
+	return []string{line}, err
 }
 
 // Get sends a request for the body of an origin on the open connection.
-func (l *Loader) Get() error { return l.Request("GET", "http://origin.example/", "/") }
+func (l *Loader) Get() error { return l.Request("GET", "http://origin.example/") }
 
 // Tunnel opens a connection and a tunnel on it to the listener of StartBulk.
 func (l *Loader) Tunnel() error {
 	if err := l.Dial(); err != nil {
 		return err
 	}
-	err := l.Request("CONNECT", "origin.example:443", "origin.example:443")
+	err := l.Request("CONNECT", "origin.example:443")
 	if err != nil {
 		l.Conn.Close()
 	}
@@ -244,7 +233,7 @@ func (l *Loader) https() error {
 	if err := l.Dial(); err != nil {
 		return err
 	}
-	if err := l.Request("CONNECT", "origin.example:8443", "origin.example:8443"); err != nil {
+	if err := l.Request("CONNECT", "origin.example:8443"); err != nil {
 		return err
 	}
 	secure := tls.Client(l.Conn, &tls.Config{InsecureSkipVerify: true})

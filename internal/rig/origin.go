@@ -41,11 +41,9 @@ func StartOrigins(t testing.TB, plain, overTLS []int) *Origins {
 	o := &Origins{connections: map[netip.AddrPort]int{}, ever: map[netip.AddrPort]int{}}
 	certificate := makeCertificate(t)
 	server := &http.Server{
-		Handler: http.HandlerFunc(o.answer),
+		Handler:   http.HandlerFunc(o.answer),
+		ConnState: o.record,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			if secure, ok := c.(*tls.Conn); ok {
-				c = secure.NetConn()
-			}
 			return context.WithValue(ctx, recordedConn{}, c)
 		},
 		ReadHeaderTimeout: time.Minute,
@@ -59,7 +57,7 @@ func StartOrigins(t testing.TB, plain, overTLS []int) *Origins {
 		o.ports = append(o.ports, port)
 		listener, err := net.Listen("tcp", net.JoinHostPort("::", strconv.Itoa(port)))
 		must.OK(t, err)
-		listener = &recordingListener{listener, o}
+		listener = recordingListener{listener}
 		if secure {
 			listener = tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{certificate}})
 		}
@@ -162,12 +160,7 @@ func (o *Origins) count(to netip.AddrPort) int {
 
 // AwaitConnection waits up to 1 s until a connection is counted: the kernel completes it before.
 func (o *Origins) AwaitConnection() {
-	for range 1000 {
-		if len(o.Reached()) > 0 {
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
+	must.Within(time.Second, func() bool { return len(o.Reached()) > 0 })
 }
 
 // Forget sets the counts of Reached to zero.
@@ -184,21 +177,22 @@ func (o *Origins) LastHead() string {
 	return string(o.head)
 }
 
-type recordingListener struct {
-	net.Listener
-	origins *Origins
+// record counts a new connection.
+func (o *Origins) record(c net.Conn, state http.ConnState) {
+	if state == http.StateNew {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.connections[addressOf(c.LocalAddr())]++
+		o.ever[addressOf(c.LocalAddr())]++
+	}
 }
 
-func (l *recordingListener) Accept() (net.Conn, error) {
+// recordingListener has connections that keep what they read.
+type recordingListener struct{ net.Listener }
+
+func (l recordingListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	l.origins.mu.Lock()
-	l.origins.connections[addressOf(c.LocalAddr())]++
-	l.origins.ever[addressOf(c.LocalAddr())]++
-	l.origins.mu.Unlock()
-	return &recordingConn{Conn: c}, nil
+	return &recordingConn{Conn: c}, err
 }
 
 // addressOf is an address without the IPv4-mapped form of listeners for both families.

@@ -1,7 +1,6 @@
 package rig
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -31,8 +30,7 @@ func Besiege(t testing.TB, c Client, tunnelTo string, idle, total int) *Siege {
 	s := &Siege{}
 	t.Cleanup(s.Close)
 	for ; s.Idle < idle; s.Idle++ {
-		conn := s.send(t, c, "GET http://origin.example/ HTTP/1.1\r\n\r\n")
-		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		response, err := Read(s.send(t, c, "GET http://origin.example/ HTTP/1.1\r\n\r\n"), "GET")
 		if err != nil || response.StatusCode != http.StatusProxyAuthRequired {
 			t.Fatalf("without a password, with %s: %+v, %v", s, response, err)
 		}
@@ -59,14 +57,11 @@ func Besiege(t testing.TB, c Client, tunnelTo string, idle, total int) *Siege {
 
 func (s *Siege) send(t testing.TB, c Client, text string) net.Conn {
 	t.Helper()
-	conn, err := c.Dial()
-	if err == nil {
-		s.open = append(s.open, conn)
-		_, err = io.WriteString(conn, text)
-	}
+	conn, err := c.Write(text)
 	if err != nil {
 		t.Fatalf("with %s: %v", s, err)
 	}
+	s.open = append(s.open, conn)
 	return conn
 }
 

@@ -44,14 +44,11 @@ func serveTokens(t testing.TB, target string) (stop func()) {
 	return Raw(t, portOf(target), func(conn net.Conn) {
 		reader := bufio.NewReader(conn)
 		for {
-			lines, err := ReadHead(reader)
+			request, err := http.ReadRequest(reader) // which leaves a body where it is
 			if err != nil {
 				return
 			}
-			if len(lines) == 0 {
-				continue
-			}
-			token := HeaderIn(lines, tokenHeader)
+			token := request.Header.Get(tokenHeader)
 			if token == plantedToken {
 				// Squid would close an idle connection on which an answer comes: this one comes
 				// when the connection is in use again.
@@ -60,7 +57,7 @@ func serveTokens(t testing.TB, target string) (stop func()) {
 				}
 			}
 			fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\n%s: %s\r\nContent-Length: %d\r\n\r\n", tokenHeader, token, len(token))
-			if !strings.HasPrefix(lines[0], "HEAD ") {
+			if request.Method != "HEAD" {
 				io.WriteString(conn, token)
 			}
 		}
@@ -71,89 +68,67 @@ func serveTokens(t testing.TB, target string) (stop func()) {
 type user struct {
 	Client
 	target string
+	wrong  Wrong
 	sent   int
 }
 
-// ask sends a request with the next token and a body. The problem is an answer with another token.
-func (u *user) ask(method, body string) (problem string) {
+// ask sends a request with the next token and a body. It is wrong if the answer has another token.
+func (u *user) ask(method, body string) {
 	u.sent++
 	token := fmt.Sprintf("%s-%d", u.User, u.sent)
 	headers := []string{tokenHeader + ": " + token}
 	if body != "" {
 		headers = append(headers, fmt.Sprint("Content-Length: ", len(body)))
 	}
-	conn, err := u.Send(method, u.target, headers...)
+	response, err := u.Exchange(method, u.target, body, headers...)
 	if err != nil {
-		return err.Error()
+		u.wrong("%s of %s: %v", method, token, err)
+		return
 	}
-	defer conn.Close()
-	io.WriteString(conn, body)
-	response, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
-	if err != nil {
-		return err.Error()
-	}
-	text, err := io.ReadAll(response.Body)
 	if body != "" && response.StatusCode >= 400 {
-		return "" // not every method may have one
+		return // not every method may have one
 	}
-	got := response.Header.Get(tokenHeader)
+	got, text := response.Header.Get(tokenHeader), response.Text
 	if method == "HEAD" {
-		text = []byte(got)
+		text = got
 	}
-	if err != nil || response.StatusCode != 200 || got != token || string(text) != token {
-		return fmt.Sprintf("%s of %s: status %d with %q and %q, %v", method, token, response.StatusCode, got, text, err)
+	if response.StatusCode != 200 || got != token || text != token {
+		u.wrong("%s of %s: status %d with %q and %q", method, token, response.StatusCode, got, text)
 	}
-	return ""
 }
 
-// SharingProblems says which of two users get answers that are not theirs, in turn and at a time.
-// One leaves requests in bodies that the target does not read.
-func SharingProblems(t testing.TB, alice, bob Client, target string) (problems []string) {
+// CheckSharing has two users ask a target, in turn and at a time: it is wrong if one gets an answer
+// that is the other's. Alice leaves requests in bodies that the target does not read.
+func CheckSharing(t testing.TB, wrong Wrong, alice, bob Client, target string) {
 	defer serveTokens(t, target)()
-	var mu sync.Mutex
-	note := func(problem string) {
-		if problem != "" {
-			mu.Lock()
-			problems = append(problems, problem)
-			mu.Unlock()
-		}
-	}
-	first, second := &user{Client: alice, target: target}, &user{Client: bob, target: target}
+	first, second := &user{alice, target, wrong, 0}, &user{bob, target, wrong, 0}
 	for _, method := range bodyMethods {
-		note(first.ask(method, planted))
+		first.ask(method, planted)
 		for range 3 {
-			note(second.ask("GET", ""))
+			second.ask("GET", "")
 		}
 	}
-	var all sync.WaitGroup
-	for i := range 8 {
-		all.Go(func() {
-			u, body := &user{alice, target, 1000 * (i + 1)}, planted
-			if i%2 == 1 {
-				u.Client, body = bob, ""
-			}
-			for n := range 20 {
-				note(u.ask(bodyMethods[(n+i)%len(bodyMethods)], body))
-			}
-		})
-	}
-	all.Wait()
-	return problems
+	Each(8, func(i int) {
+		u, body := &user{alice, target, wrong, 1000 * (i + 1)}, planted
+		if i%2 == 1 {
+			u.Client, body = bob, ""
+		}
+		for n := range 20 {
+			u.ask(bodyMethods[(n+i)%len(bodyMethods)], body)
+		}
+	})
 }
 
 // Beside has a client send requests until the test ends: each has to get an answer of its own.
 func Beside(t testing.TB, c Client, target string) {
 	t.Helper()
 	serveTokens(t, target)
-	u := &user{Client: c, target: target}
+	u := &user{c, target, t.Errorf, 0}
 	var stop atomic.Bool
 	var done sync.WaitGroup
 	done.Go(func() {
-		for !stop.Load() || u.sent < 5 {
-			if problem := u.ask("GET", ""); problem != "" {
-				t.Errorf("beside the test: %s", problem)
-				return
-			}
+		for (!stop.Load() || u.sent < 5) && !t.Failed() {
+			u.ask("GET", "")
 		}
 	})
 	t.Cleanup(func() {
@@ -187,15 +162,9 @@ var requestFramings = []struct{ name, head, body string }{
 
 const uncovered = "GET http://origin.example/uncovered HTTP/1.1\r\nHost: origin.example\r\n\r\n"
 
-// FramingProblems says which requests the target gets with two ends, on a shared connection, or
-// without credentials. The client sends all of them at a time.
-func FramingProblems(t testing.TB, c Client, target string) (problems []string) {
-	var mu sync.Mutex
-	wrong := func(format string, args ...any) {
-		mu.Lock()
-		defer mu.Unlock()
-		problems = append(problems, fmt.Sprintf(format, args...))
-	}
+// CheckFraming sends all framings at a time: it is wrong if the target gets one with two ends, on a
+// shared connection, or without credentials.
+func CheckFraming(t testing.TB, wrong Wrong, c Client, target string) {
 	var requests atomic.Int64
 	stop := Raw(t, portOf(target), func(conn net.Conn) {
 		var raw bytes.Buffer
@@ -217,18 +186,17 @@ func FramingProblems(t testing.TB, c Client, target string) (problems []string) 
 	target += "framed"
 	var clients sync.WaitGroup
 	for _, method := range bodyMethods {
-		begin, err := c.head(method, target)
+		credentials, err := c.Credentials(method, target)
 		must.OK(t, err)
 		for _, f := range requestFramings {
-			head := strings.ReplaceAll(f.head, "%d", strconv.Itoa(len(f.body)))
+			framing := strings.ReplaceAll(f.head, "%d", strconv.Itoa(len(f.body)))
 			clients.Go(func() {
-				conn, err := c.Dial()
+				conn, err := c.Write(head(method, target, credentials, framing) + "\r\n" + f.body)
 				if err != nil {
 					wrong("%s, %s: %v", method, f.name, err)
 					return
 				}
 				defer conn.Close()
-				io.WriteString(conn, begin+head+"\r\n\r\n"+f.body)
 				conn.SetReadDeadline(time.Now().Add(time.Second))
 				text, _ := io.ReadAll(conn)
 				if n := strings.Count(string(text), "HTTP/1.1 200"); n > 1 {
@@ -242,5 +210,4 @@ func FramingProblems(t testing.TB, c Client, target string) (problems []string) 
 	if n := requests.Load(); n < int64(len(bodyMethods)) {
 		wrong("only %d requests came to the destination", n)
 	}
-	return problems
 }
