@@ -3,7 +3,6 @@ package integration
 import (
 	"fmt"
 	"io"
-	"net"
 	"runtime"
 	"slices"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"squidfleet/internal/bench"
+	"squidfleet/internal/must"
 	"squidfleet/internal/rig"
 	"squidfleet/params"
 	"squidfleet/proxyimage/container"
@@ -29,9 +29,7 @@ func BenchmarkChecks(b *testing.B) {
 	const many = 5000
 	before := cpuTime(b, tasks)
 	for range many {
-		if err := check(task); err != nil {
-			b.Fatal(err)
-		}
+		must.OK(b, check(task))
 	}
 	each := (cpuTime(b, tasks) - before) / many
 
@@ -47,9 +45,7 @@ func BenchmarkChecks(b *testing.B) {
 	loaded, err := rig.Load(rig.Loaders(clients, client(task)), rig.NewTunnels, loadTime, func() {})
 	over.Store(true)
 	all.Wait()
-	if err != nil {
-		b.Fatal(err)
-	}
+	must.OK(b, err)
 	var report strings.Builder
 	fmt.Fprintf(&report, ""+
 		"`make bench` (BenchmarkChecks): a task with %d %% of a core, as by default, and %d clients that\n"+
@@ -61,9 +57,7 @@ func BenchmarkChecks(b *testing.B) {
 	fmt.Fprintf(&report, "\nOne of the load balancer's costs an idle task %d µs of processor time.\n",
 		each.Microseconds())
 	b.Logf("\n%s", &report)
-	if err := bench.ReportIn("..", "rotation.md", "checks", report.String()); err != nil {
-		b.Fatal(err)
-	}
+	must.OK(b, bench.ReportIn("..", "rotation.md", "checks", report.String()))
 }
 
 // checks are those of one kind.
@@ -94,12 +88,10 @@ func (c *checks) row(report io.Writer, what string, limit time.Duration) {
 
 // check is the load balancer's health check.
 func check(task *squidTask) error {
-	dialer := net.Dialer{Timeout: params.CheckTimeout, LocalAddr: &net.TCPAddr{IP: net.IP(loadBalancer.AsSlice())}}
-	conn, err := dialer.Dial("tcp", task.Addr.String())
-	if err != nil {
-		return err
+	c := rig.Client{Task: task.Addr, From: loadBalancer, Header: rig.LocalHeader(), Timeout: params.CheckTimeout}
+	conn, err := c.Dial()
+	if err == nil {
+		conn.Close()
 	}
-	defer conn.Close()
-	_, err = rig.LocalHeader().WriteTo(conn)
 	return err
 }

@@ -2,7 +2,9 @@ package integration
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -60,35 +62,21 @@ func TestQueriesFindWhatTheyAreFor(t *testing.T) {
 		}
 		text[i] = strings.Replace(line, `"egress":"-"`, `"egress":"`+egress+`"`, 1)
 	}
+	// log_test.go has the real one.
+	text = append(text, `{"egress":"-","user":"*","auth":"throttled","status":429,"suppressed":7}`)
 	for name, want := range map[string][]string{
-		"WhoUsedAnAddress": {"bob origin.example:443 3", "bob garbage.example 1"},
-		"WhatAUserDid": {"CONNECT 200", "CONNECT 200", "CONNECT 200", "CONNECT 403", "GET 502", "GET 503",
-			"GET 503"},
-		"TopDestinations":  {"origin.example 3", "origin.example:443 3", "garbage.example 1"},
-		"RequestsByStatus": {"200 5", "403 1", "407 17", "502 1", "503 3"},
-		"TopUsers":         {"bob 4", "alice 3"},
-		"FailuresByDestination": {
-			"nowhere.example 503 2", "garbage.example 502 1",
-		},
-		"Guessers": {"wrong-password 2", "unknown-user 1"},
+		"WhoUsedAnAddress":      {"bob origin.example:443 3", "bob garbage.example 1"},
+		"WhatAUserDid":          {"CONNECT 200 3", "CONNECT 403 1", "GET 502 1", "GET 503 2"},
+		"TopDestinations":       {"origin.example 3", "origin.example:443 3", "garbage.example 1"},
+		"RequestsByStatus":      {"200 5", "403 1", "407 17", "502 1", "503 3"},
+		"TopUsers":              {"bob 4", "alice 3"},
+		"FailuresByDestination": {"nowhere.example 503 2", "garbage.example 502 1"},
+		"Guessers":              {"wrong-password 2", "unknown-user 1", "throttled 1"},
 	} {
 		i := slices.IndexFunc(logquery.Queries, func(q logquery.Query) bool { return q.ID == name })
 		query := strings.NewReplacer(logquery.Address, "198.51.100.2", logquery.User, "bob").Replace(
 			logquery.Queries[i].Text)
-		rows, err := logquery.Run(query, logquery.Read(text))
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-		var got []string
-		for _, row := range rows {
-			var words []string
-			for member := range strings.FieldsSeq("user method host auth status requests failures guesses") {
-				if row[member] != nil && (name != "WhatAUserDid" || member == "method" || member == "status") {
-					words = append(words, fmt.Sprint(row[member]))
-				}
-			}
-			got = append(got, strings.Join(words, " "))
-		}
+		got := rowsOf(t, query, logquery.Read(text))
 		slices.Sort(want)
 		if slices.Sort(got); !slices.Equal(got, want) {
 			t.Errorf("%s: %q, want %q", name, got, want)
@@ -96,7 +84,7 @@ func TestQueriesFindWhatTheyAreFor(t *testing.T) {
 	}
 	for _, f := range logquery.Filters {
 		lines, err := logquery.Match(f.Pattern, logquery.Read(text))
-		want := map[string]int{logquery.Guesses: 3, logquery.Requests: 9, logquery.Failures: 3}[f.Metric]
+		want := map[string]int{logquery.Guesses: 4, logquery.Requests: 9, logquery.Failures: 3}[f.Metric]
 		if err != nil || len(lines) != want {
 			t.Errorf("%s: %d lines, %v; want %d: %v", f.Metric, len(lines), err, want, lines)
 		}
@@ -104,4 +92,60 @@ func TestQueriesFindWhatTheyAreFor(t *testing.T) {
 	if len(logquery.Queries) != 7 || len(logquery.Filters) != 3 {
 		t.Error("a query or a filter is not tried")
 	}
+}
+
+// rowsOf are the rows that a query shows, as far as filter, parse and the groups of stats make them,
+// with the number of lines in each. The test fails at a name that no line of the log has.
+func rowsOf(t *testing.T, query string, lines []logquery.Line) (rows []string) {
+	known := "fields stats by sort desc limit as count count_distinct sum earliest latest coalesce timestamp"
+	for _, l := range lines {
+		known += " " + strings.Join(slices.Collect(maps.Keys(l)), " ")
+	}
+	words, aliases := regexp.MustCompile(`[a-zA-Z]\w*`), regexp.MustCompile(` as (\w+)`)
+	var groups string
+	for _, command := range strings.Split(regexp.MustCompile(`(?m)^#.*\n`).ReplaceAllString(query, ""), "\n| ") {
+		verb, rest, _ := strings.Cut(strings.Join(strings.Fields(command), " "), " ")
+		switch verb {
+		case "filter":
+			var err error
+			lines, err = logquery.Kept(rest, lines)
+			must.OK(t, err)
+			continue
+		case "parse":
+			field, pattern, _ := strings.Cut(rest, " ")
+			expression := regexp.MustCompile(strings.Trim(pattern, "/"))
+			for _, l := range lines {
+				text, _ := l[field].(string)
+				if found := expression.FindStringSubmatch(text); found != nil {
+					l[expression.SubexpNames()[1]] = found[1]
+				}
+			}
+			known += " " + expression.SubexpNames()[1]
+			continue
+		case "stats":
+			_, groups, _ = strings.Cut(rest, " by ")
+		}
+		for _, alias := range aliases.FindAllStringSubmatch(rest, -1) {
+			known += " " + alias[1]
+		}
+		for _, word := range words.FindAllString(verb+" "+rest, -1) {
+			if !slices.Contains(strings.Fields(known), word) {
+				t.Errorf("no line has %s, or it is no word of a query: %s", word, command)
+			}
+		}
+	}
+	counts := map[string]int{}
+	for _, l := range lines {
+		var words []string
+		for member := range strings.FieldsSeq("user method host auth status") {
+			if strings.Contains(" "+groups+",", " "+member+",") || groups == "" && (member == "method" || member == "status") {
+				words = append(words, fmt.Sprint(l[member]))
+			}
+		}
+		counts[strings.Join(words, " ")]++
+	}
+	for row, count := range counts {
+		rows = append(rows, fmt.Sprint(row, " ", count))
+	}
+	return rows
 }

@@ -2,10 +2,8 @@ package integration
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"net/netip"
 	"os"
@@ -21,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"squidfleet/internal/bench"
+	"squidfleet/internal/must"
 	"squidfleet/internal/rig"
 )
 
@@ -119,14 +118,10 @@ func BenchmarkRelay(b *testing.B) {
 		for range 5 {
 			for way := range took {
 				l := rig.Loader{Client: ways[way].client}
-				if err := l.Dial(); err != nil {
-					b.Fatal(err)
-				}
+				must.OK(b, l.Dial())
 				for i := range 500 {
 					begin := time.Now()
-					if err := c.once(&l); err != nil {
-						b.Fatal(err)
-					}
+					must.OK(b, c.once(&l))
 					if i >= 20 { // to warm up
 						took[way] = append(took[way], time.Since(begin))
 					}
@@ -142,9 +137,7 @@ func BenchmarkRelay(b *testing.B) {
 	idle := pss(b, relay)
 	for range tunnels {
 		l := rig.Loader{Client: ways[1].client}
-		if err := l.Tunnel(); err != nil {
-			b.Fatal(err)
-		}
+		must.OK(b, l.Tunnel())
 		defer l.Conn.Close()
 	}
 	full := pss(b, relay)
@@ -152,9 +145,7 @@ func BenchmarkRelay(b *testing.B) {
 		"\nMemory (PSS): %.1f MB after these loads, %.1f MB with %d idle tunnels more, %.0f kB each.\n",
 		idle, full, tunnels, (full-idle)*1000/tunnels)
 	b.Logf("\n%s", report.String())
-	if err := bench.Report("..", "relay", report.String()); err != nil {
-		b.Fatal(err)
-	}
+	must.OK(b, bench.Report("..", "relay", report.String()))
 }
 
 // taskShare is how much of a core a task has by default, in percent: cpu is 256.
@@ -178,47 +169,26 @@ func apart(b *testing.B, pid int) (together func()) {
 		}
 		for _, pid := range pids {
 			threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
-			if err != nil {
-				b.Fatal(err)
-			}
+			must.OK(b, err)
 			for _, thread := range threads {
 				tid, err := strconv.Atoi(filepath.Base(thread))
-				if err == nil {
-					err = unix.SchedSetaffinity(tid, &set)
-				}
-				if err != nil && err != unix.ESRCH {
-					b.Fatal(err)
+				must.OK(b, err)
+				if err := unix.SchedSetaffinity(tid, &set); err != unix.ESRCH {
+					must.OK(b, err)
 				}
 			}
 		}
 	}
-	place(family(b, os.Getpid()), 1, cores)
-	place(family(b, pid), 0, 1)
-	return func() { place(family(b, os.Getpid()), 0, cores) }
+	place(family(os.Getpid()), 1, cores)
+	place(family(pid), 0, 1)
+	return func() { place(family(os.Getpid()), 0, cores) }
 }
 
 // family are a process and those that it started, directly or not.
-func family(b *testing.B, pid int) []int {
-	b.Helper()
+func family(pid int) []int {
 	pids := []int{pid}
 	for i := 0; i < len(pids); i++ {
-		lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pids[i]))
-		if err != nil {
-			b.Fatal(err)
-		}
-		for _, list := range lists {
-			children, err := os.ReadFile(list)
-			if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ESRCH) {
-				b.Fatal(err)
-			}
-			for child := range strings.FieldsSeq(string(children)) {
-				pid, err := strconv.Atoi(child)
-				if err != nil {
-					b.Fatal(err)
-				}
-				pids = append(pids, pid)
-			}
-		}
+		pids = append(pids, rig.Children(pids[i], "*")...)
 	}
 	return pids
 }
@@ -236,39 +206,22 @@ func limit(b *testing.B, pid, share int) (free func()) {
 		root, quota = "/sys/fs/cgroup", "cpu.max"
 		text += " 100000"
 	}
-	pids := family(b, pid)
-	move := func(group string) {
-		for _, pid := range pids {
-			if err := os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0o644); err != nil {
-				b.Fatal(err)
-			}
-		}
-	}
 	group := filepath.Join(root, fmt.Sprint("squidfleet-bench-", os.Getpid()))
-	if err := os.Mkdir(group, 0o755); err != nil {
-		b.Fatal(err)
+	must.OK(b, os.Mkdir(group, 0o755))
+	must.OK(b, os.WriteFile(filepath.Join(group, quota), []byte(text), 0o644))
+	move := func(group, pid string) {
+		must.OK(b, os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte(pid), 0o644))
 	}
-	if err := os.WriteFile(filepath.Join(group, quota), []byte(text), 0o644); err != nil {
-		b.Fatal(err)
+	for _, pid := range family(pid) {
+		move(group, strconv.Itoa(pid))
 	}
-	move(group)
 	return func() {
 		text, err := os.ReadFile(filepath.Join(group, "cgroup.procs")) // Squid starts helpers meanwhile
-		if err != nil {
-			b.Fatal(err)
-		}
-		pids = nil
+		must.OK(b, err)
 		for pid := range strings.FieldsSeq(string(text)) {
-			n, err := strconv.Atoi(pid)
-			if err != nil {
-				b.Fatal(err)
-			}
-			pids = append(pids, n)
+			move(root, pid)
 		}
-		move(root)
-		if err := os.Remove(group); err != nil {
-			b.Error(err)
-		}
+		must.OK(b, os.Remove(group))
 	}
 }
 
@@ -279,46 +232,24 @@ func startHop(b *testing.B, program string, arguments ...string) (pid int, at ne
 	command.Env = append(os.Environ(), "SQUIDFLEET_PASSWORD="+password)
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	said, err := command.StderrPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := command.Start(); err != nil {
-		b.Fatal(err)
-	}
+	must.OK(b, err)
+	must.OK(b, command.Start())
 	b.Cleanup(func() {
 		command.Process.Kill()
 		command.Wait()
 	})
 	reader := bufio.NewReader(said)
 	line, err := reader.ReadString('\n')
-	if err != nil {
-		b.Fatal(line, err)
-	}
+	must.OK(b, err)
 	_, rest, _ := strings.Cut(line, " listens on ")
 	listen, _, _ := strings.Cut(rest, ",")
-	if at, err = netip.ParseAddrPort(listen); err != nil {
-		b.Fatal(line, err)
-	}
+	at, err = netip.ParseAddrPort(listen)
+	must.OK(b, err)
 	go io.Copy(os.Stderr, reader)
 	return command.Process.Pid, at
 }
 
 // pss is a process's memory in MB, what it shares counted in part.
 func pss(b *testing.B, pid int) float64 {
-	b.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
-	if err != nil {
-		b.Fatal(err)
-	}
-	for line := range strings.Lines(string(text)) {
-		if fields := strings.Fields(line); fields[0] == "Pss:" {
-			kb, err := strconv.Atoi(fields[1])
-			if err != nil {
-				b.Fatal(err)
-			}
-			return float64(kb) / 1000
-		}
-	}
-	b.Fatal("no Pss")
-	return 0
+	return float64(memoryOf(b, pid, "smaps_rollup", "Pss")) / 1000
 }
