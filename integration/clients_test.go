@@ -62,7 +62,6 @@ func TestClientsWorkWhileTasksAreReplaced(t *testing.T) {
 	defer clients.Wait()
 	defer over.Store(true)
 	for name, work := range map[string]func() error{
-		"curl":     func() error { return curlWork(t, f.proxy) },
 		"requests": func() error { return requestsWork(t, f.proxy) },
 		// Several workers use the same nonce at a time.
 		"Go": goWork, "Go, too": goWork, "Go, as well": goWork,
@@ -107,26 +106,6 @@ func TestClientsWorkWhileTasksAreReplaced(t *testing.T) {
 	if challenged == 0 || challenged > 10 {
 		t.Errorf("Chromium: %d challenges in %d fetches", challenged, fetched)
 	}
-}
-
-func curlWork(t *testing.T, proxy string) error {
-	options := append(digestOptions(proxy, "alice", password), "--insecure")
-	for _, c := range []struct {
-		arguments []string
-		want      string
-	}{
-		{[]string{"http://origin.example/"}, "0 bytes"},
-		{[]string{"--data-binary", strings.Repeat("x", 50_000), "http://origin.example/"}, "50000 bytes"},
-		{[]string{"https://origin.example/"}, "0 bytes"},
-		{[]string{"http://origin.example/1", "http://origin.example/2"}, "0 bytes0 bytes"},
-		{[]string{"--http1.0", "--header", "Connection: close", "http://origin.example/"}, "0 bytes"},
-		{[]string{"--proxy-anyauth", "http://origin.example/"}, "0 bytes"},
-	} {
-		if body, err := curl(t, append(options, c.arguments...)...); err != nil || body != c.want {
-			return fmt.Errorf("%.100q: %q, %w", c.arguments, body, err)
-		}
-	}
-	return nil
 }
 
 func requestsWork(t *testing.T, proxy string) error {
@@ -208,26 +187,6 @@ func startChromium(t *testing.T, proxy string) (ctx context.Context, asked *atom
 	must.OK(t, err)
 	must.OK(t, chromedp.Do(ctx, chromedp.Navigate("http://origin.example/")))
 	return ctx, asked
-}
-
-func curl(t *testing.T, arguments ...string) (body string, err error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	var stderr strings.Builder
-	arguments = append([]string{"--silent", "--show-error", "--fail", "--noproxy", ""}, arguments...)
-	command := exec.CommandContext(ctx, "curl", arguments...)
-	command.Stderr = &stderr
-	command.Env = []string{"PATH=" + os.Getenv("PATH")}
-	out, err := command.Output()
-	if err != nil {
-		err = fmt.Errorf("%w: %s", err, stderr.String())
-	}
-	return string(out), err
-}
-
-func digestOptions(proxy, user, password string) []string {
-	return []string{"--proxy", "http://" + proxy, "--proxy-digest", "--proxy-user", user + ":" + password}
 }
 
 // A password that means something to shells, curl and URLs is configured, in both credential modes,
