@@ -15,15 +15,14 @@ import (
 // fleet holds tasks with the same keys. The load balancer gives connections to them in turn.
 type fleet struct {
 	// proxy is the host:port that clients connect to. Their addresses are all the same.
-	proxy     string
-	balancer  *nlb.Balancer
-	tasks     []*squidTask // the oldest first
-	inService int          // so many of the last ones
+	proxy    string
+	balancer *nlb.Balancer
+	tasks    []*squidTask // the oldest first
 }
 
 func startFleet(t *testing.T, tasks int) *fleet {
 	t.Helper()
-	f := &fleet{inService: tasks}
+	f := &fleet{}
 	f.balancer, f.proxy = hop(t, insider)
 	for range tasks {
 		f.add(t)
@@ -39,11 +38,10 @@ func (f *fleet) add(t *testing.T) {
 	f.tasks = append(f.tasks, task)
 }
 
-// replace does what a rotation does with the oldest task. A new task starts first. Then the old
-// one is deregistered, its connections have the deregistration delay, and it gets SIGTERM.
-func (f *fleet) replace(t *testing.T) {
+// replace does what a rotation does with a task. A new task starts first. Then the old one is
+// deregistered, its connections have the deregistration delay, and it gets SIGTERM.
+func (f *fleet) replace(t *testing.T, old *squidTask) {
 	t.Helper()
-	old := f.tasks[len(f.tasks)-f.inService]
 	f.add(t)
 	must.OK(t, f.balancer.Deregister(taskID(old)))
 	await(t, f.balancer, old, nlb.Unused)

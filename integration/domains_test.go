@@ -123,10 +123,10 @@ func TestNoRuleAboutNamesCanBeTakenAway(t *testing.T) {
 		if len(lines) < 4 {
 			t.Errorf("%s: only %d lines", name, len(lines))
 		}
-		eachIsNeeded(t, w, o, lines, func(s subject) { checkNames(s, c.cells) })
-		fail := look{name: "-n", check: func(s subject) { checkNames(s, c.cells) }}
+		check := func(s subject) { checkNames(s, c.cells) }
+		eachIsNeeded(t, w, o, lines, check)
 		task := startTask(t, o.and(func(conf string) string { return strings.ReplaceAll(conf, " dstdomain -n ", " dstdomain ") }))
-		if len((subject{t: t, w: w, task: task}).problems(fail)) == 0 {
+		if len((subject{t: t, w: w, task: task}).problems(check)) == 0 {
 			t.Errorf("%s without -n: no check fails", name)
 		}
 		task.Kill()

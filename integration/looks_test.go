@@ -46,7 +46,8 @@ func looks(task *squidTask, line string) []look {
 		{"log", checkLog}, // before many challenges have their lines left out
 		{"challenge", checkChallenges},
 		{"health", checkHealthPort},
-		{"anonymity", checkAnonymity},
+		{"header_access anonymity", checkAnonymity},
+		{"Proxy-Status", checkStatus},
 		{"persistent", func(s subject) {
 			rig.CheckSharing(s.t, s.wrong, client(s.task), bob(s.task), scratchTarget)
 		}},
@@ -54,7 +55,6 @@ func looks(task *squidTask, line string) []look {
 		{"cache", checkCache},
 		{"pinger", checkPinger},
 		{"matrix", checkMatrix},
-		{"Proxy-Status", checkStatus},
 		{"crowd", checkCrowd},
 	}
 	switch {
@@ -72,11 +72,11 @@ func looks(task *squidTask, line string) []look {
 	return out
 }
 
-// problems are what a look finds.
-func (s subject) problems(l look) []string {
+// problems are what a check finds.
+func (s subject) problems(check func(s subject)) []string {
 	return rig.Found(func(wrong rig.Wrong) {
 		s.wrong = wrong
-		l.check(s)
+		check(s)
 	})
 }
 

@@ -152,13 +152,6 @@ func digested(task *squidTask, c rig.Client) rig.Client {
 	return c
 }
 
-func report(t *testing.T, problems []string) {
-	t.Helper()
-	for _, problem := range problems {
-		t.Error(problem)
-	}
-}
-
 func anonymous(task *squidTask) rig.Client {
 	c := client(task)
 	c.User = ""

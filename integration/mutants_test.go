@@ -2,7 +2,6 @@ package integration
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -27,7 +26,7 @@ var excused = map[string]string{
 	"store_id_extras ":                     "as url_rewrite_extras",
 	"auth_param digest nonce_garbage_":     "Squid's default",
 	"auth_param digest nonce_max_duration": "Squid's default",
-	// One of the two is enough; see alternatives.
+	// One of the two is enough.
 	"cache deny all\n": "cache_mem 0 is enough",
 	"cache_mem 0\n":    "cache deny all is enough",
 }
@@ -55,9 +54,6 @@ var shortened = map[string]string{
 func ofKind(kind string) string {
 	return `reply_header_add Proxy-Status "` + ofType(kind) + `" `
 }
-
-// alternatives are lines that can replace each other.
-var alternatives = [][]string{{"cache deny all\n", "cache_mem 0\n"}}
 
 // A trial starts tasks of its own, and shows what lines are for that hold some words.
 type trial struct {
@@ -106,48 +102,4 @@ func TestEveryTrialIsGood(t *testing.T) {
 		}
 	}
 	inShares(t, names, func(t *testing.T, share int) { tests[share](t) })
-}
-
-// list is lines that do not depend on each other, because each concerns other destinations or
-// another header. Their beginning and end identify them.
-type list struct {
-	beginning, end string
-	// missed finds the lines that a task lacks.
-	missed func(s subject) func(line string) bool
-}
-
-func (l list) holds(line string) bool {
-	return strings.HasPrefix(line, l.beginning) && strings.HasSuffix(line, l.end)
-}
-
-var lists = []list{
-	{"acl forbidden dst ", "\n", reachedThrough},
-	{"request_header_access ", " deny all\n", shownBy},
-	{"reply_header_access ", " deny all\n", shownBy},
-}
-
-// reachedThrough finds the lines whose destinations were reached.
-func reachedThrough(s subject) func(line string) bool {
-	var reached []netip.Addr
-	for _, c := range cells(s.t, s.task.Params.Auth) {
-		s.w.run(func(string, ...any) {}, s.task, c)
-		for to := range s.w.origins.Reached() {
-			reached = append(reached, to.Addr())
-		}
-	}
-	return func(line string) bool {
-		return slices.ContainsFunc(reached, netip.MustParsePrefix(strings.Fields(line)[3]).Contains)
-	}
-}
-
-// shownBy finds the lines whose headers were shown.
-func shownBy(s subject) func(line string) bool {
-	problems := append(s.problems(look{check: checkAnonymity}), s.problems(look{check: checkStatus})...)
-	return func(line string) bool {
-		header := strings.ToLower(strings.Fields(line)[1]) + ": "
-		return slices.ContainsFunc(problems, func(problem string) bool {
-			got, _, _ := strings.Cut(strings.ToLower(problem), ", want ") // quoted lines of a request
-			return strings.Contains(got, `"`+header) || strings.Contains(got, " has "+header)
-		})
-	}
 }
