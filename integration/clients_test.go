@@ -45,27 +45,16 @@ func TestClientsWorkWhileTasksAreReplaced(t *testing.T) {
 	w.origins.SetHandler(http.HandlerFunc(echoingOrigin))
 	f := startFleet(t, 3)
 	ctx, asked := startChromium(t, f.proxy)
-	s := &session{client: through(f.proxy)}
-	goWork := func() error {
-		var all error
-		for method, target := range originOf {
-			status, err := s.send(method, target)
-			if err != nil || status != served {
-				all = errors.Join(all, fmt.Errorf("%s: %d, %w", method, status, err))
-			}
-		}
-		return all
-	}
-	must.OK(t, goWork())
-	fetched := 0
+	l, fetched := &rig.Loader{Client: through(f.proxy)}, 0
 	var over atomic.Bool
 	var clients sync.WaitGroup
 	defer clients.Wait()
 	defer over.Store(true)
 	for name, work := range map[string]func() error{
 		"requests": func() error { return requestsWork(t, f.proxy) },
-		// Several workers use the same nonce at a time.
-		"Go": goWork, "Go, too": goWork, "Go, as well": goWork,
+		"Go": func() error {
+			return errors.Join(again(l, "GET", originOf["GET"]), again(l, "CONNECT", originOf["CONNECT"]))
+		},
 		"Chromium": func() error {
 			good, err := chromiumWork(ctx)
 			fetched += good
@@ -89,8 +78,8 @@ func TestClientsWorkWhileTasksAreReplaced(t *testing.T) {
 	}
 	over.Store(true)
 	clients.Wait()
-	if n := s.challenges.Load(); n != 1 {
-		t.Errorf("Go: %d challenges, want 1", n)
+	if l.Challenges != 1 {
+		t.Errorf("Go: %d challenges, want 1", l.Challenges)
 	}
 	if n := asked.Load(); n != 1 || fetched < 100 {
 		t.Errorf("Chromium asked its user %d times in %d fetches, want once in at least 100", n, fetched)

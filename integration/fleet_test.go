@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/icholy/digest"
@@ -19,47 +17,13 @@ func through(proxy string) rig.Client {
 	return rig.Client{Task: netip.MustParseAddrPort(proxy), User: "alice", Password: password}
 }
 
-// session sends each request over a new connection, under one challenge as long as it holds.
-type session struct {
-	client     rig.Client
-	mu         sync.Mutex
-	digest     *digest.Challenge
-	count      int
-	challenges atomic.Int64
-}
-
-// send answers one challenge and returns the status.
-func (s *session) send(method, target string) (int, error) {
-	for attempt := 0; ; attempt++ {
-		s.mu.Lock()
-		challenge := s.digest
-		s.count++
-		count := s.count
-		s.mu.Unlock()
-		var headers []string
-		if challenge != nil {
-			headers = append(headers, answer(challenge, count, method, target))
-		}
-		anonymous := s.client
-		anonymous.User = ""
-		response, err := anonymous.Request(method, target, headers...)
-		if err != nil {
-			return 0, err
-		}
-		if response.StatusCode != http.StatusProxyAuthRequired || attempt == 1 {
-			return response.StatusCode, nil
-		}
-		s.challenges.Add(1)
-		fresh, err := rig.Challenge(response.Response, "MD5")
-		if err != nil {
-			return 0, err
-		}
-		s.mu.Lock()
-		if s.digest == challenge { // no other goroutine has a new one
-			s.digest, s.count = fresh, 0
-		}
-		s.mu.Unlock()
+// again sends a loader's next request, on a new connection.
+func again(l *rig.Loader, method, target string) error {
+	if err := l.Dial(); err != nil {
+		return err
 	}
+	defer func() { l.Conn.Close() }()
+	return l.Request(method, target)
 }
 
 // freshChallenge is a challenge to a client without credentials, for MD5.
@@ -170,17 +134,11 @@ func TestKeysAreRotated(t *testing.T) {
 			if want && max(i-k, k-i) < 2 {
 				t.Errorf("steps %d and %d are not compatible", i, k)
 			}
-			s := &session{client: client(from.task)}
-			if status, err := s.send("GET", "http://origin.example/"); err != nil || status != served {
-				t.Fatalf("step %d: %d, %v", i, status, err)
-			}
-			s.challenges.Store(0)
-			s.client = client(to.task)
-			if status, err := s.send("GET", "http://origin.example/"); err != nil || status != served {
-				t.Errorf("a nonce of step %d at step %d: %d, %v", i, k, status, err)
-			}
-			if got := s.challenges.Load() > 0; got != want {
-				t.Errorf("a nonce of step %d at step %d: challenged %v, want %v", i, k, got, want)
+			l := &rig.Loader{Client: client(from.task)}
+			must.OK(t, again(l, "GET", "http://origin.example/"))
+			l.Challenges, l.Client = 0, client(to.task)
+			if err := again(l, "GET", "http://origin.example/"); err != nil || l.Challenges > 0 != want {
+				t.Errorf("a nonce of step %d at step %d: %d challenges, %v, want one: %v", i, k, l.Challenges, err, want)
 			}
 		}
 	}

@@ -327,22 +327,22 @@ func checkPinger(s subject) {
 // checkNonce is wrong if Squid's own Digest challenges a client again: after many requests, or
 // because another connection used the same count.
 func checkNonce(s subject) {
-	first, second := &session{client: client(s.task)}, &session{client: client(s.task)}
-	send := func(from *session) {
-		if status, err := from.send("GET", "http://origin.example/"); err != nil || status != served {
-			s.wrong("%d, %v", status, err)
+	first, second := &rig.Loader{Client: client(s.task)}, &rig.Loader{Client: client(s.task)}
+	send := func(from *rig.Loader) {
+		if err := again(from, "GET", "http://origin.example/"); err != nil {
+			s.wrong("%v", err)
 		}
 	}
 	send(first)
-	second.digest = first.digest
+	second.Digest = first.Digest
 	send(second)
-	if second.challenges.Load() != 0 {
+	if second.Challenges != 0 {
 		s.wrong("a second connection needs another nonce")
 	}
 	for range 100 {
 		send(first)
 	}
-	if first.challenges.Load() != 1 {
+	if first.Challenges != 1 {
 		s.wrong("a nonce does not last for 100 requests")
 	}
 }

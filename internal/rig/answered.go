@@ -13,28 +13,20 @@ import (
 const (
 	badGateway = "HTTP/1.1 502 Bad Gateway\nDate: D\nContent-Type: text/html;charset=utf-8\nContent-Length: "
 	status     = "Connection: close\nProxy-Status: squidfleet; error="
-	unusable   = "\n\nThe destination's answer cannot be used.\n"
 
-	cannotBeUsed = badGateway + "41\n" + status + "http_protocol_error" + unusable
-	nothing      = badGateway + "41\n" + status + "connection_terminated" + unusable
-	tooLong      = badGateway + "88\n" + status + "http_response_header_section_size\n\n" +
+	cannotBeUsed = badGateway + "41\n" + status + "http_protocol_error\n\n" +
+		"The destination's answer cannot be used.\n"
+	tooLong = badGateway + "88\n" + status + "http_response_header_section_size\n\n" +
 		"The request is too long (status 4xx), or the destination's answer cannot be used (502).\n"
 )
 
-// answered is what a client sees of what a destination sends until it closes. \n is CRLF.
+// answered is what a client sees of what a destination sends until it closes. \n is CRLF. More of it
+// is in the package differences.
 var answered = []struct{ name, sent, seen string }{
 	{"a plain one", "HTTP/1.1 200 OK\nServer: s\nX-Mine: 1\nContent-Length: 4\n\nbody",
 		"HTTP/1.1 200 OK\nServer: s\nX-Mine: 1\nContent-Length: 4\nDate: D\nConnection: close\n\nbody"},
-	{"its own Date and reason", "HTTP/1.1 200 Fine\nDate: Thu, 01 Jan 1970 00:00:00 GMT\nContent-Length: 0\n\n",
-		"HTTP/1.1 200 OK\nDate: D\nContent-Length: 0\nConnection: close\n\n"},
-	{"no HTTP", "hello",
-		"HTTP/1.1 200 OK\nExpires: -1\nDate: D\nTransfer-Encoding: chunked\nConnection: close\n\n5\nhello\n0\n\n"},
-	{"HTTP/2.0", "HTTP/2.0 200 OK\n\n", "HTTP/1.1 200 OK\nExpires: -1\nDate: D\nTransfer-Encoding: chunked\n" +
-		"Connection: close\n\n13\nHTTP/2.0 200 OK\n\n\n0\n\n"},
 	{"ICY", "ICY 200 OK\nServer: s\n\nbody", "ICY 200 OK\nServer: s\nDate: D\nConnection: close\n\nbody"},
 	{"HTTP/1.0 without a length", "HTTP/1.0 200 OK\n\nbody",
-		"HTTP/1.1 200 OK\nDate: D\nTransfer-Encoding: chunked\nConnection: close\n\n4\nbody\n0\n\n"},
-	{"chunks and a trailer", "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\nTrailer: X-T\n\n4\nbody\n0\nX-T: 1\n\n",
 		"HTTP/1.1 200 OK\nDate: D\nTransfer-Encoding: chunked\nConnection: close\n\n4\nbody\n0\n\n"},
 	{"headers of a cache", "HTTP/1.1 200 OK\nAge: 10\nWarning: 110 x \"stale\"\nVary: *\nExpires: 0\n" +
 		"Cache-Control: no-store\nContent-Length: 0\n\n", "HTTP/1.1 200 OK\nAge: 10\nWarning: 110 x \"stale\"\n" +
@@ -61,13 +53,9 @@ var answered = []struct{ name, sent, seen string }{
 		"Date: D\nConnection: close\n\n"},
 	{"304", "HTTP/1.1 304 x\nServer: s\nETag: \"x\"\nContent-Length: 4\n\n",
 		"HTTP/1.1 304 Not Modified\nServer: s\nETag: \"x\"\nContent-Length: 4\nDate: D\nConnection: close\n\n"},
-	{"less than announced", "HTTP/1.1 200 OK\nContent-Length: 4\n\nbo",
-		"HTTP/1.1 200 OK\nContent-Length: 4\nDate: D\nConnection: close\n\nbo"},
 	{"more than announced", "HTTP/1.1 200 OK\nContent-Length: 4\n\nbody and more",
 		"HTTP/1.1 200 OK\nContent-Length: 4\nDate: D\nConnection: close\n\nbody"},
-	{"another protocol", "HTTP/1.1 101 x\nUpgrade: x\nConnection: upgrade\n\n", cannotBeUsed},
 	{"a NUL", "HTTP/1.1 200 OK\nServer: s\nX: a\x00b\n\n", cannotBeUsed},
-	{"nothing", "", nothing},
 	{"70 KB of headers", "HTTP/1.1 200 OK\nServer: s\nX-Long: " + strings.Repeat("x", 70_000) + "\n\n", tooLong},
 }
 

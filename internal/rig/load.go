@@ -28,11 +28,13 @@ type Loader struct {
 	Tasks []netip.AddrPort
 	// Conn is the last connection.
 	Conn net.Conn
+	// Digest is the challenge under which it sends requests, and Challenges how often it got one.
+	Digest     *digest.Challenge
+	Challenges int
 
 	next   int
 	reader *bufio.Reader
-	digest *digest.Challenge
-	count  int       // of requests under it
+	count  int       // of requests under the challenge
 	due    time.Time // of PacedGets
 	buffer []byte    // of Bulk
 }
@@ -99,10 +101,11 @@ func (l *Loader) Request(method, target string) error {
 			return nil
 		case http.StatusProxyAuthRequired:
 			// MD5, so that all kinds of tasks have the same work.
-			if l.digest, err = Challenge(response, "MD5"); err != nil {
+			if l.Digest, err = Challenge(response, "MD5"); err != nil {
 				return err
 			}
 			l.count = 0
+			l.Challenges++
 		default:
 			return fmt.Errorf("status %d", response.StatusCode)
 		}
@@ -114,11 +117,11 @@ func (l *Loader) credentials(method, target string) ([]string, error) {
 	if l.Client.Algorithm == "Basic" {
 		return []string{"Proxy-Authorization: " + Basic(l.Client.User, l.Client.Password)}, nil
 	}
-	if l.digest == nil {
+	if l.Digest == nil {
 		return nil, nil
 	}
 	l.count++
-	line, err := l.Client.Answer(l.digest, l.count, method, target)
+	line, err := l.Client.Answer(l.Digest, l.count, method, target)
 	return []string{line}, err
 }
 
