@@ -8,16 +8,11 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/chromedp/cdproto/fetch"
-	"github.com/chromedp/chromedp"
 
 	"squidfleet/internal/must"
 	"squidfleet/internal/paste"
@@ -38,41 +33,34 @@ func echoingOrigin(rw http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(rw, "%d bytes", len(body))
 }
 
-// Real clients repeat their work until every task of a fleet has been replaced. Each of them is
-// challenged once, for all tasks, old and new.
+// Clients repeat their work until every task of a fleet has been replaced. Each of them is challenged
+// once, for all tasks, old and new.
 func TestClientsWorkWhileTasksAreReplaced(t *testing.T) {
 	w := newWorld(t)
 	w.origins.SetHandler(http.HandlerFunc(echoingOrigin))
 	f := startFleet(t, 3)
-	ctx, asked := startChromium(t, f.proxy)
-	l, fetched := &rig.Loader{Client: through(f.proxy)}, 0
+	l := &rig.Loader{Client: through(f.proxy)}
 	var over atomic.Bool
 	var clients sync.WaitGroup
-	defer clients.Wait()
-	defer over.Store(true)
 	for name, work := range map[string]func() error{
 		"requests": func() error { return requestsWork(t, f.proxy) },
 		"Go": func() error {
 			return errors.Join(again(l, "GET", originOf["GET"]), again(l, "CONNECT", originOf["CONNECT"]))
 		},
-		"Chromium": func() error {
-			good, err := chromiumWork(ctx)
-			fetched += good
-			return err
-		},
 	} {
 		clients.Go(func() {
 			rounds := 0
-			for ; !over.Load(); rounds++ {
+			for ; !over.Load() && !t.Failed(); rounds++ {
 				if err := work(); err != nil {
 					t.Errorf("%s, round %d: %v", name, rounds, err)
-					return
 				}
 				time.Sleep(20 * time.Millisecond)
 			}
 			t.Logf("%s: %d rounds", name, rounds)
 		})
 	}
+	defer clients.Wait()
+	defer over.Store(true)
 	for _, old := range slices.Clone(f.tasks) {
 		f.replace(t, old)
 	}
@@ -80,21 +68,6 @@ func TestClientsWorkWhileTasksAreReplaced(t *testing.T) {
 	clients.Wait()
 	if l.Challenges != 1 {
 		t.Errorf("Go: %d challenges, want 1", l.Challenges)
-	}
-	if n := asked.Load(); n != 1 || fetched < 100 {
-		t.Errorf("Chromium asked its user %d times in %d fetches, want once in at least 100", n, fetched)
-	}
-	// Some of Chromium's first connections are challenged before the first answer is in.
-	challenged := 0
-	for _, task := range f.tasks {
-		for _, line := range task.Log() {
-			if strings.Contains(line, `"status":407,`) && strings.Contains(line, "Chrome") {
-				challenged++
-			}
-		}
-	}
-	if challenged == 0 || challenged > 10 {
-		t.Errorf("Chromium: %d challenges in %d fetches", challenged, fetched)
 	}
 }
 
@@ -109,74 +82,6 @@ func requestsWork(t *testing.T, proxy string) error {
 		return fmt.Errorf("%q, %w; want %q: all requests, one challenge", out, err, want)
 	}
 	return nil
-}
-
-// chromiumWork fetches ten URLs at a time, each with a query of its own: otherwise fetches of the
-// same URL are joined.
-func chromiumWork(ctx context.Context) (good int, err error) {
-	const script = `(async () => {
-		const scheme = i => i % 2 ? "https" : "http";
-		const urls = [...Array(10).keys()].map(i => scheme(i) + "://origin.example/?" + Math.random());
-		const answers = await Promise.all(urls.map(url => fetch(url).then(r => r.text())));
-		return answers.filter(text => text === "0 bytes").length;
-	})()`
-	good, err = chromedp.Run(ctx, chromedp.Evaluate[int](script, chromedp.EvalAwaitPromise))
-	if err != nil || good != 10 {
-		return good, fmt.Errorf("%d of 10 fetches: %w", good, err)
-	}
-	return good, nil
-}
-
-// startChromium starts one behind the proxy. It asks its user, who answers it once and gives up
-// when asked again; asked counts.
-func startChromium(t *testing.T, proxy string) (ctx context.Context, asked *atomic.Int64) {
-	t.Helper()
-	profile, err := os.MkdirTemp("", "squidfleet-chromium-")
-	must.OK(t, err)
-	t.Cleanup(func() { os.RemoveAll(profile) })
-	allocator, stop := chromedp.NewExecAllocator(t.Context(), append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(rig.Chromium(t)), chromedp.UserDataDir(filepath.Join(profile, "profile")),
-		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.IgnoreCertErrors, chromedp.ProxyServer("http://"+proxy),
-		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-quic", true))...)
-	t.Cleanup(stop)
-	ctx, stop = chromedp.NewContext(allocator)
-	t.Cleanup(stop)
-	ctx, stop = context.WithTimeout(ctx, 3*time.Minute)
-	t.Cleanup(stop)
-	asked = new(atomic.Int64)
-	call := func(err error) {
-		if err != nil && ctx.Err() == nil {
-			t.Error(err)
-		}
-	}
-	err = chromedp.Listen(ctx, func(event any) {
-		switch event := event.(type) {
-		case *fetch.EventAuthRequired:
-			answer := &fetch.AuthChallengeResponse{
-				Response: fetch.AuthChallengeResponseResponseProvideCredentials, Username: "alice", Password: password,
-			}
-			if asked.Add(1) > 1 {
-				answer = &fetch.AuthChallengeResponse{Response: fetch.AuthChallengeResponseResponseCancelAuth}
-			}
-			go func() {
-				_, err := chromedp.Call(ctx, fetch.ContinueWithAuth,
-					fetch.ContinueWithAuthParams{RequestID: event.RequestID, AuthChallengeResponse: answer})
-				call(err)
-			}()
-		case *fetch.EventRequestPaused:
-			go func() {
-				params := fetch.ContinueRequestParams{RequestID: event.RequestID}
-				_, err := chromedp.Call(ctx, fetch.ContinueRequest, params)
-				call(err)
-			}()
-		}
-	})
-	must.OK(t, err)
-	handle := true
-	_, err = chromedp.Call(ctx, fetch.Enable, fetch.EnableParams{HandleAuthRequests: &handle})
-	must.OK(t, err)
-	must.OK(t, chromedp.Do(ctx, chromedp.Navigate("http://origin.example/")))
-	return ctx, asked
 }
 
 // A password that means something to shells, curl and URLs is configured, in both credential modes,

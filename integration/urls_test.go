@@ -3,7 +3,6 @@ package integration
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -14,8 +13,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/chromedp/chromedp"
 
 	"squidfleet/internal/must"
 )
@@ -86,26 +83,6 @@ var urlClients = []urlClient{
 			response, err := c.Request("GET", "http://"+u.Host+u.RequestURI())
 			must.OK(t, err)
 			statuses = append(statuses, fmt.Sprint(response.StatusCode))
-		}
-		return statuses
-	}},
-	{name: "Chromium", https: []string{"https://origin.example/"}, except: map[string]string{
-		withUser: "TypeError: Failed to execute 'fetch' on 'Window': " +
-			"Request cannot be constructed from a URL that includes credentials: " + withUser,
-	}, ask: func(t *testing.T, proxy string, urls []string) []string {
-		ctx, asked := startChromium(t, proxy)
-		text, err := json.Marshal(urls)
-		must.OK(t, err)
-		script := `(async () => {
-			const statuses = [];
-			for (const url of ` + string(text) + `)
-				statuses.push(await fetch(url).then(r => String(r.status), String));
-			return statuses;
-		})()`
-		statuses, err := chromedp.Run(ctx, chromedp.Evaluate[[]string](script, chromedp.EvalAwaitPromise))
-		must.OK(t, err)
-		if n := asked.Load(); n != 1 {
-			t.Errorf("Chromium asked its user %d times, want once", n)
 		}
 		return statuses
 	}},

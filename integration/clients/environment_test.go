@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"squidfleet/internal/must"
-	"squidfleet/internal/rig"
 )
 
 // environment is what all clients get: the tools, and the CA for those that do not ask the system.
@@ -33,8 +32,17 @@ func environment(t *testing.T) []string {
 // chromium is a program that starts one, without the sandbox that root cannot have.
 func chromium(t *testing.T) (path string) {
 	t.Helper()
+	var chrome string
+	for _, name := range []string{"chromium-browser", "chromium", "google-chrome"} {
+		if found, err := exec.LookPath(name); err == nil {
+			chrome = found
+		}
+	}
+	if chrome == "" {
+		t.Fatal("no Chromium: scripts/setup.sh chromium")
+	}
 	path = filepath.Join(t.TempDir(), "chromium")
-	text := "#!/bin/sh\nexec " + rig.Chromium(t) + " --no-sandbox \"$@\"\n"
+	text := "#!/bin/sh\nexec " + chrome + " --no-sandbox \"$@\"\n"
 	must.OK(t, os.WriteFile(path, []byte(text), 0o755))
 	return path
 }

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"testing"
 )
 
 // FirstPort to LastPort are for listeners of the tests. No outgoing connection gets one of them.
@@ -123,16 +122,4 @@ func mountResolvConf() error {
 		return fmt.Errorf("mount a resolv.conf: %w", err)
 	}
 	return nil
-}
-
-// Chromium is the path of one, under one of the names it goes by.
-func Chromium(t testing.TB) string {
-	t.Helper()
-	for _, name := range []string{"google-chrome", "chromium", "chromium-browser"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	t.Fatal("no Chromium: scripts/setup.sh chromium")
-	return ""
 }
