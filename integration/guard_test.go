@@ -220,15 +220,11 @@ func TestNoNameIsLookedUpForNobody(t *testing.T) {
 	task := startTask(t, options(nil))
 	var known []string
 	for i, who := range people {
-		for _, method := range []string{"GET", "CONNECT"} {
+		for method, target := range map[string]string{"GET": "http://%s/", "CONNECT": "%s:443"} {
 			name := fmt.Sprintf("person-%d-%s.example", i, strings.ToLower(method))
-			target := name + ":443"
-			if method == "GET" {
-				target = "http://" + name + "/"
-			}
 			c := client(task)
 			who.change(&c)
-			c.Request(method, target)
+			c.Request(method, fmt.Sprintf(target, name))
 			if who.always == asItSays {
 				known = append(known, name+".")
 			}

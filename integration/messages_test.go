@@ -3,22 +3,30 @@ package integration
 import (
 	"io"
 	"strings"
-	"testing"
 
 	"squidfleet/internal/must"
 	"squidfleet/internal/rig"
 	"squidfleet/proxyimage/container"
 )
 
-// trySecrets says what hostile requests bring into the log and among Squid's messages that must not
-// be there, and no message may pass for a line of the log.
+// trySecrets sends hostile requests, and a secret in URLs of all spellings: nothing that may be a
+// secret may get into the log or among Squid's messages, and no message may pass for a line of the
+// log.
 func trySecrets(s subject) {
 	// Without a fleet's name there are no figures among the lines.
 	s.options.Environment = []string{container.EnvMetricsEvery + "=100ms"}
-	task := startTask(s.t, s.options)
+	task := startTask(s.t, s.options.and(func(conf string) string { // no line is a refusal, so that each is written
+		return strings.Replace(conf, `"result":"%00Ss"`, `"result":"-"`, 1)
+	}))
 	defer task.Kill()
-	if err := client(task).SendHostile(); err != nil {
-		s.wrong("%v", err)
+	must.OK(s.t, client(task).SendHostile())
+	targets := secretTargets()
+	for i, target := range targets {
+		method := []string{"GET ", "CONNECT ", "POST ", ""}[i%4]
+		conn, err := client(task).Write(method + target + " HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+		must.OK(s.t, err)
+		io.Copy(io.Discard, conn)
+		conn.Close()
 	}
 	// Somebody with a password gets further: to an origin that talks nonsense, and with headers
 	// that look like a loop.
@@ -37,7 +45,27 @@ func trySecrets(s subject) {
 	if marked(task) == 0 {
 		s.wrong("the last request is not in the log")
 	}
-	checkSecrets(s.wrong, task)
+	lines := task.Log()
+	if sent := len(rig.Hostile) + len(targets); len(lines) < sent {
+		s.wrong("only %d lines for %d requests", len(lines), sent)
+	}
+	for _, line := range lines {
+		if e, err := parse(line); err != nil || e.Egress != "-" {
+			s.wrong("log: %v: %s", err, line)
+		}
+	}
+	for line := range strings.Lines(task.Errors()) {
+		if !strings.HasPrefix(line, "squid: ") && !strings.HasPrefix(line, "entrypoint: ") {
+			s.wrong("a message of nobody's: %s", line)
+		}
+	}
+	for _, line := range append(lines, task.Errors()) {
+		for _, secret := range []string{rig.HostileSecret, password, "Digest username", rig.Basic("alice", password)} {
+			if strings.Contains(line, secret) {
+				s.wrong("%q in: %s", secret, line)
+			}
+		}
+	}
 }
 
 // secretTargets are targets of requests with a secret as user information, query or fragment, in
@@ -72,52 +100,4 @@ func secretTargets() (targets []string) {
 		add(target)
 	}
 	return targets
-}
-
-// However a URL is spelled, what may be a secret in it is neither in the log nor among the
-// messages.
-func TestNoSpellingOfAURLBringsItsSecretIntoTheLog(t *testing.T) {
-	newWorld(t)
-	o := options(nil)
-	o.Edit = func(conf string) string { // no line is a refusal, so that each is written
-		return strings.Replace(conf, `"result":"%00Ss"`, `"result":"-"`, 1)
-	}
-	task := startTask(t, o)
-	targets := secretTargets()
-	for i, target := range targets {
-		method := []string{"GET ", "CONNECT ", "POST ", ""}[i%4]
-		conn, err := client(task).Write(method + target + " HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
-		must.OK(t, err)
-		io.Copy(io.Discard, conn)
-		conn.Close()
-	}
-	task.Stop(t)
-	if n := len(task.Log()); n < len(targets) {
-		t.Errorf("%d lines for %d requests", n, len(targets))
-	}
-	checkSecrets(t.Errorf, task)
-}
-
-func checkSecrets(wrong rig.Wrong, task *squidTask) {
-	lines := task.Log()
-	if len(lines) < len(rig.Hostile) {
-		wrong("only %d lines for %d requests", len(lines), len(rig.Hostile))
-	}
-	for _, line := range lines {
-		if e, err := parse(line); err != nil || e.Egress != "-" {
-			wrong("log: %v: %s", err, line)
-		}
-	}
-	for _, line := range strings.Split(task.Errors(), "\n") {
-		if !strings.HasPrefix(line, "squid: ") && !strings.HasPrefix(line, "entrypoint: ") {
-			wrong("a message of nobody's: %s", line)
-		}
-	}
-	for _, line := range append(lines, task.Errors()) {
-		for _, secret := range []string{rig.HostileSecret, password, "Digest username", rig.Basic("alice", password)} {
-			if strings.Contains(line, secret) {
-				wrong("%q in: %s", secret, line)
-			}
-		}
-	}
 }

@@ -142,9 +142,13 @@ func tryTask(t testing.TB, o taskOptions) (*squidTask, error) {
 	}
 	task.command = exec.Command(filepath.Join(dir, "entrypoint"))
 	task.command.Dir = dir
-	task.command.Env = append(environment(p, o.Passwords), container.EnvDir+"="+dir,
-		container.EnvEgressURL+"="+container.EgressOff, container.EnvName+"=rig"+fmt.Sprint(p.ListenerPort))
-	task.command.Env = append(task.command.Env, o.Environment...)
+	var credentials []squid.Credential
+	for user, password := range o.Passwords {
+		credentials = append(credentials, squid.Credential{User: user, Password: password})
+	}
+	task.command.Env = slices.Concat(proxyimage.Environ(p, credentials, rig.DigestKey), o.Environment, []string{
+		"PATH=/usr/sbin:/usr/bin:/sbin:/bin", container.EnvDir + "=" + dir,
+		container.EnvEgressURL + "=" + container.EgressOff, container.EnvName + "=rig" + fmt.Sprint(p.ListenerPort)})
 	task.command.Stdout, task.command.Stderr = &task.output, &task.errors
 	task.command.SysProcAttr = &syscall.SysProcAttr{
 		Credential: &syscall.Credential{Uid: nobody, Gid: nobody}, Pdeathsig: syscall.SIGKILL, Setpgid: true,
@@ -172,15 +176,6 @@ func tryTask(t testing.TB, o taskOptions) (*squidTask, error) {
 			return nil, fmt.Errorf("the task does not listen after 30 s: %w\n%s", err, task.Errors())
 		}
 	}
-}
-
-// environment is what the task definition gives to the entrypoint.
-func environment(p *params.Params, passwords map[string]string) []string {
-	var credentials []squid.Credential
-	for user, password := range passwords {
-		credentials = append(credentials, squid.Credential{User: user, Password: password})
-	}
-	return append(proxyimage.Environ(p, credentials, rig.DigestKey), "PATH=/usr/sbin:/usr/bin:/sbin:/bin")
 }
 
 // Signal sends a signal to the entrypoint.
