@@ -2,7 +2,6 @@ package integration
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -45,7 +44,13 @@ func TestClientsWorkWhileTasksAreReplaced(t *testing.T) {
 	for name, work := range map[string]func() error{
 		"requests": func() error { return requestsWork(t, f.proxy) },
 		"Go": func() error {
-			return errors.Join(again(l, "GET", originOf["GET"]), again(l, "CONNECT", originOf["CONNECT"]))
+			for method, target := range originOf {
+				if err := l.Again(method, target); err != nil {
+					return fmt.Errorf("%s: %w", method, err)
+				}
+				l.Conn.Close()
+			}
+			return nil
 		},
 	} {
 		clients.Go(func() {

@@ -17,15 +17,6 @@ func through(proxy string) rig.Client {
 	return rig.Client{Task: netip.MustParseAddrPort(proxy), User: "alice", Password: password}
 }
 
-// again sends a loader's next request, on a new connection.
-func again(l *rig.Loader, method, target string) error {
-	if err := l.Dial(); err != nil {
-		return err
-	}
-	defer func() { l.Conn.Close() }()
-	return l.Request(method, target)
-}
-
 // freshChallenge is a challenge to a client without credentials, for MD5.
 func freshChallenge(t *testing.T, who rig.Client) *digest.Challenge {
 	t.Helper()
@@ -135,9 +126,10 @@ func TestKeysAreRotated(t *testing.T) {
 				t.Errorf("steps %d and %d are not compatible", i, k)
 			}
 			l := &rig.Loader{Client: client(from.task)}
-			must.OK(t, again(l, "GET", "http://origin.example/"))
+			must.OK(t, l.Again("GET", "http://origin.example/"))
+			l.Conn.Close()
 			l.Challenges, l.Client = 0, client(to.task)
-			if err := again(l, "GET", "http://origin.example/"); err != nil || l.Challenges > 0 != want {
+			if err := l.Again("GET", "http://origin.example/"); err != nil || l.Challenges > 0 != want {
 				t.Errorf("a nonce of step %d at step %d: %d challenges, %v, want one: %v", i, k, l.Challenges, err, want)
 			}
 		}

@@ -329,9 +329,11 @@ func checkPinger(s subject) {
 func checkNonce(s subject) {
 	first, second := &rig.Loader{Client: client(s.task)}, &rig.Loader{Client: client(s.task)}
 	send := func(from *rig.Loader) {
-		if err := again(from, "GET", "http://origin.example/"); err != nil {
+		if err := from.Again("GET", "http://origin.example/"); err != nil {
 			s.wrong("%v", err)
+			return
 		}
+		from.Conn.Close()
 	}
 	send(first)
 	second.Digest = first.Digest

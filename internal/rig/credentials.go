@@ -23,7 +23,7 @@ func (c Client) Credentials(method, target string) (line string, err error) {
 	}
 	stranger := c
 	stranger.User = ""
-	challenge, err := stranger.Request(http.MethodGet, "http://origin.example/")
+	challenge, err := stranger.Request(http.MethodGet, page)
 	if err != nil {
 		return "", err
 	}

@@ -62,11 +62,22 @@ func (l *Loader) Dial() (err error) {
 		return err
 	}
 	if l.reader == nil {
-		l.reader = bufio.NewReader(l.Conn)
-	} else {
-		l.reader.Reset(l.Conn)
+		l.reader = bufio.NewReader(nil)
 	}
+	l.reader.Reset(l.Conn)
 	return nil
+}
+
+// Again sends the next request on a new connection, which stays open.
+func (l *Loader) Again(method, target string) error {
+	if err := l.Dial(); err != nil {
+		return err
+	}
+	err := l.Request(method, target)
+	if err != nil {
+		l.Conn.Close()
+	}
+	return err
 }
 
 // Request sends one request under the current challenge, answers a new one, and reads the answer. The
@@ -126,19 +137,12 @@ func (l *Loader) credentials(method, target string) ([]string, error) {
 }
 
 // Get sends a request for the body of an origin on the open connection.
-func (l *Loader) Get() error { return l.Request("GET", "http://origin.example/") }
+func (l *Loader) Get() error { return l.Request("GET", page) }
+
+const page = "http://origin.example/"
 
 // Tunnel opens a connection and a tunnel on it to the listener of StartBulk.
-func (l *Loader) Tunnel() error {
-	if err := l.Dial(); err != nil {
-		return err
-	}
-	err := l.Request("CONNECT", "origin.example:443")
-	if err != nil {
-		l.Conn.Close()
-	}
-	return err
-}
+func (l *Loader) Tunnel() error { return l.Again("CONNECT", "origin.example:443") }
 
 // Byte opens a tunnel, has a byte pass through it, and closes it.
 func (l *Loader) Byte() error {
@@ -225,18 +229,10 @@ func PacedGets(pause time.Duration) Job {
 	}}
 }
 
-func (l *Loader) open() error {
-	if err := l.Dial(); err != nil {
-		return err
-	}
-	return l.Get()
-}
+func (l *Loader) open() error { return l.Again("GET", page) }
 
 func (l *Loader) https() error {
-	if err := l.Dial(); err != nil {
-		return err
-	}
-	if err := l.Request("CONNECT", "origin.example:8443"); err != nil {
+	if err := l.Again("CONNECT", "origin.example:8443"); err != nil {
 		return err
 	}
 	secure := tls.Client(l.Conn, &tls.Config{InsecureSkipVerify: true})
