@@ -314,21 +314,16 @@ func unreadAnswerIsKept(t *testing.T, task *squidTask) string {
 	squid := squidOf(t, task)
 	// The connection by which the start was noticed may still be there.
 	before := descriptorsOf(t, squid)
-	for begin := time.Now(); time.Since(begin) < time.Second; time.Sleep(50 * time.Millisecond) {
+	must.Within(time.Second, func() bool {
 		before = min(before, descriptorsOf(t, squid))
-	}
+		return false
+	})
 	authenticated(t, task, "http://origin.example/endless")
-	opened := false
-	for begin := time.Now(); time.Since(begin) < soon; time.Sleep(100 * time.Millisecond) {
-		switch now := descriptorsOf(t, squid); {
-		case now >= before+2: // the client's and the destination's
-			opened = true
-		case opened && now <= before:
-			return ""
-		}
-	}
-	if !opened {
+	if !must.Within(soon, func() bool { return descriptorsOf(t, squid) >= before+2 }) { // the client's and the origin's
 		t.Fatal("the answer never began")
 	}
-	return "a connection whose client reads nothing stays open"
+	if !must.Within(soon, func() bool { return descriptorsOf(t, squid) <= before }) {
+		return "a connection whose client reads nothing stays open"
+	}
+	return ""
 }

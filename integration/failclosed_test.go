@@ -247,25 +247,18 @@ func TestHelpersOutliveSignalsAndComeBackWhenKilled(t *testing.T) {
 // has ended, and serves nobody else. A request that was with the helper may wait for ever.
 func comesBack(t *testing.T, task *squidTask) {
 	t.Helper()
-	for deadline := time.Now().Add(90 * time.Second); ; {
+	if !must.Within(90*time.Second, func() bool {
 		if got := statusOf(anonymous(task)); got != cutOff && got != 407 && got != 503 {
-			t.Fatalf("a client without a password got %d", got)
-		}
-		if statusOf(client(task)) == served && statusOf(client(task).At(insiderIPv6)) == served &&
-			statusOf(bob(task)) == served {
-			return
+			t.Errorf("a client without a password got %d", got)
 		}
 		// See mayEnd: then the task ends, and ECS starts another.
-		if code, ended := task.Ended(); ended {
-			if code == 0 {
-				t.Error("the task ended as if all were well")
-			}
-			t.Logf("the task ended with %d", code)
-			return
+		code, ended := task.Ended()
+		if ended && code == 0 {
+			t.Error("the task ended as if all were well")
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("nobody is served 90 s later\n%s", task.Errors())
-		}
-		time.Sleep(20 * time.Millisecond)
+		return ended || statusOf(client(task)) == served && statusOf(client(task).At(insiderIPv6)) == served &&
+			statusOf(bob(task)) == served
+	}) {
+		t.Errorf("nobody is served 90 s later\n%s", task.Errors())
 	}
 }

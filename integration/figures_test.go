@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -40,18 +41,18 @@ func figuresOf(t *testing.T, task *squidTask) (all []taskFigures) {
 }
 
 // awaitFigures waits for figures that come from now on.
-func awaitFigures(t *testing.T, task *squidTask, what string, right func(taskFigures) bool) taskFigures {
+func awaitFigures(t *testing.T, task *squidTask, what string, right func(taskFigures) bool) (found taskFigures) {
 	t.Helper()
 	before := len(figuresOf(t, task))
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		for _, one := range figuresOf(t, task)[before:] {
-			if right(one) {
-				return one
-			}
+	must.Await(t, what, func() bool {
+		all := figuresOf(t, task)[before:]
+		i := slices.IndexFunc(all, right)
+		if i >= 0 {
+			found = all[i]
 		}
-	}
-	t.Fatalf("%s: %+v\n%s", what, figuresOf(t, task)[before:], task.Errors())
-	return taskFigures{}
+		return i >= 0
+	})
+	return found
 }
 
 // Each figure of a task follows what it measures, and is what the kernel says of the same

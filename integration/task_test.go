@@ -159,23 +159,18 @@ func tryTask(t testing.TB, o taskOptions) (*squidTask, error) {
 		close(task.exited)
 	}()
 	t.Cleanup(func() { task.Stop(t) })
-	deadline := time.Now().Add(30 * time.Second)
-	for {
+	listens := must.Within(30*time.Second, func() bool {
 		conn, err := net.DialTimeout("tcp", task.Addr.String(), time.Second)
 		if err == nil {
 			conn.Close()
-			return task, nil
 		}
-		select {
-		case <-task.exited:
-			return nil, fmt.Errorf("the task ended instead of listening: %s\n%s",
-				task.command.ProcessState, task.Errors())
-		case <-time.After(5 * time.Millisecond):
-		}
-		if time.Now().After(deadline) {
-			return nil, fmt.Errorf("the task does not listen after 30 s: %w\n%s", err, task.Errors())
-		}
+		_, ended := task.Ended()
+		return err == nil || ended
+	})
+	if _, ended := task.Ended(); ended || !listens {
+		return nil, fmt.Errorf("the task does not listen: %s\n%s", task.command.ProcessState, task.Errors())
 	}
+	return task, nil
 }
 
 // Signal sends a signal to the entrypoint.
