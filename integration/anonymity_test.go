@@ -76,7 +76,8 @@ func moved(line string) exposure {
 	return exposure{name: line, sent: []string{line}, behind: []string{line}}
 }
 
-// checkBodies says what a destination gets of requests with a body, and should not, or does not get.
+// checkBodies says what a destination gets of requests with a body, and should not, or does not
+// get.
 func checkBodies(s subject) {
 	var got string
 	s.w.origins.SetHandler(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {

@@ -8,7 +8,8 @@ import (
 	"squidfleet/internal/rig"
 )
 
-// Basic credentials as clients write them, and as nobody should, as far as Squid has a part in them.
+// Basic credentials as clients write them, and as nobody should, as far as Squid has a part in
+// them.
 func TestBasicCredentials(t *testing.T) {
 	inModes(t, []mode{newMode("basic", "fleet"), newMode("any", "fleet")}, func(t *testing.T, m mode) {
 		w := newWorld(t)

@@ -32,8 +32,8 @@ func echoingOrigin(rw http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(rw, "%d bytes", len(body))
 }
 
-// Clients repeat their work until every task of a fleet has been replaced. Each of them is challenged
-// once, for all tasks, old and new.
+// Clients repeat their work until every task of a fleet has been replaced. Each of them is
+// challenged once, for all tasks, old and new.
 func TestClientsWorkWhileTasksAreReplaced(t *testing.T) {
 	w := newWorld(t)
 	w.origins.SetHandler(http.HandlerFunc(echoingOrigin))

@@ -125,7 +125,9 @@ func TestNoRuleAboutNamesCanBeTakenAway(t *testing.T) {
 		}
 		check := func(s subject) { checkNames(s, c.cells) }
 		eachIsNeeded(t, w, o, lines, check)
-		task := startTask(t, o.and(func(conf string) string { return strings.ReplaceAll(conf, " dstdomain -n ", " dstdomain ") }))
+		task := startTask(t, o.and(func(conf string) string {
+			return strings.ReplaceAll(conf, " dstdomain -n ", " dstdomain ")
+		}))
 		if len((subject{t: t, w: w, task: task}).problems(check)) == 0 {
 			t.Errorf("%s without -n: no check fails", name)
 		}

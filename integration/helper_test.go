@@ -45,8 +45,8 @@ func statusWithin(t *testing.T, conn net.Conn, method string, d time.Duration) i
 var roomForRequests = regexp.MustCompile(`concurrency=\d+ queue-size=\d+`)
 
 // While the helper hangs, nobody is let in and the health check fails. If more requests wait than
-// the configuration allows, the others get a 503, and no log holds their credentials or queries. The
-// waiting ones are answered when the helper goes on.
+// the configuration allows, the others get a 503, and no log holds their credentials or queries.
+// The waiting ones are answered when the helper goes on.
 func TestAHungDigestHelperLetsNobodyInAndTurnsTheTaskUnhealthy(t *testing.T) {
 	w := newWorld(t)
 	const room = 4 + 4

@@ -123,8 +123,9 @@ func TestEveryLookIsGood(t *testing.T) {
 	})
 }
 
-// checkBusyUser counts requests with a wrong password that are served while its user is. Squid's own
-// Digest lets most of them in: it notes for the user, not the request, that a password was right.
+// checkBusyUser counts requests with a wrong password that are served while its user is. Squid's
+// own Digest lets most of them in: it notes for the user, not the request, that a password was
+// right.
 func checkBusyUser(s subject) {
 	c, in := bob(s.task), 0
 	c.Password = "wrong password"

@@ -63,7 +63,8 @@ type trial struct {
 }
 
 var trials = []trial{
-	{look{"a broken helper lets nobody in", tryBrokenHelpers}, []mode{newMode("digest", "fleet"), newMode("any", "fleet")},
+	{look{"a broken helper lets nobody in", tryBrokenHelpers},
+		[]mode{newMode("digest", "fleet"), newMode("any", "fleet")},
 		[]string{"ERR_UNAVAILABLE", "http_access deny !authenticated\n"}},
 	{look{"the health check notices a helper that refuses everybody", tryHealthOfABrokenHelper}, modes[:1],
 		[]string{"http_access deny loopback health !authenticated\n"}},

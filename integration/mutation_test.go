@@ -179,8 +179,8 @@ func noRuleCanBeTakenAway(t *testing.T, m *mutations, lines, others []string) {
 	t.Logf("%d lines removed one at a time", taken)
 }
 
-// takeForbidden removes every second line with forbidden destinations, then the others, because each
-// concerns other ones. It returns the lines that are left.
+// takeForbidden removes every second line with forbidden destinations, then the others, because
+// each concerns other ones. It returns the lines that are left.
 func (m *mutations) takeForbidden(t *testing.T, lines []string) (others []string) {
 	t.Helper()
 	var halves [2][]string

@@ -61,8 +61,9 @@ func lines(t *testing.T, urls []string, name string, arguments ...string) []stri
 var urlClients = []urlClient{
 	{name: "curl", https: []string{"https://origin.example/", "https://ORIGIN.example./a"}, ask: func(
 		t *testing.T, proxy string, urls []string) (statuses []string) {
-		options := []string{"--proxy", "http://" + proxy, "--proxy-digest", "--proxy-user", "alice:" + password, "--silent",
-			"--noproxy", "", "--globoff", "--path-as-is", "--insecure", "--output", "/dev/null", "--write-out", `%{http_code}\n`}
+		options := []string{"--proxy", "http://" + proxy, "--proxy-digest", "--proxy-user", "alice:" + password,
+			"--silent", "--noproxy", "", "--globoff", "--path-as-is", "--insecure", "--output", "/dev/null",
+			"--write-out", `%{http_code}\n`}
 		for _, url := range urls { // Each with its own challenge.
 			statuses = append(statuses, lines(t, []string{url}, "curl", options...)...)
 		}

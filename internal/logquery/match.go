@@ -79,8 +79,8 @@ func where(condition string, comparison *regexp.Regexp, lines []Line) (kept []Li
 	return kept, nil
 }
 
-// compare returns whether a comparison is true for the line, and whether the pages say so. Its parts
-// are a name, an operator and what is written behind it, or the name in an ispresent.
+// compare returns whether a comparison is true for the line, and whether the pages say so. Its
+// parts are a name, an operator and what is written behind it, or the name in an ispresent.
 func (l Line) compare(parts []string) (is, documented bool) {
 	if operator := parts[2]; operator == "" {
 		_, is = l[parts[4]]

@@ -3,7 +3,8 @@ package logquery
 import "testing"
 
 var log = Read([]string{
-	`{"user":"a","n":1,"auth":"throttled"}`, `squid: not JSON`, `{"user":"b","n":2}`, `{"user":"a","n":4}`, `{"auth":"x"}`,
+	`{"user":"a","n":1,"auth":"throttled"}`, `squid: not JSON`, `{"user":"b","n":2}`, `{"user":"a","n":4}`,
+	`{"auth":"x"}`,
 })
 
 // What is not known, or not documented, is an error and no answer: here it has -1 lines.

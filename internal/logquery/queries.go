@@ -1,5 +1,5 @@
-// Package logquery holds the queries and filters over the fleet's log that CloudWatch Logs gets, and
-// finds the lines that they are about.
+// Package logquery holds the queries and filters over the fleet's log that CloudWatch Logs gets,
+// and finds the lines that they are about.
 package logquery
 
 // Query is a saved query of CloudWatch Logs Insights. Texts in it that the reader has to replace

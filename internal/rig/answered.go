@@ -20,8 +20,8 @@ const (
 		"The request is too long (status 4xx), or the destination's answer cannot be used (502).\n"
 )
 
-// answered is what a client sees of what a destination sends until it closes. \n is CRLF. More of it
-// is in the package differences.
+// answered is what a client sees of what a destination sends until it closes. \n is CRLF. More of
+// it is in the package differences.
 var answered = []struct{ name, sent, seen string }{
 	{"a plain one", "HTTP/1.1 200 OK\nServer: s\nX-Mine: 1\nContent-Length: 4\n\nbody",
 		"HTTP/1.1 200 OK\nServer: s\nX-Mine: 1\nContent-Length: 4\nDate: D\nConnection: close\n\nbody"},

@@ -80,8 +80,8 @@ func (l *Loader) Again(method, target string) error {
 	return err
 }
 
-// Request sends one request under the current challenge, answers a new one, and reads the answer. The
-// bytes of a tunnel are left unread.
+// Request sends one request under the current challenge, answers a new one, and reads the answer.
+// The bytes of a tunnel are left unread.
 func (l *Loader) Request(method, target string) error {
 	for range 3 {
 		credentials, err := l.credentials(method, target)
