@@ -76,11 +76,7 @@ func tryBrokenHelpers(s subject) {
 
 // countUnavailable counts the answers with a 503 of one task with a broken helper.
 func (s subject) countUnavailable(name string, squid fate, o taskOptions) (unavailable int) {
-	task, err := tryTask(s.t, o)
-	if err != nil {
-		s.wrong("helper %s: %v", name, err)
-		return 0
-	}
+	task := startTask(s.t, o)
 	defer task.Kill()
 	for _, who := range []rig.Client{client(task), anonymous(task)} {
 		for method, target := range originOf {
@@ -127,11 +123,7 @@ done`
 // tryRemembering is wrong if Squid does not remember right Basic credentials, for all URLs and one
 // address, or if it remembers others: a wrong password costs a check each time.
 func tryRemembering(s subject) {
-	task, err := tryTask(s.t, withHelper(s.options, remembering))
-	if err != nil {
-		s.wrong("%v", err)
-		return
-	}
+	task := startTask(s.t, withHelper(s.options, remembering))
 	defer task.Kill()
 	here, there := anonymous(task), anonymous(task).At(netip.MustParseAddr("198.51.100.8"))
 	for i, step := range []struct {
@@ -162,11 +154,7 @@ func tryRemembering(s subject) {
 
 // tryHealthOfABrokenHelper is wrong if the health check accepts a helper that refuses everybody.
 func tryHealthOfABrokenHelper(s subject) {
-	task, err := tryTask(s.t, withHelper(s.options, challengesInVain))
-	if err != nil {
-		s.wrong("%v", err)
-		return
-	}
+	task := startTask(s.t, withHelper(s.options, challengesInVain))
 	defer task.Kill()
 	if got := statusOf(anonymous(task)); got != http.StatusProxyAuthRequired {
 		s.wrong("without credentials: %d", got)

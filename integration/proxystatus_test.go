@@ -286,13 +286,9 @@ func tryLateStatus(s subject) {
 	dead := deadPort(s.t, 0)
 	s.options.Context = maps.Clone(s.options.Context)
 	s.options.Context["httpPorts"] = fmt.Sprintf("80,83,%d", dead)
-	task, err := tryTask(s.t, s.options.and(func(conf string) string {
+	task := startTask(s.t, s.options.and(func(conf string) string {
 		return regexp.MustCompile(`(?m)^(connect|read)_timeout .*`).ReplaceAllString(conf, "${1}_timeout 1 seconds")
 	}))
-	if err != nil {
-		s.wrong("%v", err)
-		return
-	}
 	defer task.Kill()
 	sent := ""
 	defer rig.Raw(s.t, 83, func(conn net.Conn) {
@@ -320,11 +316,7 @@ func tryLateStatus(s subject) {
 
 // tryStatusOfABrokenHelper is checkStatus for a task whose helper is broken.
 func tryStatusOfABrokenHelper(s subject) {
-	task, err := tryTask(s.t, withHelper(s.options, loop(`echo "$channel BH"`)))
-	if err != nil {
-		s.wrong("%v", err)
-		return
-	}
+	task := startTask(s.t, withHelper(s.options, loop(`echo "$channel BH"`)))
 	defer task.Kill()
 	for method, target := range originOf {
 		response, err := client(task).Request(method, target)
