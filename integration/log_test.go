@@ -96,7 +96,7 @@ func checkLog(s subject) {
 		}
 	}
 	var lines []string
-	must.Within(2*time.Second, func() bool {
+	must.Within(5*time.Second, func() bool {
 		lines = s.task.Log()[before:]
 		return len(lines) >= len(want)
 	})

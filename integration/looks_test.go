@@ -170,7 +170,7 @@ func code(response *rig.Response, err error) int {
 // logged waits until a line of the log holds all the words, and returns the number of lines up to
 // it, or 0.
 func logged(task *squidTask, words ...string) (lines int) {
-	must.Within(2*time.Second, func() bool {
+	must.Within(5*time.Second, func() bool {
 		lines = 1 + slices.IndexFunc(task.Log(), func(line string) bool {
 			return !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(line, word) })
 		})
