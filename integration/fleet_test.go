@@ -69,6 +69,7 @@ func TestACapturedHeaderIsBoundToWhatItWasMadeFor(t *testing.T) {
 
 		{"the whole URL, elsewhere", nobody, "GET", "http://dual.example/page?x=1", []string{whole}, 407, ""},
 		{"another method", nobody, "POST", page, []string{get}, 407, ""},
+		{"another query", nobody, "GET", "http://origin.example/page?x=2", []string{get}, 407, ""},
 		{"another path", nobody, "GET", "http://origin.example/other", []string{get}, 407, ""},
 		{"CONNECT to another host", nobody, "CONNECT", "dual.example:443", []string{connect}, 407, ""},
 		{"another client address", elsewhere, "GET", page, []string{get}, 407, ""},
