@@ -13,9 +13,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
@@ -95,7 +98,24 @@ func Config(ctx context.Context, o Options) (aws.Config, error) {
 		}
 		return cfg, fmt.Errorf("%w: %w", errNoCredentials, err)
 	}
+	if cfg.HTTPClient == nil { // It has one if certificates of its own are set.
+		cfg.HTTPClient = awshttp.NewBuildableClient()
+	}
+	cfg.HTTPClient = readOnly{cfg.HTTPClient}
 	return cfg, nil
+}
+
+// readOnly hides from net/http that a request's body can write itself. smithy-go closes the body as
+// soon as the answer begins, and WriteTo of a closed one gives io.EOF as an error. If net/http has
+// yet to look for the body's end, it closes the connection, and the SDK makes a call again that AWS
+// has carried out: a second rotation.
+type readOnly struct{ aws.HTTPClient }
+
+func (c readOnly) Do(r *http.Request) (*http.Response, error) {
+	if r.Body != nil {
+		r.Body = struct{ io.ReadCloser }{r.Body}
+	}
+	return c.HTTPClient.Do(r)
 }
 
 // Connect finds the fleet.
