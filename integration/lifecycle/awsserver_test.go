@@ -103,19 +103,20 @@ func (s *Server) Calls() []Call {
 	return slices.Clone(s.calls)
 }
 
+type object = awsapi.Object
+
 type request struct {
 	*awsapi.Request
 	principal string
 }
 
 // list returns the elements of a list in the query protocol, each by its fields.
-func (r *request) list(name string) []map[string]string {
-	var all []map[string]string
+func (r *request) list(name string) (all []object) {
 	for i := 1; ; i++ {
-		one := map[string]string{}
+		one := object{}
 		for key, value := range r.Input {
 			if field, found := strings.CutPrefix(key, fmt.Sprintf("%s.member.%d.", name, i)); found {
-				one[field] = fmt.Sprint(value)
+				one[field] = value
 			}
 		}
 		if len(one) == 0 {
@@ -194,9 +195,3 @@ func (s *Server) id() string {
 	s.serial++
 	return fmt.Sprintf("0%016x", 0x5a1d0000+s.serial)
 }
-
-// STS and SSM.
-
-// S3.
-
-// ECR.

@@ -20,7 +20,7 @@ import (
 
 func (s *Server) getCallerIdentity(r *request) (any, error) {
 	arn := fmt.Sprintf("arn:%s:iam::%s:user/%s", partition, Account, r.principal)
-	return struct{ Arn, UserId, Account string }{arn, "AIDACKCEVSQ6C2EXAMPLE", Account}, nil
+	return object{"Arn": arn, "UserId": "AIDACKCEVSQ6C2EXAMPLE", "Account": Account}, nil
 }
 
 // assumeRole hands out credentials of a role that a stack has made.
@@ -33,9 +33,10 @@ func (s *Server) assumeRole(r *request) (any, error) {
 	id := s.id()
 	key, token := "ASIA"+strings.ToUpper(id[1:]), "token-"+id
 	s.credentials[key] = credential{token, name}
-	type credentials struct{ AccessKeyId, SecretAccessKey, SessionToken, Expiration string }
 	until := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
-	return struct{ Credentials credentials }{credentials{key, "secret-" + id, token, until}}, nil
+	return object{"Credentials": object{
+		"AccessKeyId": key, "SecretAccessKey": "secret-" + id, "SessionToken": token, "Expiration": until,
+	}}, nil
 }
 
 func (s *Server) getParameter(r *request) (any, error) {
@@ -44,8 +45,7 @@ func (s *Server) getParameter(r *request) (any, error) {
 	if stored == nil {
 		return nil, awsapi.Refuse("ParameterNotFound", "Parameter %s not found.", name)
 	}
-	value := map[string]any{"Name": name, "Type": "String", "Value": stored.properties["Value"]}
-	return map[string]any{"Parameter": value}, nil
+	return object{"Parameter": object{"Name": name, "Type": "String", "Value": stored.properties["Value"]}}, nil
 }
 
 // s3 answers a path-style request for a bucket that a stack has made.
@@ -61,23 +61,16 @@ func (s *Server) s3(r *request) (any, error) {
 	case get && query.Has("location"):
 		return awsapi.Element{Name: "LocationConstraint", Value: Region}, nil
 	case get && query.Has("encryption"):
-		type rule struct {
-			SSEAlgorithm string `xml:"ApplyServerSideEncryptionByDefault>SSEAlgorithm"`
-		}
-		encryption := struct{ Rule []rule }{[]rule{{"AES256"}}}
-		return awsapi.Element{Name: "ServerSideEncryptionConfiguration", Value: encryption}, nil
+		rule := object{"ApplyServerSideEncryptionByDefault": object{"SSEAlgorithm": "AES256"}}
+		return awsapi.Element{Name: "ServerSideEncryptionConfiguration", Value: object{"Rule": rule}}, nil
 	case get && query.Get("list-type") == "2":
-		type object struct {
-			Key  string
-			Size int
-		}
-		var found struct{ Contents []object }
+		var found []object
 		for _, path := range slices.Sorted(maps.Keys(s.objects)) {
 			if key, in := strings.CutPrefix(path, name+"/"); in && strings.HasPrefix(key, query.Get("prefix")) {
-				found.Contents = append(found.Contents, object{key, len(s.objects[path])})
+				found = append(found, object{"Key": key, "Size": len(s.objects[path])})
 			}
 		}
-		return awsapi.Element{Name: "ListBucketResult", Value: found}, nil
+		return awsapi.Element{Name: "ListBucketResult", Value: object{"Contents": found}}, nil
 	case r.HTTP.Method == http.MethodPut && key != "" && !query.Has("partNumber") && !chunked:
 		s.objects[path] = r.Body
 		return nil, nil
@@ -152,15 +145,15 @@ func (s *Server) repository(name string) error {
 }
 
 func (s *Server) describeRepositories(r *request) (any, error) {
-	var found []map[string]any
+	var found []object
 	for _, name := range listOf(r.Input["repositoryNames"]) {
 		if err := s.repository(fmt.Sprint(name)); err != nil {
 			return nil, err
 		}
 		uri := fmt.Sprintf("%s/%s", s.registry.Listener.Addr(), name)
-		found = append(found, map[string]any{"repositoryName": name, "repositoryUri": uri})
+		found = append(found, object{"repositoryName": name, "repositoryUri": uri})
 	}
-	return map[string]any{"repositories": found}, nil
+	return object{"repositories": found}, nil
 }
 
 func (s *Server) describeImages(r *request) (any, error) {
@@ -168,22 +161,22 @@ func (s *Server) describeImages(r *request) (any, error) {
 	if err := s.repository(repository); err != nil {
 		return nil, err
 	}
-	var images []map[string]any
+	var images []object
 	for _, id := range listOf(r.Input["imageIds"]) {
-		image, _ := id.(map[string]any)
+		image, _ := id.(object)
 		tag := fmt.Sprint(image["imageTag"])
 		_, digest, found := s.inRegistry(repository, "manifests", tag)
 		if !found {
 			return nil, awsapi.Refuse("ImageNotFoundException", "The image %s does not exist in %s", tag, repository)
 		}
 		images = append(images,
-			map[string]any{"repositoryName": repository, "imageDigest": digest, "imageTags": []string{tag}})
+			object{"repositoryName": repository, "imageDigest": digest, "imageTags": []string{tag}})
 	}
-	return map[string]any{"imageDetails": images}, nil
+	return object{"imageDetails": images}, nil
 }
 
 func (s *Server) getAuthorizationToken(r *request) (any, error) {
-	return map[string]any{"authorizationData": []map[string]any{{
+	return object{"authorizationData": []object{{
 		"authorizationToken": base64.StdEncoding.EncodeToString([]byte(registryUser + ":" + registryPassword)),
 		"proxyEndpoint":      s.registry.URL,
 		"expiresAt":          time.Now().Add(12 * time.Hour).Unix(),

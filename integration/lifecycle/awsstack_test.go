@@ -17,12 +17,11 @@ type stack struct {
 	name, arn  string
 	status     string
 	created    time.Time
-	newest     time.Time  // of the events
 	deployed   deployment // what it is made of
 	resources  map[string]*resource
 	kept       []*resource // retained when they were replaced or deleted
-	outputs    []outputValue
-	events     []event
+	outputs    map[string]string
+	events     []object // the newest first
 	changeSets []*changeSet
 }
 
@@ -30,18 +29,7 @@ type deployment struct {
 	template *template
 	raw      map[string]string // parameters as given
 	resolved map[string]any    // and as the template sees them
-	tags     []tag
-}
-
-type tag struct{ Key, Value string }
-
-type outputValue struct{ OutputKey, OutputValue string }
-
-type event struct {
-	StackId, EventId, StackName           string
-	LogicalResourceId, PhysicalResourceId string
-	ResourceType, Timestamp               string
-	ResourceStatus, ResourceStatusReason  string
+	tags     []object
 }
 
 type resource struct {
@@ -118,17 +106,11 @@ func arn(resource string) string {
 // stamp writes a time as AWS does.
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
-// event notes an event after every other, to the millisecond: their times say their order.
 func (st *stack) event(logicalID, id, kind, status, reason string) {
-	now := time.Now().Truncate(time.Millisecond)
-	if !now.After(st.newest) {
-		now = st.newest.Add(time.Millisecond)
-	}
-	st.newest = now
-	st.events = append(st.events, event{
-		StackId: st.arn, EventId: fmt.Sprintf("%s-%d", st.name, len(st.events)), StackName: st.name,
-		LogicalResourceId: logicalID, PhysicalResourceId: id, ResourceType: kind,
-		Timestamp: stamp(now), ResourceStatus: status, ResourceStatusReason: reason,
+	st.events = slices.Insert(st.events, 0, object{
+		"StackId": st.arn, "EventId": fmt.Sprintf("%s-%d", st.name, len(st.events)), "StackName": st.name,
+		"LogicalResourceId": logicalID, "PhysicalResourceId": id, "ResourceType": kind,
+		"Timestamp": stamp(time.Now()), "ResourceStatus": status, "ResourceStatusReason": reason,
 	})
 }
 
@@ -145,30 +127,8 @@ type changeSet struct {
 	name, arn, kind string
 	status, reason  string
 	deployment      deployment
-	changes         []change
+	changes         []object
 }
-
-type change struct {
-	Type           string
-	ResourceChange resourceChange
-}
-
-type resourceChange struct {
-	Action             string
-	LogicalResourceId  string
-	PhysicalResourceId string `xml:",omitempty"`
-	ResourceType       string
-	Replacement        string   `xml:",omitempty"`
-	Scope              []string `xml:"Scope>member"`
-	Details            []detail `xml:"Details>member"`
-}
-
-type detail struct {
-	Target                   target
-	Evaluation, ChangeSource string
-}
-
-type target struct{ Attribute, Name, RequiresRecreation string }
 
 func (s *Server) createChangeSet(r *request) (any, error) {
 	name, setName, kind := r.Text("StackName"), r.Text("ChangeSetName"), r.Text("ChangeSetType")
@@ -177,10 +137,7 @@ func (s *Server) createChangeSet(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := deployment{template: t}
-	for _, one := range r.list("Tags") {
-		d.tags = append(d.tags, tag{one["Key"], one["Value"]})
-	}
+	d := deployment{template: t, tags: r.list("Tags")}
 	var previous map[string]string
 	if st != nil {
 		previous = st.deployed.raw
@@ -196,7 +153,7 @@ func (s *Server) createChangeSet(r *request) (any, error) {
 	set := &changeSet{name: setName, arn: arn("changeSet/" + setName + "/" + s.id()), kind: kind, deployment: d}
 	s.plan(st, set)
 	st.changeSets = append(st.changeSets, set)
-	return struct{ Id, StackId string }{set.arn, st.arn}, nil
+	return object{"Id": set.arn, "StackId": st.arn}, nil
 }
 
 // noChange is the very reason by which the CLI knows that there is nothing to do.
@@ -212,18 +169,21 @@ func (s *Server) plan(st *stack, set *changeSet) {
 		set.reason = err.Error()
 		return
 	}
-	for _, id := range slices.Sorted(maps.Keys(after.resources)) {
-		r, old := after.resources[id], st.resources[id]
-		if old == nil {
-			set.add("Add", r, "", nil)
-		} else if changed := changed(old, r); len(changed) > 0 {
-			set.add("Modify", r, old.id, s.details(r.kind, changed))
+	all := maps.Clone(st.resources)
+	maps.Copy(all, after.resources)
+	for _, id := range slices.Sorted(maps.Keys(all)) {
+		old, action := st.resources[id], "Modify"
+		switch r := after.resources[id]; {
+		case old == nil:
+			action = "Add"
+		case r == nil:
+			action = "Remove"
+		case len(changed(old, r)) == 0:
+			continue
 		}
-	}
-	for id, old := range st.resources {
-		if after.resources[id] == nil {
-			set.add("Remove", old, old.id, nil)
-		}
+		set.changes = append(set.changes, object{"Type": "Resource", "ResourceChange": object{
+			"Action": action, "LogicalResourceId": id, "ResourceType": all[id].kind,
+		}})
 	}
 	if len(set.changes) == 0 && st.deployed.template != nil &&
 		reflect.DeepEqual(st.deployed.template.Outputs, set.deployment.template.Outputs) {
@@ -231,35 +191,6 @@ func (s *Server) plan(st *stack, set *changeSet) {
 		return
 	}
 	set.status = "CREATE_COMPLETE"
-}
-
-func (set *changeSet) add(action string, r *resource, id string, details []detail) {
-	one := resourceChange{
-		Action: action, LogicalResourceId: r.logicalID, PhysicalResourceId: id, ResourceType: r.kind, Details: details,
-	}
-	if action == "Modify" {
-		one.Replacement, one.Scope = "False", []string{"Properties"}
-		for _, d := range details {
-			if d.Target.RequiresRecreation == "Always" {
-				one.Replacement = "True"
-			}
-		}
-	}
-	set.changes = append(set.changes, change{"Resource", one})
-}
-
-var recreation = map[cfnspec.Replacement]string{
-	cfnspec.Always: "Always", cfnspec.Sometimes: "Conditionally", cfnspec.Never: "Never",
-}
-
-// details names the properties that change, and whether that replaces the resource.
-func (s *Server) details(kind string, changed []string) []detail {
-	var all []detail
-	for _, name := range changed {
-		replaces := recreation[s.spec[kind].Properties[name].Replaces]
-		all = append(all, detail{target{"Properties", name, replaces}, "Static", "DirectModification"})
-	}
-	return all
 }
 
 // changeSetOf finds a change set by its ARN, or by its name in the stack.
@@ -281,11 +212,8 @@ func (s *Server) describeChangeSet(r *request) (any, error) {
 		return nil, err
 	}
 	execution := map[string]string{"CREATE_COMPLETE": "AVAILABLE", "FAILED": "UNAVAILABLE"}[set.status]
-	return struct {
-		ChangeSetName, ChangeSetId, StackId, StackName string
-		ExecutionStatus, Status, StatusReason          string
-		Changes                                        []change `xml:"Changes>member"`
-	}{set.name, set.arn, st.arn, st.name, execution, set.status, set.reason, set.changes}, nil
+	return object{"ChangeSetName": set.name, "ChangeSetId": set.arn, "StackId": st.arn, "StackName": st.name,
+		"ExecutionStatus": execution, "Status": set.status, "StatusReason": set.reason, "Changes": set.changes}, nil
 }
 
 func (s *Server) executeChangeSet(r *request) (any, error) {
@@ -396,21 +324,11 @@ func (s *Server) describeStacks(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	type parameterValue struct{ ParameterKey, ParameterValue string }
-	type description struct {
-		StackId, StackName        string
-		CreationTime, StackStatus string
-		Parameters                []parameterValue `xml:"Parameters>member"`
-		Outputs                   []outputValue    `xml:"Outputs>member"`
-		Tags                      []tag            `xml:"Tags>member"`
-	}
-	d := description{st.arn, st.name, stamp(st.created), st.status, nil, st.outputs, st.deployed.tags}
-	for key, raw := range st.deployed.raw {
-		d.Parameters = append(d.Parameters, parameterValue{key, raw})
-	}
-	return struct {
-		Stacks []description `xml:"Stacks>member"`
-	}{[]description{d}}, nil
+	return object{"Stacks": []object{{
+		"StackId": st.arn, "StackName": st.name, "CreationTime": stamp(st.created), "StackStatus": st.status,
+		"Parameters": awsapi.Pairs("ParameterKey", "ParameterValue", st.deployed.raw),
+		"Outputs":    awsapi.Pairs("OutputKey", "OutputValue", st.outputs), "Tags": st.deployed.tags,
+	}}}, nil
 }
 
 func (s *Server) describeStackEvents(r *request) (any, error) {
@@ -418,11 +336,7 @@ func (s *Server) describeStackEvents(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	newestFirst := slices.Clone(st.events)
-	slices.Reverse(newestFirst)
-	return struct {
-		StackEvents []event `xml:"StackEvents>member"`
-	}{newestFirst}, nil
+	return object{"StackEvents": st.events}, nil
 }
 
 // getTemplate answers for the processed template, too: there is no macro.
@@ -431,11 +345,9 @@ func (s *Server) getTemplate(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	text := ""
+	answer := object{}
 	if st.deployed.template != nil { // A stack that only has a change set has none.
-		text = st.deployed.template.text
+		answer["TemplateBody"] = st.deployed.template.text
 	}
-	return struct {
-		TemplateBody string `xml:",omitempty"`
-	}{text}, nil
+	return answer, nil
 }

@@ -71,12 +71,12 @@ func (s *Server) readTemplate(r *request) (*template, error) {
 }
 
 // parameters gives each parameter its value: as it is given, and as the template sees it.
-func (s *Server) parameters(t *template, given []map[string]string, previous map[string]string) (
+func (s *Server) parameters(t *template, given []object, previous map[string]string) (
 	raw map[string]string, resolved map[string]any, err error) {
 	raw, resolved = map[string]string{}, map[string]any{}
 	for _, one := range given {
-		key := one["ParameterKey"]
-		raw[key] = one["ParameterValue"]
+		key := fmt.Sprint(one["ParameterKey"])
+		raw[key] = fmt.Sprint(one["ParameterValue"])
 		if one["UsePreviousValue"] == "true" {
 			raw[key] = previous[key]
 		}
@@ -274,8 +274,6 @@ func (e *evaluator) attribute(name, attribute string) any {
 		return given
 	case declared.Type.Name == "array":
 		return []any{r.id + "." + attribute}
-	case slices.Contains(kind.PrimaryIdentifier, attribute), strings.HasSuffix(attribute, "Id"):
-		return r.id
 	}
 	return r.id + "." + attribute
 }
@@ -305,10 +303,8 @@ func (e *evaluator) condition(name string) bool {
 func (e *evaluator) stackOutput(argument any) any {
 	wanted, _ := argument.(map[string]any)
 	if other := e.server.stack(fmt.Sprint(wanted["StackName"])); other != nil {
-		for _, o := range other.outputs {
-			if o.OutputKey == wanted["OutputName"] {
-				return o.OutputValue
-			}
+		if value, given := other.outputs[fmt.Sprint(wanted["OutputName"])]; given {
+			return value
 		}
 	}
 	return e.fail("Template error: Fn::GetStackOutput: no output %v of stack %v", wanted["OutputName"],
@@ -316,13 +312,13 @@ func (e *evaluator) stackOutput(argument any) any {
 }
 
 // run makes all of the template's resources and works out its outputs.
-func (e *evaluator) run() (outputs []outputValue, err error) {
-	t := e.stack.deployed.template
+func (e *evaluator) run() (outputs map[string]string, err error) {
+	t, outputs := e.stack.deployed.template, map[string]string{}
 	for _, id := range slices.Sorted(maps.Keys(t.Resources)) {
 		e.resource(id)
 	}
-	for _, key := range slices.Sorted(maps.Keys(t.Outputs)) {
-		outputs = append(outputs, outputValue{key, fmt.Sprint(e.value(t.Outputs[key].Value))})
+	for key, output := range t.Outputs {
+		outputs[key] = fmt.Sprint(e.value(output.Value))
 	}
 	return outputs, e.err
 }

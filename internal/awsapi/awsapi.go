@@ -10,11 +10,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"path"
+	"reflect"
 	"regexp"
+	"slices"
 	"strings"
+
+	"github.com/aws/smithy-go/encoding/cbor"
 )
 
 // protocol is how a service is called and answers.
@@ -127,72 +132,102 @@ func (r *Request) Text(name string) string {
 	return ""
 }
 
-// Element is a result that has a name of its own in XML, as S3's have.
+// Object is an answer, or a part of one: its members by their names. They are texts, numbers, lists
+// and Objects.
+type Object = map[string]any
+
+// Pairs makes a list of a map, in the order of its keys.
+func Pairs(key, value string, all map[string]string) (list []Object) {
+	for _, k := range slices.Sorted(maps.Keys(all)) {
+		list = append(list, Object{key: k, value: all[k]})
+	}
+	return list
+}
+
+// Element is an answer that has a name of its own in XML, as S3's have.
 type Element struct {
 	Name  string
 	Value any
 }
 
-// Write writes the answer of a call: what json or xml can encode. S3's is an Element or nil.
+// Write writes the answer of a call: an Object, or in S3's case an Element or nil.
 func (r *Request) Write(w http.ResponseWriter, result any) {
 	switch r.protocol {
-	case jsonRPC:
-		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-		json.NewEncoder(w).Encode(result)
-		return
-	case rpcCBOR:
-		writeCBOR(w, http.StatusOK, result)
-		return
-	}
-	w.Header().Set("Content-Type", "text/xml;charset=UTF-8")
-	switch r.protocol {
+	case jsonRPC, rpcCBOR:
+		r.write(w, http.StatusOK, "", result)
 	case rest:
 		if named, is := result.(Element); is {
-			encode(w, named.Name, named.Value)
+			r.write(w, http.StatusOK, named.Name, named.Value)
 		}
 	case ec2, restXML:
-		encode(w, r.Action+"Response", result)
+		r.write(w, http.StatusOK, r.Action+"Response", result)
 	default:
-		var inner bytes.Buffer
-		encode(&inner, r.Action+"Result", result)
-		fmt.Fprintf(w,
-			"<%sResponse>%s<ResponseMetadata><RequestId>standin</RequestId></ResponseMetadata></%[1]sResponse>",
-			r.Action, inner.Bytes())
+		r.write(w, http.StatusOK, r.Action+"Response",
+			Object{r.Action + "Result": result, "ResponseMetadata": Object{"RequestId": "standin"}})
 	}
-}
-
-func encode(w io.Writer, name string, value any) {
-	if value == nil {
-		value = struct{}{}
-	}
-	// The stand-ins' own types can be encoded; a writer that fails has lost its reader.
-	xml.NewEncoder(w).EncodeElement(value, xml.StartElement{Name: xml.Name{Local: name}})
 }
 
 // WriteError writes the answer of a call that failed.
 func (r *Request) WriteError(w http.ResponseWriter, e *Error) {
 	status := cmp.Or(e.Status, http.StatusBadRequest)
-	detail := struct{ Code, Message string }{e.Code, e.Message}
+	detail := Object{"Code": e.Code, "Message": e.Message}
 	switch r.protocol {
-	case rpcCBOR:
-		writeCBOR(w, status, map[string]any{"__type": e.Code, "message": e.Message})
-		return
-	case jsonRPC:
-		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-		w.WriteHeader(status)
-		json.NewEncoder(w).Encode(map[string]string{"__type": e.Code, "message": e.Message})
-		return
-	}
-	w.Header().Set("Content-Type", "text/xml;charset=UTF-8")
-	w.WriteHeader(status)
-	switch r.protocol {
+	case jsonRPC, rpcCBOR:
+		r.write(w, status, "", Object{"__type": e.Code, "message": e.Message})
 	case rest:
-		encode(w, "Error", detail)
+		r.write(w, status, "Error", detail)
 	case ec2:
-		encode(w, "Response", struct {
-			Error any `xml:"Errors>Error"`
-		}{detail})
+		r.write(w, status, "Response", Object{"Errors": Object{"Error": detail}})
 	default:
-		encode(w, "ErrorResponse", struct{ Error any }{detail})
+		r.write(w, status, "ErrorResponse", Object{"Error": detail})
 	}
+}
+
+// write writes a body, which in XML has a name. A writer that fails has lost its reader.
+func (r *Request) write(w http.ResponseWriter, status int, name string, value any) {
+	var body bytes.Buffer
+	kind := "text/xml;charset=UTF-8"
+	switch r.protocol {
+	case jsonRPC:
+		kind = "application/x-amz-json-1.1"
+		json.NewEncoder(&body).Encode(value)
+	case rpcCBOR:
+		kind = "application/cbor"
+		w.Header().Set("Smithy-Protocol", "rpc-v2-cbor")
+		body.Write(cbor.Encode(toCBOR(value)))
+	default:
+		r.element(&body, name, value)
+	}
+	w.Header().Set("Content-Type", kind)
+	w.WriteHeader(status)
+	w.Write(body.Bytes())
+}
+
+// members are what protocols name each member of a list. S3's has no element around them all.
+var members = map[protocol]string{query: "member", ec2: "item"}
+
+// element writes a value as XML.
+func (r *Request) element(b *bytes.Buffer, name string, value any) {
+	member, list := members[r.protocol], reflect.ValueOf(value)
+	if list.Kind() == reflect.Slice && member == "" {
+		for _, one := range list.Seq2() {
+			r.element(b, name, one.Interface())
+		}
+		return
+	}
+	fmt.Fprintf(b, "<%s>", name)
+	object, is := value.(Object)
+	switch {
+	case is:
+		for _, name := range slices.Sorted(maps.Keys(object)) {
+			r.element(b, name, object[name])
+		}
+	case list.Kind() == reflect.Slice:
+		for _, one := range list.Seq2() {
+			r.element(b, member, one.Interface())
+		}
+	case value != nil:
+		xml.EscapeText(b, []byte(fmt.Sprint(value)))
+	}
+	fmt.Fprintf(b, "</%s>", name)
 }

@@ -2,7 +2,6 @@ package awsapi
 
 import (
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/aws/smithy-go/encoding/cbor"
@@ -23,13 +22,6 @@ func (r *Request) readCBOR(body []byte) error {
 		r.Input[name] = string(text)
 	}
 	return nil
-}
-
-func writeCBOR(w http.ResponseWriter, status int, result any) {
-	w.Header().Set("Content-Type", "application/cbor")
-	w.Header().Set("Smithy-Protocol", "rpc-v2-cbor")
-	w.WriteHeader(status)
-	w.Write(cbor.Encode(toCBOR(result)))
 }
 
 // toCBOR takes what the stand-ins' answers are made of. A time is a tagged number of seconds.

@@ -30,7 +30,7 @@ func environment(t *testing.T, endpoint string) {
 	for name, value := range map[string]string{
 		"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": standin.Region, "AWS_ACCESS_KEY_ID": standin.AccessKey,
 		"AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "AWS_SESSION_TOKEN": "", "AWS_PROFILE": "",
-		"AWS_DEFAULT_REGION": "", "AWS_ENDPOINT_URL_EC2": "",
+		"AWS_DEFAULT_REGION": "", "AWS_ENDPOINT_URL_EC2": "", "AWS_CA_BUNDLE": "",
 		"AWS_USE_FIPS_ENDPOINT": "", "AWS_USE_DUALSTACK_ENDPOINT": "",
 		"AWS_CONFIG_FILE": t.TempDir() + "/none", "AWS_SHARED_CREDENTIALS_FILE": t.TempDir() + "/none",
 		"AWS_EC2_METADATA_DISABLED": "true",

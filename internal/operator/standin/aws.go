@@ -12,13 +12,11 @@
 package standin
 
 import (
-	"encoding/xml"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -71,9 +69,6 @@ func New() *AWS {
 // Close ends it.
 func (a *AWS) Close() { a.server.Close() }
 
-// Lost is a code for Fail that is not AWS's: the action is done, and its answer gets lost.
-const Lost = "lost"
-
 // Fail makes an action, written as in IAM policies, answer with an error the next times.
 func (a *AWS) Fail(action, code string, times int) {
 	a.mu.Lock()
@@ -106,29 +101,19 @@ func (a *AWS) problem(format string, arguments ...any) {
 	a.problems = append(a.problems, fmt.Sprintf(format, arguments...))
 }
 
-// What AWS says with the codes that tests ask for, and the statuses that are not 400.
-const notAuthorized = "User: arn:aws:iam::" + account + ":user/olga is not authorized to perform: %s"
+// refusal is an error that a test asks for. The texts of other codes than these are shown nowhere.
+func refusal(code, action string) error {
+	rest := " on resource: *"
+	if code == "UnauthorizedOperation" {
+		rest = ". Encoded authorization failure message: lVkb8YzVYDmzVYD"
+	}
+	return refuse(code, "User: arn:aws:iam::%s:user/olga is not authorized to perform: %s%s", account, action, rest)
+}
 
-var (
-	messages = map[string]string{
-		"AccessDenied":          notAuthorized + " on resource: *",
-		"AccessDeniedException": notAuthorized + " on resource: *",
-		"UnauthorizedOperation": "You are not authorized to perform this operation. " + notAuthorized +
-			". Encoded authorization failure message: lVkb8YzVYDmzVYD",
-		"ExpiredToken":         "The security token included in the request is expired",
-		"InvalidClientTokenId": "The security token included in the request is invalid.",
-		"Throttling":           "Rate exceeded",
-		"ThrottlingException":  "Rate exceeded",
-		"RequestLimitExceeded": "Request limit exceeded.",
-	}
-	statuses = map[string]int{
-		"AccessDenied": 403, "UnauthorizedOperation": 403, "ExpiredToken": 403, "InvalidClientTokenId": 403,
-		"RequestLimitExceeded": 503,
-	}
+type (
+	request = awsapi.Request
+	object  = awsapi.Object
 )
-
-// request is a call.
-type request = awsapi.Request
 
 var refuse = awsapi.Refuse
 
@@ -159,89 +144,26 @@ func (a *AWS) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	if r.AccessKey != AccessKey || r.Region != region {
 		a.problem("%s is signed by %s for %s, want %s and %s", action, r.AccessKey, r.Region, AccessKey, region)
 	}
-	answer, known := operations[action]
-	if !known {
-		a.problem("%s has no stand-in", action)
-		http.Error(w, "no stand-in", http.StatusNotImplemented)
-		return
+	output, err := a.answer(r, action)
+	var refused *awsapi.Error
+	switch {
+	case err == nil:
+		r.Write(w, output)
+	case errors.As(err, &refused):
+		r.WriteError(w, refused)
+	default:
+		a.problem("%s: %v", action, err)
+		http.Error(w, err.Error(), http.StatusNotImplemented)
 	}
-	f := a.faults[action]
-	faulty := f != nil && f.times > 0
-	if faulty {
+}
+
+func (a *AWS) answer(r *request, action string) (any, error) {
+	if f := a.faults[action]; f != nil && f.times > 0 {
 		f.times--
+		return nil, refusal(f.code, action)
 	}
-	if faulty && f.code != Lost {
-		message := strings.ReplaceAll(messages[f.code], "%s", action)
-		r.WriteError(w, &awsapi.Error{Code: f.code, Message: message, Status: statuses[f.code]})
-		return
+	if answer, is := operations[action]; is {
+		return answer(a, r)
 	}
-	output, err := answer(a, r)
-	if faulty {
-		panic(http.ErrAbortHandler)
-	}
-	if err != nil {
-		r.WriteError(w, err.(*awsapi.Error))
-		return
-	}
-	r.Write(w, output)
-}
-
-type object = map[string]any
-
-// node is an element of an answer in XML.
-type node struct {
-	XMLName  xml.Name
-	Text     string `xml:",chardata"`
-	Children []node
-}
-
-func text(name, value string) node { return node{XMLName: xml.Name{Local: name}, Text: value} }
-
-func group(name string, children ...node) node {
-	return node{XMLName: xml.Name{Local: name}, Children: children}
-}
-
-// page returns a page of a list, and the token of the next one. AWS may answer with fewer than were
-// asked for.
-func page[T any](a *AWS, all []T, token string) (some []T, next string, err error) {
-	from := 0
-	if token != "" {
-		if from, err = strconv.Atoi(token); err != nil || from > len(all) {
-			return nil, "", refuse("InvalidParameterException", "Invalid token.")
-		}
-	}
-	to := min(from+a.pageSize, len(all))
-	if to < len(all) {
-		next = strconv.Itoa(to)
-	}
-	return all[from:to], next, nil
-}
-
-// inJSON is an answer with a page of a list.
-func inJSON[T any](a *AWS, r *request, token, list string, all []T) (any, error) {
-	some, next, err := page(a, all, r.Text(token))
-	answer := object{list: some}
-	if next != "" {
-		answer[token] = next
-	}
-	return answer, err
-}
-
-// inXML is an answer with a page of a list.
-func inXML[T any](a *AWS, r *request, token, next, list, member string, all []T, each func(T) []node) (any, error) {
-	some, rest, err := page(a, all, r.Text(token))
-	var members []node
-	for _, one := range some {
-		members = append(members, group(member, each(one)...))
-	}
-	answer := group("", group(list, members...))
-	if rest != "" {
-		answer.Children = append(answer.Children, text(next, rest))
-	}
-	return answer, err
-}
-
-// ofEC2 is an answer of EC2's with a page of a list.
-func ofEC2[T any](a *AWS, r *request, list string, all []T, each func(T) []node) (any, error) {
-	return inXML(a, r, "NextToken", "nextToken", list, "item", all, each)
+	return nil, errors.New("there is no stand-in")
 }

@@ -14,57 +14,8 @@ const cluster = "Squidfleet-Proxy-Cluster-5Xq1oY2bQk3S"
 
 var taskDefinition = arn("ecs", "task-definition/SquidfleetProxyTask1A2B:7")
 
-// operations answer the actions, each with a value that the service's protocol encodes.
-var operations = map[string]func(*AWS, *request) (any, error){
-	"acm:DescribeCertificate":                    (*AWS).describeCertificate,
-	"cloudformation:DescribeStacks":              (*AWS).describeStacks,
-	"cloudformation:GetTemplate":                 (*AWS).getTemplate,
-	"cloudwatch:DescribeAlarms":                  (*AWS).describeAlarms,
-	"ec2:DescribeAvailabilityZones":              (*AWS).describeAvailabilityZones,
-	"ec2:DescribeInternetGateways":               (*AWS).describeInternetGateways,
-	"ec2:DescribeNetworkAcls":                    (*AWS).describeNetworkAcls,
-	"ec2:DescribeNetworkInterfaces":              (*AWS).describeNetworkInterfaces,
-	"ec2:DescribeRouteTables":                    (*AWS).describeRouteTables,
-	"ec2:DescribeSecurityGroups":                 (*AWS).describeSecurityGroups,
-	"ec2:DescribeSubnets":                        (*AWS).describeSubnets,
-	"ec2:DescribeVpcs":                           (*AWS).describeVpcs,
-	"ecs:DescribeServices":                       (*AWS).describeServices,
-	"ecs:DescribeTaskDefinition":                 (*AWS).describeTaskDefinition,
-	"ecs:DescribeTasks":                          (*AWS).describeTasks,
-	"ecs:ListAccountSettings":                    (*AWS).listAccountSettings,
-	"ecs:ListServiceDeployments":                 (*AWS).listServiceDeployments,
-	"ecs:ListServices":                           (*AWS).listServices,
-	"ecs:ListTasks":                              (*AWS).listTasks,
-	"ecs:StopTask":                               (*AWS).stopTask,
-	"ecs:UpdateService":                          (*AWS).updateService,
-	"elasticloadbalancing:DescribeLoadBalancers": (*AWS).describeLoadBalancers,
-	"elasticloadbalancing:DescribeTargetHealth":  (*AWS).describeTargetHealth,
-	"iam:GetRole":                                (*AWS).getRole,
-	"logs:FilterLogEvents":                       (*AWS).filterLogEvents,
-	"pricing:GetProducts":                        (*AWS).getProducts,
-	"route53:GetHostedZone":                      (*AWS).getHostedZone,
-	"secretsmanager:DescribeSecret":              (*AWS).describeSecret,
-	"secretsmanager:GetSecretValue":              (*AWS).getSecretValue,
-	"servicequotas:GetAWSDefaultServiceQuota":    (*AWS).getDefaultServiceQuota,
-	"servicequotas:GetServiceQuota":              (*AWS).getServiceQuota,
-	"sqs:GetQueueAttributes":                     (*AWS).getQueueAttributes,
-	"ssm:GetParameter":                           (*AWS).getParameter,
-	"sts:GetCallerIdentity":                      (*AWS).getCallerIdentity,
-}
-
-// inCluster refuses a question about another cluster.
-func inCluster(r *request) error {
-	if r.Input["cluster"] != cluster {
-		return refuse("ClusterNotFoundException", "Cluster not found.")
-	}
-	return nil
-}
-
 // named returns the service with an ARN or a name.
-func (a *AWS) named(r *request, name any) (*service, error) {
-	if err := inCluster(r); err != nil {
-		return nil, err
-	}
+func (a *AWS) named(name any) (*service, error) {
 	for _, s := range a.fleet.services {
 		if name == s.name() || name == s.arn() {
 			return s, nil
@@ -81,32 +32,30 @@ var (
 	deleted  = arn("ecs", "service/"+cluster+"/Deleted")
 )
 
-func (a *AWS) listServices(r *request) (any, error) {
+func (a *AWS) services(r *request) ([]any, error) {
 	if r.Text("maxResults") != "100" {
 		a.problem("ecs:ListServices answers with 10 services a page")
 	}
-	arns := []string{stranger, deleted}
+	arns := []any{stranger, deleted}
 	for _, s := range slices.Backward(a.fleet.services) {
 		arns = append(arns, s.arn())
 	}
-	return a.listed(r, "serviceArns", arns)
+	return arns, nil
 }
 
-// listed is an answer with a page of a list of the cluster.
-func (a *AWS) listed(r *request, member string, arns []string) (any, error) {
-	if err := inCluster(r); err != nil {
-		return nil, err
+// batch returns the names that are asked for, of which a call takes so many.
+func batch(r *request, list string, most int) ([]any, error) {
+	names, _ := r.Input[list].([]any)
+	if len(names) == 0 || len(names) > most {
+		return nil, refuse("InvalidParameterException", "%s must have between 1 and %d members.", list, most)
 	}
-	return inJSON(a, r, "nextToken", member, arns)
+	return names, nil
 }
 
 func (a *AWS) describeServices(r *request) (any, error) {
-	names, _ := r.Input["services"].([]any)
-	if len(names) == 0 || len(names) > 10 {
-		return nil, refuse("InvalidParameterException", "services must have between 1 and 10 members.")
-	}
+	names, err := batch(r, "services", 10)
 	include, _ := r.Input["include"].([]any)
-	var found []any
+	var found []object
 	for _, name := range names {
 		switch name {
 		case stranger:
@@ -116,7 +65,7 @@ func (a *AWS) describeServices(r *request) (any, error) {
 			found = append(found, object{"serviceName": "Deleted", "status": "DRAINING", "tags": tags(3)})
 			continue
 		}
-		s, err := a.named(r, name)
+		s, err := a.named(name)
 		if err != nil {
 			continue
 		}
@@ -127,18 +76,17 @@ func (a *AWS) describeServices(r *request) (any, error) {
 		}
 		found = append(found, described)
 	}
-	return object{"services": found}, inCluster(r)
+	return object{"services": found}, err
 }
 
-func tags(number int) []any {
-	return []any{
-		object{"key": "team", "value": "crawlers"},
-		object{"key": params.AddressTag, "value": strconv.Itoa(number)},
+func tags(number int) []object {
+	return []object{
+		{"key": "team", "value": "crawlers"}, {"key": params.AddressTag, "value": strconv.Itoa(number)},
 	}
 }
 
 func (a *AWS) service(s *service) object {
-	var deployments []any
+	var deployments []object
 	for i, d := range slices.Backward(s.deployments) {
 		status := "ACTIVE"
 		if i == len(s.deployments)-1 {
@@ -150,7 +98,7 @@ func (a *AWS) service(s *service) object {
 		}
 		deployments = append(deployments, answer)
 	}
-	groups := []any{object{"targetGroupArn": targetGroup}}
+	groups := []object{{"targetGroupArn": targetGroup}}
 	if !a.model.portless {
 		groups = append(groups, object{"targetGroupArn": fmt.Sprintf("%s%d", targetGroup, s.number)})
 	}
@@ -160,28 +108,24 @@ func (a *AWS) service(s *service) object {
 	}
 }
 
-func (a *AWS) listTasks(r *request) (any, error) {
-	var arns []string
+func (a *AWS) taskARNs(r *request) (arns []any, err error) {
 	for _, t := range a.fleet.tasks() {
 		if t.stopping == (r.Input["desiredStatus"] == "STOPPED") {
 			arns = append(arns, t.arn())
 		}
 	}
-	return a.listed(r, "taskArns", arns)
+	return arns, nil
 }
 
 func (a *AWS) describeTasks(r *request) (any, error) {
-	names, _ := r.Input["tasks"].([]any)
-	if len(names) == 0 || len(names) > 100 {
-		return nil, refuse("InvalidParameterException", "tasks must have between 1 and 100 members.")
-	}
-	var found []any
+	names, err := batch(r, "tasks", 100)
+	var found []object
 	for _, name := range names {
 		if t := a.fleet.find(func(t *task) bool { return t.arn() == name }); t != nil {
 			found = append(found, t.describe())
 		}
 	}
-	return object{"tasks": found}, inCluster(r)
+	return object{"tasks": found}, err
 }
 
 func (t *task) describe() object {
@@ -196,16 +140,17 @@ func (t *task) describe() object {
 		"taskArn": t.arn(), "group": "service:" + t.service.name(), "lastStatus": t.status, "desiredStatus": desired,
 		"healthStatus": "HEALTHY", "availabilityZone": t.zone(), "capacityProviderName": provider,
 	}
-	details := []any{}
+	details := []object{}
 	if t.status == "PROVISIONING" {
 		answer["healthStatus"] = "UNKNOWN"
 	} else {
 		answer["startedAt"] = epoch(t.startedAt)
-		details = append(details, object{"name": "subnetId", "value": "subnet-0f1e2d3c4b5a69788"},
-			object{"name": "networkInterfaceId", "value": t.eni()},
-			object{"name": "privateIPv4Address", "value": t.private()})
+		details = []object{
+			{"name": "subnetId", "value": "subnet-0f1e2d3c4b5a69788"}, {"name": "networkInterfaceId", "value": t.eni()},
+			{"name": "privateIPv4Address", "value": t.private()},
+		}
 	}
-	answer["attachments"] = []any{object{"type": "ElasticNetworkInterface", "details": details}}
+	answer["attachments"] = []object{{"type": "ElasticNetworkInterface", "details": details}}
 	return answer
 }
 
@@ -214,12 +159,15 @@ func (a *AWS) stopTask(r *request) (any, error) {
 	if t == nil {
 		return nil, refuse("InvalidParameterException", "The referenced task was not found.")
 	}
+	if want := "squidfleet retire " + t.public(); r.Text("reason") != want {
+		a.problem("ecs:StopTask with the reason %q, want %q", r.Text("reason"), want)
+	}
 	t.stop()
-	return object{"task": t.describe()}, inCluster(r)
+	return object{"task": t.describe()}, nil
 }
 
 func (a *AWS) updateService(r *request) (any, error) {
-	s, err := a.named(r, r.Input["service"])
+	s, err := a.named(r.Input["service"])
 	if err != nil {
 		return nil, err
 	}
@@ -243,13 +191,10 @@ func (a *AWS) updateService(r *request) (any, error) {
 	return object{"service": a.service(s)}, nil
 }
 
-func (a *AWS) describeTaskDefinition(r *request) (any, error) {
-	if r.Input["taskDefinition"] != taskDefinition {
-		return nil, refuse("ClientException", "Unable to describe task definition.")
-	}
+func (a *AWS) describeTaskDefinition(*request) (any, error) {
 	auth, credentials := a.model.words["auth"], a.model.words["credentials"]
-	environment := []any{object{"name": "SQUIDFLEET_AUTH", "value": auth}}
-	secrets := []any{}
+	environment := []object{{"name": "SQUIDFLEET_AUTH", "value": auth}}
+	secrets := []object{}
 	if auth != "none" {
 		environment = append(environment, object{"name": "SQUIDFLEET_CREDENTIALS", "value": credentials})
 	}
@@ -264,32 +209,29 @@ func (a *AWS) describeTaskDefinition(r *request) (any, error) {
 		labels[params.BaseLabel] = base
 	}
 	return object{"taskDefinition": object{
-		"taskDefinitionArn": r.Input["taskDefinition"],
-		"registeredAt":      epoch(time.Now().Add(-50*time.Hour - time.Minute)),
-		"runtimePlatform":   object{"cpuArchitecture": "ARM64", "operatingSystemFamily": "LINUX"},
-		"containerDefinitions": []any{object{
+		"registeredAt":    epoch(time.Now().Add(-50*time.Hour - time.Minute)),
+		"runtimePlatform": object{"cpuArchitecture": "ARM64", "operatingSystemFamily": "LINUX"},
+		"containerDefinitions": []object{{
 			"name": "proxy", "environment": environment, "secrets": secrets, "dockerLabels": labels,
 		}},
 	}}, nil
 }
 
-func (a *AWS) listServiceDeployments(r *request) (any, error) {
-	s, err := a.named(r, r.Input["service"])
+func (a *AWS) serviceDeployments(r *request) (found []any, err error) {
+	s, err := a.named(r.Input["service"])
 	if err != nil {
 		return nil, err
 	}
 	created, _ := r.Input["createdAt"].(object)
 	after, _ := created["after"].(float64)
 	statuses, _ := r.Input["status"].([]any)
-	var found []any
 	for _, d := range s.history {
-		if epoch(d.created) <= after || !slices.Contains(statuses, any(d.state)) {
-			continue
+		if epoch(d.created) > after && slices.Contains(statuses, any(d.state)) {
+			found = append(found, object{
+				"createdAt": epoch(d.created), "status": d.state,
+				"statusReason": "Service deployment rolled back because the circuit breaker threshold was exceeded.",
+			})
 		}
-		found = append(found, object{
-			"createdAt": epoch(d.created), "status": d.state,
-			"statusReason": "Service deployment rolled back because the circuit breaker threshold was exceeded.",
-		})
 	}
-	return inJSON(a, r, "nextToken", "serviceDeployments", found)
+	return found, nil
 }

@@ -104,20 +104,11 @@ func (f *fleet) tasks() (all []*task) {
 
 // find returns the first task that is the one, or nil.
 func (f *fleet) find(is func(*task) bool) *task {
-	for _, t := range f.tasks() {
-		if is(t) {
-			return t
-		}
+	all := f.tasks()
+	if i := slices.IndexFunc(all, is); i >= 0 {
+		return all[i]
 	}
 	return nil
-}
-
-func (f *fleet) at(address string) (*task, error) {
-	t := f.find(func(t *task) bool { return t.public() == address })
-	if t == nil {
-		return nil, fmt.Errorf("no task has the address %s", address)
-	}
-	return t, nil
 }
 
 func (t *task) id() string      { return fmt.Sprintf("%032x", 0xf1ee7000+t.n) }
@@ -186,47 +177,4 @@ func (f *fleet) step(s *service) {
 	if old == 0 {
 		primary.state, s.deployments = "COMPLETED", []*deployment{primary}
 	}
-}
-
-// setTask is Set for the task with an address.
-func (f *fleet) setTask(change, address string) error {
-	t, err := f.at(address)
-	if err != nil {
-		return err
-	}
-	switch change {
-	case "unhealthy":
-		t.target = "unhealthy"
-	case "spot":
-		t.spot = true
-	case "stopping":
-		t.stop()
-	}
-	return nil
-}
-
-// setNumber is Set for a number of addresses, or that of one.
-func (f *fleet) setNumber(change string, n int, more []string) error {
-	if change == "addresses" {
-		f.resize(n)
-		return nil
-	}
-	s := f.services[n-1]
-	switch change {
-	case "stopped":
-		s.desired, s.tasks = 0, nil
-	case "rotation-fails":
-		s.fails, s.forgets = true, len(more) > 0
-	case "rotating":
-		at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
-		if len(more) > 0 {
-			at = time.Now()
-		}
-		s.deploy(at)
-	case "deployed":
-		ago, err := time.ParseDuration(more[1])
-		s.history = append(s.history, deployment{state: more[0], created: time.Now().Add(-ago)})
-		return err
-	}
-	return nil
 }

@@ -1,6 +1,7 @@
 package standin
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 
@@ -17,9 +18,9 @@ type event struct {
 func (a *AWS) Log(address, message string, ago time.Duration) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	t, err := a.fleet.at(address)
-	if err != nil {
-		return err
+	t := a.fleet.find(func(t *task) bool { return t.public() == address })
+	if t == nil {
+		return fmt.Errorf("no task has the address %s", address)
 	}
 	a.model.log = append(a.model.log, event{"proxy/proxy/" + t.id(), message, time.Now().Add(-ago)})
 	return nil
@@ -45,9 +46,6 @@ const (
 )
 
 func (a *AWS) filterLogEvents(r *request) (any, error) {
-	if r.Input["logGroupName"] != logGroup {
-		return nil, refuse("ResourceNotFoundException", "The specified log group does not exist.")
-	}
 	from, ok := r.Input["startTime"].(float64)
 	if !ok {
 		a.problem("logs:FilterLogEvents would read the whole log")

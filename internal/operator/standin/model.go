@@ -54,7 +54,7 @@ func newModel() model {
 			"quota":  {"L-3032A538": "4000"},
 			"used":   {"vpcs": "3", "internet-gateways": "3", "load-balancers": "3"},
 			"secret": {},
-			"zone":   {"id": Zone, "name": "example.com.", "private": "false"}, // the only hosted zone
+			"zone":   {"name": "example.com.", "private": "false"}, // the only hosted zone
 		},
 	}
 	for i, name := range []string{"a", "b", "c"} {
@@ -81,12 +81,6 @@ func (m *model) entry(direction, number, action, protocol, ports, cidr string) {
 }
 
 func (m *model) users() []string { return strings.Split(m.words["users"], ",") }
-
-// used is how many of some things there are.
-func (m *model) used(things string) int {
-	n, _ := strconv.Atoi(m.tables["used"][things])
-	return n
-}
 
 // Set changes the fleet, or what is around it. The changes are words, so that test scripts can name
 // them. N is a number of addresses, or that of one.
@@ -116,6 +110,14 @@ func (a *AWS) Set(change string, arguments ...string) error {
 		table[arguments[0]] = arguments[1]
 		return nil
 	}
+	// What a change is about: a number of addresses, the address with that number, or its task.
+	first := append(arguments, "")[0]
+	n, _ := strconv.Atoi(first)
+	var s *service
+	if n > 0 && n <= len(a.fleet.services) {
+		s = a.fleet.services[n-1]
+	}
+	t := a.fleet.find(func(t *task) bool { return t.public() == first })
 	switch change {
 	case "not-deployed":
 		m.undeployed = true
@@ -126,28 +128,44 @@ func (a *AWS) Set(change string, arguments ...string) error {
 	case "never-healthy", "healthy-again":
 		a.fleet.neverHealthy = change == "never-healthy"
 	case "subnet":
-		i := slices.IndexFunc(m.subnets, func(p properties) bool { return p["id"] == arguments[0] })
+		i := slices.IndexFunc(m.subnets, func(p properties) bool { return p["id"] == first })
 		m.subnets[i][arguments[1]] = arguments[2]
 	case "acl":
-		m.entry(arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5])
+		m.entry(first, arguments[1], arguments[2], arguments[3], arguments[4], arguments[5])
 	case "alarm":
 		m.alarms = append(m.alarms, object{
-			"AlarmName": arguments[0], "StateValue": arguments[1], "AlarmDescription": arguments[2],
-			"StateTransitionedTimestamp": time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC),
+			"AlarmName": first, "StateValue": arguments[1], "AlarmDescription": arguments[2],
+			"StateTransitionedTimestamp": someTime,
 		})
-	case "unhealthy", "spot", "stopping":
-		return a.fleet.setTask(change, argument)
-	case "addresses", "stopped", "rotation-fails", "rotating", "deployed":
-		n, err := strconv.Atoi(arguments[0])
-		if err != nil {
-			return err
+	case "unhealthy":
+		t.target = "unhealthy"
+	case "spot":
+		t.spot = true
+	case "stopping":
+		t.stop()
+	case "addresses":
+		a.fleet.resize(n)
+	case "stopped":
+		s.desired, s.tasks = 0, nil
+	case "rotation-fails":
+		s.fails, s.forgets = true, len(arguments) > 1
+	case "rotating":
+		at := someTime
+		if len(arguments) > 1 {
+			at = time.Now()
 		}
-		return a.fleet.setNumber(change, n, arguments[1:])
+		s.deploy(at)
+	case "deployed":
+		ago, err := time.ParseDuration(arguments[2])
+		s.history = append(s.history, deployment{state: arguments[1], created: time.Now().Add(-ago)})
+		return err
 	default:
 		return fmt.Errorf("no change is called %q", change)
 	}
 	return nil
 }
+
+var someTime = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 
 // Desired returns the services' desired counts.
 func (a *AWS) Desired() (counts []int) {
