@@ -149,14 +149,13 @@ func (q question) ask(ctx context.Context, client *pricing.Client, region string
 }
 
 // regionPrefix is what a usage type begins with in most regions, such as EUC1.
-const regionPrefix = `^(?:[A-Z0-9]+-)?`
+var regionPrefix = regexp.MustCompile(`^[A-Z0-9]+-`)
 
 // find returns the only price that is not zero.
 func (w want) find(products []product) (float64, error) {
-	usage := regexp.MustCompile(regionPrefix + regexp.QuoteMeta(w.usage) + `$`)
 	found := 0.0
 	for _, each := range products {
-		if !usage.MatchString(each.Product.Attributes.UsageType) {
+		if regionPrefix.ReplaceAllString(each.Product.Attributes.UsageType, "") != w.usage {
 			continue
 		}
 		usd := each.price()

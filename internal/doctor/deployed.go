@@ -59,8 +59,7 @@ func (v *visit) secrets(ctx context.Context) (Finding, error) {
 			fix = "make deploy without what needs it, then with it again"
 		case s.DeletedDate != nil:
 			fix = fmt.Sprintf("aws secretsmanager restore-secret --region %s --secret-id %s", v.cfg.Region, id)
-		case !slices.ContainsFunc(slices.Collect(maps.Values(s.VersionIdsToStages)),
-			func(stages []string) bool { return slices.Contains(stages, "AWSCURRENT") }):
+		case !slices.Contains(slices.Concat(slices.Collect(maps.Values(s.VersionIdsToStages))...), "AWSCURRENT"):
 			fix = fmt.Sprintf("aws secretsmanager put-secret-value --region %s --secret-id %s --secret-string "+
 				"file:///dev/stdin", v.cfg.Region, id)
 		}

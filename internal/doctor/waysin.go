@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"crypto/x509"
 	"slices"
 	"strings"
 
@@ -38,24 +39,16 @@ func (v *visit) certificate(ctx context.Context) (Finding, error) {
 	c := answer.Certificate
 	names := append([]string{aws.ToString(c.DomainName)}, c.SubjectAlternativeNames...)
 	slices.Sort(names)
-	all := strings.Join(slices.Compact(names), ", ")
+	names = slices.Compact(names)
+	all := strings.Join(names, ", ")
 	switch {
 	case c.Status != acmtypes.CertificateStatusIssued:
 		return problem(fix, "its status is %s, and ISSUED is needed", c.Status)
-	case name != "" && !slices.ContainsFunc(names, func(pattern string) bool { return covers(pattern, name) }):
+	case name != "" && (&x509.Certificate{DNSNames: names}).VerifyHostname(name) != nil:
 		return problem("give a domainName that it covers, or another certificateArn", "it covers %s, and not %s", all,
 			name)
 	}
 	return ok("issued, for %s", all)
-}
-
-// covers reports whether a name of a certificate, whose first label may be *, is that of a host.
-func covers(pattern, host string) bool {
-	below, wild := strings.CutPrefix(pattern, "*.")
-	if _, above, _ := strings.Cut(host, "."); wild {
-		return strings.EqualFold(below, above)
-	}
-	return strings.EqualFold(pattern, host)
 }
 
 // hostedZone looks at the one that gets the fleet's name, and the record that validates its

@@ -55,7 +55,8 @@ type Change struct {
 	// Error is why it failed.
 	Error string `json:"error,omitempty"`
 
-	old []Task // that are to end
+	now Address // as it was seen last
+	old []Task  // that are to end
 }
 
 // State is how far a change is.
@@ -239,7 +240,7 @@ func (f *Connection) choose(all []Address, action Action, selected []Selector, r
 }
 
 func newChange(a Address) *Change {
-	c := &Change{Number: a.Number, State: Waiting}
+	c := &Change{Number: a.Number, State: Waiting, now: a}
 	c.takes(a.staying())
 	return c
 }
@@ -260,31 +261,30 @@ func (f *Connection) carryOut(
 		return nil
 	}
 	atOnce := o.AtOnce || action != Rotate
-	moved := f.now()
+	moved, last := f.now(), ""
 	for {
-		before := states(changes)
 		moving := false
 		for _, c := range changes {
-			follow(c, all, action)
+			c.follow(all, action)
 			moving = moving || c.State == Begun
 		}
 		for _, c := range changes {
 			if c.State != Waiting || moving && !atOnce {
 				continue
 			}
-			if err := f.begin(ctx, all, action, c); err != nil {
+			if err := f.begin(ctx, action, c); err != nil {
 				return err
 			}
 			moving = moving || c.State == Begun
 		}
-		now := states(changes)
-		report.say("%s", progress(changes))
+		now := progress(changes)
+		report.say("%s", now)
 		open := func(c *Change) bool { return c.State == Waiting || o.Wait && !c.over() }
 		if !slices.ContainsFunc(changes, open) {
 			return nil
 		}
-		if !slices.Equal(before, now) {
-			moved = f.now()
+		if now != last {
+			moved, last = f.now(), now
 		}
 		if f.now().Sub(moved) > o.Timeout {
 			return fmt.Errorf("nothing has changed for %v, and not done is address %s: see squidfleet ips", o.Timeout,
@@ -298,13 +298,6 @@ func (f *Connection) carryOut(
 			return err
 		}
 	}
-}
-
-func states(changes []*Change) (list []State) {
-	for _, c := range changes {
-		list = append(list, c.State)
-	}
-	return list
 }
 
 func numbers(changes []*Change, which func(*Change) bool) (list []string) {
@@ -331,13 +324,10 @@ func progress(changes []*Change) string {
 }
 
 // begin makes the request of a change, unless the address is being rotated by somebody else.
-func (f *Connection) begin(ctx context.Context, all []Address, action Action, c *Change) error {
-	a, _, err := f.find(all, Selector{Number: c.Number})
+func (f *Connection) begin(ctx context.Context, action Action, c *Change) (err error) {
+	a := c.now
 	_, rotating := a.underWay()
 	switch {
-	case err != nil:
-		c.fail("it was removed meanwhile")
-		return nil
 	case action == Rotate && a.Stopped:
 		c.fail("it was stopped meanwhile")
 		return nil
@@ -380,9 +370,9 @@ func primary(service types.Service) types.Deployment {
 	return types.Deployment{}
 }
 
-// follow brings a change that has begun up to date.
-func follow(c *Change, all []Address, action Action) {
-	if c.State != Begun && c.State != Serving {
+// follow brings a change up to date.
+func (c *Change) follow(all []Address, action Action) {
+	if c.over() {
 		return
 	}
 	i := slices.IndexFunc(all, func(a Address) bool { return a.Number == c.Number })
@@ -391,6 +381,9 @@ func follow(c *Change, all []Address, action Action) {
 		return
 	}
 	a := all[i]
+	if c.now = a; c.State == Waiting {
+		return
+	}
 	if c.Deployment != "" {
 		i := slices.IndexFunc(a.service.Deployments,
 			func(d types.Deployment) bool { return aws.ToString(d.Id) == c.Deployment })

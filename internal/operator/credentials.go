@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"squidfleet/internal/paste"
@@ -63,13 +63,15 @@ type User struct {
 // Credentials returns how to use the fleet: as one user, or with an empty user as all. It reads
 // passwords only with showPassword.
 func (f *Connection) Credentials(ctx context.Context, user string, showPassword bool) (*Credentials, error) {
-	all, err := f.bare(ctx)
+	all, definition, err := f.definition(ctx)
 	if err != nil {
 		return nil, err
 	}
-	environment, secrets, err := f.container(ctx, all[0])
-	if err != nil {
-		return nil, err
+	environment := map[string]string{}
+	for _, one := range definition.ContainerDefinitions {
+		for _, pair := range one.Environment {
+			environment[aws.ToString(pair.Name)] = aws.ToString(pair.Value)
+		}
 	}
 	c := &Credentials{
 		Endpoint: f.outputs[outputEndpoint],
@@ -85,34 +87,32 @@ func (f *Connection) Credentials(ctx context.Context, user string, showPassword 
 			c.Addresses = append(c.Addresses, AddressProxy{a.Number, net.JoinHostPort(host, strconv.Itoa(a.Port))})
 		}
 	}
-	var users []string
+	users := []string{user}
 	switch {
 	case !c.Auth.Passwords():
 		if user != "" || showPassword {
 			return nil, refuse("%s asks for no password (auth=none), and has no users", f.Name)
 		}
-		users = []string{""}
 	case c.Source == container.CredentialsImage:
 		if showPassword {
 			return nil, refuse("%s has its passwords in the image (credentials=image), as hashes: only the person "+
 				"who built it knows them", f.Name)
 		}
-		if user != "" {
-			users = []string{user}
+		if user == "" {
+			users = nil
 		}
 	default:
-		users = strings.Split(environment[container.EnvUsers], ",")
-		if user != "" && !slices.Contains(users, user) {
-			return nil, fmt.Errorf("%s has no user %q: its users are %s", f.Name, user, strings.Join(users, ", "))
-		}
-		if user != "" {
-			users = []string{user}
+		known := strings.Split(environment[container.EnvUsers], ",")
+		if user == "" {
+			users = known
+		} else if !slices.Contains(known, user) {
+			return nil, fmt.Errorf("%s has no user %q: its users are %s", f.Name, user, strings.Join(known, ", "))
 		}
 	}
 	for _, name := range users {
 		password := ""
 		if showPassword {
-			if password, err = f.password(ctx, name, secrets); err != nil {
+			if password, err = f.password(ctx, name, secretsOf(definition)); err != nil {
 				return nil, err
 			}
 		}
@@ -124,32 +124,21 @@ func (f *Connection) Credentials(ctx context.Context, user string, showPassword 
 // Secrets returns the ARNs of the secrets that ECS hands to the tasks, by their environment
 // variables.
 func (f *Connection) Secrets(ctx context.Context) (map[string]string, error) {
-	all, err := f.bare(ctx)
+	_, definition, err := f.definition(ctx)
 	if err != nil {
 		return nil, err
 	}
-	_, secrets, err := f.container(ctx, all[0])
-	return secrets, err
+	return secretsOf(definition), nil
 }
 
-// container returns the tasks' environment variables, and the ARNs of the secrets behind others.
-// All addresses have the same task definition.
-func (f *Connection) container(ctx context.Context, a Address) (environment, secrets map[string]string, err error) {
-	answer, err := f.ecs.DescribeTaskDefinition(ctx,
-		&ecs.DescribeTaskDefinitionInput{TaskDefinition: a.service.TaskDefinition})
-	if err != nil {
-		return nil, nil, err
-	}
-	environment, secrets = map[string]string{}, map[string]string{}
-	for _, definition := range answer.TaskDefinition.ContainerDefinitions {
-		for _, pair := range definition.Environment {
-			environment[aws.ToString(pair.Name)] = aws.ToString(pair.Value)
-		}
-		for _, secret := range definition.Secrets {
-			secrets[aws.ToString(secret.Name)] = aws.ToString(secret.ValueFrom)
+func secretsOf(definition *types.TaskDefinition) map[string]string {
+	all := map[string]string{}
+	for _, one := range definition.ContainerDefinitions {
+		for _, secret := range one.Secrets {
+			all[aws.ToString(secret.Name)] = aws.ToString(secret.ValueFrom)
 		}
 	}
-	return environment, secrets, nil
+	return all
 }
 
 // password reads the secret that ECS hands to the tasks for that user.

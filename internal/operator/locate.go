@@ -69,7 +69,15 @@ func (f *Connection) locate(ctx context.Context, client *cloudformation.Client) 
 		}
 	}
 	f.cluster = f.outputs[outputClusterName]
-	return f.readOutputs()
+	_, port, _ := net.SplitHostPort(f.outputs[outputEndpoint])
+	if f.port, err = strconv.Atoi(port); err != nil {
+		return fmt.Errorf("output %s of stack %s: %w", outputEndpoint, f.stack(), err)
+	}
+	every := f.outputs[outputRotateEvery]
+	if f.rotateEvery, err = params.ParsePeriod(every); err != nil {
+		return fmt.Errorf("output %s of stack %s: %q is no period", outputRotateEvery, f.stack(), every)
+	}
+	return nil
 }
 
 // How many services ECS lists on a page, and describes in one call.
@@ -135,17 +143,4 @@ func (f *Connection) address(number int, s types.Service) Address {
 		a.NextRotation = params.NextRotation(number, f.rotateEvery, time.Now())
 	}
 	return a
-}
-
-// readOutputs reads what is in the outputs besides names.
-func (f *Connection) readOutputs() (err error) {
-	_, port, _ := net.SplitHostPort(f.outputs[outputEndpoint])
-	if f.port, err = strconv.Atoi(port); err != nil {
-		return fmt.Errorf("output %s of stack %s: %w", outputEndpoint, f.stack(), err)
-	}
-	every := f.outputs[outputRotateEvery]
-	if f.rotateEvery, err = params.ParsePeriod(every); err != nil {
-		return fmt.Errorf("output %s of stack %s: %q is no period", outputRotateEvery, f.stack(), every)
-	}
-	return nil
 }

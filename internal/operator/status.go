@@ -8,6 +8,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	watchtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
@@ -29,23 +30,17 @@ const AlarmOn = "ALARM"
 
 // Alarms returns the fleet's alarms. CloudFormation begins their names with the stack's.
 func (f *Connection) Alarms(ctx context.Context) ([]Alarm, error) {
-	all := []Alarm{}
-	pages := cloudwatch.NewDescribeAlarmsPaginator(f.watch, &cloudwatch.DescribeAlarmsInput{
+	found, err := Collect(ctx, cloudwatch.NewDescribeAlarmsPaginator(f.watch, &cloudwatch.DescribeAlarmsInput{
 		AlarmNamePrefix: aws.String(f.stack() + "-"),
-	})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return nil, err
-		}
-		for _, a := range page.MetricAlarms {
-			all = append(all, Alarm{
-				Name: aws.ToString(a.AlarmName), State: string(a.StateValue), Meaning: aws.ToString(a.AlarmDescription),
-				Since: aws.ToTime(a.StateTransitionedTimestamp).UTC(),
-			})
-		}
+	}), func(page *cloudwatch.DescribeAlarmsOutput) []watchtypes.MetricAlarm { return page.MetricAlarms })
+	all := []Alarm{}
+	for _, a := range found {
+		all = append(all, Alarm{
+			Name: aws.ToString(a.AlarmName), State: string(a.StateValue), Meaning: aws.ToString(a.AlarmDescription),
+			Since: aws.ToTime(a.StateTransitionedTimestamp).UTC(),
+		})
 	}
-	return all, nil
+	return all, err
 }
 
 // Traffic counts requests. The names of its JSON are stable.
@@ -116,16 +111,10 @@ type Image struct {
 
 // Image returns what is known of the addresses' image.
 func (f *Connection) Image(ctx context.Context) (Image, error) {
-	all, err := f.bare(ctx)
+	_, task, err := f.definition(ctx)
 	if err != nil {
 		return Image{}, err
 	}
-	answer, err := f.ecs.DescribeTaskDefinition(ctx,
-		&ecs.DescribeTaskDefinitionInput{TaskDefinition: all[0].service.TaskDefinition})
-	if err != nil {
-		return Image{}, err
-	}
-	task := answer.TaskDefinition
 	image := Image{Registered: aws.ToTime(task.RegisteredAt).UTC(), Architecture: "amd64"}
 	for _, c := range task.ContainerDefinitions {
 		image.Base = c.DockerLabels[params.BaseLabel]
@@ -134,4 +123,18 @@ func (f *Connection) Image(ctx context.Context) (Image, error) {
 		image.Architecture = "arm64"
 	}
 	return image, nil
+}
+
+// definition returns the addresses without their tasks, and the task definition of all of them.
+func (f *Connection) definition(ctx context.Context) ([]Address, *types.TaskDefinition, error) {
+	all, err := f.bare(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	answer, err := f.ecs.DescribeTaskDefinition(ctx,
+		&ecs.DescribeTaskDefinitionInput{TaskDefinition: all[0].service.TaskDefinition})
+	if err != nil {
+		return nil, nil, err
+	}
+	return all, answer.TaskDefinition, nil
 }
