@@ -37,10 +37,7 @@ func HA1(a Algorithm, name, realm, password string) string {
 	return string(a.hex(nil, []byte(name+":"+realm+":"+password)))
 }
 
-// respondFunc appends the response of RFC 7616, section 3.4.1, in hex.
-type respondFunc func(dst []byte, alg Algorithm, ha1, method []byte, h *header, buf *[]byte) []byte
-
-// respond is the one place where a password hash is used; buf is scratch space.
+// respond appends the response of RFC 7616, section 3.4.1, in hex; buf is scratch space.
 func respond(dst []byte, alg Algorithm, ha1, method []byte, h *header, buf *[]byte) []byte {
 	var ha2 [2 * sha256.Size]byte
 	b := append((*buf)[:0], method...)

@@ -53,13 +53,10 @@ func parseBasic(b []byte) (name, password []byte, reason Reason) {
 func (v *Verifier) verifyBasic(result *Result, rest []byte, client netip.Addr, now time.Time) {
 	name, password, reason := parseBasic(rest)
 	if reason != Accepted {
-		v.refuse(result, reason, client, now.Unix())
+		v.refuse(result, reason, client, nil, now)
 		return
 	}
-	user, known := v.users[string(name)]
-	if !known {
-		user = v.nobody
-	}
+	user, known := v.user(name)
 	wait := v.guesses.wait(client, now)
 	if wait > GuessDelay {
 		result.Reason = Throttled
@@ -69,15 +66,9 @@ func (v *Verifier) verifyBasic(result *Result, rest []byte, client netip.Addr, n
 	v.buf = append(append(append(v.buf[:0], name...), ':'), v.realm...)
 	v.buf = append(append(v.buf, ':'), password...)
 	v.want = MD5.hex(v.want[:0], v.buf)
-	right := subtle.ConstantTimeCompare(v.want, user.ha1[MD5]) == 1
-	if right && known {
+	if right := subtle.ConstantTimeCompare(v.want, user.ha1[MD5]) == 1; right && known {
 		result.User, result.encoded = user.name, user.encoded
 		return
 	}
-	v.guesses.charge(client, now)
-	reason = WrongPassword
-	if !known {
-		reason = UnknownUser
-	}
-	v.refuse(result, reason, client, now.Unix())
+	v.refuse(result, v.guessed(client, known, now), client, nil, now)
 }

@@ -20,10 +20,7 @@ func basicHeader(text string) string {
 
 // newBasic returns a verifier that accepts Basic, and Digest if it has keys.
 func newBasic(t testing.TB, keys string) (*Verifier, *clock) {
-	v, c, _ := newVerifier(t, func(c *Config) {
-		c.Users = append(c.Users, User{Name: "odd", Password: oddPassword}, User{Name: "latin", Password: "naïve é"})
-		c.Basic = true
-	})
+	v, c, _ := newVerifier(t, func(c *config) { c.users["odd"], c.users["latin"], c.basic = oddPassword, "naïve é", true })
 	if keys == "" {
 		v.macs = nil
 	}
@@ -95,42 +92,6 @@ func TestBasicBesideDigest(t *testing.T) {
 	digestOnly, _, _ := newVerifier(t, nil)
 	if got := digestOnly.Verify(basicRequest(basicHeader("proxy:" + testPassword))); got.Reason == Accepted {
 		t.Error("Basic where it is not offered")
-	}
-}
-
-// An address has one account, whichever scheme its guesses use.
-func TestBasicGuessesAreDelayedAndThenRefusedUnchecked(t *testing.T) {
-	v, clock := newBasic(t, testKey)
-	a := newAttempt(nonceFor(t, v, testClient))
-	right, wrong := basicHeader("proxy:"+testPassword), basicHeader("proxy:wrong")
-	for i := range GuessBurst + 6 {
-		want, got := max(0, time.Duration(i-GuessBurst)*time.Second), Result{}
-		if i%2 == 0 {
-			got = a.wrong().expect(t, v, WrongPassword)
-		} else {
-			got = v.Verify(basicRequest(wrong))
-		}
-		if got.Delay != want || got.Reason != WrongPassword {
-			t.Fatalf("guess %d: %v, delay %v, want %v", i, got.Reason, got.Delay, want)
-		}
-	}
-	for _, header := range []string{wrong, right, wrong, right} {
-		if r := v.Verify(basicRequest(header)); r.Reason != Throttled || r.Challenge || r.Delay != 0 {
-			t.Errorf("%+v", r)
-		}
-	}
-	a.expect(t, v, Throttled)
-	other := basicRequest(right)
-	other.Client = testClient.Next()
-	if r := v.Verify(other); r.Reason != Accepted || r.Delay != 0 {
-		t.Errorf("another address: %+v", r)
-	}
-	if r := v.Verify(basicRequest("Basic !")); r.Reason != HeaderMalformed {
-		t.Errorf("what is no guess: %v", r.Reason)
-	}
-	clock.advance(2 * time.Second)
-	if r := v.Verify(basicRequest(right)); r.Reason != Accepted || r.Delay != 4*time.Second {
-		t.Errorf("after some time: %+v", r)
 	}
 }
 

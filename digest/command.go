@@ -12,7 +12,7 @@ import (
 // the exit code: 0 at the end of the input, 2 for wrong arguments, 1 for everything else. Errors go
 // to stderr, never to stdout. Without a good key and a good password file it answers no request.
 //
-//	-passwords file   lines user:realm:HA1, see ParsePasswordFile
+//	-passwords file   lines user:realm:HA1
 //	-keys file        see ParseKeys; without it, only Basic is accepted
 //	-basic            Basic is accepted
 //	-share socket     answers what comes in there as well
@@ -73,15 +73,15 @@ func Command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	return 0
 }
 
-// load makes a verifier of one or two files; the realm is the password file's.
+// load makes a verifier of one or two files.
 func load(passwords, keys string, basic bool) (*Verifier, error) {
-	c := Config{Basic: basic}
+	var parsed []string
 	if keys != "" {
 		data, err := os.ReadFile(keys)
 		if err != nil {
 			return nil, err
 		}
-		if c.Keys, err = ParseKeys(string(data)); err != nil {
+		if parsed, err = ParseKeys(string(data)); err != nil {
 			return nil, fmt.Errorf("%s: %w", keys, err)
 		}
 	}
@@ -89,8 +89,9 @@ func load(passwords, keys string, basic bool) (*Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.Realm, c.Users, err = ParsePasswordFile(data); err != nil {
+	v, err := New(data, parsed, basic)
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", passwords, err)
 	}
-	return New(c)
+	return v, nil
 }

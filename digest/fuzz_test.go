@@ -121,7 +121,7 @@ func FuzzLine(f *testing.F) {
 // No input makes the helper say more than one line for a line, or anything but
 // what it may say; and nothing is accepted without the password.
 func FuzzHelper(f *testing.F) {
-	v, _, a := newVerifier(f, func(c *Config) { c.Basic = true })
+	v, _, a := newVerifier(f, func(c *config) { c.basic = true })
 	f.Add([]byte(a.wrong().line(1) + "2 - 198.51.100.7 GET http://o/ -\nx\n"))
 	f.Add([]byte("3 198.51.100.7 - " + basicHeader("proxy:x") + "\n4 ::1 - Basic YQ\n"))
 	const challenges = `sha256_="Digest [^\n]*" md5_="Digest [^\n]*" basic_=1 `

@@ -7,9 +7,10 @@ import (
 
 // Limits of a header.
 const (
-	maxHeader = 16 << 10 // a uri may take 8 KiB: Squid accepts no longer ones
-	maxParams = 32       // twice what RFC 7616 defines, empty list elements counted
-	maxCnonce = 256
+	maxHeader   = 16 << 10 // a uri may take 8 KiB: Squid accepts no longer ones
+	maxParams   = 32       // twice what RFC 7616 defines, empty list elements counted
+	maxUserName = 128
+	maxCnonce   = 256
 )
 
 // header is a parsed Proxy-Authorization: the values without quotes and escapes.

@@ -172,7 +172,7 @@ func (h *helper) appendAnswer(dst, id []byte) []byte {
 	case r.Reason == Throttled:
 		dst = append(dst, NoteThrottled+"=1 "...)
 	}
-	dst = append(append(dst, "log="...), r.Reason.String()...)
+	dst = append(append(dst, "log="...), r.Reason...)
 	return append(dst, '\n')
 }
 

@@ -29,27 +29,42 @@ type clock struct{ now time.Time }
 func (c *clock) Now() time.Time          { return c.now }
 func (c *clock) advance(d time.Duration) { c.now = c.now.Add(d) }
 
-func mustKeys(t testing.TB, s string) Keys {
-	t.Helper()
-	k, err := ParseKeys(s)
-	must.OK(t, err)
-	return k
+// config is what a verifier is made of.
+type config struct {
+	realm string
+	users map[string]string // name to password
+	old   map[string]string // the same, of users with an MD5 hash alone
+	keys  string
+	basic bool
+	now   func() time.Time
 }
 
 // newVerifier returns a verifier with the user "proxy" on a clock of its own, and an attempt with a
 // nonce of that verifier.
-func newVerifier(t testing.TB, change func(*Config)) (*Verifier, *clock, attempt) {
+func newVerifier(t testing.TB, change func(*config)) (*Verifier, *clock, attempt) {
 	t.Helper()
-	c := &clock{now: testStart}
-	config := Config{Realm: testRealm, Users: []User{{Name: "proxy", Password: testPassword}},
-		Keys: mustKeys(t, testKey),
-		Now:  c.Now}
+	clock := &clock{now: testStart}
+	c := config{realm: testRealm, users: map[string]string{"proxy": testPassword}, keys: testKey, now: clock.Now}
 	if change != nil {
-		change(&config)
+		change(&c)
 	}
-	v, err := New(config)
+	keys, err := ParseKeys(c.keys)
 	must.OK(t, err)
-	return v, c, newAttempt(nonceFor(t, v, testClient))
+	file := passwordFile(c.realm, c.users, MD5, SHA256) + passwordFile(c.realm, c.old, MD5)
+	v, err := New([]byte(file), keys, c.basic)
+	must.OK(t, err)
+	v.now = c.now
+	return v, clock, newAttempt(nonceFor(t, v, testClient))
+}
+
+func passwordFile(realm string, users map[string]string, algorithms ...Algorithm) string {
+	var file strings.Builder
+	for name, password := range users {
+		for _, a := range algorithms {
+			fmt.Fprintf(&file, "%s:%s:%s\n", name, realm, strings.ToUpper(HA1(a, name, realm, password)))
+		}
+	}
+	return file.String()
 }
 
 // attempt is what a client does with a challenge; a test changes what it wants to be different.

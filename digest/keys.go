@@ -17,51 +17,44 @@ const (
 	maxKeys     = 8
 )
 
-// Keys are the secrets that nonces are made and checked with. They show nothing of themselves when
-// printed.
-type Keys struct{ secrets []string }
-
-// ParseKeys reads one or several secrets, separated by white space or commas: the first one signs,
-// all of them verify. A fleet whose tasks are replaced one after another takes a new key in three
+// ParseKeys reads one or several keys, separated by white space or commas: the first one signs
+// nonces, all of them verify. A fleet whose tasks are replaced one after another takes a new key in three
 // steps: behind the old one, so that all tasks know it; in front, so that all sign with it; alone,
 // after a nonce's life.
 //
 // A key is any string of 32 to 1,024 printable ASCII characters, used as it is written: 32 random
 // bytes in base64 or hex, or a generated password. It must be random and none of the passwords:
 // with a guessable key, nonces can be forged. Errors name the position and never the key.
-func ParseKeys(s string) (Keys, error) {
+func ParseKeys(s string) ([]string, error) {
 	fields := strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune(" \t\r\n,", r) })
 	if len(fields) == 0 || len(fields) > maxKeys {
-		return Keys{}, fmt.Errorf("keys: %d given; 1 to %d are needed", len(fields), maxKeys)
+		return nil, fmt.Errorf("keys: %d given; 1 to %d are needed", len(fields), maxKeys)
 	}
 	for i, key := range fields {
 		if len(key) < minKey || len(key) > maxKey {
-			return Keys{}, fmt.Errorf("keys[%d]: %d characters; %d to %d are needed", i, len(key), minKey, maxKey)
+			return nil, fmt.Errorf("keys[%d]: %d characters; %d to %d are needed", i, len(key), minKey, maxKey)
 		}
 		distinct := map[byte]bool{}
 		for j := range len(key) {
 			if key[j] <= ' ' || key[j] > '~' {
-				return Keys{}, fmt.Errorf("keys[%d]: character %d is not printable ASCII", i, j)
+				return nil, fmt.Errorf("keys[%d]: character %d is not printable ASCII", i, j)
 			}
 			distinct[key[j]] = true
 		}
 		if n := len(distinct); n < minDistinct {
-			return Keys{}, fmt.Errorf("keys[%d]: only %d different characters; that is not a random key", i, n)
+			return nil, fmt.Errorf("keys[%d]: only %d different characters; that is not a random key", i, n)
 		}
 		if j := slices.Index(fields, key); j < i {
-			return Keys{}, fmt.Errorf("keys[%d]: the same as keys[%d]", i, j)
+			return nil, fmt.Errorf("keys[%d]: the same as keys[%d]", i, j)
 		}
 	}
-	return Keys{secrets: fields}, nil
+	return fields, nil
 }
 
-// Format prints the number of keys, whatever the verb, and nothing else of them.
-func (k Keys) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "[%d keys]", len(k.secrets)) }
-
 // macs returns the MACs of the keys, each of which belongs to one realm.
-func (k Keys) macs(realm string) []hash.Hash {
-	macs := make([]hash.Hash, len(k.secrets))
-	for i, secret := range k.secrets {
+func macs(keys []string, realm string) []hash.Hash {
+	macs := make([]hash.Hash, len(keys))
+	for i, secret := range keys {
 		key, err := hkdf.Key(sha256.New, []byte(secret), nil, "squidfleet digest nonce 1 "+realm, sha256.Size)
 		if err != nil {
 			panic(err) // only for a length that HKDF cannot give

@@ -31,16 +31,6 @@ const (
 	kindProof = 1 // given in exchange for a right response, for that user alone
 )
 
-type nonceState uint8
-
-const (
-	nonceForeign nonceState = iota // forged, another client's, or under a key we do not have
-	nonceFuture
-	nonceOld     // expired, for so long that it exempts from nothing
-	nonceExpired // for less than a life
-	nonceValid
-)
-
 var nonceEncoding = base64.RawURLEncoding
 
 // makeNonce writes a nonce under the first key: an open one for no user, or a proof of the lineage
@@ -58,16 +48,16 @@ func (v *Verifier) makeNonce(dst *[nonceText]byte, client netip.Addr, user *acco
 	nonceEncoding.Encode(dst[:], v.raw[:])
 }
 
-// checkNonce returns what a nonce is worth for this client and user, and whether it is a proof.
-// Only authentic nonces are proofs.
+// checkNonce returns what is wrong with a nonce for this client and user, if anything; whether it
+// is this client's own and recent enough to exempt from something; and whether it is a proof.
 func (v *Verifier) checkNonce(
 	nonce []byte, client netip.Addr, user *account, seconds int64,
-) (state nonceState, proof bool) {
+) (reason Reason, recent, proof bool) {
 	if len(nonce) != nonceText {
-		return nonceForeign, false
+		return NonceForeign, false, false
 	}
 	if n, err := nonceEncoding.Decode(v.raw[:], nonce); err != nil || n != nonceRaw {
-		return nonceForeign, false
+		return NonceForeign, false, false
 	}
 	proof = v.raw[0] == kindProof
 	if !proof {
@@ -78,7 +68,7 @@ func (v *Verifier) checkNonce(
 		authentic |= subtle.ConstantTimeCompare(v.nonceMAC(mac, client, user), v.raw[nonceHead:])
 	}
 	if authentic == 0 {
-		return nonceForeign, false
+		return NonceForeign, false, false
 	}
 	var made int64
 	for _, b := range v.raw[1:nonceKin] {
@@ -87,13 +77,11 @@ func (v *Verifier) checkNonce(
 	const life = int64(nonceLife / time.Second)
 	switch age := seconds - made; {
 	case -age > int64(clockSkew/time.Second):
-		return nonceFuture, proof
-	case age > 2*life:
-		return nonceOld, proof
+		return NonceFuture, false, proof
 	case age > life:
-		return nonceExpired, proof
+		return NonceExpired, age <= 2*life, proof
 	}
-	return nonceValid, proof
+	return Accepted, true, proof
 }
 
 // lineage returns the random bytes of the nonce that was checked last, and a user's name.
@@ -102,9 +90,10 @@ func (v *Verifier) lineage(user *account) []byte {
 	return v.buf
 }
 
-// mayExempt reports whether a nonce may be, or lead to, an exemption from waiting.
-func (v *Verifier) mayExempt(state nonceState, user *account) bool {
-	return state >= nonceExpired && !v.spoiled.has(v.lineage(user))
+// mayExempt reports whether the nonce that was checked last may be, or lead to, an exemption from
+// waiting.
+func (v *Verifier) mayExempt(recent bool, user *account) bool {
+	return recent && !v.spoiled.has(v.lineage(user))
 }
 
 // nonceMAC returns the MAC over the head of v.raw; it is valid until the next call.

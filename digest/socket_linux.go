@@ -47,7 +47,7 @@ func openSocket(stream any) *socket {
 // Read returns io.EOF at the end, as every Reader.
 func (s *socket) Read(b []byte) (int, error) {
 	n, err := call(s.conn.Read, syscall.SYS_READ, b)
-	if n == 0 && err == nil && len(b) > 0 {
+	if n == 0 && err == nil {
 		err = io.EOF
 	}
 	return n, err
@@ -65,11 +65,9 @@ func (s *socket) Write(b []byte) (int, error) {
 	return written, nil
 }
 
-// call makes one system call on a non-blocking descriptor as soon as that is ready.
+// call makes one system call on a non-blocking descriptor as soon as that is ready. There has to be
+// room or something to write.
 func call(ready func(func(uintptr) bool) error, number uintptr, b []byte) (n int, err error) {
-	if len(b) == 0 {
-		return 0, nil
-	}
 	var errno syscall.Errno
 	err = ready(func(fd uintptr) bool {
 		for {

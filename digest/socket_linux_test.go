@@ -38,19 +38,12 @@ func TestSocketErrors(t *testing.T) {
 	file, squid := socketPair(t)
 	s := openSocket(file)
 	file.Close()
-	if n, err := s.Read(nil); n != 0 || err != nil {
-		t.Errorf("reading nothing: %d, %v", n, err)
-	}
 	squid.Close()
 	if n, err := s.Read(make([]byte, 10)); n != 0 || err != io.EOF {
 		t.Errorf("reading: %d, %v", n, err)
 	}
 	if n, err := s.Write([]byte("x")); n != 0 || !errors.Is(err, syscall.EPIPE) {
 		t.Errorf("writing: %d, %v", n, err)
-	}
-	must.OK(t, s.file.Close())
-	if n, err := s.Read(make([]byte, 10)); n != 0 || err == nil || err == io.EOF {
-		t.Errorf("reading what is closed: %d, %v", n, err)
 	}
 }
 
@@ -73,7 +66,7 @@ func TestOtherFilesStayAsTheyAre(t *testing.T) {
 // each way, so that both directions have to wait, and answers are written in parts.
 func TestCommandOnASocket(t *testing.T) {
 	dir := t.TempDir()
-	data := passwordFile(User{Name: "proxy", Password: testPassword})
+	data := passwordFile(testRealm, map[string]string{"proxy": testPassword}, MD5)
 	err := errors.Join(os.WriteFile(dir+"/passwords", []byte(data), 0o600),
 		os.WriteFile(dir+"/keys", []byte(testKey), 0o600))
 	must.OK(t, err)

@@ -7,22 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
-	"unicode/utf8"
 )
-
-const maxUserName = 128
-
-// User is an account: a name and either its plaintext password or its hashes.
-type User struct {
-	// Name is UTF-8 without control characters and ':', 1 to 128 bytes.
-	Name string
-	// Password is the plaintext. It is hashed with both algorithms and not kept.
-	Password string
-	// MD5 is HA1 = MD5(name:realm:password), 32 hex digits; given instead of Password.
-	MD5 string
-	// SHA256 is HA1 with SHA-256, 64 hex digits; optional beside MD5.
-	SHA256 string
-}
 
 // account is a user as the check wants it.
 type account struct {
@@ -31,23 +16,55 @@ type account struct {
 	ha1     [2][]byte // by algorithm, in the lower-case hex that is hashed again
 }
 
-func (u User) account(realm string) (*account, error) {
-	if err := checkUserName(u.Name); err != nil {
-		return nil, fmt.Errorf(".name: %w", err)
-	}
-	if u.Password != "" {
-		if u.MD5 != "" || u.SHA256 != "" {
-			return nil, errors.New(": a password and a hash are given; one of them is needed")
+// readUsers reads lines "user:realm:HA1", as squid.PasswordFile writes them: for each user the MD5
+// hash in 32 hex digits, perhaps followed by the SHA-256 hash in 64. All lines must name the same
+// realm. Empty lines are allowed, and nothing else. An error names the line and nothing of a hash.
+func readUsers(file []byte) (realm string, users map[string]*account, err error) {
+	users = map[string]*account{}
+	number := 0
+	for line := range strings.Lines(string(file)) {
+		number++
+		line = strings.TrimRight(line, "\r\n")
+		if line == "" {
+			continue
 		}
-		u.MD5, u.SHA256 = HA1(MD5, u.Name, realm, u.Password), HA1(SHA256, u.Name, realm, u.Password)
+		wrong := func(format string, args ...any) (string, map[string]*account, error) {
+			return "", nil, fmt.Errorf("line %d: "+format, append([]any{number}, args...)...)
+		}
+		field := strings.Split(line, ":")
+		if len(field) != 3 {
+			return wrong("%d fields; user:realm:HA1 is needed", len(field))
+		}
+		name, hash := field[0], toLower([]byte(field[2]))
+		if len(users) == 0 {
+			realm = field[1]
+		}
+		if field[1] != realm || realm == "" {
+			return wrong("realm %q; one realm for all lines is needed", field[1])
+		}
+		algorithm := MD5
+		if len(hash) == SHA256.digits() {
+			algorithm = SHA256
+		}
+		user := users[name]
+		if user == nil {
+			user = &account{name: name, encoded: encode(name)}
+			users[name] = user
+		}
+		switch {
+		case len(hash) != algorithm.digits() || !isHex(hash):
+			return wrong("HA1 is not 32 or 64 hex digits")
+		case user.ha1[algorithm] != nil:
+			return wrong("a second hash for %q", name)
+		case algorithm == SHA256 && user.ha1[MD5] == nil:
+			return wrong("no MD5 hash for %q before it", name)
+		}
+		user.ha1[algorithm] = hash
 	}
-	if !isHash(u.MD5, MD5) {
-		return nil, errors.New(".md5: 32 hex digits are needed, or a password")
+	if len(users) == 0 {
+		return "", nil, errors.New("no line with a user")
 	}
-	if u.SHA256 != "" && !isHash(u.SHA256, SHA256) {
-		return nil, errors.New(".sha256: 64 hex digits are needed")
-	}
-	return &account{u.Name, encode(u.Name), [2][]byte{toLower([]byte(u.MD5)), toLower([]byte(u.SHA256))}}, nil
+	return realm, users, nil
 }
 
 // nobody is an account that no password fits: its hashes are random, not hashes of anything.
@@ -57,23 +74,6 @@ func nobody() *account {
 	digits := hex.AppendEncode(nil, raw)
 	return &account{ha1: [2][]byte{digits[:MD5.digits()], digits[MD5.digits():]}}
 }
-
-func checkUserName(name string) error {
-	if name == "" || len(name) > maxUserName {
-		return fmt.Errorf("%d bytes; 1 to %d are needed", len(name), maxUserName)
-	}
-	if !utf8.ValidString(name) {
-		return errors.New("not UTF-8")
-	}
-	for _, r := range name {
-		if r < ' ' || r == ':' || r >= 0x7f && r < 0xa0 {
-			return fmt.Errorf("%q is not allowed in a name", r)
-		}
-	}
-	return nil
-}
-
-func isHash(s string, a Algorithm) bool { return len(s) == a.digits() && isHex([]byte(s)) }
 
 func toLower(b []byte) []byte {
 	for i, c := range b {

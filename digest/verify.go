@@ -1,6 +1,7 @@
 package digest
 
 import (
+	"cmp"
 	"crypto/subtle"
 	"net/netip"
 	"time"
@@ -48,38 +49,29 @@ func (v *Verifier) Verify(r *Request) (result Result) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	now, client := v.now(), r.Client.Unmap()
-	seconds := now.Unix()
 	if rest, is := cutBasic(r.Header); is && v.basic {
 		v.verifyBasic(&result, rest, client, now)
 		return result
 	}
-	if len(v.macs) == 0 || len(r.Target) == 0 {
-		reason := NotBasic
-		if len(r.Header) == 0 {
-			reason = NoCredentials
+	h, alg, reason := &v.header, MD5, NotBasic
+	switch {
+	case len(v.macs) > 0 && len(r.Target) > 0:
+		v.target.set(r.Method, r.Target)
+		if reason = h.parse(r.Header, &v.target); reason == Accepted {
+			alg, reason = h.check(v.realm, v.sha256)
 		}
-		v.refuse(&result, reason, client, seconds)
-		return result
-	}
-	h := &v.header
-	v.target.set(r.Method, r.Target)
-	reason := h.parse(r.Header, &v.target)
-	var alg Algorithm
-	if reason == Accepted {
-		alg, reason = h.check(v.realm, v.sha256)
+	case len(r.Header) == 0:
+		reason = NoCredentials
 	}
 	if reason != Accepted {
-		v.refuse(&result, reason, client, seconds)
+		v.refuse(&result, reason, client, nil, now)
 		return result
 	}
 
-	user, known := v.users[string(h.username)]
-	if !known {
-		user = v.nobody
-	}
-	state, proof := v.checkNonce(h.nonce, client, user, seconds)
+	user, known := v.user(h.username)
+	ofNonce, recent, proof := v.checkNonce(h.nonce, client, user, now.Unix())
 	wait := v.guesses.wait(client, now)
-	exempt := wait > 0 && v.mayExempt(state, user) && (proof || v.proven.has(v.lineage(user)))
+	exempt := wait > 0 && v.mayExempt(recent, user) && (proof || v.proven.has(v.lineage(user)))
 	if wait > GuessDelay && !exempt {
 		result.Reason = Throttled
 		return result
@@ -88,27 +80,26 @@ func (v *Verifier) Verify(r *Request) (result Result) {
 		result.Delay = wait
 	}
 
-	v.want = v.respond(v.want[:0], alg, user.ha1[alg], r.Method, h, &v.buf)
+	v.want = respond(v.want[:0], alg, user.ha1[alg], r.Method, h, &v.buf)
 	right := subtle.ConstantTimeCompare(v.want, toLower(h.response)) == 1
 	switch {
 	case !right || !known:
-		v.guesses.charge(client, now)
 		if exempt {
 			// A guesser with somebody's nonce, or with a proof that came of it, gets no more out of
 			// it on this task than this guess.
 			v.spoiled.add(v.lineage(user))
 		}
-		reason = WrongPassword
-		if !known {
-			reason = UnknownUser
-		}
-		v.refuse(&result, reason, client, seconds)
+		v.refuse(&result, v.guessed(client, known, now), client, nil, now)
 	case !v.target.namedBy(h.uri):
-		v.refuse(&result, TargetMismatch, client, seconds)
-	case state != nonceValid:
-		v.refuseStale(&result, staleReasons[state], state, client, user, seconds)
-	case wait > 0 && !(exempt && proof):
-		v.refuseStale(&result, ProofNeeded, state, client, user, seconds)
+		v.refuse(&result, TargetMismatch, client, nil, now)
+	case ofNonce != Accepted || wait > 0 && !(exempt && proof):
+		// The new nonce is a proof if the old one was this client's own: a right response over any
+		// other may have been captured anywhere, at any time, or answer a challenge of an attacker.
+		if !v.mayExempt(recent, user) {
+			user = nil
+		}
+		result.Stale = true
+		v.refuse(&result, cmp.Or(ofNonce, ProofNeeded), client, user, now)
 	default:
 		if !proof {
 			v.proven.add(v.lineage(user))
@@ -118,28 +109,19 @@ func (v *Verifier) Verify(r *Request) (result Result) {
 	return result
 }
 
-// refuse fills a refusal in, with a challenge that anybody may have.
-func (v *Verifier) refuse(result *Result, reason Reason, client netip.Addr, seconds int64) {
+// guessed books a wrong password or an unknown name and returns which it was.
+func (v *Verifier) guessed(client netip.Addr, known bool, now time.Time) Reason {
+	v.guesses.charge(client, now)
+	if known {
+		return WrongPassword
+	}
+	return UnknownUser
+}
+
+// refuse fills in a refusal with a challenge: with a proof for a user, or for anybody if nil.
+func (v *Verifier) refuse(result *Result, reason Reason, client netip.Addr, proofFor *account, now time.Time) {
 	result.Reason, result.Challenge = reason, true
 	if len(v.macs) > 0 {
-		v.makeNonce(&result.Nonce, client, nil, seconds)
+		v.makeNonce(&result.Nonce, client, proofFor, now.Unix())
 	}
-}
-
-// staleReasons say what is wrong with a nonce.
-var staleReasons = [...]Reason{
-	nonceForeign: NonceForeign, nonceFuture: NonceFuture, nonceOld: NonceExpired, nonceExpired: NonceExpired,
-}
-
-// refuseStale fills in the refusal of a right response. The new nonce is a proof if the old one was
-// this client's own: a right response over any other may have been captured anywhere, at any time,
-// or answer a challenge of an attacker.
-func (v *Verifier) refuseStale(
-	result *Result, reason Reason, state nonceState, client netip.Addr, user *account, seconds int64,
-) {
-	result.Reason, result.Challenge, result.Stale = reason, true, true
-	if !v.mayExempt(state, user) {
-		user = nil
-	}
-	v.makeNonce(&result.Nonce, client, user, seconds)
 }

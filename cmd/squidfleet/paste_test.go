@@ -112,8 +112,10 @@ func passwordProxy(t *testing.T, auth squid.Auth, password string) string {
 	t.Helper()
 	keys, err := digest.ParseKeys("a-key-for-tests-only-0123456789-abcdefghijklmnopqrstuvwxyz")
 	must.OK(t, err)
-	users := []digest.User{{Name: "alice", Password: cmp.Or(password, "none")}}
-	v, err := digest.New(digest.Config{Realm: "squidfleet", Users: users, Keys: keys, Basic: auth == squid.AuthBasic})
+	users := []squid.Credential{{User: "alice", Password: cmp.Or(password, "no password")}}
+	file, err := squid.PasswordFile(squid.DigestFleet, "squidfleet", users)
+	must.OK(t, err)
+	v, err := digest.New(file, keys, auth == squid.AuthBasic)
 	must.OK(t, err)
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		sent := r.Header.Get("Proxy-Authorization")
@@ -131,7 +133,7 @@ func passwordProxy(t *testing.T, auth squid.Auth, password string) string {
 		}
 		w.Header().Set("Proxy-Authenticate", string(challenge))
 		w.WriteHeader(http.StatusProxyAuthRequired)
-		io.WriteString(w, result.Reason.String())
+		io.WriteString(w, string(result.Reason))
 	}))
 	t.Cleanup(proxy.Close)
 	return strings.TrimPrefix(proxy.URL, "http://")
