@@ -6,22 +6,15 @@ import (
 	"fmt"
 	"net/netip"
 	"syscall"
-)
 
-// States of a TCP socket, as the kernel numbers them (include/net/tcp_states.h).
-const (
-	tcpEstablished = 0x01
-	tcpFinWait1    = 0x04
-	tcpCloseWait   = 0x08
-	tcpLastAck     = 0x09
-	tcpListen      = 0x0A
-	tcpClosing     = 0x0B
+	"golang.org/x/sys/unix"
 )
 
 // openStates are the states in which something may still be sent, as bits. A connection that
 // Squid has closed counts until the client has confirmed the last bytes: they would be lost with
 // the task.
-const openStates = 1<<tcpEstablished | 1<<tcpFinWait1 | 1<<tcpCloseWait | 1<<tcpLastAck | 1<<tcpClosing
+const openStates = 1<<unix.BPF_TCP_ESTABLISHED | 1<<unix.BPF_TCP_FIN_WAIT1 | 1<<unix.BPF_TCP_CLOSE_WAIT |
+	1<<unix.BPF_TCP_LAST_ACK | 1<<unix.BPF_TCP_CLOSING
 
 // openConnections counts the clients' connections to a listener that something may still be sent
 // on.
@@ -29,15 +22,13 @@ func openConnections(to netip.AddrPort) (int, error) { return countSockets(to, o
 
 // listening reports whether there is a listener.
 func listening(at netip.AddrPort) (bool, error) {
-	n, err := countSockets(at, 1<<tcpListen)
+	n, err := countSockets(at, 1<<unix.BPF_TCP_LISTEN)
 	return n > 0, err
 }
 
 // The kernel's interface for questions about sockets (sock_diag(7),
 // include/uapi/linux/inet_diag.h).
 const (
-	netlinkSockDiag   = 4
-	sockDiagByFamily  = 20
 	diagRequestLength = 56
 	diagAnswerLength  = 72
 	diagTimeout       = 2 // seconds; an answer takes milliseconds
@@ -47,7 +38,7 @@ const (
 // the kernel for just these: a task that has made ten thousand connections in the last minute has
 // all of them in /proc/net/tcp, which takes seconds to read on a busy machine.
 func countSockets(at netip.AddrPort, states uint32) (int, error) {
-	socket, err := syscall.Socket(syscall.AF_NETLINK, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC, netlinkSockDiag)
+	socket, err := syscall.Socket(syscall.AF_NETLINK, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
 		return 0, fmt.Errorf("netlink: %w", err)
 	}
@@ -76,7 +67,7 @@ func diagRequest(family byte, port uint16, states uint32) []byte {
 	b := make([]byte, syscall.NLMSG_HDRLEN, syscall.NLMSG_HDRLEN+diagRequestLength)
 	native := binary.NativeEndian
 	native.PutUint32(b[0:], uint32(cap(b)))
-	native.PutUint16(b[4:], sockDiagByFamily)
+	native.PutUint16(b[4:], unix.SOCK_DIAG_BY_FAMILY)
 	native.PutUint16(b[6:], syscall.NLM_F_REQUEST|syscall.NLM_F_DUMP)
 	b = append(b, family, syscall.IPPROTO_TCP, 0, 0)
 	b = native.AppendUint32(b, states)
@@ -105,7 +96,7 @@ func receiveDiag(socket int, at netip.AddrPort) (int, error) {
 				return count, nil
 			case m.Header.Type == syscall.NLMSG_ERROR && len(m.Data) >= 4:
 				return 0, syscall.Errno(-int32(binary.NativeEndian.Uint32(m.Data)))
-			case m.Header.Type != sockDiagByFamily || len(m.Data) < diagAnswerLength:
+			case m.Header.Type != unix.SOCK_DIAG_BY_FAMILY || len(m.Data) < diagAnswerLength:
 				return 0, fmt.Errorf("a message of type %d and %d bytes", m.Header.Type, len(m.Data))
 			}
 			if local := diagLocal(m.Data); local.Port() == at.Port() &&

@@ -59,7 +59,7 @@ func TestOpenConnectionsOfThisMachine(t *testing.T) {
 	}
 }
 
-func TestReadListeners(t *testing.T) {
+func TestReadConf(t *testing.T) {
 	for _, c := range []struct {
 		conf, clients, health string // an empty address is none
 		wantError             string
@@ -74,7 +74,7 @@ func TestReadListeners(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		must.OK(t, os.WriteFile(filepath.Join(dir, "squid.conf"), []byte(c.conf), 0o600))
-		got, err := readListeners(dir)
+		got, err := readConf(dir)
 		if c.wantError != "" {
 			if err == nil || !strings.Contains(err.Error(), c.wantError) {
 				t.Errorf("%q: error %v, want %q", c.conf, err, c.wantError)

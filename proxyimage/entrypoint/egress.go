@@ -29,27 +29,42 @@ const (
 	egressAnswerLimit = 8 << 10
 )
 
-// checkEgressURL returns an error if askEgress does not support the URL.
-func checkEgressURL(raw string) error {
+// parseEgressURL returns an error if askEgress does not support the URL.
+func parseEgressURL(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil:
-		return errors.New("is not a URL")
+		return nil, errors.New("is not a URL")
 	case u.Scheme != "http":
-		return fmt.Errorf("%q does not begin with http://, the only scheme supported", raw)
+		return nil, fmt.Errorf("%q does not begin with http://, the only scheme supported", raw)
 	case u.Hostname() == "" || u.User != nil || u.Fragment != "":
-		return fmt.Errorf("%q is not a plain http://host/path", raw)
+		return nil, fmt.Errorf("%q is not a plain http://host/path", raw)
 	}
-	return nil
+	return u, nil
+}
+
+// listenerPoll is how often the kernel is asked while Squid starts.
+const listenerPoll = 50 * time.Millisecond
+
+// awaitListener returns once Squid listens, or if that cannot be found out. Linux chooses ports of
+// outgoing connections from 32768 to 60999: an earlier connection could take the listener's own
+// port, and Squid would not start.
+func awaitListener(at netip.AddrPort) {
+	for {
+		if listens, err := listening(at); listens || err != nil {
+			return
+		}
+		time.Sleep(listenerPoll)
+	}
 }
 
 // learnEgress asks for the task's public address, several times if needed.
-func learnEgress(raw string) (address netip.Addr, err error) {
+func learnEgress(from *url.URL) (address netip.Addr, err error) {
 	for attempt := range egressAttempts {
 		if attempt > 0 {
 			time.Sleep(egressPause << (attempt - 1))
 		}
-		if address, err = askEgress(raw); err == nil {
+		if address, err = askEgress(from); err == nil {
 			return address, nil
 		}
 	}
@@ -58,21 +73,17 @@ func learnEgress(raw string) (address netip.Addr, err error) {
 
 // askEgress asks once. net/http would make the image larger for this one request. A server answers
 // HTTP/1.0 without chunks and closes the connection.
-func askEgress(raw string) (address netip.Addr, err error) {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return address, err
-	}
+func askEgress(from *url.URL) (address netip.Addr, err error) {
 	deadline := time.Now().Add(egressTimeout)
 	dialer := net.Dialer{Deadline: deadline}
-	conn, err := dialer.Dial("tcp", net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "80")))
+	conn, err := dialer.Dial("tcp", net.JoinHostPort(from.Hostname(), cmp.Or(from.Port(), "80")))
 	if err != nil {
 		return address, err
 	}
 	defer conn.Close()
 	conn.SetDeadline(deadline)
 	const request = "GET %s HTTP/1.0\r\nHost: %s\r\nUser-Agent: squidfleet\r\nAccept: text/plain\r\n\r\n"
-	if _, err := fmt.Fprintf(conn, request, u.RequestURI(), u.Host); err != nil {
+	if _, err := fmt.Fprintf(conn, request, from.RequestURI(), from.Host); err != nil {
 		return address, err
 	}
 	answer, err := io.ReadAll(io.LimitReader(conn, egressAnswerLimit+1))
@@ -80,10 +91,10 @@ func askEgress(raw string) (address netip.Addr, err error) {
 		return address, err
 	}
 	if len(answer) > egressAnswerLimit {
-		return address, fmt.Errorf("the answer of %s is longer than %d bytes", u.Host, egressAnswerLimit)
+		return address, fmt.Errorf("the answer of %s is longer than %d bytes", from.Host, egressAnswerLimit)
 	}
 	if address, err = readEgress(answer); err != nil {
-		return address, fmt.Errorf("the answer of %s: %w", u.Host, err)
+		return address, fmt.Errorf("the answer of %s: %w", from.Host, err)
 	}
 	return address, nil
 }

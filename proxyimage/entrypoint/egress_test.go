@@ -2,9 +2,12 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -64,32 +67,32 @@ func answering(t *testing.T, answer func(conn net.Conn, request *http.Request)) 
 }
 
 func TestAskEgress(t *testing.T) {
-	url := answering(t, func(conn net.Conn, request *http.Request) {
+	ask := func(answer func(net.Conn, *http.Request)) (netip.Addr, error) {
+		u, err := parseEgressURL(answering(t, answer))
+		must.OK(t, err)
+		return askEgress(u)
+	}
+	got, err := ask(func(conn net.Conn, request *http.Request) {
 		got := fmt.Sprint(request.Method, " ", request.RequestURI, " ", request.Proto)
 		if want := "GET /where?from=here HTTP/1.0"; got != want || request.Host == "" {
 			t.Errorf("request %s for %q, want %s", got, request.Host, want)
 		}
 		fmt.Fprint(conn, "HTTP/1.1 200 OK\r\n\r\n151.101.1.9\n")
 	})
-	if got, err := askEgress(url); err != nil || got.String() != "151.101.1.9" {
+	if err != nil || got.String() != "151.101.1.9" {
 		t.Errorf("%v, %v", got, err)
 	}
-	endless := answering(t, func(conn net.Conn, _ *http.Request) {
-		fmt.Fprint(conn, "HTTP/1.1 200 OK\r\n\r\n")
-		for {
-			if _, err := conn.Write(make([]byte, 1024)); err != nil {
-				return
-			}
+	_, err = ask(func(conn net.Conn, _ *http.Request) {
+		for err := error(nil); err == nil; {
+			_, err = fmt.Fprint(conn, "HTTP/1.1 200 OK\r\n\r\n")
 		}
 	})
-	_, err := askEgress(endless)
 	if err == nil || !strings.Contains(err.Error(), "is longer than 8192 bytes") {
 		t.Errorf("an endless answer: %v", err)
 	}
-	silent := answering(t, func(conn net.Conn, _ *http.Request) { conn.Read(make([]byte, 1)) })
-	begin := time.Now()
-	if _, err := askEgress(silent); err == nil || time.Since(begin) > 15*time.Second {
-		t.Errorf("without an answer: %v after %v", err, time.Since(begin))
+	_, err = ask(func(conn net.Conn, _ *http.Request) { conn.Read(make([]byte, 1)) })
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("without an answer: %v", err)
 	}
 }
 
@@ -108,35 +111,33 @@ func TestEgressIsInEachLineOfTheLog(t *testing.T) {
 		fmt.Fprint(conn, "HTTP/1.1 200 OK\r\n\r\n151.101.1.9\n")
 	})
 	t.Cleanup(answers)
-	f := newFixture(t, script{Stdout: `{"line":1}` + "\n"}, credentialsInImage, container.EnvEgressURL+"="+url)
+	lines := "echo '{\"line\":1}'\ntrap \"echo '{\\\"line\\\":2}'\" USR1" + lasts
+	f := newFixture(t, fake{run: lines}, credentialsInImage, container.EnvEgressURL+"="+url)
+	f.connect()
 	p := f.serving()
-	must.Await(t, "the first line", func() bool {
-		return strings.Contains(p.stdout.String(), `{"egress":"-","line":1}`)
-	})
+	line := func(want string) func() bool {
+		return func() bool {
+			p.Process.Signal(syscall.SIGUSR1)
+			return strings.Contains(p.stdout.String(), want)
+		}
+	}
+	must.Await(t, "the first line", line(`{"egress":"-","line":1}`))
 	must.Await(t, "the second attempt", func() bool { return asked.Load() == 2 })
-	p.Process.Signal(syscall.SIGUSR1)
-	must.Await(t, "a signal to reach Squid meanwhile", func() bool { return f.signals() != "" })
+	must.Await(t, "a line meanwhile", line(`{"egress":"-","line":2}`))
 	answers()
-	conn := f.connect()
-	must.Await(t, "the address", func() bool {
-		_, err := fmt.Fprintln(conn, logLine+`{"line":2}`)
-		must.OK(t, err)
-		return strings.Contains(p.stdout.String(), `{"egress":"151.101.1.9","line":2}`)
-	})
+	must.Await(t, "the address", line(`{"egress":"151.101.1.9","line":2}`))
 }
 
 // A connection of this program could take the port that Squid is about to listen on.
 func TestEgressIsNotAskedForBeforeSquidListens(t *testing.T) {
 	var asked atomic.Int32
 	url := answering(t, func(net.Conn, *http.Request) { asked.Add(1) })
-	f := newFixture(t, script{Deaf: true}, credentialsInImage, container.EnvEgressURL+"="+url)
+	f := newFixture(t, serving, credentialsInImage, container.EnvEgressURL+"="+url)
 	f.serving()
 	time.Sleep(4 * listenerPoll)
 	if n := asked.Load(); n != 0 {
 		t.Errorf("asked %d times", n)
 	}
-	listener, err := net.Listen("tcp", f.clients.String())
-	must.OK(t, err)
-	defer listener.Close()
+	f.connect()
 	must.Await(t, "the question", func() bool { return asked.Load() > 0 })
 }

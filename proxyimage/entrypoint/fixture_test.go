@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,14 +24,15 @@ import (
 
 var program string
 
-func TestMain(m *testing.M) {
-	if filepath.Base(os.Args[0]) == fakeName {
-		os.Exit(fakeSquid(os.Args[1:]))
-	}
-	os.Exit(testMain(m))
-}
+func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+
+// confined is set in the environment of the copy that runs one test behind the filter.
+const confined = "CONFINED"
 
 func testMain(m *testing.M) int {
+	if os.Getenv(confined) != "" {
+		return m.Run()
+	}
 	directory, err := os.MkdirTemp("", "entrypoint")
 	if err != nil {
 		panic(err)
@@ -61,15 +62,34 @@ var secrets = []string{
 	container.EnvPassword + "BOB_2=swordfish",
 }
 
+// fake is a Squid of shell commands: for the check of the configuration, and for a run.
+type fake struct{ check, run string }
+
+const (
+	fakeName = "squid"
+	// serve notes each signal and ends with code 5 at one that stops it.
+	serve = `
+for signal in TERM INT QUIT; do trap "echo $signal >> signals; exit 5" $signal; done
+for signal in HUP USR1 USR2; do trap "echo $signal >> signals" $signal; done
+` + lasts
+	lasts = `
+echo ready
+while sleep 0.02; do :; done
+`
+)
+
+// serving is a Squid that runs until a signal stops it.
+var serving = fake{run: serve}
+
 // fixture is a working directory with a fake Squid.
 type fixture struct {
 	t           *testing.T
 	directory   string
 	environment []string
-	clients     netip.AddrPort // where the fake listens
+	clients     netip.AddrPort // where Squid is to listen
 }
 
-func newFixture(t *testing.T, todo script, environment ...string) *fixture {
+func newFixture(t *testing.T, squidIs fake, environment ...string) *fixture {
 	t.Helper()
 	f := &fixture{t: t, directory: t.TempDir()}
 	f.environment = append([]string{
@@ -87,11 +107,9 @@ func newFixture(t *testing.T, todo script, environment ...string) *fixture {
 	f.clients = netip.AddrPortFrom(address, 35201)
 	f.write(container.SquidConf, fmt.Sprintf("# A comment.\nhttp_port %s require-proxy-header\n"+
 		"http_port 127.0.0.1:1 require-proxy-header name=health\n", f.clients))
-	content, err := json.Marshal(todo)
-	must.OK(t, err)
-	f.write(scriptFile, string(content))
-	self, err := os.Executable()
-	must.OK(t, errors.Join(err, os.Mkdir(f.path(container.Run), 0o700), os.Symlink(self, f.path(fakeName))))
+	script := "#!/bin/sh\necho $$ $1 >> started\ncase $1 in -k)\n" + squidIs.check + "\nexit;; esac\n" + squidIs.run
+	must.OK(t, os.WriteFile(f.path(fakeName), []byte(script), 0o700))
+	must.OK(t, os.Mkdir(f.path(container.Run), 0o700))
 	return f
 }
 
@@ -100,6 +118,33 @@ func (f *fixture) path(name string) string { return filepath.Join(f.directory, n
 func (f *fixture) write(name, content string) {
 	f.t.Helper()
 	must.OK(f.t, os.WriteFile(f.path(name), []byte(content), 0o644))
+}
+
+// read returns what a file holds, or nothing if there is none.
+func (f *fixture) read(name string) string {
+	f.t.Helper()
+	content, err := os.ReadFile(f.path(name))
+	if !errors.Is(err, fs.ErrNotExist) {
+		must.OK(f.t, err)
+	}
+	return string(content)
+}
+
+// signals are those that Squid got.
+func (f *fixture) signals() string { return strings.Join(strings.Fields(f.read("signals")), " ") }
+
+// checked and ran are the processes that Squid was started as, 0 if it was not.
+func (f *fixture) checked() int { return f.started("-k") }
+func (f *fixture) ran() int     { return f.started("-n") }
+
+func (f *fixture) started(as string) (pid int) {
+	f.t.Helper()
+	for line := range strings.Lines(f.read("started")) {
+		if id, is := strings.CutSuffix(line, " "+as+"\n"); is {
+			pid, _ = strconv.Atoi(id)
+		}
+	}
+	return pid
 }
 
 type process struct {
@@ -125,7 +170,7 @@ func (p *process) start() *process {
 	return p
 }
 
-// serving starts an entrypoint and returns once the fake Squid serves.
+// serving starts an entrypoint and returns once Squid is ready.
 func (f *fixture) serving() *process {
 	f.t.Helper()
 	return f.command().start().serves()
@@ -133,7 +178,7 @@ func (f *fixture) serving() *process {
 
 func (p *process) serves() *process {
 	p.t.Helper()
-	must.Await(p.t, "Squid", func() bool { return strings.Contains(p.stdout.String(), readyLine) })
+	must.Await(p.t, "Squid", func() bool { return strings.Contains(p.stdout.String(), "ready\n") })
 	return p
 }
 
@@ -162,51 +207,12 @@ func (p *process) waitForMessage(text string) {
 	must.Await(p.t, text, func() bool { return strings.Contains(p.stderr.String(), text) })
 }
 
-func (f *fixture) called(name string) (c call) {
+// connect opens a client's connection, which the kernel accepts for Squid.
+func (f *fixture) connect() {
 	f.t.Helper()
-	content, err := os.ReadFile(f.path(name))
-	if err == nil {
-		err = json.Unmarshal(content, &c)
-	}
+	listener, err := net.Listen("tcp", f.clients.String())
 	must.OK(f.t, err)
-	return c
-}
-
-func (f *fixture) exists(name string) bool {
-	_, err := os.Lstat(f.path(name))
-	return err == nil
-}
-
-func (f *fixture) neverCalled(name string) {
-	f.t.Helper()
-	if f.exists(name) {
-		f.t.Errorf("%s: Squid was started", name)
-	}
-}
-
-func (f *fixture) signals() string {
-	content, err := os.ReadFile(f.path(signalsFile))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		f.t.Fatal(err)
-	}
-	return string(content)
-}
-
-// connect opens a connection to the fake Squid that answers.
-func (f *fixture) connect() net.Conn {
-	f.t.Helper()
 	conn, err := net.Dial("tcp", f.clients.String())
 	must.OK(f.t, err)
-	f.t.Cleanup(func() { conn.Close() })
-	f.answers(conn)
-	return conn
-}
-
-func (f *fixture) answers(conn net.Conn) {
-	f.t.Helper()
-	conn.SetDeadline(time.Now().Add(30 * time.Second))
-	_, err := conn.Write([]byte("x"))
-	must.OK(f.t, err)
-	_, err = conn.Read(make([]byte, 1))
-	must.OK(f.t, err)
+	f.t.Cleanup(func() { conn.Close(); listener.Close() })
 }

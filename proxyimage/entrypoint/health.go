@@ -38,32 +38,27 @@ const noBasic = "Basic !"
 // that checks Basic: nobody here knows a password. So the PROXY header, the access rules and the
 // helpers work, without a name lookup or a byte sent elsewhere.
 func checkHealth(dir string) error {
-	ports, err := readListeners(dir)
+	c, err := readConf(dir)
 	if err != nil {
 		return err
 	}
-	if ports.health.Port() == 0 {
+	if c.health.Port() == 0 {
 		return fmt.Errorf("%s has no http_port with name=%s", container.SquidConf, squid.HealthPort)
 	}
-	conf, err := os.ReadFile(filepath.Join(dir, container.SquidConf))
-	if err != nil {
-		return err
-	}
-	auth := squid.AuthOf(string(conf))
 	var user digestUser
-	if auth.Digest() {
+	if c.auth.Digest() {
 		if user, err = firstUser(dir); err != nil {
 			return err
 		}
 	}
 	// On this port the configuration trusts PROXY headers from the loopback address only.
 	from := netip.AddrFrom4([4]byte{127, 0, 0, 1})
-	if ports.health.Addr().Is6() {
+	if c.health.Addr().Is6() {
 		from = netip.IPv6Loopback()
 	}
 	deadline := time.Now().Add(container.HealthTimeout)
 	dialer := net.Dialer{Deadline: deadline, LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))}
-	conn, err := dialer.Dial("tcp", ports.health.String())
+	conn, err := dialer.Dial("tcp", c.health.String())
 	if err != nil {
 		return err
 	}
@@ -72,14 +67,14 @@ func checkHealth(dir string) error {
 	answers := textproto.NewReader(bufio.NewReader(conn))
 
 	want := 407
-	if !auth.Passwords() {
+	if !c.auth.Passwords() {
 		want = 403
 	}
 	header, err := ask(conn, answers, proxyLocal, "", want)
 	if err != nil {
 		return fmt.Errorf("a request without credentials: %w", err)
 	}
-	if auth.Digest() {
+	if c.auth.Digest() {
 		authorization, err := user.answer(header.Values("Proxy-Authenticate"))
 		if err != nil {
 			return err
@@ -88,7 +83,7 @@ func checkHealth(dir string) error {
 			return fmt.Errorf("a request with credentials: %w", err)
 		}
 	}
-	if auth.Basic() {
+	if c.auth.Basic() {
 		header, err := ask(conn, answers, "", noBasic, 407)
 		if err != nil {
 			return fmt.Errorf("a request with Basic: %w", err)
@@ -139,11 +134,8 @@ func firstUser(dir string) (digestUser, error) {
 	path := filepath.Join(dir, container.RunPasswords)
 	content, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		missing := err
 		path = filepath.Join(dir, container.Passwords)
-		if content, err = os.ReadFile(path); err != nil {
-			err = errors.Join(missing, err)
-		}
+		content, err = os.ReadFile(path)
 	}
 	if err != nil {
 		return digestUser{}, err

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -44,34 +45,18 @@ func healthPort(status int, challenges ...string) func(net.Conn) {
 	}
 }
 
-// healthFixture is a working directory with a health port and a password file.
-func healthFixture(t *testing.T, auth, address string) *fixture {
+// healthDir is a working directory with a health port and a password file.
+func healthDir(t *testing.T, auth, address string) string {
 	t.Helper()
 	hashes, err := squid.PasswordFile(squid.DigestSquid, "My Realm (1)", []squid.Credential{
 		{User: "alice", Password: "open sesame"}, {User: "bob", Password: "swordfish"},
 	})
 	must.OK(t, err)
-	// The health check reads none of the secrets that its environment holds in a container.
-	f := newFixture(t, script{}, secrets...)
-	f.write(container.SquidConf, auth+"http_port 1 require-proxy-header\n"+
-		"http_port "+address+" require-proxy-header name=health\n")
-	f.write(container.RunPasswords, string(hashes))
-	return f
-}
-
-// health runs the check, which must say want if it fails. An empty want is a healthy Squid.
-func (f *fixture) health(want string) {
-	f.t.Helper()
-	p := f.command(container.Health).start()
-	if want == "" {
-		p.ends(0)
-	} else {
-		p.ends(exitFailure)
-		want = "entrypoint: unhealthy: " + want
-	}
-	if got := p.stderr.String(); want == "" && got != "" || !strings.HasPrefix(got, want) {
-		f.t.Errorf("stderr %q, want %q", got, want)
-	}
+	dir := t.TempDir()
+	conf := auth + "http_port 1 require-proxy-header\nhttp_port " + address + " require-proxy-header name=health\n"
+	must.OK(t, os.WriteFile(filepath.Join(dir, container.SquidConf), []byte(conf), 0o600))
+	must.OK(t, os.WriteFile(filepath.Join(dir, container.Passwords), hashes, 0o600))
+	return dir
 }
 
 // status answers whatever is asked with a status.
@@ -129,25 +114,36 @@ func TestHealth(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			address, _ := rig.RawAt(t, "127.0.0.1:0", c.serve)
-			healthFixture(t, c.auth, address).health(c.want)
+			err := checkHealth(healthDir(t, c.auth, address))
+			if got := fmt.Sprint(err); (err == nil) != (c.want == "") || err != nil && !strings.HasPrefix(got, c.want) {
+				t.Errorf("%s, want %q", got, c.want)
+			}
 		})
 	}
 }
 
 func TestHealthWithoutWhatItNeeds(t *testing.T) {
-	const conf, passwords = container.SquidConf, container.RunPasswords
-	for want, prepare := range map[string]func(f *fixture){
-		"dial tcp 127.0.0.1:0->127.0.0.1:1: connect: connection refused": func(*fixture) {},
-
-		"open DIR/run/passwords: no such file": func(f *fixture) { os.Remove(f.path(passwords)) },
-		"DIR/run/passwords: does not begin with a record of the form user:realm:hash": func(f *fixture) {
-			f.write(passwords, "alice\n")
-		},
-		"squid.conf has no http_port with name=health": func(f *fixture) { f.write(conf, "http_port 1\n") },
-		"open DIR/squid.conf: no such file":            func(f *fixture) { os.Remove(f.path(conf)) },
+	for name, c := range map[string]struct{ content, want string }{
+		"": {"", "dial tcp 127.0.0.1:0->127.0.0.1:1: connect: connection refused"},
+		container.Passwords: {"alice\n",
+			"DIR/passwords: does not begin with a record of the form user:realm:hash"},
+		container.SquidConf: {"http_port 1\n", "squid.conf has no http_port with name=health"},
 	} {
-		f := healthFixture(t, digestConf, "127.0.0.1:1")
-		prepare(f)
-		f.health(strings.ReplaceAll(want, "DIR", f.directory))
+		dir := healthDir(t, digestConf, "127.0.0.1:1")
+		check := func(want string) {
+			t.Helper()
+			got := strings.ReplaceAll(fmt.Sprint(checkHealth(dir)), dir, "DIR")
+			if !strings.HasPrefix(got, want) {
+				t.Errorf("%s, want %s", got, want)
+			}
+		}
+		if name != "" {
+			must.OK(t, os.WriteFile(filepath.Join(dir, name), []byte(c.content), 0o600))
+		}
+		check(c.want)
+		if name != "" {
+			must.OK(t, os.Remove(filepath.Join(dir, name)))
+			check("open DIR/" + name + ": no such file")
+		}
 	}
 }

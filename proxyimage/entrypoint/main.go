@@ -37,30 +37,23 @@
 //	SQUIDFLEET_PASSWORD_<USER>  each user's password as it is. <USER> is the name in upper case;
 //	                            "_" replaces everything but letters and digits
 //	SQUIDFLEET_EGRESS_URL       http:// URL that answers with the address of its client, or off;
-//	                            default http://checkip.amazonaws.com/. See "Log"
+//	                            default http://checkip.amazonaws.com/
 //	SQUIDFLEET_DRAIN_TIMEOUT    how long SIGTERM may wait for the clients, from 0s;
 //	                            default 1m50s. See "Signals"
 //	SQUIDFLEET_METRICS          the fleet's name, 1 to 128 ASCII letters, digits and hyphens, for
-//	                            the task's own figures in the log; default: no figures. See "Log"
+//	                            the task's own figures in the log; default: no figures
 //	SQUIDFLEET_METRICS_EVERY    how often they are written, from 100ms; default 1m
 //
 // The working directory holds squid.conf (its paths are relative to the directory), errors/,
 // localtime (a TZif file: the log's time zone) and run/. Only run/ must be writable, and only if
-// there is a password or key file to write.
+// there is a password or key file to write. docs/design/image.md says what happens to the secrets
+// and how it ends.
 //
-// # Secrets
-//
-// A password lives in this process only until it is hashed. Once the password and key files are
-// written (mode 0600, atomically), the process replaces itself without the secrets in its
-// environment. So they are neither in /proc/1/environ nor in memory. Squid and its helpers get PATH
-// and TZ and no other variable.
-//
-// # Log
+// # Output
 //
 // Squid's access log, one JSON object a line, goes to stdout. Each line gets a first member
 // "egress": the proxy's public address, as SQUIDFLEET_EGRESS_URL answers, or "-" while it is
-// unknown. The address is asked for in the background, a few times; Squid does not wait for it.
-// The member "url" is http or https with host, port and path, or a host and a port, or
+// unknown. The member "url" is http or https with host, port and path, or a host and a port, or
 // "withheld". Of refusals without right credentials 100 a second and kind are written; a line
 // with the member "suppressed" counts the others. With SQUIDFLEET_METRICS, lines that begin with
 // {"_aws": hold the task's figures in CloudWatch's embedded metric format. Squid's messages go to
@@ -78,28 +71,13 @@
 //	SIGHUP, SIGUSR1, SIGUSR2
 //	                go to Squid
 //
-// SIGTERM, SIGINT and SIGQUIT before Squid's start end the start with 128+n. For a millisecond at
-// most, at its very start and while it replaces itself, process 1 catches no signal: the kernel
-// drops it, or Go's runtime exits with code 2.
-//
-// # Health
-//
-// "entrypoint health" reads SQUIDFLEET_DIR only. It makes up to three requests to Squid's health
-// port within three seconds. Without credentials it expects 407, or 403 with none; with a user's
-// Digest 403; with Basic that holds no password 407. So the listener, the PROXY header, the access
-// rules and the helpers work. Nothing goes to the internet or the log.
-//
 // # Exit codes
 //
 //	0        Squid ended well, or was stopped with no client left; healthy
 //	1        Squid could not be started, or failed at run time; unhealthy. stderr has the reason
 //	2        a usage error: an unknown argument or a wrong environment
 //	128+n    signal n ended Squid or the start
-//	other    Squid's own exit code
-//
-// If Squid's own check refuses the configuration, the check's messages go to stderr, the exit code
-// is the check's (1), and Squid is not started. So it is where Squid would turn IPv6 off although
-// the configuration has IPv6 clients (1).
+//	other    Squid's own exit code, or that of its check of the configuration
 package main
 
 import (

@@ -16,10 +16,11 @@ import (
 var noise = strings.Repeat(`{"a":"line of the log"}`+"\n", 20_000)
 
 func TestOutputIsCopiedToTheEnd(t *testing.T) {
-	todo := script{ExitNow: true, Stdout: noise, Stderr: "a message\n"}
-	p := newFixture(t, todo, credentialsInImage).command().start()
+	f := newFixture(t, fake{run: "cat noise; echo a message; echo a message >&2"}, credentialsInImage)
+	f.write("noise", noise)
+	p := f.command().start()
 	p.ends(0)
-	want := strings.ReplaceAll(noise, "{", `{"egress":"-",`) + messagePrefix + readyLine
+	want := strings.ReplaceAll(noise, "{", `{"egress":"-",`) + messagePrefix + "a message\n"
 	if got := p.stdout.String(); got != want {
 		t.Errorf("stdout has %d bytes, want %d", len(got), len(want))
 	}
@@ -33,7 +34,9 @@ func TestALogThatCannotBeWrittenDoesNotStopSquid(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	must.OK(t, err)
 	defer full.Close()
-	p := newFixture(t, script{ExitNow: true, Exit: 5, Stdout: noise}, credentialsInImage).command()
+	f := newFixture(t, fake{run: "cat noise; exit 5"}, credentialsInImage)
+	f.write("noise", noise)
+	p := f.command()
 	p.Stdout = full
 	p.start().ends(5)
 	p.waitForMessage("entrypoint: the access log is lost from here on: " +
@@ -52,8 +55,7 @@ func TestAReaderThatStoppedReadingIsNotWaitedFor(t *testing.T) {
 			for err == nil {
 				_, err = stuck.Write(make([]byte, 4096))
 			}
-			todo := script{ExitNow: true, Exit: 5, Stdout: `{"a":1}` + "\n", Stderr: "a message\n"}
-			p := newFixture(t, todo, credentialsInImage).command()
+			p := newFixture(t, fake{run: "echo {}; echo a message >&2; exit 5"}, credentialsInImage).command()
 			if blocked == "stdout" {
 				p.Stdout = stuck
 			} else {

@@ -39,30 +39,17 @@ func writeSecrets(s settings) error {
 // replaceFile writes target atomically, with mode 0600.
 func replaceFile(target string, content []byte) error {
 	draft := target + ".new"
-	// The name is fixed, so that drafts of interrupted starts do not pile up.
+	// The name is fixed, so that drafts of interrupted starts do not pile up. What has it, perhaps a
+	// link or with another mode, is not written to.
 	if err := os.Remove(draft); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	err := writeNew(draft, content)
+	err := os.WriteFile(draft, content, 0o600)
 	if err == nil {
 		err = os.Rename(draft, target)
 	}
 	if err != nil {
 		os.Remove(draft)
 	}
-	return err
-}
-
-// writeNew creates path with mode 0600, independent of the umask. The path must not exist.
-func writeNew(path string, content []byte) (err error) {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	if err := file.Chmod(0o600); err != nil {
-		return err
-	}
-	_, err = file.Write(content)
 	return err
 }

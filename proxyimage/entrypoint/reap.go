@@ -1,8 +1,10 @@
 package main
 
 import (
-	"fmt"
+	"os"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // reap collects every child that has ended, Squid's orphaned helpers included. If Squid is among
@@ -21,13 +23,7 @@ func reap(squid int) (status syscall.WaitStatus, ended bool) {
 	}
 }
 
-// prSetChildSubreaper is PR_SET_CHILD_SUBREAPER of <linux/prctl.h>, which package syscall lacks.
-const prSetChildSubreaper = 36
-
 // becomeSubreaper makes this process inherit its orphaned descendants even if it is not process 1.
 func becomeSubreaper() error {
-	if _, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, prSetChildSubreaper, 1, 0); errno != 0 {
-		return fmt.Errorf("prctl(PR_SET_CHILD_SUBREAPER): %w", errno)
-	}
-	return nil
+	return os.NewSyscallError("prctl", unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"maps"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -22,7 +23,7 @@ type settings struct {
 	name         string        // Squid's service name
 	metrics      string        // the fleet's name in the task's figures; "" reports none
 	metricsEvery time.Duration // how often they are reported
-	egressURL    string        // answers with the public address; "" asks nobody
+	egressURL    *url.URL      // answers with the public address; nil asks nobody
 	drainTimeout time.Duration // how long SIGTERM may wait for the clients
 	auth         squid.Auth    // what clients are asked for
 	digest       squid.Digest  // who checks credentials
@@ -80,7 +81,7 @@ func readSettings(environ []string) (settings, []string) {
 		e.readDigest(&s)
 		e.readCredentials(&s)
 	}
-	e.refuseTheRest(s.auth)
+	e.refuseTheRest()
 	return s, e.problems
 }
 
@@ -121,15 +122,16 @@ func (e *environment) required(name, fix string) string {
 	return value
 }
 
-func (e *environment) egressURL() string {
+func (e *environment) egressURL() *url.URL {
 	value := e.optional(container.EnvEgressURL, defaultEgressURL)
 	if value == container.EgressOff {
-		return ""
+		return nil
 	}
-	if err := checkEgressURL(value); err != nil {
+	u, err := parseEgressURL(value)
+	if err != nil {
 		e.problem(container.EnvEgressURL, "%v; set it to such a URL or to %s", err, container.EgressOff)
 	}
-	return value
+	return u
 }
 
 // maxDuration refuses a slip of the pen. Nothing here knows when SIGKILL would come: who sets the
@@ -164,13 +166,10 @@ func (e *environment) readDigest(s *settings) {
 		e.problem(container.EnvDigest, "%s only goes with %s=%s; set it to %s",
 			squid.DigestSquid, container.EnvAuth, squid.AuthDigest, squid.DigestFleet)
 	}
-	if s.digest == squid.DigestSquid || s.auth == squid.AuthBasic {
+	if s.digest != squid.DigestFleet || s.auth == squid.AuthBasic {
 		return // refuseTheRest refuses the keys
 	}
 	keys, set := e.take(container.EnvDigestKeys)
-	if s.digest == "" {
-		return
-	}
 	if !set {
 		// The restart after writing them takes the keys from the environment.
 		if _, err := os.Stat(filepath.Join(s.dir, container.RunKeys)); err != nil {
@@ -188,13 +187,9 @@ func (e *environment) readDigest(s *settings) {
 }
 
 func (e *environment) readCredentials(s *settings) {
-	secrets, image := container.CredentialsSecretsManager, container.CredentialsImage
-	switch container.Credentials(e.choice(container.EnvCredentials, string(secrets), string(image))) {
-	case image:
+	const secrets, image = string(container.CredentialsSecretsManager), string(container.CredentialsImage)
+	if e.choice(container.EnvCredentials, secrets, image) != secrets {
 		return // refuseTheRest refuses the variables of the other choice
-	case "":
-		e.dropCredentials()
-		return
 	}
 	s.writePasswords = true
 	s.realm = e.required(container.EnvRealm, "set it to the realm")
@@ -203,8 +198,6 @@ func (e *environment) readCredentials(s *settings) {
 	}
 	users := e.required(container.EnvUsers, "set it to the user names, separated by commas")
 	if users == "" {
-		// Without users no problem with a password variable is certain.
-		e.dropCredentials()
 		return
 	}
 	owner := map[string]string{} // variable → user
@@ -228,37 +221,11 @@ func (e *environment) readCredentials(s *settings) {
 	}
 }
 
-// dropCredentials forgets the variables that mean nothing without a credential mode and users, so
-// that one mistake is reported once.
-func (e *environment) dropCredentials() {
-	for name := range e.values {
-		if name == container.EnvRealm || name == container.EnvUsers || strings.HasPrefix(name, container.EnvPassword) {
-			delete(e.values, name)
-		}
-	}
-}
-
 // refuseTheRest reports every variable of ours that was not asked for, such as a misspelt one.
-func (e *environment) refuseTheRest(auth squid.Auth) {
+func (e *environment) refuseTheRest() {
 	for _, name := range slices.Sorted(maps.Keys(e.values)) {
-		aboutPasswords := strings.HasPrefix(name, container.EnvPassword) || slices.Contains(written, name) ||
-			name == container.EnvDigest
-		switch {
-		case auth == squid.AuthNone && aboutPasswords:
-			e.problem(name, "has no meaning with %s=%s; leave it out", container.EnvAuth, auth)
-		case name == container.EnvDigestKeys && auth == squid.AuthBasic:
-			e.problem(name, "has no meaning with %s=%s; leave it out", container.EnvAuth, auth)
-		case name == container.EnvDigestKeys:
-			e.problem(name, "only goes with %s=%s; leave it out", container.EnvDigest, squid.DigestFleet)
-		case name == container.EnvRealm || name == container.EnvUsers:
-			e.problem(name, "only goes with %s=%s; leave it out",
-				container.EnvCredentials, container.CredentialsSecretsManager)
-		case strings.HasPrefix(name, container.EnvPassword):
-			e.problem(name, "is no user's password; name the user in %s, with %s=%s, or leave it out",
-				container.EnvUsers, container.EnvCredentials, container.CredentialsSecretsManager)
-		default:
-			e.problem(name, "is not a setting; leave it out")
-		}
+		e.problem(name, "is not a setting with the chosen %s, %s and %s; leave it out",
+			container.EnvAuth, container.EnvDigest, container.EnvCredentials)
 	}
 }
 

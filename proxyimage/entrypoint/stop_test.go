@@ -10,8 +10,6 @@ import (
 	"squidfleet/proxyimage/container"
 )
 
-func drainTimeout(value string) string { return container.EnvDrainTimeout + "=" + value }
-
 func TestDrainEnds(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -27,18 +25,17 @@ func TestDrainEnds(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			f := newFixture(t, script{Exit: 5}, credentialsInImage, drainTimeout(c.timeout))
+			f := newFixture(t, serving, credentialsInImage, container.EnvDrainTimeout+"="+c.timeout)
 			p := f.serving()
-			conn := f.connect()
+			f.connect()
 			for i, sent := range c.signals {
 				if i > 0 {
 					p.waitForMessage("open now: 1\n")
-					f.answers(conn)
 				}
 				p.Process.Signal(sent)
 			}
 			p.ends(5)
-			if got := f.signals(); got != "interrupt\n" {
+			if got := f.signals(); got != "INT" {
 				t.Errorf("Squid got %q, want one SIGINT", got)
 			}
 			if !strings.Contains(p.stderr.String(), "connections cut: 1\n") {
@@ -51,7 +48,7 @@ func TestDrainEnds(t *testing.T) {
 // No later signal begins a drain or asks Squid again.
 func TestSquidThatDoesNotEndIsKilled(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, script{IgnoreInt: true}, credentialsInImage)
+	f := newFixture(t, fake{run: "trap 'echo INT >> signals' INT" + lasts}, credentialsInImage)
 	p := f.serving()
 	f.connect()
 	p.Process.Signal(syscall.SIGINT)
@@ -59,7 +56,7 @@ func TestSquidThatDoesNotEndIsKilled(t *testing.T) {
 	p.Process.Signal(syscall.SIGTERM)
 	p.Process.Signal(syscall.SIGINT)
 	p.ends(exitSignal + int(syscall.SIGKILL))
-	if got := f.signals(); got != "interrupt\n" {
+	if got := f.signals(); got != "INT" {
 		t.Errorf("Squid got %q, want one SIGINT", got)
 	}
 	want := "entrypoint: stopping Squid; connections cut: 1\nentrypoint: Squid does not end; killing it\n"
@@ -69,12 +66,12 @@ func TestSquidThatDoesNotEndIsKilled(t *testing.T) {
 }
 
 func TestSquidThatEndsDuringADrainKeepsItsCode(t *testing.T) {
-	f := newFixture(t, script{}, credentialsInImage)
+	f := newFixture(t, serving, credentialsInImage)
 	p := f.serving()
 	f.connect()
 	p.Process.Signal(syscall.SIGTERM)
 	p.waitForMessage("open now: 1\n")
-	syscall.Kill(f.called(runFile).Pid, syscall.SIGKILL)
+	syscall.Kill(f.ran(), syscall.SIGKILL)
 	p.ends(exitSignal + int(syscall.SIGKILL))
 }
 

@@ -14,11 +14,14 @@ func supervise(s settings, signals <-chan os.Signal) int {
 	if code := check(s, signals); code != 0 {
 		return code
 	}
-	if err := checkIPv6(s.dir); err != nil {
-		complain("%v", err)
-		return exitFailure
+	code := exitFailure
+	c, err := readConf(s.dir)
+	if err == nil {
+		err = checkIPv6(c)
 	}
-	code, err := runSquid(s, signals)
+	if err == nil {
+		code, err = runSquid(s, c, signals)
+	}
 	if err != nil {
 		complain("%v", err)
 	}
@@ -58,11 +61,7 @@ func check(s settings, signals <-chan os.Signal) int {
 }
 
 // runSquid starts Squid, obeys the signals and returns the exit code once Squid ended.
-func runSquid(s settings, signals <-chan os.Signal) (int, error) {
-	ports, err := readListeners(s.dir)
-	if err != nil {
-		return exitFailure, err
-	}
+func runSquid(s settings, c conf, signals <-chan os.Signal) (int, error) {
 	// Process 1 inherits every orphan; any other process has to ask.
 	if err := becomeSubreaper(); err != nil {
 		return exitFailure, err
@@ -88,9 +87,9 @@ func runSquid(s settings, signals <-chan os.Signal) (int, error) {
 	log := &accessLog{egress: egress}
 	stdout.begin("access log", func(source io.Reader) error { return copyAccessLog(os.Stdout, source, log) })
 	stderr.begin("messages", func(source io.Reader) error { return copyLines(os.Stderr, source, message) })
-	if s.egressURL != "" {
+	if s.egressURL != nil {
 		go func() {
-			awaitListener(ports.clients)
+			awaitListener(c.clients)
 			address, err := learnEgress(s.egressURL)
 			if err != nil {
 				complain("the public address stays unknown: %v", err)
@@ -101,11 +100,11 @@ func runSquid(s settings, signals <-chan os.Signal) (int, error) {
 	}
 
 	if s.metrics != "" {
-		f := &figures{fleet: s.metrics, dir: s.dir, squid: process.Pid, clients: ports.clients, cut: &log.cut}
+		f := &figures{fleet: s.metrics, dir: s.dir, squid: process.Pid, clients: c.clients, cut: &log.cut}
 		go f.report(os.Stdout, s.metricsEvery)
 	}
 
-	stopper := &stopper{squid: process, clients: ports.clients, timeout: s.drainTimeout}
+	stopper := &stopper{squid: process, clients: c.clients, timeout: s.drainTimeout}
 	for {
 		select {
 		case <-children:
