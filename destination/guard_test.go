@@ -42,7 +42,7 @@ func TestEveryBlockOfTheRegistriesIsForbiddenFromItsFirstToItsLastAddress(t *tes
 	}
 	forbidden := Forbidden(nil, nil, nil)
 	for _, b := range blocks {
-		for _, a := range []netip.Addr{b.Addr(), Last(b)} {
+		for _, a := range []netip.Addr{b.Addr(), last(b)} {
 			if !contains(forbidden, a) {
 				t.Errorf("%s of %s is not forbidden", a, b)
 			}
@@ -67,7 +67,7 @@ func TestWhatLiesNextToAForbiddenBlockIsPublic(t *testing.T) {
 	forbidden := Forbidden(nil, nil, nil)
 	public := 0
 	for _, p := range forbidden {
-		for _, neighbour := range []netip.Addr{p.Addr().Prev(), Last(p).Next()} {
+		for _, neighbour := range []netip.Addr{p.Addr().Prev(), last(p).Next()} {
 			if !neighbour.IsValid() || contains(forbidden, neighbour) {
 				continue
 			}
@@ -152,25 +152,19 @@ func TestVpcBlockedAndOpenedBlocks(t *testing.T) {
 	}
 }
 
+// Whatever the order in which they are given.
 func TestMinimiseKeepsTheSetAndNothingOverlaps(t *testing.T) {
-	got := Minimise(prefixes("10.0.0.0/9", "10.128.0.0/9", "10.1.0.0/16", "10.1.0.0/16", "11.0.0.0/8", "::/96",
-		"::1/128", "fe80::/10", "fec0::/10"))
+	all := prefixes("10.0.0.0/9", "10.128.0.0/9", "10.1.0.0/16", "10.1.0.0/16", "11.0.0.0/8", "::/96", "::1/128",
+		"fe80::/10", "fec0::/10")
 	want := prefixes("10.0.0.0/7", "::/96", "fe80::/9")
-	if !slices.Equal(got, want) {
-		t.Errorf("got %v, want %v", got, want)
+	for range all {
+		if got := Minimise(all); !slices.Equal(got, want) {
+			t.Errorf("%v gives %v, want %v", all, got, want)
+		}
+		all = append(all[4:], all[:4]...)
 	}
 	if all := Minimise(prefixes("0.0.0.0/1", "128.0.0.0/1")); !slices.Equal(all, prefixes("0.0.0.0/0")) {
 		t.Errorf("the two halves of IPv4 give %v", all)
-	}
-}
-
-func TestForbiddenIsTheSameWhateverTheOrderOfWhatIsGiven(t *testing.T) {
-	a := Forbidden(prefixes("10.0.0.0/16", "54.0.0.0/16"), prefixes("1.2.3.0/24", "5.0.0.0/8"),
-		prefixes("10.1.0.0/16", "192.168.4.0/24"))
-	b := Forbidden(prefixes("54.0.0.0/16", "10.0.0.0/16"), prefixes("5.0.0.0/8", "1.2.3.0/24"),
-		prefixes("192.168.4.0/24", "10.1.0.0/16"))
-	if !slices.Equal(a, b) {
-		t.Errorf("%v differs from %v", a, b)
 	}
 }
 

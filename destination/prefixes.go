@@ -41,8 +41,8 @@ func Minimise(prefixes []netip.Prefix) []netip.Prefix {
 	return out
 }
 
-// Last returns the last address of a prefix.
-func Last(p netip.Prefix) netip.Addr {
+// last returns the last address of a prefix.
+func last(p netip.Prefix) netip.Addr {
 	bytes := p.Masked().Addr().AsSlice()
 	for bit := p.Bits(); bit < len(bytes)*8; bit++ {
 		bytes[bit/8] |= 1 << (7 - bit%8)
@@ -83,10 +83,6 @@ func covers(outer, inner netip.Prefix) bool {
 
 // halves splits a prefix that is shorter than its address in two.
 func halves(p netip.Prefix) (low, high netip.Prefix) {
-	bits := p.Bits() + 1
-	first := p.Masked().Addr()
-	bytes := first.AsSlice()
-	bytes[(bits-1)/8] |= 1 << (7 - (bits-1)%8)
-	second, _ := netip.AddrFromSlice(bytes) // cannot fail: as many bytes as the first address
-	return netip.PrefixFrom(first, bits), netip.PrefixFrom(second, bits)
+	low = netip.PrefixFrom(p.Masked().Addr(), p.Bits()+1)
+	return low, netip.PrefixFrom(last(low).Next(), low.Bits())
 }

@@ -144,8 +144,6 @@ func within(address string, blocks []netip.Prefix) bool {
 // No accepted combination of parameters makes an open proxy, or one whose passwords can be read on
 // the way unless that is meant. Every other one is accepted, and serves whom it should.
 func TestNoCombinationOfParametersMakesAnOpenProxy(t *testing.T) {
-	network := Network{LoadBalancerCidrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/28")},
-		VpcCidrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")}}
 	for _, context := range combinations() {
 		wrong := func(format string, args ...any) { t.Errorf("%v: %s", context, fmt.Sprintf(format, args...)) }
 		p, err := params.Parse(context)

@@ -1,9 +1,11 @@
 package proxyimage
 
 import (
+	"archive/zip"
 	"bytes"
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -67,12 +69,21 @@ func (t *toolchain) buildEntrypoint(ctx context.Context, path string) error {
 	return nil
 }
 
-// zoneinfo returns the path of Go's time zone database. Unlike the machine's, it is the same
-// everywhere.
-func (t *toolchain) zoneinfo(ctx context.Context) (string, error) {
+// zone returns the TZif file of an IANA zone from Go's own database. Unlike the machine's, it is the
+// same everywhere.
+func (t *toolchain) zone(ctx context.Context, name string) ([]byte, error) {
 	root, err := t.run(ctx, "env", "GOROOT")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	return filepath.Join(root, "lib", "time", "zoneinfo.zip"), nil
+	database, err := zip.OpenReader(filepath.Join(root, "lib", "time", "zoneinfo.zip"))
+	if err != nil {
+		return nil, fmt.Errorf("Go's time zone database: %w; reinstall Go", err)
+	}
+	defer database.Close()
+	content, err := fs.ReadFile(database, name)
+	if err != nil {
+		return nil, fmt.Errorf("timezone in Go's database: %w", err)
+	}
+	return content, nil
 }
