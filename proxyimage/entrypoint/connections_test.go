@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"squidfleet/internal/must"
+	"squidfleet/squid"
 )
 
 func TestOpenConnectionsOfThisMachine(t *testing.T) {
@@ -60,33 +60,36 @@ func TestOpenConnectionsOfThisMachine(t *testing.T) {
 }
 
 func TestReadConf(t *testing.T) {
+	port := func(address string, port uint16) netip.AddrPort {
+		a, _ := netip.ParseAddr(address) // the zero one is any
+		return netip.AddrPortFrom(a, port)
+	}
 	for _, c := range []struct {
-		conf, clients, health string // an empty address is none
-		wantError             string
+		text      string
+		want      conf
+		wantError string
 	}{
 		{"http_port 35201 require-proxy-header\nhttp_port 127.0.0.1:35202 require-proxy-header name=health\n",
-			"*:35201", "127.0.0.1:35202", ""},
-		{"#http_port 1\nhttp_port 10.0.0.1:35201 require-proxy-header\n", "10.0.0.1:35201", "*:0", ""},
-		{"http_port 127.0.0.1:1 name=health\nhttp_port [::1]:2 name=healthy", "[::1]:2", "127.0.0.1:1", ""},
-		{"http_port 0.0.0.0:35201\n", "*:35201", "*:0", ""},
-		{"http_port 127.0.0.1:1 name=health\n", "", "", "has no http_port for clients"},
-		{"http_port nowhere:1\n", "", "", "http_port: "},
+			conf{clients: port("", 35201), health: port("127.0.0.1", 35202)}, ""},
+		{"#http_port 1\nhttp_port 10.0.0.1:35201 require-proxy-header\n",
+			conf{clients: port("10.0.0.1", 35201)}, ""},
+		{"http_port 127.0.0.1:1 name=health\nhttp_port [::1]:2 name=healthy",
+			conf{clients: port("::1", 2), health: port("127.0.0.1", 1)}, ""},
+		{"http_port 0.0.0.0:35201\nacl clients src 10.0.0.0/8\nacl others src 2001:db8::/32\n" +
+			"acl clients src 2600::/32\nacl clients src 2601::/32\n",
+			conf{clients: port("", 35201), ipv6Clients: netip.MustParsePrefix("2600::/32")}, ""},
+		{"http_port 127.0.0.1:1 name=health\n", conf{}, "has no http_port for clients"},
+		{"http_port nowhere:1\n", conf{}, "http_port: "},
 	} {
 		dir := t.TempDir()
-		must.OK(t, os.WriteFile(filepath.Join(dir, "squid.conf"), []byte(c.conf), 0o600))
+		must.OK(t, os.WriteFile(filepath.Join(dir, "squid.conf"), []byte(c.text), 0o600))
+		c.want.auth = squid.AuthNone
 		got, err := readConf(dir)
-		if c.wantError != "" {
-			if err == nil || !strings.Contains(err.Error(), c.wantError) {
-				t.Errorf("%q: error %v, want %q", c.conf, err, c.wantError)
-			}
+		if c.wantError != "" && err != nil && strings.Contains(err.Error(), c.wantError) {
 			continue
 		}
-		show := func(a netip.AddrPort) string {
-			return strings.Replace(a.String(), "invalid AddrPort", fmt.Sprintf("*:%d", a.Port()), 1)
-		}
-		if clients, health := show(got.clients), show(got.health); err != nil || clients != c.clients ||
-			health != c.health {
-			t.Errorf("%q: %s, %s, %v; want %s, %s", c.conf, clients, health, err, c.clients, c.health)
+		if err != nil || c.wantError != "" || got != c.want {
+			t.Errorf("%q: %+v, %v; want %+v, %q", c.text, got, err, c.want, c.wantError)
 		}
 	}
 }

@@ -149,43 +149,23 @@ func firstUser(dir string) (digestUser, error) {
 }
 
 // answer makes the Proxy-Authorization for healthTarget (RFC 7616, section 3.4). It answers the
-// first challenge for MD5, the algorithm of the password file.
+// first challenge of our own Squid for MD5, the algorithm of the password file.
 func (u digestUser) answer(challenges []string) (string, error) {
 	for _, challenge := range challenges {
-		parameters, ok := digestParameters(challenge)
-		if !ok || parameters["nonce"] == "" || parameters["realm"] != u.realm {
+		_, rest, found := strings.Cut(challenge, `nonce="`)
+		if !found || !strings.HasPrefix(challenge, `Digest realm="`+u.realm+`", `) ||
+			strings.Contains(challenge, "algorithm=SHA-256") {
 			continue
 		}
-		if algorithm := parameters["algorithm"]; algorithm != "" && !strings.EqualFold(algorithm, "MD5") {
-			continue
-		}
+		nonce, _, _ := strings.Cut(rest, `"`)
 		const count = "00000001"
-		clientNonce := rand.Text()
-		nonce, ha2 := parameters["nonce"], md5Hex("GET:"+healthTarget)
+		clientNonce, ha2 := rand.Text(), md5Hex("GET:"+healthTarget)
 		response := md5Hex(strings.Join([]string{u.ha1, nonce, count, clientNonce, "auth", ha2}, ":"))
 		const form = `Digest username="%s", realm="%s", nonce="%s", uri="%s", algorithm=MD5, qop=auth, nc=%s, ` +
 			`cnonce="%s", response="%s"`
-		answer := fmt.Sprintf(form, u.name, u.realm, nonce, healthTarget, count, clientNonce, response)
-		if opaque, set := parameters["opaque"]; set {
-			answer += fmt.Sprintf(`, opaque="%s"`, opaque)
-		}
-		return answer, nil
+		return fmt.Sprintf(form, u.name, u.realm, nonce, healthTarget, count, clientNonce, response), nil
 	}
 	return "", fmt.Errorf("user %q can answer none of Squid's challenges %q", u.name, challenges)
-}
-
-// digestParameters splits a challenge of our own Squid: no value holds a quote, comma or backslash.
-func digestParameters(challenge string) (map[string]string, bool) {
-	scheme, rest, _ := strings.Cut(challenge, " ")
-	if !strings.EqualFold(scheme, "Digest") {
-		return nil, false
-	}
-	parameters := map[string]string{}
-	for part := range strings.SplitSeq(rest, ",") {
-		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
-		parameters[strings.ToLower(name)] = strings.Trim(value, `"`)
-	}
-	return parameters, true
 }
 
 func md5Hex(text string) string {

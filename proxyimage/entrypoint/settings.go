@@ -35,12 +35,8 @@ type settings struct {
 	keys           string // of the nonces, for their file; "" if it exists already or is not needed
 }
 
-var (
-	// serviceName is what Squid accepts after -n.
-	serviceName = regexp.MustCompile(`^[A-Za-z0-9]{1,32}$`)
-	// fleetName is what the names of stacks consist of.
-	fleetName = regexp.MustCompile(`^[A-Za-z0-9-]{1,128}$`)
-)
+// fleetName is what the names of stacks consist of.
+var fleetName = regexp.MustCompile(`^[A-Za-z0-9-]{1,128}$`)
 
 // readSettings checks the whole environment and returns every problem. Each begins with the
 // variable's name; none holds a password.
@@ -55,19 +51,6 @@ func readSettings(environ []string) (settings, []string) {
 		dir:   e.optional(container.EnvDir, container.Dir),
 		squid: e.optional(container.EnvSquid, container.SquidPath),
 		name:  e.optional(container.EnvName, "squid"), // Squid's own default
-	}
-	if !filepath.IsAbs(s.dir) {
-		e.problem(container.EnvDir, "%q is not an absolute path", s.dir)
-	} else if info, err := os.Stat(s.dir); err != nil {
-		e.problem(container.EnvDir, "%v", err)
-	} else if !info.IsDir() {
-		e.problem(container.EnvDir, "%s is not a directory", s.dir)
-	}
-	if !filepath.IsAbs(s.squid) {
-		e.problem(container.EnvSquid, "%q is not an absolute path", s.squid)
-	}
-	if !serviceName.MatchString(s.name) {
-		e.problem(container.EnvName, "%q is not 1 to 32 ASCII letters and digits", s.name)
 	}
 	if s.metrics = e.optional(container.EnvMetrics, ""); s.metrics != "" && !fleetName.MatchString(s.metrics) {
 		e.problem(container.EnvMetrics, "%q is not 1 to 128 ASCII letters, digits and hyphens", s.metrics)

@@ -34,9 +34,7 @@ func TestBadSettings(t *testing.T) {
 		{"CREDENTIALS=vault", []string{
 			`CREDENTIALS: "vault" is not a choice; set it to secretsmanager or image`,
 		}},
-		{"DIR=srv SQUID=squid USRES=alice CREDENTIALS=", []string{
-			`DIR: "srv" is not an absolute path`,
-			`SQUID: "squid" is not an absolute path`,
+		{"USRES=alice CREDENTIALS=", []string{
 			"CREDENTIALS: is missing; set it to secretsmanager or image",
 			"USRES: " + notASetting,
 		}},
@@ -51,9 +49,6 @@ func TestBadSettings(t *testing.T) {
 		}},
 		{image + "METRICS=", []string{"METRICS: is empty; set it or leave it out"}},
 		{image + "SQUID=", []string{"SQUID: is empty; set it or leave it out"}},
-		{image + "NAME=task-1", []string{`NAME: "task-1" is not 1 to 32 ASCII letters and digits`}},
-		{image + "DIR=/no/such/place", []string{"DIR: stat /no/such/place: no such file or directory"}},
-		{image + "DIR=/etc/passwd", []string{"DIR: /etc/passwd is not a directory"}},
 		{secrets, []string{
 			"REALM: is missing; set it to the realm",
 			"USERS: is missing; set it to the user names, separated by commas",
