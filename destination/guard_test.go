@@ -42,7 +42,7 @@ func TestEveryBlockOfTheRegistriesIsForbiddenFromItsFirstToItsLastAddress(t *tes
 	}
 	forbidden := Forbidden(nil, nil, nil)
 	for _, b := range blocks {
-		for _, a := range []netip.Addr{b.Addr(), last(b)} {
+		for _, a := range []netip.Addr{b.Addr(), Last(b)} {
 			if !contains(forbidden, a) {
 				t.Errorf("%s of %s is not forbidden", a, b)
 			}

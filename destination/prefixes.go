@@ -41,8 +41,8 @@ func Minimise(prefixes []netip.Prefix) []netip.Prefix {
 	return out
 }
 
-// last returns the last address of a prefix.
-func last(p netip.Prefix) netip.Addr {
+// Last returns the last address of a prefix.
+func Last(p netip.Prefix) netip.Addr {
 	bytes := p.Masked().Addr().AsSlice()
 	for bit := p.Bits(); bit < len(bytes)*8; bit++ {
 		bytes[bit/8] |= 1 << (7 - bit%8)
@@ -84,5 +84,5 @@ func covers(outer, inner netip.Prefix) bool {
 // halves splits a prefix that is shorter than its address in two.
 func halves(p netip.Prefix) (low, high netip.Prefix) {
 	low = netip.PrefixFrom(p.Masked().Addr(), p.Bits()+1)
-	return low, netip.PrefixFrom(last(low).Next(), low.Bits())
+	return low, netip.PrefixFrom(Last(low).Next(), low.Bits())
 }

@@ -20,7 +20,9 @@ func basicHeader(text string) string {
 
 // newBasic returns a verifier that accepts Basic, and Digest if it has keys.
 func newBasic(t testing.TB, keys string) (*Verifier, *clock) {
-	v, c, _ := newVerifier(t, func(c *config) { c.users["odd"], c.users["latin"], c.basic = oddPassword, "naïve é", true })
+	v, c, _ := newVerifier(t, func(c *config) {
+		c.users["odd"], c.users["latin"], c.basic = oddPassword, "naïve é", true
+	})
 	if keys == "" {
 		v.macs = nil
 	}

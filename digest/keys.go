@@ -18,9 +18,9 @@ const (
 )
 
 // ParseKeys reads one or several keys, separated by white space or commas: the first one signs
-// nonces, all of them verify. A fleet whose tasks are replaced one after another takes a new key in three
-// steps: behind the old one, so that all tasks know it; in front, so that all sign with it; alone,
-// after a nonce's life.
+// nonces, all of them verify. A fleet whose tasks are replaced one after another takes a new key in
+// three steps: behind the old one, so that all tasks know it; in front, so that all sign with it;
+// alone, after a nonce's life.
 //
 // A key is any string of 32 to 1,024 printable ASCII characters, used as it is written: 32 random
 // bytes in base64 or hex, or a generated password. It must be random and none of the passwords:

@@ -22,10 +22,10 @@ const (
 	UnknownUser         Reason = "unknown-user"          // counts as a guess
 	WrongPassword       Reason = "wrong-password"        // counts as a guess
 	TargetMismatch      Reason = "target-mismatch"       // right for another target than the requested one
-	NonceForeign        Reason = "nonce-foreign"         // stale: forged, another client's, or under a key we do not have
+	NonceForeign        Reason = "nonce-foreign"         // stale: forged, another client's, or of another key
 	NonceFuture         Reason = "nonce-future"          // stale: made later than the clock skew allows
 	NonceExpired        Reason = "nonce-expired"         // stale: older than its life
-	ProofNeeded         Reason = "proof-needed"          // stale: guesses from here; the new nonce leads to an exemption
+	ProofNeeded         Reason = "proof-needed"          // stale: guesses from here; the new nonce exempts
 	Throttled           Reason = "throttled"             // not checked: too many guesses from here; no challenge
 	LineMalformed       Reason = "line-malformed"        // Squid's line is not what the helper expects; no challenge
 	LineTooLong         Reason = "line-too-long"         // Squid's line exceeds the helper's buffer; no challenge

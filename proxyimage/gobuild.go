@@ -69,8 +69,8 @@ func (t *toolchain) buildEntrypoint(ctx context.Context, path string) error {
 	return nil
 }
 
-// zone returns the TZif file of an IANA zone from Go's own database. Unlike the machine's, it is the
-// same everywhere.
+// zone returns the TZif file of an IANA zone from Go's own database, which is the same everywhere,
+// unlike the machine's.
 func (t *toolchain) zone(ctx context.Context, name string) ([]byte, error) {
 	root, err := t.run(ctx, "env", "GOROOT")
 	if err != nil {
