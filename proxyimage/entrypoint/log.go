@@ -11,22 +11,6 @@ import (
 	"squidfleet/squid"
 )
 
-// egressField is the member that a line of the access log gets, ready to be copied:
-// "egress":"203.0.113.9", with the comma.
-type egressField struct{ text atomic.Pointer[[]byte] }
-
-func newEgressField() *egressField {
-	f := new(egressField)
-	f.set("-") // nobody has told it yet
-	return f
-}
-
-// set takes an address in its usual form, which needs no quoting.
-func (f *egressField) set(address string) {
-	text := []byte(`"egress":"` + address + `",`)
-	f.text.Store(&text)
-}
-
 const (
 	// longestLine is beyond what Squid writes: it cuts lines at 8 KiB. What is longer is copied in
 	// pieces of this size, each as a line.
@@ -121,9 +105,23 @@ func member(line, begin []byte, end byte) []byte {
 
 // accessLog turns what Squid writes into the access log.
 type accessLog struct {
-	egress  *egressField
+	// egress is the member that a line gets, ready to be copied: "egress":"203.0.113.9", with the
+	// comma.
+	egress  atomic.Pointer[[]byte]
 	refused refusals
 	cut     atomic.Int64 // connections that Squid reset
+}
+
+func newAccessLog() *accessLog {
+	l := new(accessLog)
+	l.setEgress("-") // nobody has told it yet
+	return l
+}
+
+// setEgress takes an address in its usual form, which needs no quoting.
+func (l *accessLog) setEgress(address string) {
+	text := []byte(`"egress":"` + address + `",`)
+	l.egress.Store(&text)
 }
 
 // become appends what a line becomes: the egress address is its first member, and its method and
@@ -139,7 +137,7 @@ func (l *accessLog) become(out, line []byte) []byte {
 		return out
 	}
 	before, rest, found := bytes.Cut(line[1:], methodBegin)
-	out = append(append(append(out, '{'), *l.egress.text.Load()...), before...)
+	out = append(append(append(out, '{'), *l.egress.Load()...), before...)
 	if !found {
 		return append(out, '\n')
 	}
@@ -165,7 +163,7 @@ func (l *accessLog) become(out, line []byte) []byte {
 // from several goroutines, as a file does.
 func copyAccessLog(destination io.Writer, source io.Reader, log *accessLog) error {
 	log.refused.count = func(rest []byte) {
-		line := append([]byte{'{'}, *log.egress.text.Load()...)
+		line := append([]byte{'{'}, *log.egress.Load()...)
 		destination.Write(append(line, rest...)) // an error shows at the next line of the log
 	}
 	defer log.refused.close()

@@ -15,9 +15,9 @@ const field = `"egress":"203.0.113.9",`
 
 // accessLines is what becomes of a line of the access log, with an address that is known.
 func accessLines() func(out, line []byte) []byte {
-	f := newEgressField()
-	f.set("203.0.113.9")
-	return (&accessLog{egress: f}).become
+	l := newAccessLog()
+	l.setEgress("203.0.113.9")
+	return l.become
 }
 
 func TestAccessLines(t *testing.T) {

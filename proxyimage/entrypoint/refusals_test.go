@@ -51,7 +51,7 @@ func TestRefusalsAreWrittenAtABoundedRateAndCountedAll(t *testing.T) {
 		got := new(rig.Buffer)
 		read, write := io.Pipe()
 		done := make(chan error)
-		log := &accessLog{egress: newEgressField()}
+		log := newAccessLog()
 		go func() { done <- copyAccessLog(got, read, log) }()
 		for _, third := range []bool{false, true} {
 			for k, c := range cases {

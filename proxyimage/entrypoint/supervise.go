@@ -83,8 +83,7 @@ func runSquid(s settings, c conf, signals <-chan os.Signal) (int, error) {
 	if err != nil {
 		return exitFailure, err
 	}
-	egress := newEgressField()
-	log := &accessLog{egress: egress}
+	log := newAccessLog()
 	stdout.begin("access log", func(source io.Reader) error { return copyAccessLog(os.Stdout, source, log) })
 	stderr.begin("messages", func(source io.Reader) error { return copyLines(os.Stderr, source, message) })
 	if s.egressURL != nil {
@@ -95,7 +94,7 @@ func runSquid(s settings, c conf, signals <-chan os.Signal) (int, error) {
 				complain("the public address stays unknown: %v", err)
 				return
 			}
-			egress.set(address.String())
+			log.setEgress(address.String())
 		}()
 	}
 
