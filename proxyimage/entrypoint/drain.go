@@ -1,6 +1,9 @@
 package main
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // drainPoll is how often the clients' connections are counted.
 const drainPoll = 250 * time.Millisecond
@@ -21,36 +24,23 @@ func drainQuiet(timeout time.Duration) time.Duration {
 // An idle keep-alive connection counts too: the client's next request may be on its way. Squid
 // closes idle ones itself (client_idle_pconn_timeout), well before the deadline.
 type drain struct {
-	begun    time.Time
-	deadline time.Time
-	enough   time.Duration // without a connection
-	quiet    time.Time     // when the last connection ended; zero while one is open
+	begun   time.Time
+	timeout time.Duration
+	quiet   time.Time // when the last connection ended; zero while one is open
 }
 
-func newDrain(now time.Time, timeout time.Duration) *drain {
-	return &drain{begun: now, deadline: now.Add(timeout), enough: drainQuiet(timeout)}
-}
-
-type verdict int
-
-const (
-	goOn verdict = iota
-	served
-	overdue
-)
-
-// observe takes the number of connections that a poll found.
-func (d *drain) observe(now time.Time, open int) verdict {
+// observe takes the number of connections that a poll found. It says why the drain is over, or "".
+func (d *drain) observe(now time.Time, open int) (over string) {
 	switch {
 	case open > 0:
 		d.quiet = time.Time{}
 	case d.quiet.IsZero():
 		d.quiet = now
-	case now.Sub(d.quiet) >= d.enough:
-		return served
+	case now.Sub(d.quiet) >= drainQuiet(d.timeout):
+		return fmt.Sprintf("served all connections in %v", now.Sub(d.begun).Round(time.Millisecond))
 	}
-	if !now.Before(d.deadline) {
-		return overdue
+	if now.Sub(d.begun) >= d.timeout {
+		return fmt.Sprintf("the drain timeout of %v is over", d.timeout)
 	}
-	return goOn
+	return ""
 }

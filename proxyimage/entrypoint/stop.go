@@ -30,7 +30,7 @@ func (s *stopper) signal(received syscall.Signal) {
 		s.squid.Signal(received)
 	case received == syscall.SIGTERM && s.drain == nil && s.grace == nil && s.timeout > 0:
 		now := time.Now()
-		s.drain = newDrain(now, s.timeout)
+		s.drain = &drain{begun: now, timeout: s.timeout}
 		s.poll = time.Tick(drainPoll)
 		complain("SIGTERM: serving on until no connection is left, at most %v; open now: %d", s.timeout, s.open())
 		s.look(now)
@@ -41,12 +41,8 @@ func (s *stopper) signal(received syscall.Signal) {
 
 // look is one poll of a drain.
 func (s *stopper) look(now time.Time) {
-	switch s.drain.observe(now, s.open()) {
-	case served:
-		complain("served all connections in %v", now.Sub(s.drain.begun).Round(time.Millisecond))
-		s.stop()
-	case overdue:
-		complain("the drain timeout of %v is over", s.timeout)
+	if over := s.drain.observe(now, s.open()); over != "" {
+		complain("%s", over)
 		s.stop()
 	}
 }
