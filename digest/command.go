@@ -11,22 +11,15 @@ import (
 // Command runs the verifier as Squid's helper: Serve with the files of the arguments. It returns
 // the exit code: 0 at the end of the input, 2 for wrong arguments, 1 for everything else. Errors go
 // to stderr, never to stdout. Without a good key and a good password file it answers no request.
-//
-//	-passwords file   lines user:realm:HA1
-//	-keys file        see ParseKeys; without it, only Basic is accepted
-//	-basic            Basic is accepted
-//	-share socket     answers what comes in there as well
-//	-from socket      alone: has the helper with -share answer
-//
 // Paths are relative to the working directory, which is Squid's.
 func Command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("digest", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	passwords := flags.String("passwords", "", "file with lines user:realm:HA1")
-	keys := flags.String("keys", "", "file with the nonce keys, the signing one first")
+	keys := flags.String("keys", "", "file with the nonce keys, the signing one first; without, only Basic")
 	basic := flags.Bool("basic", false, "accept Basic")
 	shared := flags.String("share", "", "Unix socket to answer at as well")
-	from := flags.String("from", "", "Unix socket of the helper that answers")
+	from := flags.String("from", "", "alone: Unix socket of the helper with -share, which answers")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}

@@ -55,7 +55,7 @@ const (
 // when that ends first (a read that is under way is then left behind), or the error of reading or
 // writing. Delayed answers that are not due by then are dropped.
 func Serve(ctx context.Context, in io.Reader, out io.Writer, v *Verifier) error {
-	h := &helper{out: out, v: v, delayed: make(map[*time.Timer]struct{})}
+	h := &helper{out: out, v: v}
 	done := make(chan error, 1)
 	go func() { done <- h.run(in) }()
 	var err error
@@ -64,7 +64,10 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, v *Verifier) error 
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	return h.stop(err)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stopped = true
+	return err
 }
 
 type helper struct {
@@ -77,7 +80,7 @@ type helper struct {
 	mu      sync.Mutex // everything below; out is written a batch of whole lines at a time
 	out     io.Writer
 	failed  error
-	delayed map[*time.Timer]struct{}
+	delayed int
 	stopped bool
 }
 
@@ -134,18 +137,17 @@ func (h *helper) line(line []byte, tooLong bool) {
 func (h *helper) delay(id []byte) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.delayed) >= delayedMax {
+	if h.delayed >= delayedMax {
 		return false
 	}
+	h.delayed++
 	answer := h.appendAnswer(nil, id)
-	var timer *time.Timer
-	timer = time.AfterFunc(h.result.Delay, func() {
+	time.AfterFunc(h.result.Delay, func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		delete(h.delayed, timer)
+		h.delayed--
 		h.write(answer)
 	})
-	h.delayed[timer] = struct{}{}
 	return true
 }
 
@@ -203,18 +205,4 @@ func (h *helper) write(answer []byte) {
 	if h.failed == nil && !h.stopped {
 		_, h.failed = h.out.Write(answer)
 	}
-}
-
-func (h *helper) stop(err error) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.stopped = true
-	for timer := range h.delayed {
-		timer.Stop()
-	}
-	clear(h.delayed)
-	if err == nil {
-		err = h.failed
-	}
-	return err
 }

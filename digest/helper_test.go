@@ -241,6 +241,10 @@ func TestHelperDelaysWithoutHoldingOthers(t *testing.T) {
 		ask(wrong, 70) // is dropped at the end
 		squid.Close()
 		must.OK(t, <-done)
+		time.AfterFunc(2*GuessDelay, func() { out.Close() })
+		if line, err := read.ReadString('\n'); err != io.EOF {
+			t.Errorf("after the end: %q, %v", line, err)
+		}
 	})
 }
 

@@ -2,7 +2,7 @@ package digest
 
 import (
 	"io"
-	"io/fs"
+	"net"
 	"os"
 	"syscall"
 	"unsafe"
@@ -13,40 +13,32 @@ import (
 // password: the runtime's monitor thread wakes up fifty times a millisecond to see whether the call
 // blocks. Here no call blocks; the poller waits. That halves the helper's share of a request.
 type socket struct {
-	file *os.File
-	conn syscall.RawConn
+	conn net.Conn // kept open
+	raw  syscall.RawConn
 }
 
 // openSocket uses a descriptor of its own, so that the stream's stays its owner's, but becomes
 // non-blocking. It returns nil if the stream is not a socket: others share a terminal, for one, and
 // do not expect it to become non-blocking.
 func openSocket(stream any) *socket {
-	f, isFile := stream.(*os.File)
+	file, isFile := stream.(*os.File)
 	if !isFile {
 		return nil
 	}
-	if info, err := f.Stat(); err != nil || info.Mode()&fs.ModeSocket == 0 {
-		return nil
-	}
-	fd, err := syscall.Dup(int(f.Fd()))
+	conn, err := net.FileConn(file)
 	if err != nil {
 		return nil
 	}
-	if err := syscall.SetNonblock(fd, true); err != nil {
-		syscall.Close(fd)
-		return nil
-	}
-	file := os.NewFile(uintptr(fd), f.Name())
-	conn, err := file.SyscallConn()
+	raw, err := conn.(syscall.Conn).SyscallConn()
 	if err != nil {
 		return nil
 	}
-	return &socket{file, conn}
+	return &socket{conn, raw}
 }
 
 // Read returns io.EOF at the end, as every Reader.
 func (s *socket) Read(b []byte) (int, error) {
-	n, err := call(s.conn.Read, syscall.SYS_READ, b)
+	n, err := call(s.raw.Read, syscall.SYS_READ, b)
 	if n == 0 && err == nil {
 		err = io.EOF
 	}
@@ -56,7 +48,7 @@ func (s *socket) Read(b []byte) (int, error) {
 func (s *socket) Write(b []byte) (int, error) {
 	written := 0
 	for written < len(b) {
-		n, err := call(s.conn.Write, syscall.SYS_WRITE, b[written:])
+		n, err := call(s.raw.Write, syscall.SYS_WRITE, b[written:])
 		if err != nil {
 			return written, err
 		}
