@@ -109,8 +109,8 @@ exit 3`
 			if got := strings.ReplaceAll(p.stderr.String(), f.directory, "DIR"); got != c.stderr {
 				t.Errorf("stderr:\n%s\nwant:\n%s", got, c.stderr)
 			}
-			if files, err := os.ReadDir(f.path(container.Run)); f.ran() != 0 || err == nil && len(files) != 0 {
-				t.Errorf("Squid was started as %d; run/ holds %v", f.ran(), files)
+			if files, err := os.ReadDir(f.path(container.Run)); f.pid(ran) != 0 || err == nil && len(files) != 0 {
+				t.Errorf("Squid was started as %d; run/ holds %v", f.pid(ran), files)
 			}
 		})
 	}
@@ -135,17 +135,17 @@ func TestSIGTERMEndsTheStart(t *testing.T) {
 		})
 		p.Process.Signal(syscall.SIGTERM)
 		p.ends(143)
-		if f.checked() != 0 {
+		if f.pid(checked) != 0 {
 			t.Error("the configuration was checked")
 		}
 	})
 	t.Run("during the check", func(t *testing.T) {
 		f := newFixture(t, fake{check: "exec sleep 60"}, credentialsInImage)
 		p := f.command().start()
-		must.Await(t, "the check", func() bool { return f.checked() != 0 })
+		must.Await(t, "the check", func() bool { return f.pid(checked) != 0 })
 		p.Process.Signal(syscall.SIGTERM)
 		p.ends(143)
-		if f.ran() != 0 {
+		if f.pid(ran) != 0 {
 			t.Error("Squid was started")
 		}
 	})
@@ -181,8 +181,10 @@ func TestSignalsForSquid(t *testing.T) {
 func TestOrphans(t *testing.T) {
 	const leaveOne = "(sleep 60 & echo $! > orphan)\n"
 	orphanOf := func(f *fixture) int {
-		pid, err := strconv.Atoi(strings.TrimSpace(f.read("orphan")))
-		must.OK(t, err)
+		pid := f.pid("orphan")
+		if pid == 0 {
+			t.Fatal("no orphan")
+		}
 		t.Cleanup(func() { syscall.Kill(pid, syscall.SIGKILL) })
 		return pid
 	}
@@ -191,11 +193,11 @@ func TestOrphans(t *testing.T) {
 		p := f.serving()
 		orphan := orphanOf(f)
 		children := func() []int { return slices.Sorted(slices.Values(rig.Children(p.Process.Pid, "*"))) }
-		if got := children(); !slices.Equal(got, slices.Sorted(slices.Values([]int{f.ran(), orphan}))) {
-			t.Fatalf("the entrypoint has the children %v, want Squid (%d) and its orphan (%d)", got, f.ran(), orphan)
+		if got := children(); !slices.Equal(got, slices.Sorted(slices.Values([]int{f.pid(ran), orphan}))) {
+			t.Fatalf("the entrypoint has the children %v, want Squid (%d) and its orphan (%d)", got, f.pid(ran), orphan)
 		}
 		syscall.Kill(orphan, syscall.SIGKILL)
-		must.Await(t, "the orphan to be reaped", func() bool { return slices.Equal(children(), []int{f.ran()}) })
+		must.Await(t, "the orphan to be reaped", func() bool { return slices.Equal(children(), []int{f.pid(ran)}) })
 		p.Process.Signal(syscall.SIGINT)
 		p.ends(0)
 	})
@@ -213,7 +215,7 @@ func TestOrphans(t *testing.T) {
 func TestSquidsProcess(t *testing.T) {
 	f := newFixture(t, serving, credentialsInImage)
 	p := f.serving()
-	pid, squidPid := p.Process.Pid, f.ran()
+	pid, squidPid := p.Process.Pid, f.pid(ran)
 	// Squid ends with the thread that started it.
 	if started := rig.Children(pid, strconv.Itoa(pid)); !slices.Contains(started, squidPid) {
 		t.Errorf("the main thread started %d, not Squid (%d)", started, squidPid)

@@ -67,6 +67,8 @@ type fake struct{ check, run string }
 
 const (
 	fakeName = "squid"
+	// checked and ran are files with the process that Squid was started as.
+	checked, ran = "started-k", "started-n"
 	// serve notes each signal and ends with code 5 at one that stops it.
 	serve = `
 for signal in TERM INT QUIT; do trap "echo $signal >> signals; exit 5" $signal; done
@@ -107,7 +109,7 @@ func newFixture(t *testing.T, squidIs fake, environment ...string) *fixture {
 	f.clients = netip.AddrPortFrom(address, 35201)
 	f.write(container.SquidConf, fmt.Sprintf("# A comment.\nhttp_port %s require-proxy-header\n"+
 		"http_port 127.0.0.1:1 require-proxy-header name=health\n", f.clients))
-	script := "#!/bin/sh\necho $$ $1 >> started\ncase $1 in -k)\n" + squidIs.check + "\nexit;; esac\n" + squidIs.run
+	script := "#!/bin/sh\necho $$ > started$1\ncase $1 in -k)\n" + squidIs.check + "\nexit;; esac\n" + squidIs.run
 	must.OK(t, os.WriteFile(f.path(fakeName), []byte(script), 0o700))
 	must.OK(t, os.Mkdir(f.path(container.Run), 0o700))
 	return f
@@ -133,17 +135,10 @@ func (f *fixture) read(name string) string {
 // signals are those that Squid got.
 func (f *fixture) signals() string { return strings.Join(strings.Fields(f.read("signals")), " ") }
 
-// checked and ran are the processes that Squid was started as, 0 if it was not.
-func (f *fixture) checked() int { return f.started("-k") }
-func (f *fixture) ran() int     { return f.started("-n") }
-
-func (f *fixture) started(as string) (pid int) {
+// pid is the process that a file names, 0 if there is no such file.
+func (f *fixture) pid(file string) int {
 	f.t.Helper()
-	for line := range strings.Lines(f.read("started")) {
-		if id, is := strings.CutSuffix(line, " "+as+"\n"); is {
-			pid, _ = strconv.Atoi(id)
-		}
-	}
+	pid, _ := strconv.Atoi(strings.TrimSpace(f.read(file)))
 	return pid
 }
 

@@ -71,7 +71,7 @@ func TestSquidThatEndsDuringADrainKeepsItsCode(t *testing.T) {
 	f.connect()
 	p.Process.Signal(syscall.SIGTERM)
 	p.waitForMessage("open now: 1\n")
-	syscall.Kill(f.ran(), syscall.SIGKILL)
+	syscall.Kill(f.pid(ran), syscall.SIGKILL)
 	p.ends(exitSignal + int(syscall.SIGKILL))
 }
 
