@@ -162,6 +162,7 @@ func (a *Assembly) addLines(name, kind string) {
 		n := 1
 		if words[0] == "acl" {
 			n = min(3, len(words))
+			words = slices.DeleteFunc(words, func(word string) bool { return word == "-n" }) // no look-up backwards
 		}
 		key := strings.Join(words[:n], " ")
 		before, _ := tree[key].([]any)

@@ -6,6 +6,7 @@ import (
 	"debug/elf"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -31,9 +32,8 @@ func (a *Assembly) imagePromises() []Promise {
 			a.matches(conf, "proxy_protocol_access.*", `^(deny .*|allow load_balancer|allow health loopback)$`))},
 		{"squid-access", "docs/security.md", "A request is served only if the client's address **and** the user",
 			a.access()},
-		{"image-user", "docs/security.md", "the image has an unprivileged user of its own", cmp.Or(
-			a.matches(docker, "USER.*", `^[1-9]\d*:[1-9]\d*$`),
-			a.is(task, box+"MountPoints.*.ContainerPath", a.one(docker).text("VOLUME.0")))},
+		{"image-user", "docs/security.md", "the image has an unprivileged user of its own",
+			a.matches(docker, "USER.*", unprivileged)},
 		{"architecture", "docs/parameters.md", "processor of the tasks", cmp.Or(
 			a.is(assets, "dockerImages.*.source.platform", platform), a.compiledFor(machine),
 			a.is(task, "RuntimePlatform.CpuArchitecture", family),
@@ -51,70 +51,85 @@ func (a *Assembly) imagePromises() []Promise {
 // blocks returns the addresses of an access list of squid.conf.
 func (a *Assembly) blocks(acl string) (all []netip.Prefix) {
 	for _, line := range a.texts(conf, "acl "+acl+" src.*") {
-		for _, value := range strings.Fields(line) {
-			all = append(all, block(value))
-		}
+		block, _ := netip.ParsePrefix(line) // in none of the blocks if it is none
+		all = append(all, block)
 	}
 	return all
 }
 
-// access: one rule lets requests through, of known clients with a right password unless there are
-// none. What it must not let through is refused before it, and all else after it.
+// access: a request needs all that the document names, and some that it may not have.
 func (a *Assembly) access() *Finding {
-	p, clients := a.Params, slices.Clone(a.Params.ClientCidrs)
-	for key, vpc := range a.lookups {
-		for _, l := range leaves("", vpc) {
-			b := block(strings.Trim(l.value, `"`))
-			if len(p.ClientSecurityGroups) > 0 && strings.Contains(key, p.VpcID) && b.IsValid() {
-				clients = append(clients, b) // The groups' members have addresses of the VPC.
-			}
+	p, clients, checked := a.Params, slices.Clone(a.Params.ClientCidrs), "ext_user"
+	for _, l := range leaves("", a.lookedUp()) {
+		if block, err := netip.ParsePrefix(strings.Trim(l.value, `"`)); err == nil && len(p.ClientSecurityGroups) > 0 {
+			clients = append(clients, block) // The groups' members have addresses of the VPC.
 		}
 	}
-	if got, want := merged(a.blocks("clients")), merged(clients); !slices.Equal(got, want) {
-		return a.one(conf).wrong("acl clients: is %v, want %v", got, want)
+	if got := a.blocks("clients"); !hold(clients, got...) {
+		return a.one(conf).wrong("acl clients: is %v, want nothing but %v", got, clients)
 	}
-	checked := "ext_user"
 	if p.Digest == squid.DigestSquid {
 		checked = "proxy_auth"
 	}
-	last, denied := []string{"allow clients", "deny all"}, []string{"!clients", "manager", "!resolved", "forbidden"}
-	// No refusal is remembered, and no answer for another address.
-	found := a.matches(conf, "external_acl_type.*", `^$| negative_ttl=0 .* %0*>a `)
+	ports := func(list []int) []string { return strings.Fields(strings.Trim(fmt.Sprint(list), "[]")) }
+	found := cmp.Or(a.lists(conf, "acl http_ports port.*", ports(p.HTTPPorts)),
+		a.lists(conf, "acl connect_ports port.*", ports(p.ConnectPorts)),
+		a.lists(conf, "acl allowed_domains dstdomain.*", p.AllowedDomains),
+		a.lists(conf, "acl blocked_domains dstdomain.*", p.BlockedDomains),
+		// No refusal is remembered, and no answer for another address.
+		a.matches(conf, "external_acl_type.*", `^$| negative_ttl=0 .* %0*>a `))
+
+	if rules := texts(a.one(conf).values("http_access.*")); !slices.Contains(rules[max(0, len(rules)-1):], "deny all") {
+		found = cmp.Or(found, a.one(conf).wrong("http_access: ends without deny all"))
+	}
+	needs, refused := []string{"clients", "known_methods", "resolved"}, []string{"load_balancer", "manager", "forbidden"}
 	if p.Auth != "none" {
-		last[0], denied = "allow clients authenticated", append(denied, "!authenticated")
+		needs = append(needs, "authenticated")
 		found = cmp.Or(found, a.is(conf, "acl authenticated "+checked, []string{"REQUIRED"}))
 	}
-	ports := func(list []int) []string { return strings.Fields(strings.Trim(fmt.Sprint(list), "[]")) }
-	for _, list := range []struct {
-		acl, option string
-		values      []string
-		with, empty string // what is denied with values, and without one
-	}{
-		{"http_ports port", "", ports(p.HTTPPorts), "!connect !http_ports", "!connect"},
-		{"connect_ports port", "", ports(p.ConnectPorts), "connect !connect_ports", "connect"},
-		{"allowed_domains dstdomain", "-n ", p.AllowedDomains, "!allowed_domains", "!clients"},
-		{"blocked_domains dstdomain", "-n ", p.BlockedDomains, "blocked_domains", "!clients"},
-	} {
-		var want []string
-		rule := list.empty
-		for _, value := range list.values {
-			want, rule = append(want, list.option+value), list.with
+	if len(p.AllowedDomains) > 0 {
+		needs = append(needs, "allowed_domains")
+	}
+	if len(p.BlockedDomains) > 0 {
+		refused = append(refused, "blocked_domains")
+	}
+	for _, of := range []struct {
+		request []string
+		ports   []int
+	}{{[]string{"http_scheme", "http_ports"}, p.HTTPPorts}, {[]string{"connect", "connect_ports"}, p.ConnectPorts}} {
+		right := slices.Concat(of.request, needs)
+		wrong := map[string][]string{}
+		for i, acl := range right {
+			wrong["not "+acl] = slices.Concat(right[:i], right[i+1:])
 		}
-		found, denied = cmp.Or(found, a.lists(conf, "acl "+list.acl+".*", want)), append(denied, rule)
-	}
-	rules := texts(a.one(conf).values("http_access.*"))
-	end := max(0, len(rules)-2)
-	allows := func(rule string) bool { return !strings.HasPrefix(rule, "deny ") }
-	if !slices.Equal(rules[end:], last) || slices.ContainsFunc(rules[:end], allows) {
-		found = cmp.Or(found, a.one(conf).wrong("http_access: ends in %q, want %q and no other that allows",
-			rules[end:], last))
-	}
-	for _, rule := range denied {
-		if !slices.Contains(rules, "deny "+rule) {
-			found = cmp.Or(found, a.one(conf).wrong("http_access deny %s: is missing", rule))
+		for _, acl := range refused {
+			wrong[acl] = append(slices.Clone(right), acl)
+		}
+		for _, what := range slices.Sorted(maps.Keys(wrong)) {
+			if a.serves(wrong[what]) {
+				found = cmp.Or(found, a.one(conf).wrong("http_access: serves a request that is %s, and else %q", what, right))
+			}
+		}
+		if a.serves(right) != (len(of.ports) > 0) {
+			found = cmp.Or(found, a.one(conf).wrong("http_access: serves %q: is %t", right, len(of.ports) == 0))
 		}
 	}
 	return found
+}
+
+// serves reports whether squid.conf admits a request that is all of some access lists and of no
+// others. The first rule decides of which that is so.
+func (a *Assembly) serves(request []string) bool {
+	for _, rule := range texts(a.one(conf).values("http_access.*")) {
+		words := strings.Fields(rule)
+		if !slices.ContainsFunc(words[1:], func(acl string) bool {
+			name, not := strings.CutPrefix(acl, "!")
+			return name != "all" && slices.Contains(request, name) == not
+		}) {
+			return words[0] == "allow"
+		}
+	}
+	return false
 }
 
 func (a *Assembly) compiledFor(machine elf.Machine) *Finding {
@@ -135,8 +150,15 @@ var credential = regexp.MustCompile(`(?i)\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|-----BEGI
 	`\beyJ[A-Za-z0-9_-]{10,}\.eyJ|://[^/\s:@⟨"]+:[^/\s@⟨"]+@|\b[0-9a-f]{32}\b|` +
 	`(?:password|passwd|pwd|passphrase|secret|token|api_?key)(?:_\w+)?["']?\s*[:=]\s*["']?[^\s"'⟨{$\[]{6,}`)
 
-// credentials looks at every text of the assembly but the password file, which is there for hashes.
-func (a *Assembly) credentials() (found *Finding) {
+// credentials looks at every text of the assembly but the password file, which is there for hashes,
+// and at the container's variables, name and value on one line.
+func (a *Assembly) credentials() *Finding {
+	found := cmp.Or(a.none(secret, "SecretString"), a.each(task, func(r *resource) string {
+		if text := credential.FindString(written(r.value(box + "Environment"))); text != "" {
+			return "Environment: looks like a credential, which is to come from Secrets Manager: " + text
+		}
+		return ""
+	}))
 	err := fs.WalkDir(a.files, ".", func(name string, entry fs.DirEntry, err error) error {
 		file, inImage := strings.CutPrefix(name, a.ImageDirectory()+"/")
 		if err != nil || entry.IsDir() || file == "passwords" || file == "entrypoint" ||
@@ -146,21 +168,12 @@ func (a *Assembly) credentials() (found *Finding) {
 		content, err := fs.ReadFile(a.files, name)
 		if at := credential.FindIndex(content); at != nil {
 			line := 1 + bytes.Count(content[:at[0]], []byte("\n"))
-			found = &Finding{File: name, Message: fmt.Sprintf("line %d: looks like a credential", line)}
+			found = cmp.Or(found, &Finding{File: name, Message: fmt.Sprintf("line %d: looks like a credential", line)})
 		}
 		return err
 	})
 	if err != nil {
 		return &Finding{File: ".", Message: err.Error()}
 	}
-	return cmp.Or(a.each(task, func(r *resource) string {
-		variables, _ := r.value(box + "Environment").(map[string]any)
-		for name, value := range variables {
-			if name != "SQUIDFLEET_CREDENTIALS" && credential.MatchString(name+"="+text(value)) {
-				return "Environment: " + name + " looks like a credential; hand it over from Secrets Manager"
-			}
-		}
-		return ""
-	}), found, a.is(secret, "SecretString", nil),
-		a.matches(secret, "GenerateSecretString.PasswordLength", `^(3[2-9]|[4-9]\d|1[01]\d|12[0-8])$`))
+	return found
 }

@@ -10,13 +10,7 @@ import (
 	"squidfleet/params"
 )
 
-const (
-	subnets     = "AWS::EC2::Subnet"
-	certificate = "AWS::CertificateManager::Certificate"
-	record      = "AWS::Route53::RecordSet"
-	link        = "AWS::EC2::VPCEndpointService"
-	permissions = "AWS::EC2::VPCEndpointServicePermissions"
-)
+const subnets = "AWS::EC2::Subnet"
 
 // networkPromises are about the way from a client to a task, and from there to a destination.
 func (a *Assembly) networkPromises() []Promise {
@@ -34,6 +28,15 @@ func (a *Assembly) networkPromises() []Promise {
 			own, toTasks = append(own, group), append(toTasks, "tcp "+port+" "+group)
 		}
 	}
+	protocol, policy, certificate := "TCP", "^$", any(nil)
+	if a.encrypted() {
+		protocol, policy = "TLS", "^ELBSecurityPolicy-TLS13-1-[23]-"
+		certificate = cmp.Or(p.CertificateARN, a.one("AWS::CertificateManager::Certificate").ref())
+	}
+	enforced := any(nil)
+	if len(p.PrivateLinkPrincipals) > 0 {
+		enforced = "on"
+	}
 	return []Promise{
 		{"clients", "docs/security.md", "security group admits `clientCidrs` and `clientSecurityGroups`", cmp.Or(
 			a.matches(balancer, "SecurityGroups.0", "^⟨"), a.only(entry, "Ingress", a.clients()))},
@@ -45,9 +48,12 @@ func (a *Assembly) networkPromises() []Promise {
 			a.is(targets, "Port", port), a.is(task, box+"PortMappings.*.ContainerPort", port),
 			a.is(service, "LoadBalancers.*.ContainerPort", port))},
 		{"endpoint", "docs/parameters.md", "`internal`, with private addresses only", a.is(balancer, "Scheme", scheme)},
-		{"tls", "docs/parameters.md", "with which the load balancer speaks TLS to clients, on all ports", a.encrypts()},
-		{"name", "docs/parameters.md", "name of the proxy; it gets an alias record", a.aliases()},
-		{"private-link", "docs/parameters.md", "who may make PrivateLink endpoints that lead to the proxy", a.links()},
+		{"tls", "docs/parameters.md", "with which the load balancer speaks TLS to clients, on all ports", cmp.Or(
+			a.is(listener, "Protocol", protocol), a.matches(listener, "SslPolicy", policy),
+			a.is(listener, "Certificates.*.CertificateArn", certificate))},
+		{"private-link", "docs/parameters.md", "who may make PrivateLink endpoints that lead to the proxy", cmp.Or(
+			a.is(balancer, "EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic", enforced),
+			a.lists("AWS::EC2::VPCEndpointServicePermissions", "AllowedPrincipals.*", p.PrivateLinkPrincipals))},
 		{"addresses", "docs/parameters.md", "`listenerPort` + 1 always leads to address 1, and so on", a.leads()},
 		{"proxy-header", "docs/security.md", "puts a PROXY v2 header with the client's address before them", cmp.Or(
 			a.is(targets, attribute+"proxy_protocol_v2.enabled", "true"),
@@ -86,10 +92,11 @@ func (a *Assembly) only(groups []string, direction string, want []string) (found
 			first, last := number(at(rule, "FromPort")), number(at(rule, "ToPort"))
 			peer := text(at(rule, "CidrIp")) + text(at(rule, "CidrIpv6")) + text(at(rule, "SourceSecurityGroupId")) +
 				text(at(rule, "DestinationSecurityGroupId"))
-			if protocol == "tcp" || protocol == "udp" {
+			switch other := fmt.Sprintf("%s %d/%d", protocol, first, last); {
+			case protocol == "tcp", protocol == "udp":
 				got = append(got, flows(protocol, first, last, peer)...)
-			} else if rule != nil { // of ICMP: a type and a code
-				got = append(got, fmt.Sprintf("%s %d/%d %s", protocol, first, last, peer))
+			case rule != nil && other != "icmp 3/4" && other != "icmpv6 2/0": // which say that a packet is too large
+				got = append(got, other+" "+peer)
 			}
 		}
 		if d := unlike(got, want); d != "" && want != nil {
@@ -100,15 +107,11 @@ func (a *Assembly) only(groups []string, direction string, want []string) (found
 }
 
 // clients are the flows to the load balancer.
-func (a *Assembly) clients() []string {
+func (a *Assembly) clients() (want []string) {
 	p := a.Params
-	want := []string{"icmp 3/4 0.0.0.0/0"} // from anybody: a packet is too large for the way to a client
 	peers, last := slices.Clone(p.ClientSecurityGroups), p.ListenerPort
 	for _, block := range p.ClientCidrs {
-		peers = append(peers, block.Masked().String())
-		if block.Addr().Is6() {
-			want = append(want, "icmpv6 2/0 ::/0")
-		}
+		peers = append(peers, block.String())
 	}
 	if p.AddressPorts {
 		last += p.FleetSize
@@ -145,105 +148,68 @@ func (a *Assembly) destinations() (want []string) {
 // encrypted reports whether clients speak TLS.
 func (a *Assembly) encrypted() bool { return a.Params.CertificateARN+a.Params.DomainName != "" }
 
-// encrypts: all listeners have the certificate, or none has one.
-func (a *Assembly) encrypts() *Finding {
-	p := a.Params
-	if !a.encrypted() {
-		return cmp.Or(a.is(listener, "Protocol", "TCP"), a.none(listener, "Certificates", "SslPolicy"))
-	}
-	return cmp.Or(a.is(listener, "Protocol", "TLS"), a.none(listener, "Certificates.1"),
-		a.is(listener, "Certificates.0.CertificateArn", cmp.Or(p.CertificateARN, a.one(certificate).ref())),
-		a.matches(listener, "SslPolicy", `^ELBSecurityPolicy-TLS13-1-[23]-(?:Res-)?PQ-`),
-		a.is(certificate, "DomainName", p.DomainName), a.is(certificate, "ValidationMethod", "DNS"),
-		a.is(certificate, "DomainValidationOptions.0.HostedZoneId", p.HostedZoneID))
-}
-
-// aliases: the fleet's name, and no other, leads to the load balancer, in each of its families.
-func (a *Assembly) aliases() *Finding {
-	p, families := a.Params, []string{"A"}
-	if slices.ContainsFunc(p.ClientCidrs, func(c netip.Prefix) bool { return c.Addr().Is6() }) {
-		families = append(families, "AAAA")
-	}
-	if p.HostedZoneID == "" {
-		families = nil
-	}
-	return cmp.Or(a.lists(record, "Type", families), a.is(record, "Name", p.DomainName),
-		a.is(record, "HostedZoneId", p.HostedZoneID),
-		a.is(record, "AliasTarget.DNSName", a.one(balancer).att("DNSName")))
-}
-
-// links: endpoints of the principals alone lead to the load balancer, which looks at their clients.
-func (a *Assembly) links() *Finding {
-	if principals := a.Params.PrivateLinkPrincipals; len(principals) > 0 {
-		return cmp.Or(a.is(balancer, "EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic", "on"),
-			a.is(link, "NetworkLoadBalancerArns.*", a.one(balancer).ref()),
-			a.is(permissions, "ServiceId", a.one(link).ref()),
-			a.lists(permissions, "AllowedPrincipals.*", principals))
-	}
-	return a.lists(link, "NetworkLoadBalancerArns.*", nil)
-}
-
 // number is an address's, which its service has as a tag.
 func (r *resource) number() int { return number(r.value("Tags." + params.AddressTag)) }
 
-// leads: the common port leads to every address by the first target group of its service, and the
-// port of each address to that one alone by the second.
+// leads: the common port leads to every address, and the port of each address to that one alone.
 func (a *Assembly) leads() *Finding {
-	p, ports := a.Params, map[string]string{} // by target group
+	p, ports, numbers := a.Params, map[string]string{}, []string{}
 	for _, l := range a.all(listener) {
 		ports[l.text("DefaultActions.0.TargetGroupArn")] = l.text("Port")
 	}
-	var got, want []string
-	for _, s := range a.all(service) {
-		to := fmt.Sprintf("address %d at", s.number())
-		for _, group := range texts(s.values("LoadBalancers.*.TargetGroupArn")) {
-			to += " " + ports[group]
-		}
-		got = append(got, to)
+	for number := range p.FleetSize {
+		numbers = append(numbers, fmt.Sprint(number+1))
 	}
-	listeners := 1
-	for k := 1; k <= p.FleetSize; k++ {
-		to := fmt.Sprintf("address %d at %d", k, p.ListenerPort)
+	return cmp.Or(a.lists(service, "Tags."+params.AddressTag, numbers), a.each(service, func(r *resource) string {
+		var got []string
+		for _, group := range texts(r.values("LoadBalancers.*.TargetGroupArn")) {
+			got = append(got, "port "+ports[group])
+		}
+		want := []string{fmt.Sprint("port ", p.ListenerPort)}
 		if p.AddressPorts {
-			to, listeners = fmt.Sprintf("%s %d", to, p.ListenerPort+k), listeners+1
+			want = append(want, fmt.Sprint("port ", p.ListenerPort+r.number()))
 		}
-		want = append(want, to)
-	}
-	if d := unlike(got, want); d != "" || len(got) != len(want) || len(a.all(listener)) != listeners {
-		return a.wrong("the load balancer has %d ports, want %d, for %d addresses; %s", len(a.all(listener)),
-			listeners, len(got), d)
-	}
-	return nil
+		return unlike(got, want)
+	}))
 }
 
-// subnets returns the zones and the addresses of subnets: of the fleet's own VPC, or of public ones
+// places returns the zones and the addresses of subnets: of the fleet's own VPC, or of public ones
 // of an imported VPC, as the CDK CLI has found them. They are empty for any other.
-func (a *Assembly) subnets(references []string) (zones []string, blocks []netip.Prefix) {
+func (a *Assembly) places(references []string) (zones []string, blocks []netip.Prefix) {
 	zone, cidr := map[string]string{}, map[string]string{}
 	for _, r := range a.all(subnets) {
 		zone[r.ref()], cidr[r.ref()] = show(r.value("AvailabilityZone")), r.text("CidrBlock")
 	}
-	which := "vpc-provider:account=" + a.account + ":filter.vpc-id=" + a.Params.VpcID + ":region=" + a.region + ":"
-	for key, vpc := range a.lookups {
-		for _, group := range values(vpc, "subnetGroups.*") {
-			for _, s := range values(group, "subnets.*") {
-				if id := text(at(s, "subnetId")); strings.HasPrefix(key, which) && at(group, "type") == "Public" {
-					zone[id], cidr[id] = text(at(s, "availabilityZone")), text(at(s, "cidr"))
-				}
+	for _, group := range values(a.lookedUp(), "*.subnetGroups.*") {
+		for _, s := range values(group, "subnets.*") {
+			if id := text(at(s, "subnetId")); at(group, "type") == "Public" {
+				zone[id], cidr[id] = text(at(s, "availabilityZone")), text(at(s, "cidr"))
 			}
 		}
 	}
 	for _, reference := range references {
-		zones, blocks = append(zones, zone[reference]), append(blocks, block(cidr[reference]))
+		block, _ := netip.ParsePrefix(cidr[reference]) // in none of the blocks if it is none
+		zones, blocks = append(zones, zone[reference]), append(blocks, block)
 	}
 	return zones, blocks
 }
 
+// lookedUp returns what the CDK CLI has found of the imported VPC.
+func (a *Assembly) lookedUp() any {
+	found := map[string]any{}
+	for key, value := range a.lookups {
+		if strings.Contains(key, "="+a.Params.VpcID+":") && strings.Contains(key, ":region="+a.region+":") {
+			found[key] = value
+		}
+	}
+	return found
+}
+
 // zones: each address may be in every zone of the load balancer's.
 func (a *Assembly) zones() *Finding {
-	entry, _ := a.subnets(a.texts(balancer, "Subnets.*"))
+	entry, _ := a.places(a.texts(balancer, "Subnets.*"))
 	return a.each(service, func(r *resource) string {
-		zones, _ := a.subnets(texts(r.values(awsvpc + "Subnets.*")))
+		zones, _ := a.places(texts(r.values(awsvpc + "Subnets.*")))
 		if unlike(zones, entry) != "" || len(zones) != len(entry) || len(entry) < 2 {
 			return fmt.Sprintf("has subnets in zones %v, the load balancer in %v: want one in each", zones, entry)
 		}
@@ -254,66 +220,59 @@ func (a *Assembly) zones() *Finding {
 // apart: PROXY headers are believed from where the load balancer is. In a VPC of the fleet's own,
 // no task is there. In an imported one, all subnets are public. That none overlap is AWS's to find.
 func (a *Assembly) apart() *Finding {
-	_, entry := a.subnets(a.texts(balancer, "Subnets.*"))
-	_, tasks := a.subnets(a.texts(service, awsvpc+"Subnets.*"))
+	_, entry := a.places(a.texts(balancer, "Subnets.*"))
+	_, tasks := a.places(a.texts(service, awsvpc+"Subnets.*"))
 	believed := a.blocks("load_balancer")
-	shared := a.Params.VpcID == "" && slices.ContainsFunc(entry, func(b netip.Prefix) bool {
-		return slices.Contains(tasks, b)
-	})
-	known := !slices.Contains(slices.Concat(entry, tasks), netip.Prefix{})
-	if shared || !known || !slices.Equal(merged(believed), merged(entry)) {
+	shared := a.Params.VpcID == "" && slices.ContainsFunc(tasks, func(b netip.Prefix) bool { return hold(entry, b) })
+	if shared || !hold(entry, believed...) || !hold(believed, entry...) {
 		return a.wrong("PROXY headers are believed from %v, the load balancer is in %v and the tasks are in %v: want "+
 			"the first two alike, the third apart, and public subnets of the fleet's VPC", believed, entry, tasks)
 	}
 	return nil
 }
 
-// block reads an address or a block of them. What is neither is no valid block.
-func block(text string) netip.Prefix {
-	b, err := netip.ParsePrefix(text)
-	if addr, notAddr := netip.ParseAddr(text); err != nil && notAddr == nil {
-		b = netip.PrefixFrom(addr, addr.BitLen())
-	}
-	return b
-}
-
-// merged returns the fewest blocks with the same addresses, in order. What is no block stays, so
-// that it is found.
-func merged(blocks []netip.Prefix) (fewest []netip.Prefix) {
-	for _, b := range slices.SortedFunc(slices.Values(blocks), netip.Prefix.Compare) {
-		n := len(fewest)
-		if n > 0 && fewest[n-1].Overlaps(b) {
-			continue
+// hold reports whether blocks hold every address of others. None hold what is no valid block.
+func hold(blocks []netip.Prefix, others ...netip.Prefix) bool {
+	for _, other := range others {
+		whole, part := false, false
+		for _, b := range blocks {
+			whole = whole || b.Bits() <= other.Bits() && b.Contains(other.Addr())
+			part = part || b.Overlaps(other)
 		}
-		fewest = append(fewest, b.Masked())
-		for ; n > 0 && fewest[n-1].Bits() == fewest[n].Bits(); n-- {
-			both, _ := fewest[n].Addr().Prefix(fewest[n].Bits() - 1) // invalid, and without addresses, for /0
-			if !both.Contains(fewest[n-1].Addr()) {
-				break
+		if !whole && !part {
+			return false
+		}
+		if !whole { // Several may hold it together, each a part.
+			middle := other.Addr().AsSlice()
+			middle[other.Bits()/8] |= 0x80 >> (other.Bits() % 8)
+			upper, _ := netip.AddrFromSlice(middle)
+			half := other.Bits() + 1
+			if !hold(blocks, netip.PrefixFrom(other.Addr(), half), netip.PrefixFrom(upper, half)) {
+				return false
 			}
-			fewest = append(fewest[:n-1], both)
 		}
 	}
-	return fewest
+	return true
 }
 
-// routes: the routes of each subnet are the default ones to the internet gateway.
+// routes: each subnet has a route to the internet gateway.
 func (a *Assembly) routes() *Finding {
 	gateway := a.one("AWS::EC2::VPCGatewayAttachment").text("InternetGatewayId")
+	var open, routed []string // route tables, and subnets
+	for _, r := range a.all("AWS::EC2::Route") {
+		if r.text("DestinationCidrBlock") == "0.0.0.0/0" && r.text("GatewayId") == gateway {
+			open = append(open, r.text("RouteTableId"))
+		}
+	}
+	for _, r := range a.all("AWS::EC2::SubnetRouteTableAssociation") {
+		if slices.Contains(open, r.text("RouteTableId")) {
+			routed = append(routed, r.text("SubnetId"))
+		}
+	}
 	return a.each(subnets, func(s *resource) string {
-		var got []string
-		for _, of := range a.all("AWS::EC2::SubnetRouteTableAssociation") {
-			for _, r := range a.all("AWS::EC2::Route") {
-				if of.text("SubnetId") == s.ref() && r.text("RouteTableId") == of.text("RouteTableId") {
-					to := r.text("DestinationCidrBlock") + r.text("DestinationIpv6CidrBlock")
-					got = append(got, to+" to "+r.text("GatewayId"))
-				}
-			}
+		if !slices.Contains(routed, s.ref()) {
+			return "has no route to the internet gateway"
 		}
-		want := []string{"0.0.0.0/0 to " + gateway}
-		if s.value("Ipv6CidrBlock") != nil {
-			want = append(want, "::/0 to "+gateway)
-		}
-		return unlike(got, want)
+		return ""
 	})
 }

@@ -51,12 +51,13 @@ const (
 	schedule = "AWS::Scheduler::Schedule"
 	queue    = "AWS::SQS::Queue"
 	secret   = "AWS::SecretsManager::Secret"
-	topic    = "AWS::SNS::Topic"
 
 	attribute = "TargetGroupAttributes."
 	awsvpc    = "NetworkConfiguration.AwsvpcConfiguration."
 	box       = "ContainerDefinitions.0."
 	logGroup  = box + "LogConfiguration.Options.awslogs-group"
+
+	unprivileged = `^[1-9]\d*:[1-9]\d*$` // a user and a group
 )
 
 // each returns the first problem with a resource of a type; "" is every type.

@@ -16,31 +16,30 @@ func (a *Assembly) taskPromises() []Promise {
 	// drainTimeout too.
 	delay := fmt.Sprint(a.Params.DrainTimeout.Seconds() + 120)
 	partition, _, _ := a.here()
+	silent := any(fmt.Sprint(a.Params.IdleTimeout.Seconds()))
+	if a.encrypted() { // A TLS listener has a timeout of its own.
+		silent = nil
+	}
 	const deploy = "DeploymentConfiguration."
 	return []Promise{
-		{"task-role", "docs/security.md", "have no task role", a.is(task, "TaskRoleArn", nil)},
+		{"task-role", "docs/security.md", "have no task role", a.none(task, "TaskRoleArn")},
 		{"hardened", "docs/security.md", "run unprivileged on a read-only root without capabilities", cmp.Or(
-			a.matches(task, box+"User", `^[1-9]\d*:[1-9]\d*$`),
-			a.is(task, box+"ReadonlyRootFilesystem", "true"),
+			a.matches(task, box+"User", unprivileged), a.is(task, box+"ReadonlyRootFilesystem", "true"),
 			a.is(task, box+"LinuxParameters", map[string]any{"Capabilities": map[string]any{"Drop": []string{"ALL"}}}),
-			a.is(task, "NetworkMode", "awsvpc"), a.none(task, "ContainerDefinitions.1", "Volumes.1",
-				"Volumes.0.EFSVolumeConfiguration", box+"Privileged", box+"Command", box+"EntryPoint",
-				box+"ExtraHosts", "PidMode", "IpcMode"),
-			a.is(service, "EnableExecuteCommand", nil))},
+			a.none(task, "ContainerDefinitions.1", box+"Privileged", box+"Command", box+"EntryPoint"),
+			a.none(service, "EnableExecuteCommand"))},
 		{"roles", "docs/security.md", "each role may do what it is there for", a.roles()},
 		{"users", "docs/security.md", "each user's password comes from that user's secret", a.secrets()},
 		{"stopped", "docs/deploy.md", "A deployment leaves a stopped address stopped",
-			a.is(service, "DesiredCount", nil)},
+			a.none(service, "DesiredCount")},
 		{"capacity", "docs/design/rotation.md", "an address is never without a task in service", cmp.Or(
 			a.is(service, deploy+"MinimumHealthyPercent", "100"), a.is(service, deploy+"MaximumPercent", "200"),
 			a.is(service, deploy+"DeploymentCircuitBreaker", map[string]string{"Enable": "true", "Rollback": "true"}))},
 		{"order", "docs/security.md", "A task starts when the load balancer can reach it", a.waits()},
 		{"rotation", "docs/parameters.md", "each address is replaced by a new one, the addresses one after the other",
-			cmp.Or(a.scheduled(true, a.rotations),
+			cmp.Or(a.scheduled(), a.none(schedule, "State"), a.is(schedule, "FlexibleTimeWindow.Mode", "OFF"),
 				a.is(schedule, "Target.Arn", "arn:"+partition+":scheduler:::aws-sdk:ecs:updateService"),
-				a.is(schedule, "Target.DeadLetterConfig.Arn", a.one(queue).att("Arn")),
-				a.none(schedule, "State"), a.is(schedule, "FlexibleTimeWindow.Mode", "OFF"))},
-		{"hours", "docs/parameters.md", "when the addresses run, in `timezone`", a.scheduled(false, a.hours)},
+				a.is(schedule, "Target.DeadLetterConfig.Arn", a.one(queue).att("Arn")))},
 		{"stop", "docs/design/rotation.md", "the most that Fargate gives", a.is(task, box+"StopTimeout", "120")},
 		{"drain", "docs/design/rotation.md", "`drainTimeout` for the last connection that it brings", cmp.Or(
 			a.is(targets, attribute+"deregistration_delay.timeout_seconds", delay),
@@ -49,7 +48,7 @@ func (a *Assembly) taskPromises() []Promise {
 			a.is(targets, attribute+"target_health_state.unhealthy.connection_termination.enabled", "false"),
 			a.is(targets, attribute+"target_health_state.unhealthy.draining_interval_seconds", delay))},
 		{"idle", "docs/parameters.md", "how long a connection may be silent before the load balancer forgets it",
-			a.idle()},
+			a.is(listener, "ListenerAttributes.tcp.idle_timeout.seconds", silent)},
 	}
 }
 
@@ -101,8 +100,7 @@ func (a *Assembly) roles() *Finding {
 			}
 		}
 		return unlike(got, needs[r.att("Arn")])
-	}), a.none("AWS::IAM::Role", "ManagedPolicyArns"),
-		a.is("AWS::SQS::QueuePolicy", "PolicyDocument.Statement.*.Effect", "Deny"))
+	}), a.none("AWS::IAM::Role", "ManagedPolicyArns"))
 }
 
 // secrets: what is handed over as a user's password is described as that user's, and the nonces'
@@ -143,36 +141,46 @@ func (a *Assembly) waits() *Finding {
 	})
 }
 
-// update is what a schedule does to an address.
-type update struct {
-	times, zone, setting string
-	latest               time.Duration // after which it would meet the next update
-}
-
-// scheduled: the schedules that deploy an address anew, or all others, are those that the
-// parameters want of each address.
-func (a *Assembly) scheduled(anew bool, of func(address int) []update) *Finding {
-	want := map[string]time.Duration{}
+// scheduled: each address has one schedule for everything that the parameters want of it, and no
+// other.
+func (a *Assembly) scheduled() *Finding {
+	const rotation = `"ForceNewDeployment":true`
+	p, times := a.Params, map[string]string{} // what times are like, by the setting
+	if p.RotateEvery > 0 {
+		times[rotation] = every(p.RotateEvery) + " in UTC"
+	}
+	if hours := p.ActiveHours; hours.Days != nil {
+		next := 0
+		if hours.Stop < hours.Start {
+			next = 1 // day
+		}
+		times[`"DesiredCount":1`] = on(hours.Days, 0, hours.Start) + " in " + p.Timezone
+		times[`"DesiredCount":0`] = on(hours.Days, next, hours.Stop) + " in " + p.Timezone
+	}
+	want := map[string]string{} // the same, by all that is said to ECS
 	for _, s := range a.all(service) {
-		for _, u := range of(s.number()) {
-			want[fmt.Sprintf(`%s in %s: {"Cluster":"%s",%s,"Service":"%s"}`,
-				u.times, u.zone, s.text("Cluster"), u.setting, s.ref())] = u.latest
+		for setting, like := range times {
+			want[fmt.Sprintf(`{"Cluster":"%s",%s,"Service":"%s"}`, s.text("Cluster"), setting, s.ref())] = like
 		}
 	}
+	together := map[string]int{} // rotations, by when
 	found := a.each(schedule, func(r *resource) string {
-		input := r.text("Target.Input")
-		if anew != strings.Contains(input, `"ForceNewDeployment"`) {
+		input, at := r.text("Target.Input"), r.text("ScheduleExpression")+" in "+r.text("ScheduleExpressionTimezone")
+		like, wanted := want[input]
+		if !wanted || !regexp.MustCompile("^"+like+"$").MatchString(at) {
+			return fmt.Sprintf("does %s at %s, which no parameter says", input, at)
+		}
+		delete(want, input) // another one is too much
+		if !strings.Contains(input, rotation) {
 			return ""
 		}
-		does := r.text("ScheduleExpression") + " in " + r.text("ScheduleExpressionTimezone") + ": " + input
-		latest, wanted := want[does]
-		if !wanted {
-			return "does what no parameter says: " + does
+		// A minute has more than one rotation only if there are more addresses than minutes.
+		if together[at]++; together[at] > 1+2*p.FleetSize/int(p.RotateEvery.Minutes()) {
+			return fmt.Sprintf("ScheduleExpression: is %s, at which other addresses are replaced too", at)
 		}
-		delete(want, does) // another one is too much
 		age := time.Duration(number(r.value("Target.RetryPolicy.MaximumEventAgeInSeconds"))) * time.Second
-		if age <= 0 || age > latest {
-			return fmt.Sprintf("Target.RetryPolicy: tries for %s, and the next update comes after %s", age, latest)
+		if age <= 0 || age+p.DrainTimeout >= p.RotateEvery {
+			return fmt.Sprintf("Target.RetryPolicy: tries for %s, and the next rotation comes after %s", age, p.RotateEvery)
 		}
 		return ""
 	})
@@ -182,70 +190,24 @@ func (a *Assembly) scheduled(anew bool, of func(address int) []update) *Finding 
 	return found
 }
 
-// rotations: an address is deployed anew each rotateEvery, at an offset of its own: half a period,
-// a quarter, an eighth and so on, one for each bit of its number. It is over before the next time:
-// tasks take five minutes to start and two to stop, and the load balancer two to notice.
-func (a *Assembly) rotations(address int) []update {
-	every := a.Params.RotateEvery
-	offset, part := time.Duration(0), every
-	for bits := address - 1; bits > 0; bits /= 2 {
-		if part /= 2; bits%2 == 1 {
-			offset += part
-		}
+// every returns a pattern of times that are so far apart.
+func every(period time.Duration) string {
+	switch hours := int(period.Hours()); {
+	case hours < 1:
+		return fmt.Sprintf(`cron\(\d+/%.0f \* \* \* \? \*\)`, period.Minutes())
+	case hours < 24:
+		return fmt.Sprintf(`cron\(\d+ \d+/%d \* \* \? \*\)`, hours)
+	case hours == 24:
+		return `cron\(\d+ \d+ \* \* \? \*\)`
 	}
-	minute, hour, days := fmt.Sprint(int(offset.Minutes())%60), fmt.Sprint(int(offset.Hours())%24), "* * ?"
-	switch {
-	case every == 0:
-		return nil
-	case every < time.Hour:
-		minute, hour = fmt.Sprintf("%s/%.0f", minute, every.Minutes()), "*"
-	case every < 24*time.Hour:
-		hour = fmt.Sprintf("%s/%.0f", hour, every.Hours())
-	case every > 24*time.Hour:
-		days = "? * " + weekday(int(offset.Hours())/24+1) // from Monday on
-	}
-	latest := every - a.Params.DrainTimeout - 9*time.Minute
-	return []update{{fmt.Sprintf("cron(%s %s %s *)", minute, hour, days), "UTC", `"ForceNewDeployment":true`, latest}}
+	return `cron\(\d+ \d+ \? \* [A-Z]{3} \*\)`
 }
 
-// weekday writes a day, counted from Sunday.
-func weekday(day int) string { return strings.ToUpper(time.Weekday(day % 7).String()[:3]) }
-
-// hours: an address starts when activeHours begin and stops when they end, on the next day if that
-// is earlier.
-func (a *Assembly) hours(int) []update {
-	h, next := a.Params.ActiveHours, 0
-	length := h.Stop - h.Start
-	if length < 0 {
-		length, next = length+24*time.Hour, 1
+// on returns a pattern of a time on some days, or on the days that are so much later.
+func on(days []time.Weekday, later int, clock time.Duration) string {
+	var names []string
+	for _, day := range days {
+		names = append(names, strings.ToUpper(time.Weekday((int(day) + later) % 7).String()[:3]))
 	}
-	at := func(clock time.Duration, later, tasks int) update {
-		var days []string
-		for _, day := range h.Days {
-			days = append(days, weekday(int(day)+later))
-		}
-		minute, hour := int(clock.Minutes())%60, int(clock.Hours())
-		times := fmt.Sprintf("cron(%d %d ? * %s *)", minute, hour, strings.Join(days, ","))
-		setting := fmt.Sprintf(`"DesiredCount":%d`, tasks)
-		return update{times, a.Params.Timezone, setting, min(length, 24*time.Hour-length)}
-	}
-	if h.Days == nil {
-		return nil
-	}
-	return []update{at(h.Start, 0, 1), at(h.Stop, next, 0)}
-}
-
-// idle: the load balancer forgets a silent connection after idleTimeout, and Squid ends it earlier.
-func (a *Assembly) idle() (found *Finding) {
-	seconds := int(a.Params.IdleTimeout.Seconds())
-	for _, name := range []string{"read_timeout", "write_timeout"} {
-		limit := a.one(conf).text(name + ".0")
-		if n := number(strings.TrimSuffix(limit, " seconds")); n < 1 || n >= seconds {
-			found = a.one(conf).wrong("%s: is %q, want less than %d seconds", name, limit, seconds)
-		}
-	}
-	if a.encrypted() { // A TLS listener has a timeout of its own.
-		return found
-	}
-	return cmp.Or(found, a.is(listener, "ListenerAttributes.tcp.idle_timeout.seconds", fmt.Sprint(seconds)))
+	return fmt.Sprintf(`cron\(%d %d \? \* %s \*\)`, int(clock.Minutes())%60, int(clock.Hours()), strings.Join(names, ","))
 }
