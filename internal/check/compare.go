@@ -8,95 +8,94 @@ import (
 	"io/fs"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 )
 
 // Compare returns where an assembly differs from the one that it should be: the first difference of
-// each file. What it has besides, such as files of an earlier synth, does not matter, because no
-// manifest names it.
+// each file. Hashes of the image's build context are in all other files, and hashes of templates in
+// the rest: what comes after the first of these groups with a difference is not compared. What the
+// assembly has besides, such as files of an earlier synth, does not matter, because no manifest
+// names it.
 func (a *Assembly) Compare(want *Assembly) (findings []Finding) {
-	report := func(name, problem string) {
-		if problem != "" {
-			findings = append(findings, Finding{name, "synth", problem})
-		}
-	}
 	ours := want.ImageDirectory()
 	theirs := ours
 	if _, err := fs.Stat(a.files, ours); err != nil {
 		theirs = a.ImageDirectory()
 	}
-	have, need := contents(a.files, theirs), contents(want.files, ours)
-	all := maps.Clone(need)
-	maps.Copy(all, have)
-	for _, key := range slices.Sorted(maps.Keys(all)) {
-		if key[0] != '0' && theirs != ours && len(findings) == 0 {
-			report(theirs, "has changed since it was named after its content: synthesise again")
+	groups := contents(a.files, theirs)
+	for group, need := range contents(want.files, ours) {
+		have, all := groups[group], maps.Clone(need)
+		if group == 0 {
+			maps.Copy(all, have) // All that is there goes into the image.
 		}
-		name, given := have[key]
-		should, needed := need[key]
-		switch {
-		case !given:
-			report(strings.Replace(should, ours, theirs, 1), "is missing or cannot be read: synthesise again")
-		case needed:
-			got, _ := fs.ReadFile(a.files, name) // what cannot be read differs
-			right, _ := fs.ReadFile(want.files, should)
-			if info, err := fs.Lstat(a.files, name); err == nil && !info.Mode().IsRegular() {
-				report(name, "is no plain file")
-			} else {
-				report(name, contrast(name, got, right, len(findings) > 0))
+		for _, file := range slices.Sorted(maps.Keys(all)) {
+			name, given := have[file]
+			should, needed := need[file]
+			problem := ""
+			switch {
+			case !needed:
+				problem = "is not part of what the parameters make"
+			case !given:
+				name, problem = strings.Replace(should, ours, theirs, 1), "is missing or cannot be read: synthesise again"
+			default:
+				problem = a.contrast(name, want, should)
 			}
-		case key[0] == '0':
-			report(name, "is not part of what the parameters make")
+			if problem != "" {
+				findings = append(findings, Finding{name, "synth", problem})
+			}
+		}
+		if findings == nil && theirs != ours {
+			findings = []Finding{{theirs, "synth", "has changed since it was named after its content: synthesise again"}}
+		}
+		if findings != nil {
+			break
 		}
 	}
 	return findings
 }
 
-// contents returns the names of an assembly's files by what they are in each assembly. The keys
-// are in the order of comparison: a hash follows from a content, so the build context comes
-// first.
-func contents(files fs.FS, context string) map[string]string {
-	names := map[string]string{}
+// contents returns the names of an assembly's files: of the image's build context, of templates and
+// of others, by what they are in each assembly.
+func contents(files fs.FS, context string) [3]map[string]string {
+	groups := [3]map[string]string{{}, {}, {}}
 	_ = fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
-		key := "2 " + name
-		if inside, ok := strings.CutPrefix(name, context+"/"); ok {
-			key = "0 " + inside
-		} else if strings.HasSuffix(name, ".template.json") {
-			key = "1 " + name
-		}
-		// Other directories are build contexts of earlier synths. What cannot be read is missing.
-		if err == nil && !entry.IsDir() && (key[0] == '0' || !strings.Contains(name, "/")) {
-			names[key] = name
+		file, inImage := strings.CutPrefix(name, context+"/")
+		switch {
+		case err != nil, entry.IsDir(): // What cannot be read is missing.
+		case inImage:
+			groups[0][file] = name
+		case strings.Contains(name, "/"): // the build context of an earlier synth
+		case strings.HasSuffix(name, ".template.json"):
+			groups[1][file] = name
+		default:
+			groups[2][file] = name
 		}
 		return nil
 	})
-	return names
+	return groups
 }
 
-// hashed matches hashes of contents, and the ends of names that are made of them.
-var hashed = regexp.MustCompile(`[0-9a-f]{64}|-[0-9a-f]{8}"`)
-
-// contrast returns the first difference of two files, or "".
-func contrast(name string, got, want []byte, otherHashes bool) string {
-	binary := bytes.IndexByte(want, 0) >= 0
-	if otherHashes && !binary && !bytes.Equal(got, want) {
-		got, want = hashed.ReplaceAll(got, []byte("#")), hashed.ReplaceAll(want, []byte("#"))
-	}
-	var have, should any
+// contrast returns the first difference between a file and the one that it should be, or "".
+func (a *Assembly) contrast(name string, other *Assembly, should string) string {
+	got, _ := fs.ReadFile(a.files, name) // what cannot be read differs
+	want, _ := fs.ReadFile(other.files, should)
+	var have, need any
+	info, err := fs.Lstat(a.files, name)
 	switch {
+	case err != nil || !info.Mode().IsRegular():
+		return "is no plain file"
 	case bytes.Equal(got, want):
 		return ""
-	case binary:
+	case bytes.IndexByte(want, 0) >= 0:
 		return "is not what the sources and the parameters make"
 	case path.Ext(name) != ".json":
 		return difference(lines(got), lines(want))
 	case json.Unmarshal(got, &have) != nil:
 		return "is no JSON"
 	}
-	_ = json.Unmarshal(want, &should) // the CDK has just written it
-	return cmp.Or(difference(leaves("", have), leaves("", should)), "is not written as the CDK writes it")
+	_ = json.Unmarshal(want, &need) // the CDK has just written it
+	return cmp.Or(difference(leaves("", have), leaves("", need)), "is not written as the CDK writes it")
 }
 
 // leaf is a value without others below it, written as JSON.

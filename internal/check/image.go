@@ -80,51 +80,48 @@ func (a *Assembly) access() *Finding {
 		a.matches(conf, "external_acl_type.*", `^$| negative_ttl=0 .* %0*>a `))
 
 	if rules := texts(a.one(conf).values("http_access.*")); !slices.Contains(rules[max(0, len(rules)-1):], "deny all") {
-		found = cmp.Or(found, a.one(conf).wrong("http_access: ends without deny all"))
+		found = cmp.Or(found, a.one(conf).wrong("http_access: does not end in deny all"))
 	}
-	needs, refused := []string{"clients", "known_methods", "resolved"}, []string{"load_balancer", "manager", "forbidden"}
+	right := map[string]bool{"clients": true, "known_methods": true, "resolved": true,
+		"load_balancer": false, "manager": false, "forbidden": false}
 	if p.Auth != "none" {
-		needs = append(needs, "authenticated")
+		right["authenticated"] = true
 		found = cmp.Or(found, a.is(conf, "acl authenticated "+checked, []string{"REQUIRED"}))
 	}
 	if len(p.AllowedDomains) > 0 {
-		needs = append(needs, "allowed_domains")
+		right["allowed_domains"] = true
 	}
 	if len(p.BlockedDomains) > 0 {
-		refused = append(refused, "blocked_domains")
+		right["blocked_domains"] = false
 	}
-	for _, of := range []struct {
-		request []string
-		ports   []int
-	}{{[]string{"http_scheme", "http_ports"}, p.HTTPPorts}, {[]string{"connect", "connect_ports"}, p.ConnectPorts}} {
-		right := slices.Concat(of.request, needs)
-		wrong := map[string][]string{}
-		for i, acl := range right {
-			wrong["not "+acl] = slices.Concat(right[:i], right[i+1:])
-		}
-		for _, acl := range refused {
-			wrong[acl] = append(slices.Clone(right), acl)
-		}
-		for _, what := range slices.Sorted(maps.Keys(wrong)) {
-			if a.serves(wrong[what]) {
-				found = cmp.Or(found, a.one(conf).wrong("http_access: serves a request that is %s, and else %q", what, right))
-			}
-		}
-		if a.serves(right) != (len(of.ports) > 0) {
-			found = cmp.Or(found, a.one(conf).wrong("http_access: serves %q: is %t", right, len(of.ports) == 0))
-		}
-	}
-	return found
+	plain, tunnel := maps.Clone(right), maps.Clone(right)
+	plain["http_scheme"], plain["http_ports"], plain["connect"] = true, true, false
+	tunnel["connect_ports"], tunnel["connect"] = true, true
+	return cmp.Or(found, a.serves(plain, len(p.HTTPPorts) > 0), a.serves(tunnel, len(p.ConnectPorts) > 0))
 }
 
-// serves reports whether squid.conf admits a request that is all of some access lists and of no
-// others. The first rule decides of which that is so.
-func (a *Assembly) serves(request []string) bool {
+// serves wants a request to be served or not, by what access lists say of it, and none for which
+// one of them says something else.
+func (a *Assembly) serves(request map[string]bool, want bool) *Finding {
+	if a.allows(request) != want {
+		return a.one(conf).wrong("http_access: a request that is %v is allowed: %t, want %t", request, !want, want)
+	}
+	for _, acl := range slices.Sorted(maps.Keys(request)) {
+		other := maps.Clone(request)
+		if other[acl] = !request[acl]; a.allows(other) {
+			return a.one(conf).wrong("http_access: allows a request for which %q is %t", acl, other[acl])
+		}
+	}
+	return nil
+}
+
+// allows reports whether the first rule that is about a request allows it.
+func (a *Assembly) allows(request map[string]bool) bool {
 	for _, rule := range texts(a.one(conf).values("http_access.*")) {
 		words := strings.Fields(rule)
 		if !slices.ContainsFunc(words[1:], func(acl string) bool {
 			name, not := strings.CutPrefix(acl, "!")
-			return name != "all" && slices.Contains(request, name) == not
+			return name != "all" && request[name] == not
 		}) {
 			return words[0] == "allow"
 		}
@@ -144,18 +141,37 @@ func (a *Assembly) repository() string {
 	return sub(a.one(assets).text("dockerImages.*.destinations.*.repositoryName"))
 }
 
-// credential matches text that looks like one, or like a reference that puts one into a template.
-var credential = regexp.MustCompile(`(?i)\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|-----BEGIN [A-Z ]*PRIVATE KEY-----|` +
-	`\{\{resolve:|\bgh[pousr]_[A-Za-z0-9]{36}|\bgithub_pat_|\bglpat-|\bsk-[A-Za-z0-9_-]{20,}|\bxox[abps]-|` +
-	`\beyJ[A-Za-z0-9_-]{10,}\.eyJ|://[^/\s:@⟨"]+:[^/\s@⟨"]+@|\b[0-9a-f]{32}\b|` +
-	`(?:password|passwd|pwd|passphrase|secret|token|api_?key)(?:_\w+)?["']?\s*[:=]\s*["']?[^\s"'⟨{$\[]{6,}`)
+// secretive is what credentials look like in small letters, or references that put one into a
+// template. A pattern that begins with a plain text is found fast.
+var secretive = func() (all []*regexp.Regexp) {
+	patterns := strings.Fields(`\b[0-9a-f]{32}\b akia[0-9a-z]{16}\b asia[0-9a-z]{16}\b -----begin[a-z\s]+key-----
+		\{\{resolve: ://[^/\s:@⟨"]+:[^/\s@⟨"]+@`)
+	for _, name := range strings.Fields("password passwd pwd passphrase secret token apikey api_key") {
+		patterns = append(patterns, name+`(?:_\w+)?["']?\s*[:=]\s*["']?[^\s"'⟨{$\[]{6,}`)
+	}
+	for _, pattern := range patterns {
+		all = append(all, regexp.MustCompile(pattern))
+	}
+	return all
+}()
+
+// credential returns the place of the first text that looks like a credential, or a negative number.
+func credential(text []byte) int {
+	small := bytes.ToLower(text)
+	for _, pattern := range secretive {
+		if at := pattern.FindIndex(small); at != nil {
+			return at[0]
+		}
+	}
+	return -1
+}
 
 // credentials looks at every text of the assembly but the password file, which is there for hashes,
 // and at the container's variables, name and value on one line.
 func (a *Assembly) credentials() *Finding {
 	found := cmp.Or(a.none(secret, "SecretString"), a.each(task, func(r *resource) string {
-		if text := credential.FindString(written(r.value(box + "Environment"))); text != "" {
-			return "Environment: looks like a credential, which is to come from Secrets Manager: " + text
+		if credential([]byte(written(r.value(box+"Environment")))) >= 0 {
+			return "Environment: holds what looks like a credential"
 		}
 		return ""
 	}))
@@ -166,8 +182,8 @@ func (a *Assembly) credentials() *Finding {
 			return err
 		}
 		content, err := fs.ReadFile(a.files, name)
-		if at := credential.FindIndex(content); at != nil {
-			line := 1 + bytes.Count(content[:at[0]], []byte("\n"))
+		if at := credential(content); at >= 0 {
+			line := 1 + bytes.Count(content[:at], []byte("\n"))
 			found = cmp.Or(found, &Finding{File: name, Message: fmt.Sprintf("line %d: looks like a credential", line)})
 		}
 		return err

@@ -66,6 +66,7 @@ var variants = map[string][]any{
 // faults that nothing else finds. One validation judges the templates of all, because it starts
 // slowly.
 func TestPromises(t *testing.T) {
+	t.Parallel() // with TestMakeCheck, which runs other processes
 	var templates []string
 	names := map[string]string{} // of faults, by their templates
 	dir := t.TempDir()
