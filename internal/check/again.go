@@ -5,7 +5,7 @@ import (
 	"context"
 	"debug/buildinfo"
 	"debug/elf"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -28,11 +28,7 @@ import (
 // environment.
 func (a *Assembly) again(ctx context.Context, o Options, dir string) (findings []Finding, err error) {
 	var file struct{ Context map[string]any }
-	text, err := os.ReadFile(filepath.Join(o.Root, "cdk.json"))
-	if err == nil {
-		err = json.Unmarshal(text, &file)
-	}
-	if err != nil {
+	if err := readJSON(filepath.Join(o.Root, "cdk.json"), &file); err != nil {
 		return nil, err
 	}
 	maps.Copy(file.Context, a.lookups)
@@ -77,20 +73,15 @@ func (a *Assembly) again(ctx context.Context, o Options, dir string) (findings [
 		}
 		for name, problem := range foreign {
 			theirs := a.ImageDirectory() + "/" + name
-			got, missing := fs.ReadFile(a.files, theirs) // the comparison reports it
-			want, err := os.ReadFile(filepath.Join(dir, name))
-			if err != nil {
-				return err
-			}
+			got, missing := fs.ReadFile(a.files, theirs)
 			if missing != nil {
-				continue
+				continue // The comparison reports it.
 			}
+			want, _ := os.ReadFile(filepath.Join(dir, name)) // has just been written
 			if p := problem(got, want); p != "" {
 				findings = append(findings, Finding{theirs, "synth", p})
 			}
-			if err := os.WriteFile(filepath.Join(dir, name), got, 0o600); err != nil {
-				return err
-			}
+			err = errors.Join(err, os.WriteFile(filepath.Join(dir, name), got, 0o600))
 		}
 		return err
 	}
@@ -118,12 +109,12 @@ func otherToolchain(got, want []byte) bool {
 // otherELF says how a program differs in where it runs and what it needs there.
 func otherELF(got, want []byte) string {
 	header := func(program []byte) []leaf {
-		file, err := elf.NewFile(bytes.NewReader(program))
-		if err != nil {
-			return []leaf{{"ELF header", err.Error()}}
+		text := "is none"
+		if file, err := elf.NewFile(bytes.NewReader(program)); err == nil {
+			needs, _ := file.ImportedLibraries() // without a dynamic section there are none
+			text = fmt.Sprint(file.Class, file.Machine, file.Type, needs)
 		}
-		needs, _ := file.ImportedLibraries() // without a dynamic section there are none
-		return []leaf{{"ELF header", fmt.Sprint(file.Class, file.Machine, file.Type, needs)}}
+		return []leaf{{"ELF header", text}}
 	}
 	return difference(header(got), header(want))
 }

@@ -69,41 +69,31 @@ func Read(files fs.FS, lookups map[string]any) (*Assembly, []Finding) {
 			problems = append(problems, Finding{name, "read", err.Error() + ": synthesise again"})
 		}
 	}
-	var manifest struct {
-		Artifacts map[string]any
-		Missing   []struct{ Key string }
-	}
+	var manifest any
 	read("manifest.json", &manifest)
-	for _, missing := range manifest.Missing {
-		a.pending = missing.Key
-	}
-	for _, name := range slices.Sorted(maps.Keys(manifest.Artifacts)) {
-		artifact := manifest.Artifacts[name]
+	a.pending = text(at(manifest, "missing.0.key"))
+	artifacts, _ := at(manifest, "artifacts").(map[string]any)
+	for _, name := range slices.Sorted(maps.Keys(artifacts)) {
+		artifact := artifacts[name]
 		if at(artifact, "type") != "aws:cloudformation:stack" {
 			continue
 		}
 		var template map[string]any
-		var metadata map[string][]struct {
-			Type string
-			Data json.RawMessage
-		}
+		var metadata any
 		a.templates = append(a.templates, text(at(artifact, "properties.templateFile")))
 		read(a.templates[len(a.templates)-1], &template)
 		read(text(at(artifact, "additionalMetadataFile")), &metadata)
 		a.raw[name] = template
 		a.add(name, "manifest.json", stack, artifact)
-		for _, entry := range slices.Concat(slices.Collect(maps.Values(metadata))...) {
-			if entry.Type == ParametersKey {
+		for _, entry := range values(metadata, "*.*") {
+			if at(entry, "type") == ParametersKey {
 				a.name, a.Params = name, new(params.Params)
-				if err := json.Unmarshal(entry.Data, a.Params); err != nil {
+				if err := json.Unmarshal([]byte(written(at(entry, "data"))), a.Params); err != nil {
 					problems = append(problems, Finding{name, "read", ParametersKey + ": " + err.Error()})
 				}
+				place := strings.NewReplacer("aws://", "", "unknown-account", "", "unknown-region", "")
+				a.account, a.region, _ = strings.Cut(place.Replace(text(at(artifact, "environment"))), "/")
 			}
-		}
-		if a.name == name {
-			there := text(at(artifact, "environment"))
-			there = strings.NewReplacer("aws://", "", "unknown-account", "", "unknown-region", "").Replace(there)
-			a.account, a.region, _ = strings.Cut(there, "/")
 		}
 	}
 	if a.Params == nil {
@@ -147,7 +137,7 @@ func (a *Assembly) add(id, file, kind string, written any) *resource {
 func (a *Assembly) file(stack string) string { return stack + ".template.json" }
 
 // addLines adds a file of the image: the lines of a Dockerfile's last stage, or all that are no
-// comments, by their first word, or by three in an access list.
+// comments, by their first word, or by two in an access list.
 func (a *Assembly) addLines(name, kind string) {
 	file, tree := a.ImageDirectory()+"/"+name, map[string]any{}
 	content, _ := fs.ReadFile(a.files, file) // the comparison reports it
@@ -161,8 +151,7 @@ func (a *Assembly) addLines(name, kind string) {
 		}
 		n := 1
 		if words[0] == "acl" {
-			n = min(3, len(words))
-			words = slices.DeleteFunc(words, func(word string) bool { return word == "-n" }) // no look-up backwards
+			n = min(2, len(words))
 		}
 		key := strings.Join(words[:n], " ")
 		before, _ := tree[key].([]any)

@@ -45,12 +45,9 @@ type Options struct {
 // judged. Run uses the CDK: the caller calls stacks.Close before the program ends.
 func Run(ctx context.Context, o Options) ([]Finding, error) {
 	var lookups map[string]any
-	text, err := os.ReadFile(o.Context)
-	if err == nil {
-		err = json.Unmarshal(text, &lookups)
-	}
+	err := readJSON(o.Context, &lookups)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: %w", o.Context, err)
+		return nil, err
 	}
 	a, findings := Read(os.DirFS(o.Assembly), lookups)
 	if len(findings) > 0 {
@@ -79,6 +76,17 @@ func (a *Assembly) Judge(ctx context.Context, o Options) ([]Finding, error) {
 	defer os.RemoveAll(dir)
 	findings, err := a.again(ctx, o, filepath.Join(dir, "cdk.out"))
 	return append(broken, findings...), err
+}
+
+func readJSON(name string, value any) error {
+	text, err := os.ReadFile(name)
+	if err == nil {
+		err = json.Unmarshal(text, value)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
 }
 
 // written is a value as JSON.

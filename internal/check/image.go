@@ -6,14 +6,12 @@ import (
 	"debug/elf"
 	"fmt"
 	"io/fs"
-	"maps"
 	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
 
 	"squidfleet/params"
-	"squidfleet/squid"
 )
 
 // imagePromises are about squid.conf, the Dockerfile and the image that they make.
@@ -28,7 +26,7 @@ func (a *Assembly) imagePromises() []Promise {
 	return []Promise{
 		{"squid-entry", "docs/security.md", "a header from anything but the load balancer", cmp.Or(
 			a.matches(conf, "http_port.*", `^(`+port+`|127\.0\.0\.1:\d+) require-proxy-header `),
-			a.none(conf, "https_port", "ftp_port"), a.is(conf, "acl loopback src.*", "127.0.0.1 ::1"),
+			a.none(conf, "https_port", "ftp_port"), a.is(conf, "acl loopback.*", "src 127.0.0.1 ::1"),
 			a.matches(conf, "proxy_protocol_access.*", `^(deny .*|allow load_balancer|allow health loopback)$`))},
 		{"squid-access", "docs/security.md", "A request is served only if the client's address **and** the user",
 			a.access()},
@@ -50,16 +48,17 @@ func (a *Assembly) imagePromises() []Promise {
 
 // blocks returns the addresses of an access list of squid.conf.
 func (a *Assembly) blocks(acl string) (all []netip.Prefix) {
-	for _, line := range a.texts(conf, "acl "+acl+" src.*") {
-		block, _ := netip.ParsePrefix(line) // in none of the blocks if it is none
+	for _, line := range a.texts(conf, "acl "+acl+".*") {
+		block, _ := netip.ParsePrefix(strings.TrimPrefix(line, "src ")) // in none of the blocks if it is none
 		all = append(all, block)
 	}
 	return all
 }
 
-// access: a request needs all that the document names, and some that it may not have.
+// access: one rule lets requests through, of known clients with a right password unless there are
+// none. What it must not let through is refused before it, and all else after it.
 func (a *Assembly) access() *Finding {
-	p, clients, checked := a.Params, slices.Clone(a.Params.ClientCidrs), "ext_user"
+	p, clients := a.Params, slices.Clone(a.Params.ClientCidrs)
 	for _, l := range leaves("", a.lookedUp()) {
 		if block, err := netip.ParsePrefix(strings.Trim(l.value, `"`)); err == nil && len(p.ClientSecurityGroups) > 0 {
 			clients = append(clients, block) // The groups' members have addresses of the VPC.
@@ -68,65 +67,38 @@ func (a *Assembly) access() *Finding {
 	if got := a.blocks("clients"); !hold(clients, got...) {
 		return a.one(conf).wrong("acl clients: is %v, want nothing but %v", got, clients)
 	}
-	if p.Digest == squid.DigestSquid {
-		checked = "proxy_auth"
+	last := []string{"allow clients authenticated", "deny all"}
+	if p.Auth == "none" {
+		last[0] = "allow clients"
 	}
-	ports := func(list []int) []string { return strings.Fields(strings.Trim(fmt.Sprint(list), "[]")) }
-	found := cmp.Or(a.lists(conf, "acl http_ports port.*", ports(p.HTTPPorts)),
-		a.lists(conf, "acl connect_ports port.*", ports(p.ConnectPorts)),
-		a.lists(conf, "acl allowed_domains dstdomain.*", p.AllowedDomains),
-		a.lists(conf, "acl blocked_domains dstdomain.*", p.BlockedDomains),
+	rules := texts(a.one(conf).values("http_access.*"))
+	end := max(0, len(rules)-len(last))
+	allows := func(rule string) bool { return !strings.HasPrefix(rule, "deny ") }
+	if !slices.Equal(rules[end:], last) || slices.ContainsFunc(rules[:end], allows) {
+		return a.one(conf).wrong("http_access: ends in %q, want %q and no other that allows", rules[end:], last)
+	}
+	before := []string{"deny !known_methods", "deny manager", "deny !resolved", "deny forbidden"}
+	ports := func(requests, acl string, list []int) *Finding {
+		if len(list) > 0 {
+			requests += " !" + acl
+		}
+		before = append(before, "deny "+requests)
+		var want []string
+		for _, port := range list {
+			want = append(want, fmt.Sprint("port ", port))
+		}
+		return a.lists(conf, "acl "+acl+".*", want)
+	}
+	found := cmp.Or(ports("!connect", "http_ports", p.HTTPPorts), ports("connect", "connect_ports", p.ConnectPorts),
+		a.matches(conf, "acl authenticated.*", `^(ext_user REQUIRED|proxy_auth REQUIRED|)$`),
 		// No refusal is remembered, and no answer for another address.
 		a.matches(conf, "external_acl_type.*", `^$| negative_ttl=0 .* %0*>a `))
-
-	if rules := texts(a.one(conf).values("http_access.*")); !slices.Contains(rules[max(0, len(rules)-1):], "deny all") {
-		found = cmp.Or(found, a.one(conf).wrong("http_access: does not end in deny all"))
-	}
-	right := map[string]bool{"clients": true, "known_methods": true, "resolved": true,
-		"load_balancer": false, "manager": false, "forbidden": false}
-	if p.Auth != "none" {
-		right["authenticated"] = true
-		found = cmp.Or(found, a.is(conf, "acl authenticated "+checked, []string{"REQUIRED"}))
-	}
-	if len(p.AllowedDomains) > 0 {
-		right["allowed_domains"] = true
-	}
-	if len(p.BlockedDomains) > 0 {
-		right["blocked_domains"] = false
-	}
-	plain, tunnel := maps.Clone(right), maps.Clone(right)
-	plain["http_scheme"], plain["http_ports"], plain["connect"] = true, true, false
-	tunnel["connect_ports"], tunnel["connect"] = true, true
-	return cmp.Or(found, a.serves(plain, len(p.HTTPPorts) > 0), a.serves(tunnel, len(p.ConnectPorts) > 0))
-}
-
-// serves wants a request to be served or not, by what access lists say of it, and none for which
-// one of them says something else.
-func (a *Assembly) serves(request map[string]bool, want bool) *Finding {
-	if a.allows(request) != want {
-		return a.one(conf).wrong("http_access: a request that is %v is allowed: %t, want %t", request, !want, want)
-	}
-	for _, acl := range slices.Sorted(maps.Keys(request)) {
-		other := maps.Clone(request)
-		if other[acl] = !request[acl]; a.allows(other) {
-			return a.one(conf).wrong("http_access: allows a request for which %q is %t", acl, other[acl])
+	for _, rule := range before {
+		if !slices.Contains(rules, rule) {
+			found = cmp.Or(found, a.one(conf).wrong("http_access %s: is missing", rule))
 		}
 	}
-	return nil
-}
-
-// allows reports whether the first rule that is about a request allows it.
-func (a *Assembly) allows(request map[string]bool) bool {
-	for _, rule := range texts(a.one(conf).values("http_access.*")) {
-		words := strings.Fields(rule)
-		if !slices.ContainsFunc(words[1:], func(acl string) bool {
-			name, not := strings.CutPrefix(acl, "!")
-			return name != "all" && request[name] == not
-		}) {
-			return words[0] == "allow"
-		}
-	}
-	return false
+	return found
 }
 
 func (a *Assembly) compiledFor(machine elf.Machine) *Finding {
@@ -175,21 +147,18 @@ func (a *Assembly) credentials() *Finding {
 		}
 		return ""
 	}))
-	err := fs.WalkDir(a.files, ".", func(name string, entry fs.DirEntry, err error) error {
+	_ = fs.WalkDir(a.files, ".", func(name string, entry fs.DirEntry, err error) error {
 		file, inImage := strings.CutPrefix(name, a.ImageDirectory()+"/")
 		if err != nil || entry.IsDir() || file == "passwords" || file == "entrypoint" ||
 			strings.Contains(name, "/") && !inImage {
-			return err
+			return nil
 		}
-		content, err := fs.ReadFile(a.files, name)
+		content, _ := fs.ReadFile(a.files, name) // the comparison reports what cannot be read
 		if at := credential(content); at >= 0 {
 			line := 1 + bytes.Count(content[:at], []byte("\n"))
 			found = cmp.Or(found, &Finding{File: name, Message: fmt.Sprintf("line %d: looks like a credential", line)})
 		}
-		return err
+		return nil
 	})
-	if err != nil {
-		return &Finding{File: ".", Message: err.Error()}
-	}
 	return found
 }

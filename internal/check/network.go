@@ -10,7 +10,11 @@ import (
 	"squidfleet/params"
 )
 
-const subnets = "AWS::EC2::Subnet"
+const (
+	subnets     = "AWS::EC2::Subnet"
+	association = "AWS::EC2::SubnetRouteTableAssociation"
+	route       = "AWS::EC2::Route"
+)
 
 // networkPromises are about the way from a client to a task, and from there to a destination.
 func (a *Assembly) networkPromises() []Promise {
@@ -62,7 +66,11 @@ func (a *Assembly) networkPromises() []Promise {
 			a.is(balancer, "LoadBalancerAttributes.load_balancing.cross_zone.enabled", "true"),
 			a.is(targets, attribute+"load_balancing.cross_zone.enabled", "true"), a.zones())},
 		{"subnets", "docs/security.md", "believes that header from the load balancer's subnets only", a.apart()},
-		{"routes", "docs/parameters.md", "has public subnets in two zones and nothing else", a.routes()},
+		{"routes", "docs/parameters.md", "has public subnets in two zones and nothing else", cmp.Or(
+			a.lists(association, "SubnetId", a.references(subnets)),
+			a.lists(association, "RouteTableId", a.texts(route, "RouteTableId")),
+			a.is(route, "GatewayId", a.one("AWS::EC2::VPCGatewayAttachment").value("InternetGatewayId")),
+			a.matches(route, "DestinationCidrBlock", `^(0\.0\.0\.0/0)?$`))},
 		{"public-address", "README.md", "with a public address of its own",
 			a.is(service, awsvpc+"AssignPublicIp", "ENABLED")},
 	}
@@ -148,29 +156,31 @@ func (a *Assembly) destinations() (want []string) {
 // encrypted reports whether clients speak TLS.
 func (a *Assembly) encrypted() bool { return a.Params.CertificateARN+a.Params.DomainName != "" }
 
-// number is an address's, which its service has as a tag.
-func (r *resource) number() int { return number(r.value("Tags." + params.AddressTag)) }
-
 // leads: the common port leads to every address, and the port of each address to that one alone.
 func (a *Assembly) leads() *Finding {
-	p, ports, numbers := a.Params, map[string]string{}, []string{}
+	ports := map[string]string{} // by target group
 	for _, l := range a.all(listener) {
 		ports[l.text("DefaultActions.0.TargetGroupArn")] = l.text("Port")
 	}
-	for number := range p.FleetSize {
-		numbers = append(numbers, fmt.Sprint(number+1))
-	}
-	return cmp.Or(a.lists(service, "Tags."+params.AddressTag, numbers), a.each(service, func(r *resource) string {
+	return a.each(service, func(r *resource) string {
 		var got []string
 		for _, group := range texts(r.values("LoadBalancers.*.TargetGroupArn")) {
-			got = append(got, "port "+ports[group])
+			got = append(got, ports[group])
 		}
-		want := []string{fmt.Sprint("port ", p.ListenerPort)}
-		if p.AddressPorts {
-			want = append(want, fmt.Sprint("port ", p.ListenerPort+r.number()))
+		if d := unlike(got, a.ports(r)); d != "" {
+			return "LoadBalancers: of the listeners' ports it " + d
 		}
-		return unlike(got, want)
-	}))
+		return ""
+	})
+}
+
+// ports are those of the listeners that lead to an address. Its service has the number as a tag.
+func (a *Assembly) ports(service *resource) []string {
+	ports := []string{fmt.Sprint(a.Params.ListenerPort)}
+	if a.Params.AddressPorts {
+		ports = append(ports, fmt.Sprint(a.Params.ListenerPort+number(service.value("Tags."+params.AddressTag))))
+	}
+	return ports
 }
 
 // places returns the zones and the addresses of subnets: of the fleet's own VPC, or of public ones
@@ -253,26 +263,4 @@ func hold(blocks []netip.Prefix, others ...netip.Prefix) bool {
 		}
 	}
 	return true
-}
-
-// routes: each subnet has a route to the internet gateway.
-func (a *Assembly) routes() *Finding {
-	gateway := a.one("AWS::EC2::VPCGatewayAttachment").text("InternetGatewayId")
-	var open, routed []string // route tables, and subnets
-	for _, r := range a.all("AWS::EC2::Route") {
-		if r.text("DestinationCidrBlock") == "0.0.0.0/0" && r.text("GatewayId") == gateway {
-			open = append(open, r.text("RouteTableId"))
-		}
-	}
-	for _, r := range a.all("AWS::EC2::SubnetRouteTableAssociation") {
-		if slices.Contains(open, r.text("RouteTableId")) {
-			routed = append(routed, r.text("SubnetId"))
-		}
-	}
-	return a.each(subnets, func(s *resource) string {
-		if !slices.Contains(routed, s.ref()) {
-			return "has no route to the internet gateway"
-		}
-		return ""
-	})
 }

@@ -16,10 +16,6 @@ func (a *Assembly) taskPromises() []Promise {
 	// drainTimeout too.
 	delay := fmt.Sprint(a.Params.DrainTimeout.Seconds() + 120)
 	partition, _, _ := a.here()
-	silent := any(fmt.Sprint(a.Params.IdleTimeout.Seconds()))
-	if a.encrypted() { // A TLS listener has a timeout of its own.
-		silent = nil
-	}
 	const deploy = "DeploymentConfiguration."
 	return []Promise{
 		{"task-role", "docs/security.md", "have no task role", a.none(task, "TaskRoleArn")},
@@ -47,8 +43,6 @@ func (a *Assembly) taskPromises() []Promise {
 		{"unhealthy", "docs/operate.md", "its open connections go on", cmp.Or(
 			a.is(targets, attribute+"target_health_state.unhealthy.connection_termination.enabled", "false"),
 			a.is(targets, attribute+"target_health_state.unhealthy.draining_interval_seconds", delay))},
-		{"idle", "docs/parameters.md", "how long a connection may be silent before the load balancer forgets it",
-			a.is(listener, "ListenerAttributes.tcp.idle_timeout.seconds", silent)},
 	}
 }
 
@@ -78,8 +72,8 @@ func (a *Assembly) roles() *Finding {
 	execution := []string{fmt.Sprintf(trust, "", "ecs-tasks"), "ecr:GetAuthorizationToken *",
 		"ecr:BatchCheckLayerAvailability " + image, "ecr:BatchGetImage " + image, "ecr:GetDownloadUrlForLayer " + image,
 		"logs:CreateLogStream " + log, "logs:PutLogEvents " + log}
-	for _, secret := range a.all(secret) {
-		execution = append(execution, "secretsmanager:GetSecretValue "+secret.ref())
+	for _, secret := range a.references(secret) {
+		execution = append(execution, "secretsmanager:GetSecretValue "+secret)
 	}
 	own := fmt.Sprintf(condition, account, a.referred(s.text("GroupName")).att("Arn"))
 	needs := map[string][]string{t.text("ExecutionRoleArn"): execution, s.text("Target.RoleArn"): {
@@ -130,9 +124,8 @@ func (a *Assembly) waits() *Finding {
 		return &Finding{File: "manifest.json", Message: a.name + ": dependencies: lack " + network}
 	}
 	return a.each(service, func(r *resource) string {
-		ports := []string{fmt.Sprint(a.Params.ListenerPort), fmt.Sprint(a.Params.ListenerPort + r.number())}
 		for _, other := range slices.Concat(a.all(listener), a.all("AWS::EC2::SecurityGroupIngress")) {
-			needed := other.kind != listener || slices.Contains(ports, other.text("Port"))
+			needed := other.kind != listener || slices.Contains(a.ports(r), other.text("Port"))
 			if needed && !slices.Contains(texts(r.values("DependsOn.*")), other.id) {
 				return "DependsOn: lacks " + other.id + ", without which the load balancer does not reach a task"
 			}
@@ -177,10 +170,6 @@ func (a *Assembly) scheduled() *Finding {
 		// A minute has more than one rotation only if there are more addresses than minutes.
 		if together[at]++; together[at] > 1+2*p.FleetSize/int(p.RotateEvery.Minutes()) {
 			return fmt.Sprintf("ScheduleExpression: is %s, at which other addresses are replaced too", at)
-		}
-		age := time.Duration(number(r.value("Target.RetryPolicy.MaximumEventAgeInSeconds"))) * time.Second
-		if age <= 0 || age+p.DrainTimeout >= p.RotateEvery {
-			return fmt.Sprintf("Target.RetryPolicy: tries for %s, and the next rotation comes after %s", age, p.RotateEvery)
 		}
 		return ""
 	})

@@ -171,6 +171,14 @@ func (a *Assembly) all(kind string) []*resource {
 	return slices.DeleteFunc(slices.Clone(a.resources), func(r *resource) bool { return r.kind != kind })
 }
 
+// references are those to the resources of a type.
+func (a *Assembly) references(kind string) (all []string) {
+	for _, r := range a.all(kind) {
+		all = append(all, r.ref())
+	}
+	return all
+}
+
 // one returns the first resource of a type, or an empty one.
 func (a *Assembly) one(kind string) *resource { return append(a.all(kind), &resource{})[0] }
 

@@ -84,21 +84,14 @@ func Add(t testing.TB, dir string, c cdkcontext.Case) (*stacks.App, *params.Para
 	return app, p, input.Add(t.Context(), app)
 }
 
-// Build does what Add does. The test fails on an error.
-func Build(t testing.TB, dir string, c cdkcontext.Case) (*stacks.App, *params.Params) {
-	t.Helper()
-	app, p, err := Add(t, dir, c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return app, p
-}
-
 // Synth writes the fleet's assembly to dir.
 func Synth(t testing.TB, dir string, c cdkcontext.Case) *params.Params {
 	t.Helper()
-	app, p := Build(t, dir, c)
-	if err := app.Synth(); err != nil {
+	app, p, err := Add(t, dir, c)
+	if err == nil {
+		err = app.Synth()
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	return p
