@@ -7,7 +7,6 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path"
@@ -66,20 +65,19 @@ func (a *Assembly) again(ctx context.Context, o Options, dir string) (findings [
 	}
 	fleet.Staged = func(dir string) error {
 		program, err := os.ReadFile(filepath.Join(dir, "entrypoint"))
-		if err == nil && otherToolchain(a.program, program) {
+		if err == nil && otherToolchain(a.image("entrypoint"), program) {
 			// Each Go brings its own database of time zones. A change after the first synth
 			// shows in the hash of all.
 			foreign["entrypoint"], foreign["localtime"] = otherELF, func(_, _ []byte) string { return "" }
 		}
 		for name, problem := range foreign {
-			theirs := a.ImageDirectory() + "/" + name
-			got, missing := fs.ReadFile(a.files, theirs)
-			if missing != nil {
+			got := a.image(name)
+			if got == nil {
 				continue // The comparison reports it.
 			}
 			want, _ := os.ReadFile(filepath.Join(dir, name)) // has just been written
 			if p := problem(got, want); p != "" {
-				findings = append(findings, Finding{theirs, "synth", p})
+				findings = append(findings, Finding{a.ImageDirectory() + "/" + name, "synth", p})
 			}
 			err = errors.Join(err, os.WriteFile(filepath.Join(dir, name), got, 0o600))
 		}

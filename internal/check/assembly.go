@@ -34,14 +34,18 @@ type Assembly struct {
 	pending         string         // a lookup that it is yet to make
 	account, region string         // where the proxy stack is bound to go; empty if it fits anywhere
 	raw             map[string]map[string]any
-	templates       []string // files
 	resources       []*resource
-	program         []byte
 }
 
 // ImageDirectory is the build context of the fleet's image, as a path inside the assembly.
 func (a *Assembly) ImageDirectory() string {
 	return a.one(assets).text("dockerImages.*.source.directory")
+}
+
+// image returns a file of the build context. The comparison reports one that cannot be read.
+func (a *Assembly) image(name string) []byte {
+	content, _ := fs.ReadFile(a.files, a.ImageDirectory()+"/"+name)
+	return content
 }
 
 // proxy is the proxy stack.
@@ -80,8 +84,7 @@ func Read(files fs.FS, lookups map[string]any) (*Assembly, []Finding) {
 		}
 		var template map[string]any
 		var metadata any
-		a.templates = append(a.templates, text(at(artifact, "properties.templateFile")))
-		read(a.templates[len(a.templates)-1], &template)
+		read(a.file(name), &template)
 		read(text(at(artifact, "additionalMetadataFile")), &metadata)
 		a.raw[name] = template
 		a.add(name, "manifest.json", stack, artifact)
@@ -121,7 +124,6 @@ func Read(files fs.FS, lookups map[string]any) (*Assembly, []Finding) {
 	}
 	a.addLines("squid.conf", conf)
 	a.addLines("Dockerfile", docker)
-	a.program, _ = fs.ReadFile(files, a.ImageDirectory()+"/entrypoint") // the comparison reports it
 	return a, nil
 }
 
@@ -139,9 +141,8 @@ func (a *Assembly) file(stack string) string { return stack + ".template.json" }
 // addLines adds a file of the image: the lines of a Dockerfile's last stage, or all that are no
 // comments, by their first word, or by two in an access list.
 func (a *Assembly) addLines(name, kind string) {
-	file, tree := a.ImageDirectory()+"/"+name, map[string]any{}
-	content, _ := fs.ReadFile(a.files, file) // the comparison reports it
-	for line := range strings.Lines(string(content)) {
+	tree := map[string]any{}
+	for line := range strings.Lines(string(a.image(name))) {
 		words := strings.Fields(line)
 		switch {
 		case len(words) == 0 || words[0][0] == '#':
@@ -157,5 +158,5 @@ func (a *Assembly) addLines(name, kind string) {
 		before, _ := tree[key].([]any)
 		tree[key] = append(before, strings.Join(words[n:], " "))
 	}
-	a.add(name, file, kind, tree)
+	a.add(name, a.ImageDirectory()+"/"+name, kind, tree)
 }

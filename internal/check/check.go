@@ -14,8 +14,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -56,10 +58,15 @@ func Run(ctx context.Context, o Options) ([]Finding, error) {
 	if findings, err = a.Judge(ctx, o); err != nil || a.pending != "" {
 		return findings, err
 	}
-	for i, name := range a.templates {
-		a.templates[i] = filepath.Join(o.Assembly, name)
+	var templates []string
+	for _, name := range slices.Sorted(maps.Keys(a.raw)) {
+		path, err := filepath.Abs(filepath.Join(o.Assembly, a.file(name))) // Node.js runs in o.Root.
+		if err != nil {
+			return nil, err
+		}
+		templates = append(templates, path)
 	}
-	validated, err := Validate(ctx, o.Root, a.account, a.region, a.templates...)
+	validated, err := Validate(ctx, o.Root, a.account, a.region, templates...)
 	return append(findings, validated...), err
 }
 

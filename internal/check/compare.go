@@ -30,14 +30,15 @@ func (a *Assembly) Compare(want *Assembly) (findings []Finding) {
 			maps.Copy(all, have) // All that is there goes into the image.
 		}
 		for _, file := range slices.Sorted(maps.Keys(all)) {
+			problem := ""
 			name, given := have[file]
 			should, needed := need[file]
-			problem := ""
 			switch {
 			case !needed:
 				problem = "is not part of what the parameters make"
 			case !given:
-				name, problem = strings.Replace(should, ours, theirs, 1), "is missing or cannot be read: synthesise again"
+				name = strings.Replace(should, ours, theirs, 1)
+				problem = "is missing or cannot be read: synthesise again"
 			default:
 				problem = a.contrast(name, want, should)
 			}
@@ -46,7 +47,8 @@ func (a *Assembly) Compare(want *Assembly) (findings []Finding) {
 			}
 		}
 		if findings == nil && theirs != ours {
-			findings = []Finding{{theirs, "synth", "has changed since it was named after its content: synthesise again"}}
+			const problem = "has changed since it was named after its content: synthesise again"
+			findings = []Finding{{theirs, "synth", problem}}
 		}
 		if findings != nil {
 			break

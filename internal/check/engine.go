@@ -20,24 +20,18 @@ import (
 var script string
 
 // mistaken are findings that are none. What is said to be ignored is ICMPv6's type and code, by the
-// reference of AWS::EC2::SecurityGroup. Zones are named where the parameters name them, which is a
-// promise. A universal target begins with its partition, as the CDK's own (aws-scheduler-targets).
+// reference of AWS::EC2::SecurityGroup. Zones are named where the parameters name them. A universal
+// target begins with its partition, as the CDK's own (aws-scheduler-targets).
 var mistaken = regexp.MustCompile(`^W3687: .* 'IpProtocol' value 'icmpv6'|^W3010: |` +
 	`^pf-scheduler-universal-target: 'arn:aws-(?:cn|us-gov):scheduler:::aws-sdk:ecs:updateService' `)
 
 // Validate runs AWS's offline validation and the rules of cdk-preflight over templates, which go to
-// an account and a region, or anywhere if these are empty. Warnings count: a value outside of its
-// enumeration is only one (W3030), and yet AWS refuses it.
+// an account and a region, or anywhere if these are empty. Their paths are absolute.
+//
+// Warnings count: a value outside of its enumeration is only one (W3030), and yet AWS refuses it.
 //
 // It needs node of the PATH, and the npm packages of package.json in root or one of its parents.
 func Validate(ctx context.Context, root, account, region string, templates ...string) ([]Finding, error) {
-	for i := range templates {
-		path, err := filepath.Abs(templates[i])
-		if err != nil {
-			return nil, err
-		}
-		templates[i] = path
-	}
 	var output, problems bytes.Buffer
 	// More threads take seconds of a processor and find the same.
 	arguments := append([]string{"--single-threaded", "--eval", script, account, region}, templates...)
@@ -48,8 +42,6 @@ func Validate(ctx context.Context, root, account, region string, templates ...st
 	err := node.Run()
 	if err == nil {
 		err = json.Unmarshal(output.Bytes(), &violations)
-	} else if strings.Contains(problems.String(), "MODULE_NOT_FOUND") {
-		err = fmt.Errorf("the npm packages are missing: run npm ci: %w", err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("AWS's validation: %w\n%s", err, problems.String())

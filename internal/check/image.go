@@ -102,7 +102,7 @@ func (a *Assembly) access() *Finding {
 }
 
 func (a *Assembly) compiledFor(machine elf.Machine) *Finding {
-	if program, err := elf.NewFile(bytes.NewReader(a.program)); err != nil || program.Machine != machine {
+	if program, err := elf.NewFile(bytes.NewReader(a.image("entrypoint"))); err != nil || program.Machine != machine {
 		return &Finding{File: a.ImageDirectory() + "/entrypoint", Message: fmt.Sprintf("is no program for %s", machine)}
 	}
 	return nil
@@ -127,7 +127,7 @@ var secretive = func() (all []*regexp.Regexp) {
 	return all
 }()
 
-// credential returns the place of the first text that looks like a credential, or a negative number.
+// credential returns the place of a text that looks like a credential, or a negative number.
 func credential(text []byte) int {
 	small := bytes.ToLower(text)
 	for _, pattern := range secretive {

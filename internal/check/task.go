@@ -15,7 +15,6 @@ func (a *Assembly) taskPromises() []Promise {
 	// The load balancer sends an old task new connections for two minutes. The last one has
 	// drainTimeout too.
 	delay := fmt.Sprint(a.Params.DrainTimeout.Seconds() + 120)
-	partition, _, _ := a.here()
 	const deploy = "DeploymentConfiguration."
 	return []Promise{
 		{"task-role", "docs/security.md", "have no task role", a.none(task, "TaskRoleArn")},
@@ -34,7 +33,7 @@ func (a *Assembly) taskPromises() []Promise {
 		{"order", "docs/security.md", "A task starts when the load balancer can reach it", a.waits()},
 		{"rotation", "docs/parameters.md", "each address is replaced by a new one, the addresses one after the other",
 			cmp.Or(a.scheduled(), a.none(schedule, "State"), a.is(schedule, "FlexibleTimeWindow.Mode", "OFF"),
-				a.is(schedule, "Target.Arn", "arn:"+partition+":scheduler:::aws-sdk:ecs:updateService"),
+				a.matches(schedule, "Target.Arn", ":scheduler:::aws-sdk:ecs:updateService$"),
 				a.is(schedule, "Target.DeadLetterConfig.Arn", a.one(queue).att("Arn")))},
 		{"stop", "docs/design/rotation.md", "the most that Fargate gives", a.is(task, box+"StopTimeout", "120")},
 		{"drain", "docs/design/rotation.md", "`drainTimeout` for the last connection that it brings", cmp.Or(
@@ -46,19 +45,10 @@ func (a *Assembly) taskPromises() []Promise {
 	}
 }
 
-// here returns the words of an ARN that say where the fleet goes.
-func (a *Assembly) here() (partition, region, account string) {
-	partition, region, account = "aws", a.region, cmp.Or(a.account, "⟨AWS::AccountId⟩")
-	switch {
-	case region == "":
-		partition, region = "⟨AWS::Partition⟩", "⟨AWS::Region⟩"
-	case strings.HasPrefix(region, "cn-"):
-		partition = "aws-cn"
-	case strings.HasPrefix(region, "us-gov-"):
-		partition = "aws-us-gov"
-	}
-	return partition, region, account
-}
+// arn matches the beginning of an ARN, up to what it names. Partition, region and account are those
+// of the template, which the golden templates of other partitions show.
+var arn = regexp.MustCompile(
+	`^arn:(⟨AWS::Partition⟩|aws[\w-]*):(\w+):(⟨AWS::Region⟩|[\w-]*):(⟨AWS::AccountId⟩|\d*):`)
 
 // roles: a role trusts the one service that takes it on, and permits what that needs and nothing
 // else.
@@ -66,19 +56,17 @@ func (a *Assembly) roles() *Finding {
 	const trust = `trusts [{"Action":"sts:AssumeRole",%s"Effect":"Allow","Principal":{"Service":"%s.amazonaws.com"}}]`
 	const condition = `"Condition":{"StringEquals":{"aws:SourceAccount":"%s","aws:SourceArn":"%s"}},`
 	t, s := a.one(task), a.one(schedule)
-	partition, region, account := a.here()
-	arn := fmt.Sprintf("arn:%s:%%s:%s:%s:%%s", partition, region, account)
-	image, log := fmt.Sprintf(arn, "ecr", "repository/"+a.repository()), a.referred(t.text(logGroup)).att("Arn")
+	image, log := "ecr:repository/"+a.repository(), a.referred(t.text(logGroup)).att("Arn")
 	execution := []string{fmt.Sprintf(trust, "", "ecs-tasks"), "ecr:GetAuthorizationToken *",
 		"ecr:BatchCheckLayerAvailability " + image, "ecr:BatchGetImage " + image, "ecr:GetDownloadUrlForLayer " + image,
 		"logs:CreateLogStream " + log, "logs:PutLogEvents " + log}
 	for _, secret := range a.references(secret) {
 		execution = append(execution, "secretsmanager:GetSecretValue "+secret)
 	}
-	own := fmt.Sprintf(condition, account, a.referred(s.text("GroupName")).att("Arn"))
+	own := fmt.Sprintf(condition, cmp.Or(a.account, "⟨AWS::AccountId⟩"), a.referred(s.text("GroupName")).att("Arn"))
 	needs := map[string][]string{t.text("ExecutionRoleArn"): execution, s.text("Target.RoleArn"): {
 		fmt.Sprintf(trust, own, "scheduler"), "sqs:SendMessage " + a.one(queue).att("Arn"),
-		"ecs:UpdateService " + fmt.Sprintf(arn, "ecs", "service/"+a.one(cluster).ref()+"/*")}}
+		"ecs:UpdateService ecs:service/" + a.one(cluster).ref() + "/*"}}
 	return cmp.Or(a.each("AWS::IAM::Role", func(r *resource) string {
 		got := []string{"trusts " + written(r.value("AssumeRolePolicyDocument.Statement"))}
 		for _, s := range r.values("Policies.*.PolicyDocument.Statement.*") {
@@ -89,7 +77,7 @@ func (a *Assembly) roles() *Finding {
 			}
 			for _, action := range texts(values(s, "Action.*")) {
 				for _, on := range texts(values(s, "Resource.*")) {
-					got = append(got, action+" "+on)
+					got = append(got, action+" "+arn.ReplaceAllString(on, "$2:"))
 				}
 			}
 		}
@@ -198,5 +186,6 @@ func on(days []time.Weekday, later int, clock time.Duration) string {
 	for _, day := range days {
 		names = append(names, strings.ToUpper(time.Weekday((int(day) + later) % 7).String()[:3]))
 	}
-	return fmt.Sprintf(`cron\(%d %d \? \* %s \*\)`, int(clock.Minutes())%60, int(clock.Hours()), strings.Join(names, ","))
+	minute, hour := int(clock.Minutes())%60, int(clock.Hours())
+	return fmt.Sprintf(`cron\(%d %d \? \* %s \*\)`, minute, hour, strings.Join(names, ","))
 }

@@ -74,6 +74,8 @@ var faults = []fault{
 	{"a subnet for both", "subnets", "", []edit{{network + "Subnets/0", from("LoadBalancerBE/Subnets/0")}}},
 	{"a header from any address", "subnets", "", []edit{
 		{"squid.conf", instead{"acl load_balancer src ", "acl load_balancer src all "}}}},
+	{"a zone whose header is not believed", "subnets", "", []edit{
+		{"squid.conf", instead{"acl load_balancer src 10.0.0.0/27", "acl load_balancer src 10.0.0.0/28"}}}},
 	{"a route to half of the internet", "routes", "", []edit{
 		{"Network/Resources/VpcTasksSubnet1DefaultRoute/Properties/DestinationCidrBlock", "0.0.0.0/1"}}},
 	{"a header from anybody", "squid-entry", "", []edit{
@@ -121,8 +123,6 @@ var faults = []fault{
 	{"rotations of one address alone", "rotation", "", []edit{{"Proxy/Resources/Rotation2", nil}}},
 	{"a rotation that starts what is stopped", "rotation", "", []edit{{"Rotation1/Target/Input/Fn::Join/1/2",
 		`","DesiredCount":1,"ForceNewDeployment":true,"Service":"`}}},
-	{"a partition of its own", "rotation", "", []edit{
-		{"Rotation1/Target/Arn", "arn:aws:scheduler:::aws-sdk:ecs:updateService"}}},
 	{"nights as in winter", "rotation", "everything", []edit{{"Stop1/ScheduleExpressionTimezone", "UTC"}}},
 	{"two architectures", "architecture", "", []edit{{"Task/RuntimePlatform/CpuArchitecture", "ARM64"}}},
 	{"somebody else's image", "image", "", []edit{{container + "Image", "docker.io/ubuntu/squid:latest"}}},

@@ -145,6 +145,9 @@ func parametersOfAllKinds(t *testing.T) (templates []string) {
 			cases[fmt.Sprintf("random%d", tried)] = c
 		}
 	}
+	// squid.conf has ::/0 in pieces, without IPv4-mapped addresses.
+	cases["everybody"] = cdkcontext.Case{Changes: map[string]any{
+		"clientCidrs": "0.0.0.0/0,::/0", "allowAnyClient": "true", "fleetSize": "1"}}
 	if len(cases) < 20 {
 		t.Error("too few sets of parameters are right")
 	}
