@@ -135,7 +135,7 @@ func difference(got, want []leaf) string {
 		case i == len(got) && i == len(want):
 			return ""
 		case i < len(got) && i < len(want) && got[i] == want[i]:
-		case i == len(want), i < len(got) && !slices.ContainsFunc(want, got[i].isAt):
+		case i == len(want), i < len(got) && !slices.ContainsFunc(want, got[i].isAbove):
 			return fmt.Sprintf("%s: is %s, want it left out", got[i].path, short(got[i].value))
 		case i == len(got), got[i].path != want[i].path:
 			return fmt.Sprintf("%s: is missing, want %s", want[i].path, short(want[i].value))
@@ -145,4 +145,7 @@ func difference(got, want []leaf) string {
 	}
 }
 
-func (l leaf) isAt(other leaf) bool { return l.path == other.path }
+// isAbove reports whether another leaf is at the same place, or below it.
+func (l leaf) isAbove(other leaf) bool {
+	return l.path == other.path || strings.HasPrefix(other.path, l.path+".")
+}

@@ -33,7 +33,9 @@ func (a *Assembly) networkPromises() []Promise {
 		}
 	}
 	protocol, policy, certificate := "TCP", "^$", any(nil)
+	idle := any(fmt.Sprint(p.IdleTimeout.Seconds()))
 	if a.encrypted() {
+		idle = nil // A TLS listener has a timeout of its own.
 		protocol, policy = "TLS", "^ELBSecurityPolicy-TLS13-1-[23]-"
 		certificate = cmp.Or(p.CertificateARN, a.one("AWS::CertificateManager::Certificate").ref())
 	}
@@ -62,6 +64,8 @@ func (a *Assembly) networkPromises() []Promise {
 		{"proxy-header", "docs/security.md", "puts a PROXY v2 header with the client's address before them", cmp.Or(
 			a.is(targets, attribute+"proxy_protocol_v2.enabled", "true"),
 			a.is(targets, attribute+"preserve_client_ip.enabled", "false"))},
+		{"idle", "docs/parameters.md", "how long a connection may be silent before the load balancer forgets it",
+			a.is(listener, "ListenerAttributes.tcp.idle_timeout.seconds", idle)},
 		{"zones", "docs/security.md", "Each client reaches every task, whichever zone it comes in by", cmp.Or(
 			a.is(balancer, "LoadBalancerAttributes.load_balancing.cross_zone.enabled", "true"),
 			a.is(targets, attribute+"load_balancing.cross_zone.enabled", "true"), a.zones())},

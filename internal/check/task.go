@@ -112,8 +112,10 @@ func (a *Assembly) waits() *Finding {
 		return &Finding{File: "manifest.json", Message: a.name + ": dependencies: lack " + network}
 	}
 	return a.each(service, func(r *resource) string {
+		groups := texts(r.values("LoadBalancers.*.TargetGroupArn"))
 		for _, other := range slices.Concat(a.all(listener), a.all("AWS::EC2::SecurityGroupIngress")) {
-			needed := other.kind != listener || slices.Contains(a.ports(r), other.text("Port"))
+			leads := slices.Contains(groups, other.text("DefaultActions.0.TargetGroupArn"))
+			needed := other.kind != listener || leads && slices.Contains(a.ports(r), other.text("Port"))
 			if needed && !slices.Contains(texts(r.values("DependsOn.*")), other.id) {
 				return "DependsOn: lacks " + other.id + ", without which the load balancer does not reach a task"
 			}

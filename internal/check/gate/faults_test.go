@@ -131,6 +131,7 @@ var faults = []fault{
 	{"another program", "health", "", []edit{{"/Dockerfile", instead{`entrypoint"]`, `other"]`}}}},
 	{"no cluster to operate", "outputs", "", []edit{{"Proxy/Outputs/ClusterName", nil}}},
 	{"connections cut after two missed checks", "unhealthy", "", []edit{{targets + "6/Value", "0"}}},
+	{"connections forgotten early", "idle", "", []edit{{"Listener35201/ListenerAttributes/0/Value", "300"}}},
 	{"what a user adds", "", "", []edit{
 		{"Service1/Tags", more{map[string]any{"Key": "team", "Value": "mail"}}},
 		{container + "Environment", more{map[string]any{"Name": "COLOUR", "Value": "blue"}}},
