@@ -127,7 +127,8 @@ func TestWhatOnlyAnotherMachineCanMake(t *testing.T) {
 	}
 }
 
-// TestParametersThatDoNotFit: what an assembly records is judged with the rest of it.
+// TestParametersThatDoNotFit: what an assembly records is judged with the rest of it, and findings
+// say what is wrong.
 func TestParametersThatDoNotFit(t *testing.T) {
 	const recorded, impossible = "Proxy.metadata.json", "cannot be synthesised again"
 	there := "aws://" + cdkcontext.Account + "/"
@@ -136,6 +137,7 @@ func TestParametersThatDoNotFit(t *testing.T) {
 		{"default", recorded, `"FleetSize": 2`, `"FleetSize": "two"`, "cannot unmarshal"},
 		{"default", recorded, `"Realm": "squidfleet"`, `"Realm": "squid\nfleet"`, impossible},
 		{"default", recorded, `"Timezone": "UTC"`, `"Timezone": "Nowhere/City"`, impossible},
+		{"default", "Proxy.template.json", `"RetentionInDays": 30`, "", "RetentionInDays: is missing, want 30"},
 		{"default", recorded, check.ParametersKey, "other", "no stack's metadata holds parameters"},
 		{"default", "manifest.json", "{", "", "manifest.json: read: "},
 		{"imported", "manifest.json", there + cdkcontext.Region, there + "us-east-1",

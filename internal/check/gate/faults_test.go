@@ -64,6 +64,9 @@ var faults = []fault{
 	{"tasks asked at another port", "port", "", []edit{{"Targets7/Port", 35200}}},
 	{"two ports to one address", "addresses", "", []edit{
 		{"Service1/LoadBalancers/1", from("Service2/LoadBalancers/1")}}},
+	{"another's port, waited for", "addresses", "", []edit{
+		{"Service1/LoadBalancers", from("Service2/LoadBalancers")},
+		{"Proxy/Resources/Service1/DependsOn", from("Proxy/Resources/Service2/DependsOn")}}},
 	{"no PROXY header", "proxy-header", "", []edit{{targets + "2/Value", "false"}}},
 	{"addresses preserved", "proxy-header", "", []edit{{targets + "3/Value", "true"}}},
 	{"zones apart", "zones", "", []edit{{targets + "1/Value", "false"}}},
