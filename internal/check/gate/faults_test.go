@@ -34,6 +34,7 @@ const (
 	container = "Task/ContainerDefinitions/0/"
 	targets   = "Targets7/TargetGroupAttributes/"
 	network   = "Service1/NetworkConfiguration/AwsvpcConfiguration/"
+	aRoute    = "Network/Resources/VpcTasksSubnet1DefaultRoute/Properties/"
 )
 
 // faults are each found by one promise alone, and not by AWS's validation. Faults in code that both
@@ -79,8 +80,9 @@ var faults = []fault{
 		{"squid.conf", instead{"acl load_balancer src ", "acl load_balancer src all "}}}},
 	{"a zone whose header is not believed", "subnets", "", []edit{
 		{"squid.conf", instead{"acl load_balancer src 10.0.0.0/27", "acl load_balancer src 10.0.0.0/28"}}}},
-	{"a route to half of the internet", "routes", "", []edit{
-		{"Network/Resources/VpcTasksSubnet1DefaultRoute/Properties/DestinationCidrBlock", "0.0.0.0/1"}}},
+	{"a route to half of the internet", "routes", "", []edit{{aRoute + "DestinationCidrBlock", "0.0.0.0/1"}}},
+	{"a route to another gateway", "routes", "", []edit{{aRoute + "GatewayId", "igw-0123456789abcdef0"}}},
+	{"a subnet without a route", "routes", "", []edit{{aRoute + "RouteTableId", "rtb-0123456789abcdef0"}}},
 	{"a header from anybody", "squid-entry", "", []edit{
 		{"squid.conf", instead{"proxy_protocol_access allow load_balancer", "proxy_protocol_access allow all"}}}},
 	{"an open port", "squid-entry", "", []edit{{"squid.conf", instead{"35201 require-proxy-header", "35201"}}}},
