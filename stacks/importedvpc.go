@@ -41,13 +41,19 @@ func (in Input) importedNetwork(app awscdk.App) (network, error) {
 	}
 	n := network{stack: stack, vpc: vpc, imported: true}
 
-	if err := checkPublicSubnets(id, *vpc.PublicSubnets()); err != nil {
+	public := withIPv4(*vpc.PublicSubnets())
+	if err := checkPublicSubnets(id, public); err != nil {
 		return network{}, err
+	}
+	var ids []*string
+	for _, subnet := range public {
+		ids = append(ids, subnet.SubnetId())
 	}
 	// A load balancer takes one subnet a zone.
 	n.loadBalancerSubnets = &awsec2.SubnetSelection{
-		SubnetType: awsec2.SubnetType_PUBLIC,
-		OnePerAz:   jsii.Bool(true),
+		SubnetType:    awsec2.SubnetType_PUBLIC,
+		SubnetFilters: &[]awsec2.SubnetFilter{awsec2.SubnetFilter_ByIds(&ids)},
+		OnePerAz:      jsii.Bool(true),
 	}
 	n.taskSubnets = n.loadBalancerSubnets
 	chosen := vpc.SelectSubnets(n.loadBalancerSubnets)
@@ -56,7 +62,7 @@ func (in Input) importedNetwork(app awscdk.App) (network, error) {
 	all := slices.Concat(*vpc.PublicSubnets(), *vpc.PrivateSubnets(), *vpc.IsolatedSubnets())
 	var err, failed error
 	n.loadBalancerCidrs, err = prefixes(ranges(*chosen.Subnets))
-	n.vpcCidrs, failed = prefixes(slices.Concat(ranges(all), ipv6, []string{*vpc.VpcCidrBlock()}))
+	n.vpcCidrs, failed = prefixes(slices.Concat(ranges(withIPv4(all)), ipv6, []string{*vpc.VpcCidrBlock()}))
 	if err := cmp.Or(err, failed); err != nil {
 		return network{}, fmt.Errorf("vpcId: %q has no usable range: %w", id, err)
 	}
@@ -116,12 +122,21 @@ func checkPublicSubnets(id string, subnets []awsec2.ISubnet) error {
 	const fix = `add public subnets, run "cdk context --clear", or give another VPC`
 	switch len(found) {
 	case 0:
-		return fmt.Errorf("vpcId: %q has no public subnet, and tasks need public addresses: %s", id, fix)
+		return fmt.Errorf("vpcId: %q has no public subnet with IPv4, and tasks need public IPv4 addresses: %s", id, fix)
 	case 1:
 		return fmt.Errorf("vpcId: %q has public subnets in one zone only (%s), "+
 			"and the proxy needs two to outlive one: %s", id, found[0], fix)
 	}
 	return nil
+}
+
+// withIPv4 leaves out subnets for IPv6 alone. The CDK panics where one is asked for its range.
+func withIPv4(subnets []awsec2.ISubnet) []awsec2.ISubnet {
+	return slices.DeleteFunc(slices.Clone(subnets), func(subnet awsec2.ISubnet) (without bool) {
+		defer func() { without = recover() != nil }()
+		subnet.Ipv4CidrBlock()
+		return false
+	})
 }
 
 func ranges(subnets []awsec2.ISubnet) (ipv4 []string) {

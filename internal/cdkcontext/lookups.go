@@ -20,9 +20,13 @@ const (
 // Lookups is what cdk.context.json holds after the CDK CLI has looked up both VPCs in a region.
 func Lookups(region string) map[string]any {
 	subnet := func(id, zone, cidr string) any {
-		return map[string]any{
+		s := map[string]any{
 			"subnetId": id, "availabilityZone": region + zone, "routeTableId": "rtb-0123456789abcdef0", "cidr": cidr,
 		}
+		if cidr == "" { // for IPv6 alone
+			delete(s, "cidr")
+		}
+		return s
 	}
 	vpc := func(id string, public ...any) map[string]any {
 		private := []any{subnet("subnet-0c000001", "a", "203.0.114.0/24")}
@@ -43,7 +47,7 @@ func Lookups(region string) map[string]any {
 	return map[string]any{
 		SubnetKey(region, "subnet-0a000001"): range6("subnet-0a000001"),
 		SubnetKey(region, "subnet-0b000001"): range6("subnet-0b000001"),
-		VPCKey(region, VPC): vpc(VPC, subnet("subnet-0a000001", "a", "10.20.0.0/24"),
+		VPCKey(region, VPC): vpc(VPC, subnet("subnet-0a000000", "a", ""), subnet("subnet-0a000001", "a", "10.20.0.0/24"),
 			subnet("subnet-0a000002", "a", "10.20.1.0/24"), subnet("subnet-0b000001", "b", "10.21.0.0/24")),
 		VPCKey(region, WideVPC): vpc(WideVPC, subnet("subnet-0a000003", "a", "10.20.0.0/24"),
 			subnet("subnet-0b000003", "b", "10.20.1.0/24"), subnet("subnet-0c000003", "c", "10.20.2.0/24"),
