@@ -8,8 +8,6 @@ import (
 	"hash/maphash"
 	"net"
 	"net/netip"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -34,8 +32,7 @@ type HealthCheck struct {
 // Config describes a load balancer. Start from Defaults: 0 is a meaningful value of most durations.
 type Config struct {
 	// Nodes are the private addresses of the nodes, one a zone, at least one. Connections to targets
-	// come from them, and the PROXY header names them as the destination. The zero value leaves both
-	// to the system. Every node uses all targets.
+	// come from them, and the PROXY header names them as the destination. Every node uses all targets.
 	Nodes []netip.Addr
 	// RoundRobin takes nodes and targets in turn. AWS's hash is even in the long run only.
 	RoundRobin bool
@@ -58,11 +55,11 @@ type Config struct {
 	ClientAddr func(net.Conn) netip.AddrPort
 }
 
-// Defaults returns a node without an address and AWS's default settings, and no lag. AWS waits for
+// Defaults returns a node on loopback and AWS's default settings, and no lag. AWS waits for
 // a target that does not answer until the client gives up; ConnectTimeout is 10 s here.
 func Defaults() Config {
 	return Config{
-		Nodes: []netip.Addr{{}},
+		Nodes: []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})},
 		HealthCheck: HealthCheck{
 			Interval: 30 * time.Second, Timeout: 10 * time.Second, HealthyThreshold: 5, UnhealthyThreshold: 2,
 		},
@@ -79,7 +76,6 @@ var ErrClosed = errors.New("the load balancer is closed")
 // goroutines at once.
 type Balancer struct {
 	config Config
-	local  []byte // the health check's header
 	seed   maphash.Seed
 
 	ctx        context.Context // ends with Close, while mu is held
@@ -95,7 +91,7 @@ type Balancer struct {
 
 // New returns a Balancer without targets, which does not listen yet. Close must be called.
 func New(c Config) *Balancer {
-	b := &Balancer{config: c, local: localHeader(), seed: maphash.MakeSeed(), conns: map[*conn]struct{}{}}
+	b := &Balancer{config: c, seed: maphash.MakeSeed(), conns: map[*conn]struct{}{}}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.goroutines.Go(b.sweepRepeatedly)
 	return b
@@ -154,34 +150,25 @@ func (b *Balancer) Close() {
 }
 
 // WaitState waits for one target to be in a state. A target that is not known, or was forgotten,
-// counts as unused. It returns ErrClosed after Close, or ctx's error with the targets' last states.
+// counts as unused. It returns ErrClosed after Close, or ctx's error with the target's last state.
 func (b *Balancer) WaitState(ctx context.Context, id string, want State) error {
 	for {
-		targets := b.Targets()
-		i := slices.IndexFunc(targets, func(t TargetHealth) bool { return t.ID == id })
+		last := TargetHealth{State: Unused}
+		for _, t := range b.Targets() {
+			if t.ID == id {
+				last = t
+			}
+		}
 		switch {
-		case i < 0 && want == Unused, i >= 0 && targets[i].State == want:
+		case last.State == want:
 			return nil
 		case b.ctx.Err() != nil:
 			return ErrClosed
 		case !sleep(ctx, 5*time.Millisecond):
-			return fmt.Errorf("wait for targets: %w; last seen: %s", context.Cause(ctx), describe(targets))
+			return fmt.Errorf("wait for the target to be %s: %w; last seen: %s %s", want, context.Cause(ctx), last.State,
+				last.Failure)
 		}
 	}
-}
-
-func describe(targets []TargetHealth) string {
-	if len(targets) == 0 {
-		return "no targets"
-	}
-	words := make([]string, len(targets))
-	for i, t := range targets {
-		words[i] = fmt.Sprintf("%s %s, %d open", t.ID, t.State, t.Open)
-		if t.Failure != "" {
-			words[i] += " (" + t.Failure + ")"
-		}
-	}
-	return strings.Join(words, "; ")
 }
 
 // sleep waits for d and reports whether ctx was still alive then.

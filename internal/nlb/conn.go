@@ -15,10 +15,9 @@ import (
 // conn is a client's connection and the target's that belongs to it.
 type conn struct {
 	target *target
-	node   netip.Addr
 	client *net.TCPConn
 	from   netip.AddrPort // the client as the header presents it
-	to     netip.AddrPort // the node as the header presents it
+	node   netip.AddrPort
 
 	ctx    context.Context // ends when the connection is reset or over
 	cancel context.CancelFunc
@@ -32,7 +31,7 @@ type conn struct {
 
 // admit chooses the node and the target of an accepted connection, or resets it and returns nil.
 func (b *Balancer) admit(client *net.TCPConn) *conn {
-	listener, from := addrPort(client.LocalAddr()), addrPort(client.RemoteAddr())
+	port, from := addrPort(client.LocalAddr()).Port(), addrPort(client.RemoteAddr())
 	if b.config.ClientAddr != nil {
 		from = b.config.ClientAddr(client)
 	}
@@ -44,11 +43,7 @@ func (b *Balancer) admit(client *net.TCPConn) *conn {
 		resetTCP(client)
 		return nil
 	}
-	to := listener
-	if node.IsValid() {
-		to = netip.AddrPortFrom(node, listener.Port())
-	}
-	c := &conn{target: t, node: node, client: client, from: from, to: to}
+	c := &conn{target: t, client: client, from: from, node: netip.AddrPortFrom(node, port)}
 	c.ctx, c.cancel = context.WithCancel(b.ctx)
 	b.conns[c] = struct{}{}
 	t.conns[c] = struct{}{}
@@ -63,7 +58,9 @@ func (b *Balancer) handle(c *conn) {
 	client := side{c.client, c.client}
 	if b.config.TLS != nil {
 		secure := &secure{Conn: tls.Server(c.client, b.config.TLS)}
-		if err := handshake(c.ctx, secure); err != nil {
+		ctx, cancel := context.WithTimeout(c.ctx, handshakeTimeout)
+		defer cancel()
+		if err := secure.HandshakeContext(ctx); err != nil {
 			c.close() // What TLS says about it arrives.
 			return
 		}
@@ -78,12 +75,6 @@ func (b *Balancer) handle(c *conn) {
 
 // handshakeTimeout is how long a client may take for TLS. AWS documents none.
 const handshakeTimeout = 10 * time.Second
-
-func handshake(ctx context.Context, s *secure) error {
-	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
-	defer cancel()
-	return s.HandshakeContext(ctx)
-}
 
 // side is one end of a connection: what is copied, and the socket below.
 type side struct {
@@ -119,10 +110,10 @@ func (s side) gone() bool {
 func (b *Balancer) connect(c *conn) error {
 	ctx, cancel := context.WithTimeout(c.ctx, b.config.ConnectTimeout)
 	defer cancel()
-	upstream, err := dial(ctx, c.node, c.target.Addr)
+	upstream, err := dial(ctx, c.node.Addr(), c.target.Addr)
 	if err == nil {
 		// The socket is new and its buffer empty: this cannot block on the target.
-		if _, err = upstream.Write(proxyHeader(c.from, c.to)); err != nil {
+		if _, err = upstream.Write(proxyHeader(c.from, c.node)); err != nil {
 			resetTCP(upstream)
 		}
 	}
@@ -146,10 +137,7 @@ func (b *Balancer) connect(c *conn) error {
 
 // dial connects from a node to a target.
 func dial(ctx context.Context, from netip.Addr, to netip.AddrPort) (*net.TCPConn, error) {
-	d := net.Dialer{KeepAlive: -1, Control: lateBind}
-	if from.IsValid() {
-		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))
-	}
+	d := net.Dialer{KeepAlive: -1, Control: lateBind, LocalAddr: &net.TCPAddr{IP: from.AsSlice()}}
 	connection, err := d.DialContext(ctx, "tcp", to.String())
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/pires/go-proxyproto"
+
+	"squidfleet/internal/must"
 )
 
 // annotated turns "hex bytes  what they are" lines into bytes.
@@ -18,9 +20,7 @@ func annotated(t *testing.T, lines string) []byte {
 	for line := range strings.Lines(lines) {
 		digits, _, _ := strings.Cut(strings.TrimSpace(line), "  ")
 		part, err := hex.DecodeString(strings.ReplaceAll(digits, " ", ""))
-		if err != nil {
-			t.Fatalf("vector line %q: %v", line, err)
-		}
+		must.OK(t, err)
 		all = append(all, part...)
 	}
 	return all
@@ -51,15 +51,11 @@ func TestConnectionHeaderIsAWSsByteForByte(t *testing.T) {
 		00000000000000000000000000000000000000000000000000000000000000  filler
 		00000000000000000000000000000000000000000000000000000000000000  filler
 	`)
-	resealed := bytes.Clone(captured)
-	seal(resealed, 28)
-	equalBytes(t, resealed, captured)
-
-	want := bytes.Clone(captured)
-	want[13] = byte(proxyproto.TCPv4)
-	seal(want, 28)
-	got := proxyHeader(netip.MustParseAddrPort("116.240.207.35:27910"), netip.MustParseAddrPort("172.16.0.193:27900"))
-	equalBytes(t, got, want)
+	addresses := captured[16:28]
+	equalBytes(t, header(byte(proxyproto.PROXY), byte(proxyproto.UDPv4), addresses), captured)
+	equalBytes(t,
+		proxyHeader(netip.MustParseAddrPort("116.240.207.35:27910"), netip.MustParseAddrPort("172.16.0.193:27900")),
+		header(byte(proxyproto.PROXY), byte(proxyproto.TCPv4), addresses))
 }
 
 // A health check's header as captured in kubernetes/kubernetes#57250.
@@ -85,9 +81,7 @@ func TestConnectionHeaderHoldsAnyFamily(t *testing.T) {
 	} {
 		b := proxyHeader(netip.MustParseAddrPort(c.client), netip.MustParseAddrPort(c.node))
 		h, err := proxyproto.Read(bufio.NewReader(bytes.NewReader(b)))
-		if err != nil {
-			t.Fatalf("%s: %v", c.client, err)
-		}
+		must.OK(t, err)
 		from, to := addrPort(h.SourceAddr).String(), addrPort(h.DestinationAddr).String()
 		if len(b) != 100 || from != c.wantClient || to != c.node {
 			t.Errorf("%d bytes, %s to %s, want %s to %s", len(b), from, to, c.wantClient, c.node)

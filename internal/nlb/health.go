@@ -25,7 +25,7 @@ func (b *Balancer) checkOnce(ctx context.Context, t Target) error {
 	}
 	defer connection.Close()
 	// The socket is new and its buffer empty: this cannot block on the target.
-	if _, err := connection.Write(b.local); err != nil {
+	if _, err := connection.Write(localHeader()); err != nil {
 		return fmt.Errorf("send the PROXY header of a health check: %w", err)
 	}
 	return nil

@@ -3,10 +3,12 @@ package nlb
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"strings"
@@ -40,52 +42,35 @@ type backend struct {
 
 	mu       sync.Mutex
 	listener net.Listener
-	conns    map[net.Conn]struct{}
 	checks   []seen // LOCAL
 	clients  []seen // PROXY
-	running  sync.WaitGroup
 }
 
 func newBackend(t *testing.T, name string) *backend {
 	t.Helper()
-	k := &backend{t: t, name: name, conns: map[net.Conn]struct{}{}}
-	k.open("127.0.0.1:0")
-	t.Cleanup(func() {
-		k.refuse()
-		k.mu.Lock()
-		for c := range k.conns {
-			c.Close()
-		}
-		k.mu.Unlock()
-		k.running.Wait()
-	})
+	k := &backend{t: t, name: name, addr: netip.MustParseAddrPort("127.0.0.1:0")}
+	k.accept()
+	t.Cleanup(k.refuse)
 	return k
 }
 
-func (k *backend) open(address string) {
+// accept listens, again at the address that it had before.
+func (k *backend) accept() {
 	k.t.Helper()
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		k.t.Fatalf("backend %s: %v", k.name, err)
-	}
+	l, err := net.Listen("tcp", k.addr.String())
+	must.OK(k.t, err)
 	k.mu.Lock()
-	k.listener = l
-	if !k.addr.IsValid() {
-		k.addr = addrPort(l.Addr())
-	}
+	k.listener, k.addr = l, addrPort(l.Addr())
 	k.mu.Unlock()
-	k.running.Go(func() {
+	go func() {
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
-			k.mu.Lock()
-			k.conns[c] = struct{}{}
-			k.mu.Unlock()
-			k.running.Go(func() { k.handle(c.(*net.TCPConn)) })
+			go k.handle(c.(*net.TCPConn))
 		}
-	})
+	}()
 }
 
 // refuse closes the listener only: new connections are refused, old ones live on.
@@ -95,15 +80,8 @@ func (k *backend) refuse() {
 	k.listener.Close()
 }
 
-func (k *backend) accept() { k.open(k.addr.String()) }
-
 func (k *backend) handle(c *net.TCPConn) {
-	defer func() {
-		c.Close()
-		k.mu.Lock()
-		delete(k.conns, c)
-		k.mu.Unlock()
-	}()
+	defer c.Close()
 	r := bufio.NewReader(c)
 	s := seen{remote: addrPort(c.RemoteAddr())}
 	var err error
@@ -159,6 +137,15 @@ func quick() Config {
 	c.HealthCheck = HealthCheck{time.Hour, patience, 1, 1}
 	c.IdleTimeout = time.Hour
 	c.ConnectTimeout = patience
+	return c
+}
+
+// overTLS is quick with a TLS listener.
+func overTLS() Config {
+	server := httptest.NewTLSServer(nil) // for its certificate
+	server.Close()
+	c := quick()
+	c.TLS = &tls.Config{Certificates: server.TLS.Certificates}
 	return c
 }
 
@@ -256,10 +243,17 @@ func (r *rig) target(id string) TargetHealth {
 
 // client is a client's end of a connection.
 type client struct {
-	*net.TCPConn
+	end
+	socket *net.TCPConn
 	t      *testing.T
 	reader *bufio.Reader
 	target string // the name of the backend that answered
+}
+
+// end is a TCP connection, or TLS over one.
+type end interface {
+	net.Conn
+	CloseWrite() error
 }
 
 // dial connects and learns which backend answers.
@@ -279,7 +273,11 @@ func (r *rig) try() (*client, error) {
 	}
 	r.t.Cleanup(func() { c.Close() })
 	c.SetDeadline(time.Now().Add(patience))
-	k := &client{TCPConn: c.(*net.TCPConn), t: r.t, reader: bufio.NewReader(c)}
+	k := &client{end: c.(end), socket: c.(*net.TCPConn), t: r.t}
+	if r.config.TLS != nil {
+		k.end = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
+	}
+	k.reader = bufio.NewReader(k.end)
 	line, err := k.reader.ReadString('\n')
 	k.target = strings.TrimSpace(line)
 	return k, err

@@ -107,7 +107,7 @@ func TestAResetAfterAnEndOfDataReachesTheClient(t *testing.T) {
 	c.Write([]byte{1}) // provokes the reset
 	must.Await(t, "the target's reset", func() bool { return aborted(upstream) })
 	c.Write([]byte{1}) // lets the load balancer notice
-	must.Await(t, "the client's reset", func() bool { return aborted(c.TCPConn) })
+	must.Await(t, "the client's reset", func() bool { return aborted(c.socket) })
 }
 
 // sockets returns the load balancer's two sockets of its only connection.
