@@ -84,14 +84,14 @@ func readyScreen(t *testing.T, s *streams) *localScreen {
 func TestLocalTellsEventsInLinesElsewhere(t *testing.T) {
 	e := local.Event{
 		Time: time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC), Kind: local.Serving, Number: 3, Port: 35204,
-		Task: &localAddresses(1)[0].Tasks[0],
+		Task: &localAddresses(1)[0].Tasks[0], Detail: "at last",
 	}
 	const asJSON = `{"time":"2026-05-04T03:02:01Z","event":"serving","number":3,"port":35204,"task":{"id":"task-1"`
 	for _, c := range []struct {
 		colours, json bool
 		want          string
 	}{
-		{false, false, "03:02:01 address 3, port 35204: 127.77.1.1 serving\n"},
+		{false, false, "03:02:01 address 3, port 35204: 127.77.1.1 serving: at last\n"},
 		{false, true, asJSON},
 		{true, true, asJSON},
 	} {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -79,9 +80,7 @@ func Start(ctx context.Context, o Options) (_ *Fleet, err error) {
 	if f.squid, err = findSquid(container.SquidPath); err != nil {
 		return nil, err
 	}
-	if f.user, err = taskUser(os.Geteuid(), os.LookupEnv); err != nil {
-		return nil, err
-	}
+	f.user = taskUser(os.Geteuid(), os.Getenv)
 	f.Endpoint = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(o.Port))
 	if err := f.listen(); err != nil {
 		return nil, err
@@ -235,18 +234,16 @@ func (f *Fleet) Targets(number int) (common, own []nlb.TargetHealth) {
 
 // status is the task as others see it. Fleet.mu is held.
 func (f *Fleet) status(t *task) TaskStatus {
-	s := TaskStatus{
-		ID: t.id, Address: t.address, Zone: t.zone, Phase: t.phase, Started: t.started, Health: nlb.Unused,
-		Requests: t.requests.lines.Load(),
-	}
+	s := t.TaskStatus
+	s.Health, s.Requests = nlb.Unused, t.requests.lines.Load()
 	common, own := f.Targets(t.service.number)
 	for _, target := range common {
-		if target.ID == t.id {
+		if target.ID == t.ID {
 			s.Health, s.Open = target.State, target.Open
 		}
 	}
 	for _, target := range own {
-		if target.ID == t.id {
+		if target.ID == t.ID {
 			s.Open += target.Open
 		}
 	}
@@ -260,7 +257,7 @@ const closeGrace = container.StopGrace + container.LogGrace + time.Second
 func (f *Fleet) Close() error {
 	f.mu.Lock()
 	f.cancel()
-	tasks := append([]*task(nil), f.tasks...)
+	tasks := slices.Clone(f.tasks)
 	f.mu.Unlock()
 	if f.common != nil {
 		f.common.Close()
@@ -273,15 +270,11 @@ func (f *Fleet) Close() error {
 	}
 	patience, cancel := context.WithTimeout(context.Background(), closeGrace)
 	defer cancel()
+	tasks = slices.DeleteFunc(tasks, func(t *task) bool { return t.command == nil })
 	for _, t := range tasks {
-		if t.command != nil {
-			t.signal(syscall.SIGINT)
-		}
+		t.signal(syscall.SIGINT)
 	}
 	for _, t := range tasks {
-		if t.command == nil {
-			continue
-		}
 		select {
 		case <-t.running.Done():
 		case <-patience.Done():

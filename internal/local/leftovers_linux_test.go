@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"squidfleet/internal/must"
 )
 
 // A start removes what a killed fleet left. Files in use, or another user's, or others, stay.
@@ -12,30 +14,22 @@ func TestLeftoversAreSweptAway(t *testing.T) {
 	sharedMemory = t.TempDir()
 	defer func() { sharedMemory = "/dev/shm" }()
 	left, lock, err := makeDir()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	lock.Close() // as when its program ends
 	used, lock, err := makeDir()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	defer lock.Close()
 	var others []string
 	for _, name := range []string{"squidfleet-local-notes", "squidfleet-local-1*", "other-1"} {
 		others = append(others, filepath.Join(os.TempDir(), name))
-		if err := os.Mkdir(others[len(others)-1], 0o700); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.Mkdir(others[len(others)-1], 0o700))
 	}
 	segment := func(of string) string { return filepath.Join(sharedMemory, squidPrefix(of)+"12-cf__metadata.shm") }
 	foreign := filepath.Join(sharedMemory, "squid-cf__metadata.shm")
 	for _, path := range []string{
 		filepath.Join(left, "passwords"), filepath.Join(used, "passwords"), segment(left), segment(used), foreign,
 	} {
-		if err := os.WriteFile(path, nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, os.WriteFile(path, nil, 0o600))
 	}
 	exists := func(path string) bool { _, err := os.Lstat(path); return err == nil }
 

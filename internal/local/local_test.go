@@ -6,12 +6,14 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"squidfleet/internal/must"
 	"squidfleet/internal/nlb"
 	"squidfleet/params"
 	"squidfleet/proxyimage/container"
@@ -20,9 +22,7 @@ import (
 func parse(t *testing.T, values map[string]any) *params.Params {
 	t.Helper()
 	p, err := params.Parse(values)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return p
 }
 
@@ -100,80 +100,21 @@ func TestAnAddressIsNotRotatedWhileItIsRotated(t *testing.T) {
 	}
 }
 
-func TestContextIsTheFilesWithTheOverridesInPlace(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "cdk.json")
-	text := []byte(`{"app": "x", "context": {"fleetSize": 2, "users": ["a"], "realm": "r"}}`)
-	if err := os.WriteFile(path, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	values, err := Context(path, []string{"users=b,c", "realm=a=b", "timezone=Asia/Tokyo"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if values["realm"] != "a=b" {
-		t.Errorf("%v", values)
-	}
-	delete(values, "realm")
-	if p := parse(t, values); p.FleetSize != 2 || !slices.Equal(p.Users, []string{"b", "c"}) ||
-		p.Timezone != "Asia/Tokyo" {
-		t.Errorf("%+v", p)
-	}
-	for override, want := range map[string]string{
-		"users": "-c users: is not KEY=VALUE", "=x": "-c =x: is not KEY=VALUE",
-	} {
-		if _, err := Context(path, []string{override}); err == nil || err.Error() != want {
-			t.Errorf("%s: %v", override, err)
-		}
-	}
-	if _, err := Context(path+"x", nil); err == nil ||
-		!strings.Contains(err.Error(), "run squidfleet in the project's directory") {
-		t.Error(err)
-	}
-	if err := os.WriteFile(path, []byte(`{`), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Context(path, nil); err == nil || !strings.HasPrefix(err.Error(), path+": ") {
-		t.Error(err)
-	}
-}
-
 func TestTasksNeverRunAsRoot(t *testing.T) {
 	for _, c := range []struct {
-		euid        int
-		environment map[string]string
-		want        *owner
-		wantError   string
+		euid     int
+		uid, gid string
+		want     *owner
 	}{
-		{1000, nil, nil, ""},
-		{1000, map[string]string{"SUDO_UID": "7", "SUDO_GID": "8"}, nil, ""},
-		{0, nil, &owner{nobody, nobody}, ""},
-		{0, map[string]string{"SUDO_UID": "7", "SUDO_GID": "8"}, &owner{7, 8}, ""},
-		{0, map[string]string{"SUDO_UID": "0", "SUDO_GID": "0"}, &owner{nobody, nobody}, ""},
-		{0, map[string]string{"SUDO_UID": "7"}, &owner{nobody, nobody}, ""},
-		{0, map[string]string{"SUDO_UID": "joe", "SUDO_GID": "8"}, nil, `SUDO_UID: "joe" is not a user's number`},
-		{0, map[string]string{"SUDO_UID": "7", "SUDO_GID": "-1"}, nil, `SUDO_GID: "-1" is not a group's number`},
+		{1000, "7", "8", nil}, {0, "7", "8", &owner{7, 8}}, {0, "", "", &owner{nobody, nobody}},
+		{0, "0", "8", &owner{nobody, nobody}}, {0, "7", "", &owner{nobody, nobody}},
+		{0, "joe", "8", &owner{nobody, nobody}},
 	} {
-		got, err := taskUser(c.euid, func(name string) (string, bool) {
-			value, set := c.environment[name]
-			return value, set
-		})
-		if (got == nil) != (c.want == nil) || got != nil && *got != *c.want {
-			t.Errorf("%d %v: %v, want %v", c.euid, c.environment, got, c.want)
+		environment := map[string]string{"SUDO_UID": c.uid, "SUDO_GID": c.gid}
+		got := taskUser(c.euid, func(name string) string { return environment[name] })
+		if !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%+v: %v", c, got)
 		}
-		if (err == nil) != (c.wantError == "") || err != nil && err.Error() != c.wantError {
-			t.Errorf("%d %v: %v", c.euid, c.environment, err)
-		}
-	}
-}
-
-func TestTheDirectoryThatTheTasksNeedIsDescribedForWhoeverRunsThem(t *testing.T) {
-	var own *owner
-	if got := own.temporary(); !strings.HasSuffix(got, "choose another directory with TMPDIR") ||
-		strings.Contains(got, "user") {
-		t.Error(got)
-	}
-	if got := (&owner{7, 8}).temporary(); !strings.Contains(got, "the tasks' user 7 to enter") {
-		t.Error(got)
 	}
 }
 
@@ -181,13 +122,14 @@ func TestTheDirectoryThatTheTasksNeedIsDescribedForWhoeverRunsThem(t *testing.T)
 // phase once.
 func TestATaskThatHasEndedIsNotInService(t *testing.T) {
 	f, s := &Fleet{}, &service{}
-	late, dead := &task{service: s, phase: PhaseStarting}, &task{service: s, phase: PhaseServing}
+	late, dead := &task{service: s, TaskStatus: TaskStatus{Phase: PhaseStarting}},
+		&task{service: s, TaskStatus: TaskStatus{Phase: PhaseServing}}
 	for _, t := range []*task{late, dead} {
 		t.running, t.exit = context.WithCancel(context.Background())
 	}
 	f.tasks = []*task{late, dead}
 	late.exit()
-	if f.serve(late) || late.phase != PhaseStarting {
+	if f.serve(late) || late.Phase != PhaseStarting {
 		t.Error("a task that had ended was put into service")
 	}
 	if got := f.current(s); got != dead {
@@ -262,20 +204,6 @@ func TestOutputIsCountedAndItsEndKept(t *testing.T) {
 	}
 }
 
-func TestEventsReadAsALine(t *testing.T) {
-	task := &TaskStatus{ID: "task-2", Address: netip.MustParseAddr("127.77.1.2")}
-	for want, e := range map[string]Event{
-		"address 3, port 35204: 127.77.1.2 serving":              {Kind: Serving, Task: task},
-		"address 3, port 35204: 127.77.1.2 ended: exit status 0": {Kind: Ended, Task: task, Detail: "exit status 0"},
-		"address 3, port 35204: rotation began":                  {Kind: RotationBegan},
-	} {
-		e.Number, e.Port = 3, 35204
-		if got := e.String(); got != want {
-			t.Errorf("%q, want %q", got, want)
-		}
-	}
-}
-
 func TestSquidIsFoundOrTheErrorTellsHowToInstallIt(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("PATH", dir)
@@ -284,9 +212,7 @@ func TestSquidIsFoundOrTheErrorTellsHowToInstallIt(t *testing.T) {
 		t.Error(err)
 	}
 	onPath := filepath.Join(dir, "squid")
-	if err := os.WriteFile(onPath, []byte("#!/bin/sh\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(onPath, []byte("#!/bin/sh\n"), 0o755))
 	if got, err := findSquid(usual); got != onPath || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}

@@ -48,24 +48,16 @@ type owner struct{ uid, gid uint32 }
 const nobody = 65534
 
 // taskUser returns nil for the user who runs this program; for root, sudo's user or else nobody.
-func taskUser(euid int, lookup func(string) (string, bool)) (*owner, error) {
+func taskUser(euid int, environment func(string) string) *owner {
 	if euid != 0 {
-		return nil, nil
+		return nil
 	}
-	uid, byUser := lookup("SUDO_UID")
-	gid, byGroup := lookup("SUDO_GID")
-	if !byUser || !byGroup || uid == "0" {
-		return &owner{nobody, nobody}, nil
+	uid, err := strconv.ParseUint(environment("SUDO_UID"), 10, 32)
+	gid, gidErr := strconv.ParseUint(environment("SUDO_GID"), 10, 32)
+	if err != nil || gidErr != nil || uid == 0 {
+		return &owner{nobody, nobody}
 	}
-	u, err := strconv.ParseUint(uid, 10, 32)
-	if err != nil {
-		return nil, fmt.Errorf("SUDO_UID: %q is not a user's number", uid)
-	}
-	g, err := strconv.ParseUint(gid, 10, 32)
-	if err != nil {
-		return nil, fmt.Errorf("SUDO_GID: %q is not a group's number", gid)
-	}
-	return &owner{uint32(u), uint32(g)}, nil
+	return &owner{uint32(uid), uint32(gid)}
 }
 
 // give makes the tasks' user the owner of a path.
@@ -78,9 +70,9 @@ func (o *owner) give(path string) error {
 
 // temporary returns the directory that the tasks' programs need.
 func (o *owner) temporary() string {
-	if o == nil {
-		return "programs must be allowed to run there (no noexec): choose another directory with TMPDIR"
+	enter := ""
+	if o != nil {
+		enter = fmt.Sprintf(", and the tasks' user %d to enter", o.uid)
 	}
-	return fmt.Sprintf("programs must be allowed to run there (no noexec), and the tasks' user %d to enter: "+
-		"choose another directory with TMPDIR", o.uid)
+	return "programs must be allowed to run there (no noexec)" + enter + ": choose another directory with TMPDIR"
 }

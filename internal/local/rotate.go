@@ -67,11 +67,11 @@ func (f *Fleet) rotate(ctx context.Context, number int) (Rotation, error) {
 		f.report(RotationFailed, s, nil, err.Error())
 		return r, fmt.Errorf("rotate address %d: %w", number, err)
 	}
-	r.New, r.Serving = fresh.address, time.Now()
+	r.New, r.Serving = fresh.Address, time.Now()
 	draining := old != nil && f.beginDrain(old)
 	s.deploying.Unlock()
 	if draining {
-		r.Old = old.address
+		r.Old = old.Address
 		f.finishDrain(old)
 	}
 	if err := f.ctx.Err(); err != nil {

@@ -69,11 +69,11 @@ func (f *Fleet) bringIntoService(ctx context.Context, t *task) error {
 	}
 	switch {
 	case err != nil && t.ended():
-		return fmt.Errorf("%s ended instead of serving (%s):\n%s", t.id, t.command.ProcessState, t.messages.String())
+		return fmt.Errorf("%s ended instead of serving (%s):\n%s", t.ID, t.command.ProcessState, t.messages.String())
 	case err != nil:
-		return fmt.Errorf("%s: %w\n%s", t.id, err, t.messages.String())
+		return fmt.Errorf("%s: %w\n%s", t.ID, err, t.messages.String())
 	case !f.serve(t):
-		return fmt.Errorf("%s ended as soon as it was healthy (%s):\n%s", t.id, t.command.ProcessState,
+		return fmt.Errorf("%s ended as soon as it was healthy (%s):\n%s", t.ID, t.command.ProcessState,
 			t.messages.String())
 	}
 	f.report(Serving, t.service, t, "")
@@ -81,9 +81,9 @@ func (f *Fleet) bringIntoService(ctx context.Context, t *task) error {
 }
 
 func (f *Fleet) register(t *task) error {
-	address := netip.AddrPortFrom(t.address, uint16(f.p.ListenerPort))
+	address := netip.AddrPortFrom(t.Address, uint16(f.p.ListenerPort))
 	for _, group := range f.groups(t.service) {
-		if err := group.Register(nlb.Target{ID: t.id, Addr: address}); err != nil {
+		if err := group.Register(nlb.Target{ID: t.ID, Addr: address}); err != nil {
 			return err
 		}
 	}
@@ -93,7 +93,7 @@ func (f *Fleet) register(t *task) error {
 // deregister takes a task out of both groups. An error would mean that it is not registered.
 func (f *Fleet) deregister(t *task) {
 	for _, group := range f.groups(t.service) {
-		group.Deregister(t.id)
+		group.Deregister(t.ID)
 	}
 }
 
@@ -105,7 +105,7 @@ func (f *Fleet) serve(t *task) bool {
 	if t.ended() {
 		return false
 	}
-	t.phase = PhaseServing
+	t.Phase = PhaseServing
 	return true
 }
 
@@ -113,7 +113,7 @@ func (f *Fleet) serve(t *task) bool {
 // pass, as ECS does.
 func (f *Fleet) waitHealthy(ctx context.Context, t *task) error {
 	for _, group := range f.groups(t.service) {
-		if err := group.WaitState(ctx, t.id, nlb.Healthy); err != nil {
+		if err := group.WaitState(ctx, t.ID, nlb.Healthy); err != nil {
 			return err
 		}
 	}
@@ -138,7 +138,7 @@ func (f *Fleet) current(s *service) *task {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, t := range f.tasks {
-		if t.service == s && t.phase == PhaseServing && !t.ended() {
+		if t.service == s && t.Phase == PhaseServing && !t.ended() {
 			return t
 		}
 	}
@@ -180,9 +180,9 @@ func (f *Fleet) replace(s *service) {
 // beginDrain deregisters a task, unless it was lost or interrupted.
 func (f *Fleet) beginDrain(t *task) bool {
 	f.mu.Lock()
-	serving := t.phase == PhaseServing && !t.ended()
+	serving := t.Phase == PhaseServing && !t.ended()
 	if serving {
-		t.phase = PhaseDraining
+		t.Phase = PhaseDraining
 	}
 	f.mu.Unlock()
 	if serving {
@@ -192,26 +192,30 @@ func (f *Fleet) beginDrain(t *task) bool {
 	return serving
 }
 
+// lasts waits for a time and reports whether the task is still running then. Close ends it sooner.
+func (f *Fleet) lasts(t *task, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-f.ctx.Done():
+		<-t.running.Done()
+	case <-t.running.Done():
+	}
+	return false
+}
+
 // finishDrain waits for the end of the drain, stops the task and returns when it is gone.
 func (f *Fleet) finishDrain(t *task) {
-	select {
-	case <-time.After(f.o.Timing.StopDelay):
-	case <-t.running.Done():
-	case <-f.ctx.Done(): // Close ends it.
-		<-t.running.Done()
-		return
+	if f.lasts(t, f.o.Timing.StopDelay) {
+		f.beginStop(t)
+		f.finishStop(t)
 	}
-	f.beginStop(t)
-	f.finishStop(t)
 }
 
 // beginStop sends SIGTERM.
 func (f *Fleet) beginStop(t *task) {
-	if t.ended() {
-		return
-	}
 	f.mu.Lock()
-	t.phase = PhaseStopping
+	t.Phase = PhaseStopping
 	f.mu.Unlock()
 	f.report(Stopping, t.service, t, "")
 	t.signal(syscall.SIGTERM)
@@ -219,15 +223,9 @@ func (f *Fleet) beginStop(t *task) {
 
 // finishStop waits for the end, and sends SIGKILL after the stop timeout. Close has a shorter one.
 func (f *Fleet) finishStop(t *task) {
-	select {
-	case <-t.running.Done():
-		return
-	case <-f.ctx.Done():
-		<-t.running.Done()
-		return
-	case <-time.After(f.o.Timing.StopTimeout):
+	if f.lasts(t, f.o.Timing.StopTimeout) {
+		f.kill(t)
 	}
-	f.kill(t)
 }
 
 // kill ends a task that does not end by itself.

@@ -48,15 +48,12 @@ type TaskStatus struct {
 	Requests uint64 `json:"requests"`
 }
 
-// task is one running entrypoint. Fleet.mu guards its phase.
+// task is one running entrypoint. Fleet.mu guards its Phase. Fleet.status has what the load
+// balancer and the log know.
 type task struct {
+	TaskStatus
 	service *service
-	id      string
 	name    string // Squid's service name
-	address netip.Addr
-	zone    string
-	phase   Phase
-	started time.Time
 
 	dir      string
 	command  *exec.Cmd
@@ -83,16 +80,16 @@ func (f *Fleet) newTask(s *service) (*task, error) {
 	}
 	f.nextAddress = address.Next()
 	f.made++
-	t := &task{
-		service: s, id: fmt.Sprintf("task-%d", f.made), name: fmt.Sprint(squidPrefix(f.dir), f.made),
-		address: address, zone: zoneName((f.made - 1) % f.o.Zones), phase: PhaseStarting,
-	}
+	t := &task{service: s, name: fmt.Sprint(squidPrefix(f.dir), f.made), TaskStatus: TaskStatus{
+		ID: fmt.Sprintf("task-%d", f.made), Address: address, Zone: zoneName((f.made - 1) % f.o.Zones),
+		Phase: PhaseStarting,
+	}}
 	t.running, t.exit = context.WithCancel(context.Background())
-	t.dir = filepath.Join(f.dir, t.id)
+	t.dir = filepath.Join(f.dir, t.ID)
 	c.ListenAddress, c.OutgoingAddress, c.LocalOrigin = address, address, f.o.Origin
 	conf, err := c.Render()
 	if err != nil {
-		return nil, fmt.Errorf("squid.conf of %s: %w", t.id, err)
+		return nil, fmt.Errorf("squid.conf of %s: %w", t.ID, err)
 	}
 	if f.o.Edit != nil {
 		conf = f.o.Edit(conf)
@@ -152,29 +149,24 @@ func (f *Fleet) start(t *task) error {
 	command.Stdout, command.Stderr = &t.requests, &t.messages
 	command.WaitDelay = container.LogGrace
 	command.SysProcAttr = taskProcess(f.user)
-	if err := f.startUnlessClosed(t, command); err != nil {
-		f.remove(t)
-		if os.IsPermission(err) {
-			err = fmt.Errorf("%w; %s", err, f.user.temporary())
-		}
-		return fmt.Errorf("start %s: %w", t.id, err)
-	}
-	return nil
-}
-
-// startUnlessClosed makes sure that Close misses no process.
-func (f *Fleet) startUnlessClosed(t *task, command *exec.Cmd) error {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.ctx.Err() != nil {
-		return f.ctx.Err()
+	err := f.ctx.Err() // Close misses no process.
+	if err == nil {
+		err = command.Start()
 	}
-	if err := command.Start(); err != nil {
-		return err
+	if err == nil {
+		t.command, t.Started = command, time.Now()
+		f.group.Go(func() { f.watch(t) })
 	}
-	t.command, t.started = command, time.Now()
-	f.group.Go(func() { f.watch(t) })
-	return nil
+	f.mu.Unlock()
+	if err == nil {
+		return nil
+	}
+	f.remove(t)
+	if os.IsPermission(err) {
+		err = fmt.Errorf("%w; %s", err, f.user.temporary())
+	}
+	return fmt.Errorf("start %s: %w", t.ID, err)
 }
 
 // watch waits for the task's end, clears up after it, and replaces it if it ended unasked.
@@ -182,7 +174,7 @@ func (f *Fleet) watch(t *task) {
 	t.command.Wait() // Reported below; an access log that cannot be counted is no failure.
 	t.exit()
 	f.mu.Lock()
-	phase := t.phase
+	phase := t.Phase
 	closing := f.ctx.Err() != nil
 	f.mu.Unlock()
 	if phase == PhaseServing && !closing {

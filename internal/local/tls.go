@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"net"
 	"net/netip"
@@ -31,23 +32,14 @@ func makeCertificate(ca string, address netip.Addr) (*tls.Config, error) {
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	authorityKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	serverKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
+	serverKey, serverErr := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err := errors.Join(err, serverErr); err != nil {
 		return nil, err
 	}
 	signed, err := x509.CreateCertificate(rand.Reader, authority, authority, authorityKey.Public(), authorityKey)
-	if err != nil {
-		return nil, err
-	}
-	own, err := x509.CreateCertificate(rand.Reader, server, authority, serverKey.Public(), authorityKey)
-	if err != nil {
-		return nil, err
-	}
+	own, ownErr := x509.CreateCertificate(rand.Reader, server, authority, serverKey.Public(), authorityKey)
 	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: signed})
-	if err := os.WriteFile(ca, text, 0o644); err != nil {
+	if err := errors.Join(err, ownErr, os.WriteFile(ca, text, 0o644)); err != nil {
 		return nil, err
 	}
 	return &tls.Config{
