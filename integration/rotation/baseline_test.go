@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"squidfleet/internal/local"
-	"squidfleet/params"
+	"squidfleet/internal/must"
 )
 
 // The usual way to run Squid in a container: nothing between ECS and Squid, Squid's own 30 s of
@@ -42,16 +42,14 @@ func TestTheUsualWayToStopBreaksThePromises(t *testing.T) {
 func usual(t testing.TB) func(*local.Options) {
 	t.Helper()
 	program := filepath.Join(temporaryDirectory(t), "start")
-	if err := os.WriteFile(program, []byte(usualStart), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(program, []byte(usualStart), 0o755))
 	return func(o *local.Options) {
 		o.Program = program
 		o.Edit = usualShutdown
 		o.Timing.StopTimeout = usualStopTimeout / speed
 		// Without the entrypoint only the build of the image writes the password file, and only
 		// Squid checks Digest.
-		o.Params = must(params.Parse(map[string]any{"users": "alice", "credentials": "image", "digest": "squid"}))
+		o.Params = parse(map[string]any{"users": "alice", "credentials": "image", "digest": "squid"})
 	}
 }
 

@@ -1,7 +1,6 @@
 package rotation
 
 import (
-	"crypto/rand"
 	"fmt"
 	"net"
 	"net/netip"
@@ -13,8 +12,8 @@ import (
 
 	"squidfleet/internal/bench"
 	"squidfleet/internal/local"
+	"squidfleet/internal/must"
 	"squidfleet/internal/nlb"
-	"squidfleet/squid"
 )
 
 // BenchmarkRotation rotates fleets as the tests do, and writes what they lose into the document
@@ -39,9 +38,7 @@ func BenchmarkRotation(b *testing.B) {
 		"`make bench` (BenchmarkRotation): %d addresses in %d zones, %d clients, times divided by %d, on one\n"+
 		"machine of %d processors. The tests fail if one of this fleet's numbers in bold is not 0.\n\n%s",
 		addresses, zones, clients, speed, runtime.NumCPU(), table(names, outcomes...))
-	if err := bench.ReportIn("../..", "rotation.md", "rotations", text); err != nil {
-		b.Fatal(err)
-	}
+	must.OK(b, bench.ReportIn("../..", "rotation.md", "rotations", text))
 }
 
 // benchRounds are enough: the intervals make up almost all of the time.
@@ -50,11 +47,6 @@ const benchRounds = 3
 // BenchmarkIntoService measures how long tasks take from their start into service, at the load
 // balancer's true intervals. It writes a section of the document about rotations.
 func BenchmarkIntoService(b *testing.B) {
-	origin, err := local.StartOrigin(nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer origin.Close()
 	earlier := nlb.HealthCheck{
 		Interval: 10 * time.Second, Timeout: 5 * time.Second, HealthyThreshold: 2, UnhealthyThreshold: 2,
 	}
@@ -63,7 +55,7 @@ func BenchmarkIntoService(b *testing.B) {
 	serves := make([][]time.Duration, len(checks))
 	for range benchRounds {
 		for i, check := range checks {
-			listened, served := intoService(b, origin.Address, check)
+			listened, served := intoService(b, check)
 			listens, serves[i] = append(listens, listened...), append(serves[i], served...)
 		}
 	}
@@ -78,23 +70,19 @@ func BenchmarkIntoService(b *testing.B) {
 		fmt.Fprintf(&report, "| every %v | **%.1f s** |\n", check.Interval, bench.Median(serves[i]).Seconds())
 	}
 	b.Logf("\n%s", &report)
-	if err := bench.ReportIn("../..", "rotation.md", "into-service", report.String()); err != nil {
-		b.Fatal(err)
-	}
+	must.OK(b, bench.ReportIn("../..", "rotation.md", "into-service", report.String()))
 }
 
 // intoService starts a fleet, and returns how long each task took until it listened, and until it
 // was in service.
-func intoService(b *testing.B, origin netip.AddrPort, check nlb.HealthCheck) (listened, served []time.Duration) {
+func intoService(b *testing.B, check nlb.HealthCheck) (listened, served []time.Duration) {
 	b.Helper()
-	timing := local.AWS(parameters)
-	timing.HealthCheck = check
 	var mu sync.Mutex
 	var waiting sync.WaitGroup
-	f, err := local.Start(b.Context(), local.Options{
-		Params: parameters, Passwords: []squid.Credential{{User: "alice", Password: rand.Text()}},
-		Addresses: addresses, Zones: zones, Port: parameters.ListenerPort, Timing: timing, Origin: origin,
-		Report: func(e local.Event) {
+	f, _, _ := fleet(b, func(o *local.Options) {
+		o.Timing = local.AWS(parameters)
+		o.Timing.HealthCheck = check
+		o.Report = func(e local.Event) {
 			switch e.Kind {
 			case local.Started:
 				waiting.Go(func() {
@@ -108,15 +96,10 @@ func intoService(b *testing.B, origin netip.AddrPort, check nlb.HealthCheck) (li
 				defer mu.Unlock()
 				served = append(served, e.Time.Sub(e.Task.Started))
 			}
-		},
+		}
 	})
-	if err != nil {
-		b.Fatal(err)
-	}
 	waiting.Wait()
-	if err := f.Close(); err != nil {
-		b.Fatal(err)
-	}
+	must.OK(b, f.Close())
 	return listened, served
 }
 

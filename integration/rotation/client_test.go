@@ -30,26 +30,13 @@ type client struct {
 // anyAddress stands for the common port.
 const anyAddress = 0
 
-// connection is a client's connection to the load balancer. egress is the address behind it, known
-// from its first answer.
+// connection is a client's connection to the load balancer. Its egress is known from its first
+// answer. Until then, any error is a new connection that failed.
 type connection struct {
 	net.Conn
-	number    int // the client's
+	visit
 	reader    *bufio.Reader
 	challenge *http.Response
-	egress    netip.Addr
-	opened    time.Time
-}
-
-// open connects. Until the first answer from beyond the proxy, any error is a new connection that
-// failed.
-func (c client) open() (*connection, error) {
-	opened := time.Now()
-	conn, err := c.proxy.Dial()
-	if err != nil {
-		return nil, err
-	}
-	return &connection{Conn: conn, number: c.number, reader: bufio.NewReader(conn), opened: opened}, nil
 }
 
 // exchange sends a request, with credentials if they were asked for, and returns the answer with
@@ -95,10 +82,7 @@ func (c client) get(conn *connection, path string) error {
 		return err
 	}
 	conn.SetDeadline(time.Now().Add(exchangeTimeout))
-	got, err := io.Copy(io.Discard, response.Body)
-	if err == nil && got != response.ContentLength {
-		err = io.ErrUnexpectedEOF
-	}
+	_, err = io.Copy(io.Discard, response.Body)
 	return err
 }
 
@@ -162,15 +146,9 @@ func tunnelOnce(c client, conn *connection) error { return errors.Join(c.tunnel(
 // has begun.
 func (c client) live(ctx context.Context, h habit) {
 	for ctx.Err() == nil {
-		conn, err := c.open()
-		if err == nil {
-			err = c.use(ctx, h, conn)
-			conn.Close()
-		} else {
-			conn = &connection{number: c.number, opened: time.Now()}
-		}
-		if err != nil {
-			c.ledger.lost(h.name, conn, err)
+		conn := &connection{visit: visit{number: c.number, habit: h.name, opened: time.Now()}}
+		if err := c.use(ctx, h, conn); err != nil {
+			c.ledger.note(func() { c.ledger.losses = append(c.ledger.losses, loss{conn.visit, time.Now(), err}) })
 			// A client that is refused at once would otherwise count the same refusal a thousand
 			// times.
 			time.Sleep(20 * time.Millisecond)
@@ -178,13 +156,21 @@ func (c client) live(ctx context.Context, h habit) {
 	}
 }
 
-func (c client) use(ctx context.Context, h habit, conn *connection) error {
+func (c client) use(ctx context.Context, h habit, conn *connection) (err error) {
+	if conn.Conn, err = c.proxy.Dial(); err != nil {
+		return err
+	}
+	defer conn.Close()
+	conn.reader = bufio.NewReader(conn)
 	if err := h.first(c, conn); err != nil {
 		return err
 	}
-	c.ledger.opened(h.name, conn)
+	c.ledger.note(func() {
+		conn.answered = time.Now()
+		c.ledger.visits = append(c.ledger.visits, conn.visit)
+	})
 	for {
-		c.ledger.served(h.name, conn)
+		c.ledger.note(func() { c.ledger.uses[h.name]++ })
 		select {
 		case <-time.After(h.pause):
 		case <-ctx.Done():

@@ -6,24 +6,21 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net"
-	"net/netip"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"squidfleet/internal/must"
 	"squidfleet/internal/ptytest"
-	"squidfleet/internal/rig"
 )
 
 // running is a `squidfleet local --json`.
@@ -44,18 +41,10 @@ func start(t *testing.T, temporary string, arguments ...string) *running {
 	r.command.Dir = "../.." // where cdk.json is
 	r.command.Env = append(os.Environ(), "TMPDIR="+temporary)
 	r.command.Stderr = os.Stderr
-	stdin, err := r.command.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.stdin = stdin
-	stdout, err := r.command.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := r.command.Start(); err != nil {
-		t.Fatal(err)
-	}
+	var err error
+	r.stdin, err = r.command.StdinPipe()
+	stdout, outErr := r.command.StdoutPipe()
+	must.OK(t, errors.Join(err, outErr, r.command.Start()))
 	go func() {
 		defer close(r.lines)
 		for scanner := bufio.NewScanner(stdout); scanner.Scan(); {
@@ -122,13 +111,9 @@ func leavesNothing(t *testing.T, temporary string) {
 func temporaryDirectory(t testing.TB) string {
 	t.Helper()
 	directory, err := os.MkdirTemp("", "squidfleet-command-")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	t.Cleanup(func() { os.RemoveAll(directory) })
-	if err := os.Chmod(directory, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.Chmod(directory, 0o755))
 	return directory
 }
 
@@ -156,133 +141,35 @@ func TestLocalThatEndsBeforeItHasBegun(t *testing.T) {
 // All that a first user does: start it, paste the lines, see addresses change and one that stays,
 // rotate it, press Ctrl-C.
 func TestLocalAddressesHavePortsThatStay(t *testing.T) {
-	// Others listen at 8080 of all addresses; the origin needs no port of its own.
-	if everywhere, err := net.Listen("tcp4", "0.0.0.0:8080"); err != nil {
-		t.Fatal(err)
-	} else {
-		defer everywhere.Close()
-	}
 	temporary := temporaryDirectory(t)
-	run := start(t, temporary, "--tasks", "5", "--speed", "60", "--rotate-every", "off", "-c", "users=alice,bob")
+	run := start(t, temporary, "--tasks", "3", "--speed", "60", "--rotate-every", "off", "-c", "users=alice,bob")
 	ready := run.await("ready")
-	ports := []int{anyPort(ready)}
 	for i, a := range ready.Addresses {
-		if a.Number != i+1 || a.Port != ports[0]+a.Number {
-			t.Errorf("%+v", ready.Addresses)
+		if a.Number != i+1 || ready.Endpoint != fmt.Sprint("127.0.0.1:", a.Port-a.Number) {
+			t.Errorf("%+v", ready)
 		}
-		ports = append(ports, a.Port)
 	}
-	pasted := func(curl string) netip.Addr {
+	// shows are the addresses that many connections by a pasted line show.
+	shows := func(curl string) []string {
 		t.Helper()
-		shell := exec.Command("sh", "-c", curl)
+		shell := exec.Command("sh", "-c", "set -e; for i in $(seq 40); do "+curl+"; done")
 		shell.Env = append(os.Environ(), "NO_PROXY=127.0.0.0/8")
 		out, err := shell.CombinedOutput()
-		address, wrong := netip.ParseAddr(strings.TrimSuffix(string(out), "\n"))
-		if err != nil || wrong != nil || !strings.HasPrefix(address.String(), "127.77.1.") {
-			t.Fatalf("%s\nanswers %q, %v", curl, out, err)
-		}
-		return address
+		must.OK(t, err)
+		return slices.Compact(slices.Sorted(strings.FieldsSeq(string(out))))
 	}
-	// egress asks through a port, in a connection of its own.
-	egress := func(port int) (string, error) {
-		c := rig.Client{Task: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(port)), User: "alice",
-			Password: ready.Passwords["alice"]}
-		response, err := c.Request("GET", ready.Origin)
-		if err == nil && response.StatusCode != 200 {
-			err = errors.New(response.Status)
-		}
-		if err != nil {
-			return "", err
-		}
-		return strings.TrimSuffix(response.Text, "\n"), nil
+	all, first := shows(ready.Curl), shows(ready.CurlAddress)
+	if !slices.Equal(all, []string{"127.77.1.1", "127.77.1.2", "127.77.1.3"}) || len(first) != 1 {
+		t.Errorf("the common port shows %q, that of address 1 %q", all, first)
 	}
-	// seen is what 200 connections to each port show.
-	seen := func() []map[string]bool {
-		t.Helper()
-		all := make([]map[string]bool, len(ports))
-		for i, port := range ports {
-			all[i] = map[string]bool{}
-			for range 200 {
-				address, err := egress(port)
-				if err != nil {
-					t.Fatalf("port %d: %v", port, err)
-				}
-				all[i][address] = true
-			}
-		}
-		return all
-	}
-	// one is the only address that a port shows; together are the five that the common port does.
-	one := func(of map[string]bool) string {
-		t.Helper()
-		if len(of) != 1 {
-			t.Errorf("an address's port shows %v", of)
-		}
-		for address := range of {
-			return address
-		}
-		return ""
-	}
-	together := func(all []map[string]bool) {
-		t.Helper()
-		union := map[string]bool{}
-		for _, of := range all[1:] {
-			maps.Copy(union, of)
-		}
-		if len(all[0]) != 5 || !maps.Equal(all[0], union) {
-			t.Errorf("the common port shows %v, the others %v", all[0], union)
-		}
-	}
-	before := seen()
-	together(before)
-	if address := pasted(ready.Curl); !before[0][address.String()] {
-		t.Errorf("the pasted line shows %v", address)
-	}
-	for range 3 {
-		if address := pasted(ready.CurlAddress); address.String() != one(before[1]) {
-			t.Errorf("the pasted line of address 1 shows %v", address)
-		}
-	}
-
-	loaded, end := make(chan struct{}), make(chan struct{})
-	var group sync.WaitGroup
-	var connections atomic.Int64
-	for _, port := range ports {
-		group.Go(func() {
-			for {
-				if _, err := egress(port); err != nil {
-					t.Errorf("port %d while address 3 is rotated: %v", port, err)
-					return
-				}
-				if connections.Add(1) == 100 {
-					close(loaded)
-				}
-				select {
-				case <-end:
-					return
-				default:
-				}
-			}
-		})
-	}
-	<-loaded
-	if _, err := io.WriteString(run.stdin, "rotate 3\n"); err != nil {
-		t.Fatal(err)
-	}
-	if ended := run.await("rotation ended"); ended.Number != 3 || ended.Port != ports[3] {
+	_, err := io.WriteString(run.stdin, "rotate 1\n")
+	must.OK(t, err)
+	if ended := run.await("rotation ended"); ended.Number != 1 || ended.Port != ready.Addresses[0].Port {
 		t.Errorf("%+v", ended)
 	}
-	close(end)
-	group.Wait()
-	t.Logf("%d connections meanwhile", connections.Load())
-	after := seen()
-	together(after)
-	for number := 1; number <= 5; number++ {
-		if was, is := one(before[number]), one(after[number]); (was != is) != (number == 3) {
-			t.Errorf("address %d was %s and is %s", number, was, is)
-		}
+	if got := shows(ready.CurlAddress); !slices.Equal(got, []string{"127.77.1.4"}) {
+		t.Errorf("after its rotation the port of address 1 shows %q", got)
 	}
-
 	if err := run.end(os.Interrupt); err != nil {
 		t.Errorf("after Ctrl-C: %v", err)
 	}
@@ -308,8 +195,7 @@ func TestLocalSpeaksTLS(t *testing.T) {
 	} {
 		out, err := exec.Command("sh", "-c", c.curl).Output()
 		code := 0
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
+		if exit, is := errors.AsType[*exec.ExitError](err); is {
 			code, err = exit.ExitCode(), nil
 		}
 		if err != nil || code != c.code || string(out) != c.want {
@@ -321,12 +207,7 @@ func TestLocalSpeaksTLS(t *testing.T) {
 	relay.Env = append(os.Environ(), "PATH="+filepath.Dir(program)+":"+os.Getenv("PATH"))
 	relay.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	said, err := relay.StderrPipe()
-	if err == nil {
-		err = relay.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, errors.Join(err, relay.Start()))
 	if text, err := bufio.NewReader(said).ReadString('\n'); !strings.Contains(text, "listens on 127.0.0.1:3128") {
 		t.Errorf("%s\nsays %q, %v", ready.Relay, text, err)
 	}
@@ -345,51 +226,37 @@ func TestLocalSpeaksTLS(t *testing.T) {
 	leavesNothing(t, temporary)
 }
 
-func anyPort(ready line) int { return int(netip.MustParseAddrPort(ready.Endpoint).Port()) }
-
 // On a terminal the keys that are typed appear in the table's last line and nowhere else, and the
 // terminal is as before when the program ends.
 func TestLocalObeysTheTerminal(t *testing.T) {
 	master, slave := ptytest.Open(t)
 	before, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	temporary := temporaryDirectory(t)
 	run := exec.Command(program, "local", "--tasks", "1", "--speed", "60", "--rotate-every", "off")
 	run.Dir = "../.."
 	run.Env = append(os.Environ(), "TMPDIR="+temporary, "TERM=xterm", "NO_COLOR=")
 	run.Stdin, run.Stdout, run.Stderr = slave, slave, slave
 	run.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	if err := run.Start(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, run.Start())
+	defer time.AfterFunc(time.Minute, func() { run.Process.Kill() }).Stop()
+	var after *unix.Termios
 	ended := make(chan error, 1)
-	go func() { ended <- run.Wait() }()
-	shown := make(chan string)
 	go func() {
-		defer close(shown)
-		for buffer := make([]byte, 4096); ; {
-			n, err := master.Read(buffer)
-			if err != nil {
-				return
-			}
-			shown <- string(buffer[:n])
-		}
+		err := run.Wait()
+		after, _ = unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
+		slave.Close() // Reading the master ends.
+		ended <- err
 	}()
-	var screen string
 	await := func(want string) {
 		t.Helper()
-		for deadline := time.After(time.Minute); !strings.Contains(screen, want); {
-			select {
-			case more := <-shown:
-				screen += more
-			case <-deadline:
-				run.Process.Kill()
-				t.Fatalf("no %q after a minute:\n%q", want, screen)
+		var screen string
+		for buffer := make([]byte, 4096); !strings.Contains(screen, want); {
+			n, err := master.Read(buffer)
+			if screen += string(buffer[:n]); err != nil {
+				t.Fatalf("no %q: %v\n%q", want, err, screen)
 			}
 		}
-		screen = ""
 	}
 	await("rotate, stop, start: ")
 	io.WriteString(master, "start 1")
@@ -397,19 +264,12 @@ func TestLocalObeysTheTerminal(t *testing.T) {
 	io.WriteString(master, "\r")
 	await("address 1 is not stopped")
 	io.WriteString(master, "\x03") // Ctrl-C
-	for open := true; open; {
-		select {
-		case more := <-shown:
-			screen += more
-		case err := <-ended:
-			if open = false; err != nil {
-				t.Errorf("%v\n%q", err, screen)
-			}
-		}
+	screen, _ := io.ReadAll(master)
+	if err := <-ended; err != nil {
+		t.Errorf("%v\n%q", err, screen)
 	}
-	after, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
-	if err != nil || *after != *before {
-		t.Errorf("the terminal was %+v and is %+v, %v", before, after, err)
+	if after == nil || *after != *before {
+		t.Errorf("the terminal was %+v and is %+v", before, after)
 	}
 	leavesNothing(t, temporary)
 }
@@ -428,9 +288,7 @@ type line struct {
 func processes(t *testing.T, directory string) (found []string) {
 	t.Helper()
 	environments, err := filepath.Glob("/proc/[0-9]*/environ")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for _, path := range environments {
 		text, err := os.ReadFile(path)
 		if err == nil && strings.Contains(string(text), directory) {
@@ -442,35 +300,23 @@ func processes(t *testing.T, directory string) (found []string) {
 
 func TestLocalTellsWhatIsInTheWay(t *testing.T) {
 	taken, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	defer taken.Close()
-	_, port, err := net.SplitHostPort(taken.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	before := fmt.Sprint(taken.Addr().(*net.TCPAddr).Port - 1)
+	port := taken.Addr().(*net.TCPAddr).Port
 	everywhere, err := net.Listen("tcp4", "0.0.0.0:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	defer everywhere.Close()
 	noexec := temporaryDirectory(t)
-	if err := syscall.Mount("none", noexec, "tmpfs", syscall.MS_NOEXEC, ""); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, syscall.Mount("none", noexec, "tmpfs", syscall.MS_NOEXEC, ""))
 	t.Cleanup(func() { syscall.Unmount(noexec, 0) })
-	if err := os.Chmod(noexec, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.Chmod(noexec, 0o755))
 	for _, c := range []struct{ temporary, port, listener, want string }{
 		{noexec, "1999", "35201", "permission denied; programs must be allowed to run there (no noexec), and " +
 			"the tasks' user 65534 to enter: choose another directory with TMPDIR"},
-		{os.TempDir(), port, "35201", "address already in use; end the program that listens there, or choose another " +
+		{os.TempDir(), fmt.Sprint(port), "35201", "address already in use; end the program that listens there, or choose another " +
 			"with --port PORT"},
 		// The port of address 1 is in use.
-		{os.TempDir(), before, "35201", "address already in use; end the program that listens there, or choose " +
+		{os.TempDir(), fmt.Sprint(port - 1), "35201", "address already in use; end the program that listens there, or choose " +
 			"another with --port PORT"},
 		{os.TempDir(), "1999", fmt.Sprint(everywhere.Addr().(*net.TCPAddr).Port), "no free address: the ports"},
 	} {
@@ -478,8 +324,8 @@ func TestLocalTellsWhatIsInTheWay(t *testing.T) {
 		run.Dir = "../.."
 		run.Env = append(os.Environ(), "TMPDIR="+c.temporary)
 		out, err := run.CombinedOutput()
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(out), c.want) {
+		exit, _ := errors.AsType[*exec.ExitError](err)
+		if exit == nil || exit.ExitCode() != 1 || !strings.Contains(string(out), c.want) {
 			t.Errorf("%v:\n%s\nwant %q", err, out, c.want)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"squidfleet/internal/local"
+	"squidfleet/internal/must"
 	"squidfleet/squid"
 )
 
@@ -56,9 +57,7 @@ func TestARotationThatFailsLeavesTheOldTaskInService(t *testing.T) {
 	if err != nil || len(r) != 1 || r[0].Old != before.Address || r[0].New != serving(t, f, 1).Address {
 		t.Errorf("%+v, %v", r, err)
 	}
-	if err := f.Close(); err != nil {
-		t.Error(err)
-	}
+	must.OK(t, f.Close())
 	if left, err := filepath.Glob("/dev/shm/*"); err != nil || len(left) > 0 { // It is the namespace's own.
 		t.Errorf("left in shared memory: %v, %v", left, err)
 	}
@@ -78,17 +77,10 @@ func TestAnAddressThatCannotBeReplacedIsStoppedAlone(t *testing.T) {
 	var broken atomic.Bool
 	f, l, newClient := fleet(t, breakable(&broken))
 	broken.Store(true)
-	if err := f.Kill(1); err != nil {
-		t.Fatal(err)
-	}
-	for start := time.Now(); !f.Addresses()[0].Stopped; time.Sleep(20 * time.Millisecond) {
-		if time.Since(start) > time.Minute {
-			t.Fatal("not stopped after a minute")
-		}
-	}
-	l.mu.Lock()
-	why := l.details[local.Stopped]
-	l.mu.Unlock()
+	must.OK(t, f.Kill(1))
+	must.Await(t, "the address to be stopped", func() bool { return f.Addresses()[0].Stopped })
+	var why string
+	l.note(func() { why = l.details[local.Stopped] })
 	if !strings.HasPrefix(why, "after 3 attempts: ") || !strings.Contains(why, "no_such_directive") {
 		t.Error(why)
 	}
@@ -108,9 +100,7 @@ func TestAnAddressThatCannotBeReplacedIsStoppedAlone(t *testing.T) {
 		t.Errorf("it started with the reason still there: %v", err)
 	}
 	broken.Store(false)
-	if err := f.Start(t.Context(), 1); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, f.Start(t.Context(), 1))
 	expectEgress(t, newClient(1), serving(t, f, 1))
 	for what, err := range map[string]error{
 		"is not stopped": f.Start(t.Context(), 2), "no address 3": f.Stop(3), "no address 0": f.Kill(0),

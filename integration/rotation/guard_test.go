@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"squidfleet/internal/local"
+	"squidfleet/internal/must"
 )
 
 // A fleet on one machine opens its origin, at a forbidden address, and neither its own tasks nor
@@ -15,9 +16,7 @@ func TestTheOriginIsTheOnlyHoleInTheGuard(t *testing.T) {
 	c := newClient(anyAddress)
 	task := serving(t, f, 1).Address.String()
 	_, port, err := net.SplitHostPort(c.origin)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	response, err := c.proxy.Request(http.MethodGet, "http://"+c.origin+"/")
 	if err != nil || response.StatusCode != http.StatusOK || response.Text != task+"\n" {
 		t.Errorf("the origin: %+v, %v", response, err)

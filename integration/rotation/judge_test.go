@@ -2,6 +2,7 @@ package rotation
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -21,24 +22,23 @@ func TestTheLedgerForgivesNothingThatCouldBeSaved(t *testing.T) {
 		return local.Event{Time: at(seconds), Kind: kind, Task: &local.TaskStatus{Address: a}}
 	}
 	for _, c := range []struct {
-		name                 string
-		opened, lost         float64
-		egress               netip.Addr
-		early, late, byDeath bool // else it is a new connection that failed
+		name         string
+		opened, lost float64
+		egress       netip.Addr
+		want         string
 	}{
-		{name: "of a task in service", opened: -9, lost: -1, egress: serving, early: true},
-		{name: "before the delay was over", opened: -9, lost: 7.9, egress: old, early: true},
-		{name: "when it was over", opened: -9, lost: 8.1, egress: old, late: true},
-		{name: "of the last connection, in its drain time", opened: 4.5, lost: 8.1, egress: old, early: true},
-		{name: "of the last connection, a little later than it should be", opened: 4.05,
-			lost: 8.02, egress: old, late: true},
-		{name: "in the entrypoint's drain", opened: 0, lost: 4.9, egress: hasty, early: true},
-		{name: "when that was over", opened: 3, lost: 5.1, egress: hasty, late: true},
-		{name: "in the drain of an interrupted task", opened: 0, lost: 2.9, egress: interrupted, early: true},
-		{name: "when that was over, too", opened: 2.5, lost: 3.1, egress: interrupted, late: true},
-		{name: "before the death", opened: -9, lost: -1, egress: dead, early: true},
-		{name: "by the death", opened: -9, lost: 0.1, egress: dead, byDeath: true},
-		{name: "before any answer", opened: 1, lost: 1.1},
+		{"of a task in service", -9, -1, serving, cutEarly},
+		{"before the delay was over", -9, 7.9, old, cutEarly},
+		{"when it was over", -9, 8.1, old, cutLate},
+		{"of the last connection, in its drain time", 4.5, 8.1, old, cutEarly},
+		{"of the last connection, a little later than it should be", 4.05, 8.02, old, cutLate},
+		{"in the entrypoint's drain", 0, 4.9, hasty, cutEarly},
+		{"when that was over", 3, 5.1, hasty, cutLate},
+		{"in the drain of an interrupted task", 0, 2.9, interrupted, cutEarly},
+		{"when that was over, too", 2.5, 3.1, interrupted, cutLate},
+		{"before the death", -9, -1, dead, cutEarly},
+		{"by the death", -9, 0.1, dead, died},
+		{"before any answer", 1, 1.1, netip.Addr{}, failedNew},
 	} {
 		l := newLedger(timing, drainTimeout)
 		l.report(event(0, local.Draining, old))
@@ -47,11 +47,9 @@ func TestTheLedgerForgivesNothingThatCouldBeSaved(t *testing.T) {
 		l.report(event(2, local.Stopping, hasty))
 		l.report(event(0, local.Stopping, interrupted))
 		l.endings[dead] = ending{mayCutFrom: at(0), killed: true}
-		l.losses = []loss{{at: at(c.lost), opened: at(c.opened), egress: c.egress}}
-		v := l.judge()
-		want := [4]bool{!c.early && !c.late && !c.byDeath, c.early, c.late, c.byDeath}
-		if got := [4]bool{len(v.failedNew) == 1, len(v.cutEarly) == 1, v.cutLate == 1, v.byKill == 1}; got != want {
-			t.Errorf("a loss %s: failed, cut early, cut late, by the death: %v, want %v", c.name, got, want)
+		l.losses = []loss{{visit{opened: at(c.opened), egress: c.egress}, at(c.lost), nil}}
+		if got := l.sort(); len(got[c.want]) != 1 {
+			t.Errorf("a loss %s: %+v, want %s", c.name, got, c.want)
 		}
 	}
 }
@@ -59,23 +57,20 @@ func TestTheLedgerForgivesNothingThatCouldBeSaved(t *testing.T) {
 func TestTheLedgerExcusesNoMoreThanTheDeadTaskCost(t *testing.T) {
 	begin := time.Now()
 	l := newLedger(local.Timing{}, 0)
-	l.excuse(excuse{begin, begin.Add(time.Second), anyAddress, byKill, 2})
-	l.excuse(excuse{begin, begin.Add(time.Second), 3, byStop, noLimit})
+	l.forgive(excuse{begin, begin.Add(time.Second), anyAddress, byKill, 2})
+	l.forgive(excuse{begin, begin.Add(time.Second), 3, byStop, noLimit})
 	for _, span := range [][2]time.Duration{{-2, -1}, {100, 101}, {100, 102}, {100, 103}, {1001, 1002}} {
 		for _, number := range []int{anyAddress, 2, 3} {
-			l.losses = append(l.losses, loss{
-				number: number, opened: begin.Add(span[0] * time.Millisecond),
-				at: begin.Add(span[1] * time.Millisecond),
-			})
+			opened, at := begin.Add(span[0]*time.Millisecond), begin.Add(span[1]*time.Millisecond)
+			l.losses = append(l.losses, loss{visit{number: number, opened: opened}, at, nil})
 		}
 	}
-	v := l.judge()
-	if v.excused[byKill] != 2 || len(v.failedNew) != 3 {
-		t.Errorf("%d excused, %d not; want the two of three within the span", v.excused[byKill], len(v.failedNew))
-	}
-	if v.excused[byStop] != 3 || len(v.failedOwn) != 7 {
-		t.Errorf("%d excused, %d not; want all of address 3 within the span, none of 2", v.excused[byStop],
-			len(v.failedOwn))
+	// Two of the three within the span, all of address 3 there, and none of address 2.
+	got := l.sort()
+	for what, want := range map[string]int{byKill: 2, failedNew: 3, byStop: 3, failedOwn: 7} {
+		if len(got[what]) != want {
+			t.Errorf("%s: %d, want %d", what, len(got[what]), want)
+		}
 	}
 }
 
@@ -85,16 +80,13 @@ func TestTheLedgerNoticesWhenAPortLeadsToAnotherAddress(t *testing.T) {
 		task := &local.TaskStatus{Address: address(byte(number))}
 		l.report(local.Event{Kind: local.Started, Number: number, Task: task})
 	}
-	for _, c := range []struct {
-		port   int
-		egress byte
-		astray bool
-	}{{anyAddress, 1, false}, {anyAddress, 2, false}, {2, 2, false}, {2, 1, true}, {1, 3, true}} {
-		l.astray = nil
-		l.served("", &connection{number: c.port, egress: address(c.egress)})
-		if got := len(l.astray) == 1; got != c.astray {
-			t.Errorf("%+v: %v", c, l.astray)
-		}
+	astray := []visit{{number: 2, egress: address(1)}, {number: 1, egress: address(3)}}
+	l.visits = append([]visit{
+		{number: anyAddress, egress: address(1)}, {number: anyAddress, egress: address(2)},
+		{number: 2, egress: address(2)},
+	}, astray...)
+	if got := l.astray(); !slices.Equal(got, astray) {
+		t.Errorf("%+v", got)
 	}
 }
 

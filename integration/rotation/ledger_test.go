@@ -1,8 +1,6 @@
 package rotation
 
 import (
-	"fmt"
-	"maps"
 	"math"
 	"net/netip"
 	"sync"
@@ -14,11 +12,10 @@ import (
 // ledger collects what clients got and lost, and what happened to the fleet meanwhile.
 type ledger struct {
 	mu      sync.Mutex
-	counts  map[string]*count // by habit
-	seen    map[sight]bool
 	visits  []visit
+	uses    map[string]int // by habit
 	losses  []loss
-	astray  []string // uses of an address's port that led to another address
+	excuses []excuse
 	endings map[netip.Addr]ending
 	numbers map[netip.Addr]int    // of the addresses whose task it was
 	inUse   map[netip.Addr]bool   // egress addresses of tasks that came into service
@@ -27,7 +24,21 @@ type ledger struct {
 	// timing and drainTimeout say how long connections may go on.
 	timing       local.Timing
 	drainTimeout time.Duration
-	excuses      []excuse
+}
+
+// visit is a connection of a client, which was served if it has an egress.
+type visit struct {
+	number           int // the client's
+	habit            string
+	opened, answered time.Time
+	egress           netip.Addr
+}
+
+// loss is a connection that failed, or was cut.
+type loss struct {
+	visit
+	at  time.Time
+	err error
 }
 
 // excuse is a span in which new connections at one port may fail, because the load balancer sent
@@ -42,32 +53,6 @@ type excuse struct {
 
 // noLimit is more than can fail.
 const noLimit = math.MaxUint64
-
-// count is what a kind of client did.
-type count struct{ connections, uses int }
-
-// sight is an egress address as seen at the common port, or at an address's own.
-type sight struct {
-	egress netip.Addr
-	own    bool
-}
-
-// visit is a new connection that was served.
-type visit struct {
-	number           int
-	opened, answered time.Time
-	egress           netip.Addr
-}
-
-// loss is a connection that failed, or was cut.
-type loss struct {
-	number int
-	habit  string
-	at     time.Time
-	opened time.Time
-	egress netip.Addr // invalid: it failed before it was of any use
-	err    error
-}
 
 // ending is how an address left service.
 type ending struct {
@@ -91,42 +76,19 @@ func (e ending) early(cut loss, drainTimeout time.Duration) bool {
 
 func newLedger(timing local.Timing, drainTimeout time.Duration) *ledger {
 	return &ledger{
-		counts: map[string]*count{}, seen: map[sight]bool{}, endings: map[netip.Addr]ending{},
-		numbers: map[netip.Addr]int{}, inUse: map[netip.Addr]bool{}, details: map[local.Kind]string{},
-		timing: timing, drainTimeout: drainTimeout,
+		uses: map[string]int{}, endings: map[netip.Addr]ending{}, numbers: map[netip.Addr]int{},
+		inUse: map[netip.Addr]bool{}, details: map[local.Kind]string{}, timing: timing, drainTimeout: drainTimeout,
 	}
 }
 
-func (l *ledger) of(habit string) *count {
-	if l.counts[habit] == nil {
-		l.counts[habit] = &count{}
-	}
-	return l.counts[habit]
-}
-
-func (l *ledger) opened(habit string, c *connection) {
+// note changes the ledger.
+func (l *ledger) note(change func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.of(habit).connections++
-	l.visits = append(l.visits, visit{c.number, c.opened, time.Now(), c.egress})
+	change()
 }
 
-func (l *ledger) served(habit string, c *connection) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.of(habit).uses++
-	l.seen[sight{c.egress, c.number != anyAddress}] = true
-	if led := l.numbers[c.egress]; c.number != anyAddress && led != c.number {
-		l.astray = append(l.astray,
-			fmt.Sprintf("the port of address %d led to %v of address %d", c.number, c.egress, led))
-	}
-}
-
-func (l *ledger) lost(habit string, c *connection, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.losses = append(l.losses, loss{c.number, habit, time.Now(), c.opened, c.egress, err})
-}
+func (l *ledger) forgive(e excuse) { l.note(func() { l.excuses = append(l.excuses, e) }) }
 
 // report follows the fleet's events.
 func (l *ledger) report(e local.Event) {
@@ -152,103 +114,91 @@ func (l *ledger) report(e local.Event) {
 	}
 }
 
-// killed notes that a task is about to be killed.
-func (l *ledger) killed(address netip.Addr) {
+// What losses are: the first three break a promise, the next two are counted, and so are those that
+// have one of the excuses' reasons.
+const (
+	failedNew = "new connections at the common port that failed"
+	failedOwn = "new connections at an address's own port that failed"
+	cutEarly  = "connections cut before the drain time was over"
+	cutLate   = "tunnels that outlived their task"
+	died      = "connections that died with a killed task"
+)
+
+// sort sorts the losses by what they are.
+func (l *ledger) sort() map[string][]loss {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.endings[address] = ending{mayCutFrom: time.Now(), killed: true}
-}
-
-func (l *ledger) excuse(e excuse) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.excuses = append(l.excuses, e)
-}
-
-// verdict sorts the losses.
-type verdict struct {
-	failedNew []loss            // new connections at the common port that failed, but for the excused
-	failedOwn []loss            // those at an address's own
-	cutEarly  []loss            // connections cut before their task's drain time was over
-	cutLate   int               // connections cut after it: tunnels that outlived their task
-	byKill    int               // connections that died with a killed task
-	excused   map[string]uint64 // new connections that failed because their task was gone
-	unseen    []sight
-}
-
-func (l *ledger) judge() verdict {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	v := verdict{excused: map[string]uint64{}}
-	used := make([]uint64, len(l.excuses))
-	for _, loss := range l.losses {
-		end, known := l.endings[loss.egress]
+	sorted, excuses := map[string][]loss{}, append([]excuse(nil), l.excuses...)
+	for _, one := range l.losses {
+		what := cutLate
+		end, known := l.endings[one.egress]
 		switch {
-		case !loss.egress.IsValid():
-			if i := l.excuseOf(loss, used); i >= 0 {
-				used[i]++
-				v.excused[l.excuses[i].reason]++
-			} else if loss.number == anyAddress {
-				v.failedNew = append(v.failedNew, loss)
-			} else {
-				v.failedOwn = append(v.failedOwn, loss)
-			}
-		case !known || end.early(loss, l.drainTimeout):
-			v.cutEarly = append(v.cutEarly, loss)
+		case !one.egress.IsValid():
+			what = whyNew(one, excuses)
+		case !known || end.early(one, l.drainTimeout):
+			what = cutEarly
 		case end.killed:
-			v.byKill++
-		default:
-			v.cutLate++
+			what = died
 		}
+		sorted[what] = append(sorted[what], one)
 	}
-	for egress := range maps.Keys(l.inUse) {
-		for _, s := range []sight{{egress, false}, {egress, true}} {
-			if !l.seen[s] {
-				v.unseen = append(v.unseen, s)
-			}
-		}
-	}
-	return v
+	return sorted
 }
 
-// excuseOf is the index of the excuse of a new connection that failed, of which so many are used;
-// -1 if there is none.
-func (l *ledger) excuseOf(failed loss, used []uint64) int {
-	for i, e := range l.excuses {
-		if failed.number == e.number && failed.at.After(e.from) && failed.opened.Before(e.to) && used[i] < e.most {
-			return i
+// whyNew is what a new connection that failed is. It uses up an excuse if there is one.
+func whyNew(failed loss, excuses []excuse) string {
+	for i, e := range excuses {
+		if failed.number == e.number && failed.at.After(e.from) && failed.opened.Before(e.to) && e.most > 0 {
+			excuses[i].most--
+			return e.reason
 		}
 	}
-	return -1
+	if failed.number == anyAddress {
+		return failedNew
+	}
+	return failedOwn
 }
 
-// visited returns the first answer and the last opening of new connections to an egress address, at
-// the common port or at the address's own.
-func (l *ledger) visited(to sight) (first, last time.Time) {
+// which returns some visits, in the order of their answers.
+func (l *ledger) which(wanted func(visit) bool) (some []visit) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, v := range l.visits {
-		if v.egress != to.egress || (v.number != anyAddress) != to.own {
-			continue
+		if wanted(v) {
+			some = append(some, v)
 		}
-		if first.IsZero() || v.answered.Before(first) {
-			first = v.answered
-		}
+	}
+	return some
+}
+
+// astray are the visits at an address's own port that led to another address.
+func (l *ledger) astray() []visit {
+	return l.which(func(v visit) bool { return v.number != anyAddress && l.numbers[v.egress] != v.number })
+}
+
+// visited returns the first answer and the last opening of new connections to an egress address, at
+// the common port or at the address's own. Without any, both are zero.
+func (l *ledger) visited(egress netip.Addr, own bool) (first, last time.Time) {
+	all := l.which(func(v visit) bool { return v.egress == egress && (v.number != anyAddress) == own })
+	for _, v := range all {
 		if v.opened.After(last) {
 			last = v.opened
 		}
 	}
+	if len(all) > 0 {
+		first = all[0].answered
+	}
 	return first, last
 }
 
-// visitsOf counts the new connections at an address's port that were opened in a span and served.
-func (l *ledger) visitsOf(number int, from, to time.Time) (n int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, v := range l.visits {
-		if v.number == number && v.opened.After(from) && v.opened.Before(to) {
-			n++
+// unseen are the egress addresses of tasks in service that no client saw at one of the two ports.
+func (l *ledger) unseen() (all []netip.Addr) {
+	for egress := range l.inUse {
+		for _, own := range []bool{false, true} {
+			if first, _ := l.visited(egress, own); first.IsZero() {
+				all = append(all, egress)
+			}
 		}
 	}
-	return n
+	return all
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"squidfleet/internal/local"
+	"squidfleet/internal/must"
 	"squidfleet/internal/nlb"
 	"squidfleet/internal/rig"
 	"squidfleet/params"
@@ -24,16 +25,17 @@ import (
 const speed = 30
 
 var (
-	parameters   = must(params.Parse(map[string]any{"users": "alice"}))
+	parameters   = parse(map[string]any{"users": "alice"})
 	timing       = local.AWS(parameters).Faster(speed)
 	drainTimeout = parameters.DrainTimeout / speed
 )
 
-func must[T any](value T, err error) T {
+func parse(values map[string]any) *params.Params {
+	p, err := params.Parse(values)
 	if err != nil {
 		panic(err)
 	}
-	return value
+	return p
 }
 
 const (
@@ -49,9 +51,7 @@ const (
 func fleet(t testing.TB, change func(*local.Options)) (*local.Fleet, *ledger, func(number int) client) {
 	t.Helper()
 	origin, err := local.StartOrigin(origin(drainTimeout * 8 / 10))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	password := rand.Text()
 	o := local.Options{
 		Params: parameters, Passwords: []squid.Credential{{User: "alice", Password: password}},
@@ -60,24 +60,18 @@ func fleet(t testing.TB, change func(*local.Options)) (*local.Fleet, *ledger, fu
 	if change != nil {
 		change(&o)
 	}
-	l := newLedger(o.Timing, drainTimeout)
+	l, besides := newLedger(o.Timing, drainTimeout), o.Report
 	o.Report = func(e local.Event) {
 		t.Log(e.Time.Format("05.000"), e)
 		l.report(e)
+		if besides != nil {
+			besides(e)
+		}
 	}
+	t.Cleanup(func() { must.OK(t, origin.Close()) })
 	f, err := local.Start(t.Context(), o)
-	if err != nil {
-		origin.Close()
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := f.Close(); err != nil {
-			t.Error(err)
-		}
-		if err := origin.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	must.OK(t, err)
+	t.Cleanup(func() { must.OK(t, f.Close()) })
 	return f, l, func(number int) client {
 		return client{
 			number: number, proxy: rig.Client{Task: f.EndpointOf(number), User: "alice", Password: password},
@@ -137,17 +131,15 @@ func rotate(t testing.TB, f *local.Fleet, times int) (done []local.Rotation) {
 		})
 	}
 	group.Wait()
-	if err := errors.Join(errs...); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, errors.Join(errs...))
 	return slices.Concat(of...)
 }
 
 // The reasons for which a new connection may fail.
 const (
-	byInterruption = "interrupted"
-	byKill         = "killed"
-	byStop         = "stopped"
+	byInterruption = "sent to the interrupted task after its end"
+	byKill         = "sent to the killed task"
+	byStop         = "refused by the stopped address"
 )
 
 // interrupt does what a Spot interruption does: the load balancer and the task learn of it at the
@@ -156,17 +148,14 @@ const (
 func interrupt(t testing.TB, f *local.Fleet, l *ledger, number int) (victim local.TaskStatus, at time.Time) {
 	t.Helper()
 	victim, at = serving(t, f, number), time.Now()
-	if err := f.Interrupt(number); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, f.Interrupt(number))
 	end := at.Add(timing.TaskDrain)
 	time.Sleep(time.Until(end.Add(-lateness)))
 	before := targets(t, f, number, victim.ID)
 	forgotten := at.Add(timing.DeregistrationLag + lateness)
 	time.Sleep(time.Until(forgotten))
 	for port, after := range targets(t, f, number, victim.ID) {
-		most := uint64(before[port].Open) + after.ConnectFailures
-		l.excuse(excuse{end, forgotten, port, byInterruption, most})
+		l.forgive(excuse{end, forgotten, port, byInterruption, uint64(before[port].Open) + after.ConnectFailures})
 	}
 	waitReplaced(t, f, number, victim.ID)
 	return victim, at
@@ -179,17 +168,15 @@ func kill(t testing.TB, f *local.Fleet, l *ledger, number int) {
 	t.Helper()
 	victim := serving(t, f, number)
 	before := targets(t, f, number, victim.ID)
-	l.killed(victim.Address)
 	at := time.Now()
-	if err := f.Kill(number); err != nil {
-		t.Fatal(err)
-	}
+	l.note(func() { l.endings[victim.Address] = ending{mayCutFrom: at, killed: true} })
+	must.OK(t, f.Kill(number))
 	noticed := at.Add(unnoticed(timing))
 	time.Sleep(time.Until(noticed))
 	most := uint64(before[anyAddress].Open) + targets(t, f, number, victim.ID)[anyAddress].ConnectFailures
-	l.excuse(excuse{at, noticed, anyAddress, byKill, most})
+	l.forgive(excuse{at, noticed, anyAddress, byKill, most})
 	waitReplaced(t, f, number, victim.ID)
-	l.excuse(excuse{at, time.Now(), number, byKill, noLimit})
+	l.forgive(excuse{at, time.Now(), number, byKill, noLimit})
 }
 
 // stop stops an address and starts it again. Its port leads to the task until the load balancer has
@@ -198,13 +185,14 @@ func stop(t testing.TB, f *local.Fleet, l *ledger, number int) {
 	at := time.Now()
 	err := f.Stop(number)
 	refuses := at.Add(timing.DeregistrationLag)
-	if n := l.visitsOf(number, refuses.Add(lateness), time.Now()); n > 0 {
-		t.Errorf("the port of a stopped address led to it %d times", n)
+	late := l.which(func(v visit) bool { return v.number == number && v.opened.After(refuses.Add(lateness)) })
+	if len(late) > 0 {
+		t.Errorf("the port of a stopped address led to it %d times", len(late))
 	}
 	if err := errors.Join(err, f.Start(t.Context(), number)); err != nil {
 		t.Error(err)
 	}
-	l.excuse(excuse{refuses, time.Now(), number, byStop, noLimit})
+	l.forgive(excuse{refuses, time.Now(), number, byStop, noLimit})
 }
 
 // targets is the load balancer's view of an address's task, of its common group and its own. They
@@ -232,17 +220,10 @@ func unnoticed(timing local.Timing) time.Duration {
 // waitReplaced waits until an address has one task, in service, and it is another one.
 func waitReplaced(t testing.TB, f *local.Fleet, number int, id string) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for {
+	must.Await(t, "a task instead of "+id, func() bool {
 		all := f.Addresses()[number-1].Tasks
-		if len(all) == 1 && all[0].ID != id && isServing(all[0]) {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s is not replaced after a minute: %+v", id, all)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+		return len(all) == 1 && all[0].ID != id && isServing(all[0])
+	})
 }
 
 func TestRotationLosesNothing(t *testing.T) { rotations(t) }
@@ -259,24 +240,18 @@ func rotations(t testing.TB) outcome {
 	group.Wait()
 	time.Sleep(drainTimeout) // The new tasks are seen at both ports.
 	endLoad()
-	o := outcome{l, l.judge(), done}
+	o := outcome{l, l.sort(), done}
 	t.Log("\n" + table([]string{"all"}, o))
 	for _, p := range o.problems(3) {
 		t.Error(p)
 	}
-	if o.cutLate == 0 {
-		t.Error("no endless connection was cut when the drain time was over")
-	}
-	if o.byKill == 0 || o.excused[byKill] == 0 {
-		t.Errorf("connections that died with the killed task: %d, that were sent there afterwards: %d; "+
-			"want some of both",
-			o.byKill, o.excused[byKill])
-	}
-	if o.excused[byStop] == 0 {
-		t.Error("no connection to a stopped address was refused")
+	for _, what := range []string{cutLate, died, byKill, byStop} {
+		if len(o.lost[what]) == 0 {
+			t.Errorf("there is none of this, so nothing is shown: %s", what)
+		}
 	}
 	for _, own := range []bool{false, true} {
-		_, last := l.visited(sight{interrupted.Address, own})
+		_, last := l.visited(interrupted.Address, own)
 		t.Logf("the interrupted task served its last new connection %v after SIGTERM, at its own port %v",
 			last.Sub(at).Round(time.Millisecond), own)
 		if last.Sub(at) < timing.TaskDrain*3/4 {
@@ -320,13 +295,11 @@ func rotateHastily(t testing.TB, change func(*local.Options)) outcome {
 	var done []local.Rotation
 	for range hastyTimes {
 		rotated, err := f.Rotate(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		done = append(done, rotated...)
 	}
 	endLoad()
-	o := outcome{l, l.judge(), done}
+	o := outcome{l, l.sort(), done}
 	t.Log("\n" + table([]string{"all"}, o))
 	return o
 }
@@ -334,7 +307,7 @@ func rotateHastily(t testing.TB, change func(*local.Options)) outcome {
 // outcome is what a run showed.
 type outcome struct {
 	*ledger
-	verdict
+	lost map[string][]loss
 	done []local.Rotation
 }
 
@@ -343,13 +316,10 @@ type problem struct{ what, detail string }
 
 func (p problem) String() string { return p.what + ": " + p.detail }
 
-// What problems are about. The first five are the promises, the others are what a run must show to
-// prove anything.
+// What problems are about, besides the losses that break a promise. The first two are promises as
+// well, the others are what a run must show to prove anything.
 const (
-	failedNew = "new connections at the common port that failed"
-	failedOwn = "new connections at an address's own port that failed"
 	ledAstray = "connections at an address's own port that led to another address"
-	cutEarly  = "connections cut before the drain time was over"
 	lagServed = "new connections to an old task, for as long as the load balancer sends them"
 	allSeen   = "egress addresses that no client saw"
 	allTurned = "tasks that were replaced"
@@ -361,22 +331,18 @@ func (o outcome) problems(single int) (all []problem) {
 	find := func(what, format string, args ...any) {
 		all = append(all, problem{what, fmt.Sprintf(format, args...)})
 	}
-	if n := len(o.failedNew); n > 0 {
-		find(failedNew, "%d, want 0: %s", n, some(o.failedNew))
+	for _, what := range []string{failedNew, failedOwn, cutEarly} {
+		if lost := o.lost[what]; len(lost) > 0 {
+			find(what, "%d, want 0: %+v", len(lost), lost[:min(len(lost), 5)])
+		}
 	}
-	if n := len(o.failedOwn); n > 0 {
-		find(failedOwn, "%d, want 0: %s", n, some(o.failedOwn))
-	}
-	if n := len(o.astray); n > 0 {
-		find(ledAstray, "%d, want 0: %s", n, o.astray[0])
-	}
-	if n := len(o.cutEarly); n > 0 {
-		find(cutEarly, "%d, want 0: %s", n, some(o.cutEarly))
+	if astray := o.astray(); len(astray) > 0 {
+		find(ledAstray, "%d, want 0: %+v", len(astray), astray[0])
 	}
 	for _, r := range o.done {
 		for _, own := range []bool{false, true} {
 			// Without the lag there would be none, and nothing to promise.
-			_, last := o.visited(sight{r.Old, own})
+			_, last := o.visited(r.Old, own)
 			if after := last.Sub(r.Serving); after < o.timing.DeregistrationLag*5/8 {
 				find(lagServed, "address %d, at its own port %v: the last came %v after the old task was "+
 					"deregistered, want almost %v", r.Number, own, after.Round(time.Millisecond),
@@ -387,26 +353,18 @@ func (o outcome) problems(single int) (all []problem) {
 	if want := len(o.done) + addresses + single; len(o.inUse) != want {
 		find(allTurned, "%d were in service in all, want %d", len(o.inUse), want)
 	}
-	if n := len(o.unseen); n > 0 {
-		find(allSeen, "%v, want none", o.unseen)
+	if unseen := o.unseen(); len(unseen) > 0 {
+		find(allSeen, "%v, want none", unseen)
 	}
 	for _, h := range habits {
-		c, clients, times := o.of(h.name), h.common+h.own*addresses, len(o.done)/addresses
-		if c.connections < clients*times/2 || c.uses < clients*times {
-			find(allBusy, "%s: %d connections and %d uses of %d clients in %d rotations of each address", h.name,
-				c.connections, c.uses, clients, times)
+		made := len(o.which(func(v visit) bool { return v.habit == h.name }))
+		uses, clients, times := o.uses[h.name], h.common+h.own*addresses, len(o.done)/addresses
+		if made < clients*times/2 || uses < clients*times {
+			find(allBusy, "%s: %d connections and %d uses of %d clients in %d rotations of each address", h.name, made,
+				uses, clients, times)
 		}
 	}
 	return all
-}
-
-func some(losses []loss) string {
-	var lines []string
-	for _, l := range losses[:min(len(losses), 5)] {
-		lines = append(lines, fmt.Sprintf("\n  port %d %s %s opened %s lost %s: %v", l.number, l.habit, l.egress,
-			l.opened.Format("05.000"), l.at.Format("05.000"), l.err))
-	}
-	return strings.Join(lines, "")
 }
 
 // table is what runs showed, a column each, in Markdown. A number in bold is to be 0.
@@ -422,26 +380,21 @@ func table(names []string, runs ...outcome) string {
 	}
 	row("rotations of an address", "%d", func(o outcome) []any { return []any{len(o.done)} })
 	row("connections made at the common port, at the addresses' own", "%d, %d", func(o outcome) []any {
-		common := 0
-		for _, v := range o.visits {
-			if v.number == anyAddress {
-				common++
-			}
-		}
+		common := len(o.which(func(v visit) bool { return v.number == anyAddress }))
 		return []any{common, len(o.visits) - common}
 	})
 	row("new connections that failed at them", "**%d**, **%d**", func(o outcome) []any {
-		return []any{len(o.failedNew), len(o.failedOwn)}
+		return []any{len(o.lost[failedNew]), len(o.lost[failedOwn])}
 	})
 	row("connections at an address's port that led to another address", "**%d**", func(o outcome) []any {
-		return []any{len(o.astray)}
+		return []any{len(o.astray())}
 	})
 	row("connections cut before the drain time was over", "**%d**", func(o outcome) []any {
-		return []any{len(o.cutEarly)}
+		return []any{len(o.lost[cutEarly])}
 	})
-	row("connections cut after it", "%d", func(o outcome) []any { return []any{o.cutLate} })
+	row("connections cut after it", "%d", func(o outcome) []any { return []any{len(o.lost[cutLate])} })
 	row("egress addresses in service, not seen at one of their two ports", "%d, **%d**", func(o outcome) []any {
-		return []any{len(o.inUse), len(o.unseen)}
+		return []any{len(o.inUse), len(o.unseen())}
 	})
 	spreads := func(of func(outcome, local.Rotation, bool) time.Duration) func(outcome) []any {
 		return func(o outcome) []any {
@@ -454,20 +407,20 @@ func table(names []string, runs ...outcome) string {
 	}
 	row("from a rotation's begin to the new task's first answer", "%.1f to %.1f s",
 		spreads(func(o outcome, r local.Rotation, own bool) time.Duration {
-			first, _ := o.visited(sight{r.New, own})
+			first, _ := o.visited(r.New, own)
 			return first.Sub(r.Began)
 		}))
 	row("from the old task's deregistration to its last new connection", "%.1f to %.1f s",
 		spreads(func(o outcome, r local.Rotation, own bool) time.Duration {
-			_, last := o.visited(sight{r.Old, own})
+			_, last := o.visited(r.Old, own)
 			return last.Sub(r.Serving)
 		}))
 	row("from a rotation's begin to the old task's end", "%.1f to %.1f s",
 		spreads(func(_ outcome, r local.Rotation, _ bool) time.Duration { return r.Ended.Sub(r.Began) }))
 	row("counted apart: connections that died with the killed task, new ones that failed until it was replaced",
-		"%d, %d", func(o outcome) []any { return []any{o.byKill, o.excused[byKill]} })
+		"%d, %d", func(o outcome) []any { return []any{len(o.lost[died]), len(o.lost[byKill])} })
 	row("new ones to the interrupted task after its end, to the stopped address", "%d, %d", func(o outcome) []any {
-		return []any{o.excused[byInterruption], o.excused[byStop]}
+		return []any{len(o.lost[byInterruption]), len(o.lost[byStop])}
 	})
 	return b.String()
 }
