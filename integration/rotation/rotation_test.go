@@ -242,8 +242,8 @@ func rotations(t testing.TB) outcome {
 	endLoad()
 	o := outcome{l, l.sort(), done}
 	t.Log("\n" + table([]string{"all"}, o))
-	for _, p := range o.problems(3) {
-		t.Error(p)
+	for what, detail := range o.problems(3) {
+		t.Error(what, detail)
 	}
 	for _, what := range []string{cutLate, died, byKill, byStop} {
 		if len(o.lost[what]) == 0 {
@@ -261,14 +261,6 @@ func rotations(t testing.TB) outcome {
 	return o
 }
 
-// hasty sends SIGTERM long before the load balancer has forgotten the old tasks: as if its lag
-// were longer than anybody saw, or ECS did not wait for it. Then the entrypoint serves on.
-func hasty() local.Timing {
-	hasty := timing
-	hasty.StopDelay = timing.DeregistrationLag / 2
-	return hasty
-}
-
 // hastyTimes are enough to see it.
 const hastyTimes = 2
 
@@ -277,16 +269,18 @@ func TestATaskServesOnAfterSIGTERMUntilTheLoadBalancerHasForgottenIt(t *testing.
 // hastyRotations judges what this fleet does when its tasks get SIGTERM too early.
 func hastyRotations(t testing.TB) outcome {
 	o := rotateHastily(t, nil)
-	for _, p := range o.problems(0) {
-		t.Error(p)
+	for what, detail := range o.problems(0) {
+		t.Error(what, detail)
 	}
 	return o
 }
 
-// rotateHastily rotates all addresses at once, of a fleet whose tasks get SIGTERM too early.
+// rotateHastily rotates all addresses at once, of a fleet whose tasks get SIGTERM long before the
+// load balancer has forgotten them: as if its lag were longer than anybody saw, or ECS did not wait
+// for it. Then the entrypoint serves on.
 func rotateHastily(t testing.TB, change func(*local.Options)) outcome {
 	f, l, newClient := fleet(t, func(o *local.Options) {
-		o.Timing = hasty()
+		o.Timing.StopDelay = timing.DeregistrationLag / 2
 		if change != nil {
 			change(o)
 		}
@@ -311,11 +305,6 @@ type outcome struct {
 	done []local.Rotation
 }
 
-// problem is something that the tests promise and a run did not show.
-type problem struct{ what, detail string }
-
-func (p problem) String() string { return p.what + ": " + p.detail }
-
 // What problems are about, besides the losses that break a promise. The first two are promises as
 // well, the others are what a run must show to prove anything.
 const (
@@ -326,11 +315,11 @@ const (
 	allBusy   = "clients at work"
 )
 
-// problems judges a run of some rotations, after which so many tasks were replaced one by one.
-func (o outcome) problems(single int) (all []problem) {
-	find := func(what, format string, args ...any) {
-		all = append(all, problem{what, fmt.Sprintf(format, args...)})
-	}
+// problems are what the tests promise and a run of some rotations did not show, after which so many
+// tasks were replaced one by one.
+func (o outcome) problems(single int) map[string]string {
+	all := map[string]string{}
+	find := func(what, format string, args ...any) { all[what] += fmt.Sprintf("\n"+format, args...) }
 	for _, what := range []string{failedNew, failedOwn, cutEarly} {
 		if lost := o.lost[what]; len(lost) > 0 {
 			find(what, "%d, want 0: %+v", len(lost), lost[:min(len(lost), 5)])
@@ -383,16 +372,20 @@ func table(names []string, runs ...outcome) string {
 		common := len(o.which(func(v visit) bool { return v.number == anyAddress }))
 		return []any{common, len(o.visits) - common}
 	})
-	row("new connections that failed at them", "**%d**, **%d**", func(o outcome) []any {
-		return []any{len(o.lost[failedNew]), len(o.lost[failedOwn])}
-	})
+	lost := func(whats ...string) func(outcome) []any {
+		return func(o outcome) (counts []any) {
+			for _, what := range whats {
+				counts = append(counts, len(o.lost[what]))
+			}
+			return counts
+		}
+	}
+	row("new connections that failed at them", "**%d**, **%d**", lost(failedNew, failedOwn))
 	row("connections at an address's port that led to another address", "**%d**", func(o outcome) []any {
 		return []any{len(o.astray())}
 	})
-	row("connections cut before the drain time was over", "**%d**", func(o outcome) []any {
-		return []any{len(o.lost[cutEarly])}
-	})
-	row("connections cut after it", "%d", func(o outcome) []any { return []any{len(o.lost[cutLate])} })
+	row(cutEarly, "**%d**", lost(cutEarly))
+	row("connections cut after it", "%d", lost(cutLate))
 	row("egress addresses in service, not seen at one of their two ports", "%d, **%d**", func(o outcome) []any {
 		return []any{len(o.inUse), len(o.unseen())}
 	})
@@ -418,9 +411,8 @@ func table(names []string, runs ...outcome) string {
 	row("from a rotation's begin to the old task's end", "%.1f to %.1f s",
 		spreads(func(_ outcome, r local.Rotation, _ bool) time.Duration { return r.Ended.Sub(r.Began) }))
 	row("counted apart: connections that died with the killed task, new ones that failed until it was replaced",
-		"%d, %d", func(o outcome) []any { return []any{len(o.lost[died]), len(o.lost[byKill])} })
-	row("new ones to the interrupted task after its end, to the stopped address", "%d, %d", func(o outcome) []any {
-		return []any{len(o.lost[byInterruption]), len(o.lost[byStop])}
-	})
+		"%d, %d", lost(died, byKill))
+	row("new ones to the interrupted task after its end, to the stopped address", "%d, %d",
+		lost(byInterruption, byStop))
 	return b.String()
 }
