@@ -19,6 +19,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"squidfleet/internal/engine"
+	"squidfleet/internal/must"
 	"squidfleet/internal/relay"
 )
 
@@ -28,9 +29,7 @@ const examples = "../../docs/relay"
 func read(t *testing.T, name string) []byte {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(examples, name))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return text
 }
 
@@ -44,9 +43,7 @@ func static(t *testing.T) (dir, program string) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), read(t, "Dockerfile"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(filepath.Join(dir, "Dockerfile"), read(t, "Dockerfile"), 0o600))
 	return dir, program
 }
 
@@ -56,25 +53,17 @@ func TestTheImageServes(t *testing.T) {
 	f := startFleet(t, 1, 35340, o.address, nil)
 	context_, _ := static(t)
 	store, err := os.MkdirTemp("/var/tmp", "squidfleet-relay-")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	e, err := engine.New(store)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	t.Cleanup(func() {
-		if err := e.Close(); err != nil {
-			t.Error(err)
-		}
+		must.OK(t, e.Close())
 	})
 	ctx := context.Background()
 	run := func(arguments ...string) string {
 		t.Helper()
 		out, err := e.Run(ctx, arguments...)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		return strings.TrimSpace(out)
 	}
 	run("build", "--tag=relay", "--pull=never", context_)
@@ -143,9 +132,7 @@ func taskDefinition(t *testing.T) (relay struct {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
 	var task ecs.RegisterTaskDefinitionInput
-	if err := decoder.Decode(&task); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, decoder.Decode(&task))
 	for _, c := range task.ContainerDefinitions {
 		if *c.Name == "relay" {
 			relay.Command, relay.HealthCheck.Command = c.Command, c.HealthCheck.Command
@@ -164,9 +151,7 @@ func pod(t *testing.T) (relay sidecar) {
 			} `yaml:"initContainers"`
 		}
 	}
-	if err := yaml.Unmarshal(read(t, "pod.yaml"), &pod); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, yaml.Unmarshal(read(t, "pod.yaml"), &pod))
 	return pod.Spec.InitContainers[0].sidecar
 }
 
@@ -176,27 +161,19 @@ func TestTheUnitIsRight(t *testing.T) {
 	unit := string(read(t, "squidfleet-relay.service"))
 	unit = strings.Replace(unit, "/usr/local/bin/squidfleet", program, 1)
 	path := filepath.Join(dir, "squidfleet-relay.service")
-	if err := os.WriteFile(path, []byte(unit), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(path, []byte(unit), 0o600))
 	out, err := exec.Command("systemd-analyze", "verify", path).CombinedOutput()
 	if err != nil || strings.Contains(string(out), path) {
 		t.Errorf("%v\n%s", err, out)
 	}
 	password := filepath.Join(dir, "password")
-	if err := os.WriteFile(password, []byte("secret\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(password, []byte("secret\n"), 0o600))
 	_, line, _ := strings.Cut(unit, "ExecStart=")
 	line, _, _ = strings.Cut(strings.Replace(line, "%d", dir, 1), "\n")
 	command := exec.Command("sh", "-c", "ulimit -n 30; exec "+line+" --json")
 	lines, err := command.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
+	must.OK(t, command.Start())
 	defer command.Wait()
 	defer command.Process.Kill()
 	text, err := bufio.NewReader(lines).ReadString('\n')
@@ -211,9 +188,7 @@ func TestTheUnitIsRight(t *testing.T) {
 	var clients []net.Conn
 	for range 60 {
 		c, err := net.Dial("tcp", ready.Listen)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		clients = append(clients, c)
 	}
 	if err := exec.Command(program, "relay", "--health").Run(); err == nil {

@@ -3,6 +3,7 @@
 package relay
 
 import (
+	"bufio"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -21,6 +22,7 @@ import (
 	"time"
 
 	"squidfleet/internal/local"
+	"squidfleet/internal/must"
 	"squidfleet/internal/relay"
 	"squidfleet/internal/rig"
 	"squidfleet/params"
@@ -45,35 +47,22 @@ func startFleet(t testing.TB, addresses, port int, origin netip.AddrPort, values
 	maps.Copy(all, values)
 	// All fleets' tasks have the same port, so that no two have the same address.
 	p, err := params.Parse(all)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	f := &fleet{options: local.Options{
 		Params: p, Passwords: []squid.Credential{{User: "alice", Password: rand.Text()}}, Addresses: addresses,
 		Zones: 2, Port: port, Timing: local.AWS(p).Faster(60), Origin: origin, TLS: p.Auth.Basic(),
 	}}
 	f.start(t)
-	t.Cleanup(func() { f.stop(t) })
 	return f
 }
 
+// start starts the fleet, until the test ends if it is not closed before.
 func (f *fleet) start(t testing.TB) {
 	t.Helper()
-	var err error
-	if f.Fleet, err = local.Start(context.Background(), f.options); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func (f *fleet) stop(t testing.TB) {
-	t.Helper()
-	if f.Fleet == nil {
-		return
-	}
-	if err := f.Close(); err != nil {
-		t.Error(err)
-	}
-	f.Fleet = nil
+	started, err := local.Start(context.Background(), f.options)
+	must.OK(t, err)
+	t.Cleanup(func() { must.OK(t, started.Close()) })
+	f.Fleet = started
 }
 
 // named is the fleet as the relay knows it.
@@ -89,19 +78,20 @@ func (f *fleet) named(name string) relay.Fleet {
 // startRelay runs a relay until the test ends, and returns where it listens.
 func startRelay(t testing.TB, o relay.Options, fleets ...relay.Fleet) (address string) {
 	t.Helper()
+	return listen(t, "127.0.0.1:0", o, fleets...)
+}
+
+func listen(t testing.TB, at string, o relay.Options, fleets ...relay.Fleet) (address string) {
+	t.Helper()
 	o.MaxConnections = 2000
-	s, err := relay.Listen("127.0.0.1:0", o, fleets)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, err := relay.Listen(at, o, fleets)
+	must.OK(t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(ctx) }()
 	t.Cleanup(func() {
 		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
+		must.OK(t, <-done)
 	})
 	return s.Addr().String()
 }
@@ -118,9 +108,7 @@ func startOrigin(t testing.TB) *origin {
 	secure.StartTLS() // for its certificate
 	secure.Close()
 	l, err := net.Listen("tcp", "127.77.0.80:8080")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
 		io.WriteString(w, netip.MustParseAddrPort(r.RemoteAddr).Addr().String())
@@ -156,11 +144,11 @@ type eitherConn struct {
 func (c *eitherConn) Read(p []byte) (int, error) {
 	if !c.begun {
 		c.begun = true
-		first := make([]byte, 1)
-		if _, err := io.ReadFull(c.Conn, first); err != nil {
+		again := peeked{c.Conn, bufio.NewReader(c.Conn)}
+		first, err := again.r.Peek(1)
+		if err != nil {
 			return 0, err
 		}
-		again := &prefixed{c.Conn, first}
 		if c.Conn = again; first[0] == 0x16 {
 			c.Conn = tls.Server(again, c.config)
 		}
@@ -168,19 +156,13 @@ func (c *eitherConn) Read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
-type prefixed struct {
+// peeked is a connection with a part that its reader has.
+type peeked struct {
 	net.Conn
-	prefix []byte
+	r *bufio.Reader
 }
 
-func (c *prefixed) Read(p []byte) (int, error) {
-	if len(c.prefix) > 0 {
-		n := copy(p, c.prefix)
-		c.prefix = c.prefix[n:]
-		return n, nil
-	}
-	return c.Conn.Read(p)
-}
+func (c peeked) Read(p []byte) (int, error) { return c.r.Read(p) }
 
 func proxyURL(at, session string) *url.URL {
 	u := &url.URL{Scheme: "http", Host: at}
