@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"squidfleet/internal/must"
 )
 
 // newEngine has an empty store, and in the cache a base image that holds a single file.
@@ -19,34 +21,20 @@ func newEngine(t *testing.T, registry string) *Engine {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	var archive bytes.Buffer
 	w := tar.NewWriter(&archive)
-	if err := errors.Join(w.WriteHeader(&tar.Header{Name: "made-here", Mode: 0o644}), w.Close()); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, errors.Join(w.WriteHeader(&tar.Header{Name: "made-here", Mode: 0o644}), w.Close()))
 	cache, err := cachedBase("trixie")
 	err = errors.Join(err, os.Mkdir(filepath.Dir(cache), 0o755), os.WriteFile(cache, archive.Bytes(), 0o600))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	// Not below TMPDIR, which may be a file system in memory that cannot hold an overlay.
 	store, err := os.MkdirTemp("/var/tmp", "squidfleet-engine-")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
+	t.Cleanup(func() { os.RemoveAll(store) })
 	e, err := New(store)
-	if err != nil {
-		os.RemoveAll(store)
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := e.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	must.OK(t, err)
+	t.Cleanup(func() { must.OK(t, e.Close()) })
 	registries := filepath.Join(store, "registries.conf")
 	insecure := fmt.Appendf(nil, "[[registry]]\nlocation = %q\ninsecure = true\n", registry)
-	if err := os.WriteFile(registries, insecure, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(registries, insecure, 0o600))
 	e.variables = append(e.variables, "CONTAINERS_REGISTRIES_CONF="+registries)
 	return e
 }

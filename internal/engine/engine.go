@@ -13,7 +13,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // Engine is podman with a store below a directory.
@@ -78,25 +79,18 @@ tmp_dir = %q
 network_config_dir = %q
 `
 
-// rlimitNproc is RLIMIT_NPROC of <sys/resource.h>, which package syscall lacks.
-const rlimitNproc = 6
-
 // fargateFiles is Fargate's own limit of open files.
 const fargateFiles = 65535
 
 // Ulimits returns podman's words for a limit of open files and one of processes, cut to what this
 // process may give: podman's own defaults may be more than the machine permits.
 func Ulimits(files uint64) ([]string, error) {
-	var permittedFiles, permittedProcesses syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &permittedFiles); err != nil {
-		return nil, err
-	}
-	if err := syscall.Getrlimit(rlimitNproc, &permittedProcesses); err != nil {
-		return nil, err
-	}
+	var permittedFiles, permittedProcesses unix.Rlimit
+	err := errors.Join(unix.Getrlimit(unix.RLIMIT_NOFILE, &permittedFiles),
+		unix.Getrlimit(unix.RLIMIT_NPROC, &permittedProcesses))
 	nofile := min(permittedFiles.Max, files)
 	nproc := min(permittedProcesses.Max, 32768)
-	return []string{fmt.Sprintf("nofile=%d:%d", nofile, nofile), fmt.Sprintf("nproc=%d:%d", nproc, nproc)}, nil
+	return []string{fmt.Sprintf("nofile=%d:%d", nofile, nofile), fmt.Sprintf("nproc=%d:%d", nproc, nproc)}, err
 }
 
 // Run runs a podman command and returns its stdout. Its error holds stderr and the *exec.ExitError.

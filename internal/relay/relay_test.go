@@ -18,6 +18,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"squidfleet/internal/must"
 )
 
 const (
@@ -152,9 +154,7 @@ func TestASessionKeepsItsAddress(t *testing.T) {
 	for i := range 20 {
 		session := as(fmt.Sprint("cart-", i))
 		_, first, err := dial(t, s).ask(get + session)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		numbers[first] = true
 		once(t, s, get+session, 200, first)
 	}
@@ -192,9 +192,7 @@ func TestSessionsAreRankedByAHash(t *testing.T) {
 	}
 	place := func(session string) (string, int) {
 		plan, err := s.plan(session)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		return plan[0].fleet.Name, plan[0].number
 	}
 	where := map[string]int{}
@@ -279,9 +277,7 @@ func TestHeadsArePassedOnAsTheyAre(t *testing.T) {
 	go io.WriteString(c, "\r\nGET http://x/%7e\\\"?q HTTP/1.1\r\nzz: 1\r\nHost: x\r\naCCept:2\r\nfolded: a\r\n  b\r\n"+
 		"Connection: Own, Host\r\nOwn: 3\r\nTE: trailers\r\nUpgrade: h2c\r\nProxy-Connection: keep-alive\r\n\r\n")
 	answer, err := readHead(c.r, 1000)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	got := f.got()[0]
 	want := []field{{"zz", "1"}, {"Host", "x"}, {"aCCept", "2"}, {"folded", "a b"}}
 	if got.line != "GET http://x/%7e\\\"?q HTTP/1.1" || !slices.Equal(got.fields, want) {
@@ -637,9 +633,7 @@ func secure(t *testing.T, f *stub) *x509.CertPool {
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	l, err := tls.Listen("tcp", "127.0.0.1:0", server.TLS)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	t.Cleanup(func() { l.Close() })
 	go f.accept(l, 0)
 	f.Port = l.Addr().(*net.TCPAddr).Port
@@ -669,9 +663,7 @@ func TestTheEndLetsConnectionsFinish(t *testing.T) {
 	for _, drain := range []time.Duration{time.Hour, time.Millisecond} {
 		f := (&stub{}).start(t, 0)
 		s, err := Listen("127.0.0.1:0", Options{MaxConnections: 10, Drain: drain}, []Fleet{f.Fleet})
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		ctx, end := context.WithCancel(t.Context())
 		defer end()
 		served := make(chan error, 1)
@@ -698,9 +690,7 @@ func TestTheEndLetsConnectionsFinish(t *testing.T) {
 			}
 			tunnel.Close()
 		}
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
+		must.OK(t, <-served)
 		if _, err := tunnel.r.Peek(1); err == nil {
 			t.Error("the tunnel goes on")
 		}

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/icholy/digest"
+
+	"squidfleet/internal/must"
 )
 
 // stub is a fleet whose ports answer as a test wants.
@@ -51,9 +53,7 @@ func (f *stub) start(t *testing.T, addresses int) *stub {
 	}
 	for number := range addresses + 1 {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		t.Cleanup(func() { l.Close() })
 		f.listeners = append(f.listeners, l)
 		port := l.Addr().(*net.TCPAddr).Port
@@ -178,17 +178,13 @@ func start(t *testing.T, o Options, fleets ...*stub) *Server {
 		all = append(all, f.Fleet)
 	}
 	s, err := Listen("127.0.0.1:0", o, all)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(ctx) }()
 	t.Cleanup(func() {
 		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
+		must.OK(t, <-done)
 		if n := s.active.Load(); n != 0 {
 			t.Errorf("%d connections are left", n)
 		}
@@ -205,9 +201,7 @@ type conn struct {
 func dial(t *testing.T, s *Server) conn {
 	t.Helper()
 	c, err := net.Dial("tcp", s.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	c.SetDeadline(time.Now().Add(20 * time.Second))
 	t.Cleanup(func() { c.Close() })
 	return conn{c.(*net.TCPConn), bufio.NewReader(c)}
