@@ -102,12 +102,7 @@ func copyChunks(to io.Writer, r *bufio.Reader, chunked bool) (n int64, err error
 	if err != io.EOF {
 		return n, err
 	}
-	for left, line := maxRequestHead, "trailer"; line != ""; {
-		if line, err = readLine(r, &left); err != nil {
-			return n, err
-		}
-	}
-	if chunked {
+	if _, err = readLines(r, maxRequestHead); err == nil && chunked {
 		_, err = io.WriteString(to, "0\r\n\r\n")
 	}
 	return n, err

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -34,40 +35,40 @@ var (
 
 // readHead reads a head. io.EOF means that there was not a byte of one.
 func readHead(r *bufio.Reader, most int) (*head, error) {
-	h := &head{fields: make([]field, 0, 16)}
-	for {
-		line, err := readLine(r, &most)
-		switch {
-		case err == io.EOF && h.line != "":
-			return nil, io.ErrUnexpectedEOF
-		case err != nil:
-			return nil, err
-		case h.line == "": // Some clients end a body with a line too many.
+	text, err := readLines(r, most)
+	if err == nil && text == "" { // Some clients end a body with a line too many.
+		text, err = readLines(r, most)
+	}
+	if err != nil {
+		return nil, err
+	}
+	h := &head{fields: make([]field, 0, strings.Count(text, "\n"))}
+	for line := range strings.Lines(text) {
+		line = strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
+		if h.line == "" {
 			h.line = line
-		case line == "":
-			return h, nil
-		default:
-			if err := h.add(line); err != nil {
-				return nil, err
-			}
+		} else if err := h.add(line); err != nil {
+			return nil, err
 		}
 	}
+	return h, nil
 }
 
-// readLine reads a line without its end and takes its length off what is left.
-func readLine(r *bufio.Reader, left *int) (line string, err error) {
+// readLines reads lines up to an empty one, which it leaves out.
+func readLines(r *bufio.Reader, most int) (string, error) {
+	var text []byte
 	for {
 		part, err := r.ReadSlice('\n')
-		if *left -= len(part); *left < 0 {
-			return "", errHeadTooLong
-		}
-		line += string(part)
+		text = append(text, part...)
+		before := bytes.TrimSuffix(bytes.TrimSuffix(text, []byte("\n")), []byte("\r"))
 		switch {
-		case err == nil:
-			return strings.TrimSuffix(line[:len(line)-1], "\r"), nil
-		case err == io.EOF && line != "":
+		case len(text) > most:
+			return "", errHeadTooLong
+		case err == io.EOF && len(text) > 0:
 			return "", io.ErrUnexpectedEOF
-		case err != bufio.ErrBufferFull:
+		case err == nil && (len(before) == 0 || before[len(before)-1] == '\n'):
+			return string(before), nil
+		case err != nil && err != bufio.ErrBufferFull:
 			return "", err
 		}
 	}
