@@ -78,6 +78,7 @@ func TestConnectionHeaderHoldsAnyFamily(t *testing.T) {
 		{"[::ffff:198.51.100.7]:50000", "10.0.1.9:35201", "198.51.100.7:50000"},
 		{"[2001:db8::7]:50000", "[2001:db8:1::9]:35201", "[2001:db8::7]:50000"},
 		{"[2001:db8::7]:1", "10.0.1.9:65535", "[2001:db8::7]:1"},
+		{"198.51.100.7:2", "[2001:db8:1::9]:3", "198.51.100.7:2"},
 	} {
 		b := proxyHeader(netip.MustParseAddrPort(c.client), netip.MustParseAddrPort(c.node))
 		h, err := proxyproto.Read(bufio.NewReader(bytes.NewReader(b)))
