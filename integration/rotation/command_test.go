@@ -310,14 +310,12 @@ func TestLocalTellsWhatIsInTheWay(t *testing.T) {
 	must.OK(t, syscall.Mount("none", noexec, "tmpfs", syscall.MS_NOEXEC, ""))
 	t.Cleanup(func() { syscall.Unmount(noexec, 0) })
 	must.OK(t, os.Chmod(noexec, 0o755))
+	const inUse = "address already in use; end the program that listens there, or choose another with --port PORT"
 	for _, c := range []struct{ temporary, port, listener, want string }{
 		{noexec, "1999", "35201", "permission denied; programs must be allowed to run there (no noexec), and " +
 			"the tasks' user 65534 to enter: choose another directory with TMPDIR"},
-		{os.TempDir(), fmt.Sprint(port), "35201", "address already in use; end the program that listens there, or choose another " +
-			"with --port PORT"},
-		// The port of address 1 is in use.
-		{os.TempDir(), fmt.Sprint(port - 1), "35201", "address already in use; end the program that listens there, or choose " +
-			"another with --port PORT"},
+		{os.TempDir(), fmt.Sprint(port), "35201", inUse},
+		{os.TempDir(), fmt.Sprint(port - 1), "35201", inUse}, // The port of address 1 is in use.
 		{os.TempDir(), "1999", fmt.Sprint(everywhere.Addr().(*net.TCPAddr).Port), "no free address: the ports"},
 	} {
 		run := exec.Command(program, "local", "--port", c.port, "-c", "listenerPort="+c.listener)

@@ -165,8 +165,8 @@ func (b *Balancer) WaitState(ctx context.Context, id string, want State) error {
 		case b.ctx.Err() != nil:
 			return ErrClosed
 		case !sleep(ctx, 5*time.Millisecond):
-			return fmt.Errorf("wait for the target to be %s: %w; last seen: %s %s", want, context.Cause(ctx), last.State,
-				last.Failure)
+			return fmt.Errorf("wait for the target to be %s: %w; last seen: %s %s", want, context.Cause(ctx),
+				last.State, last.Failure)
 		}
 	}
 }
