@@ -127,7 +127,8 @@ func BenchmarkThroughput(b *testing.B) {
 		open,
 	}, "Usual: the same Squid, configured as the usual recipe does; once with a connection to the destination for\n"+
 		"each plain request, as here. Its entrypoint, which copies its log, has no part in a share of a core.\n"+
-		"Unchecked: the least that Squid's way of asking a helper costs, with one that takes all credentials for right.\n")
+		"Unchecked: the least that Squid's way of asking a helper costs, with one that takes all credentials for\n"+
+		"right.\n")
 	if err := bench.Report("..", "throughput", text); err != nil {
 		b.Fatal(err)
 	}
@@ -159,8 +160,8 @@ func compare(b *testing.B, name string, starts, rounds int, bases, contenders []
 	rig.StartBulk(b)
 
 	var report strings.Builder
-	fmt.Fprintf(&report, "`make bench` (%s): all are started %d times, and take turns in %d rounds each time, in random\n"+
-		"order. A turn takes %s, with a share of a core %s. Figures are medians of all rounds; ratios are\n"+
+	fmt.Fprintf(&report, "`make bench` (%s): all are started %d times, and take turns in %d rounds each time, in\n"+
+		"random order. A turn takes %s, with a share of a core %s. Figures are medians of all rounds; ratios are\n"+
 		"those within a round. %d connections at a time, clients and origins on the same machine of %d cores. CPU is\n"+
 		"that of Squid and its helpers. With three tasks, each new connection of a client goes to the next one.\n%s",
 		name, starts, rounds, settings[0].turn, settings[1].turn, workers, runtime.NumCPU(), legend)
@@ -194,8 +195,9 @@ func compare(b *testing.B, name string, starts, rounds int, bases, contenders []
 				}
 			}
 		}
-		fmt.Fprintf(&report, "\n| %s | | a second |%s CPU µs each |%[2]s\n|---|---|---|---|%[3]s\n", s.name,
-			columns(bases, " to %s |", func(base contender) any { return base.name }), strings.Repeat("---|", 2*len(bases)))
+		names := columns(bases, " to %s |", func(base contender) any { return base.name })
+		fmt.Fprintf(&report, "\n| %s | | a second |%s CPU µs each |%[2]s\n|---|---|---|---|%[3]s\n",
+			s.name, names, strings.Repeat("---|", 2*len(bases)))
 		for _, load := range s.loads {
 			for _, c := range contenders {
 				m := measured[load.name+c.name]

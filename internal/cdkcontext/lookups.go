@@ -47,7 +47,8 @@ func Lookups(region string) map[string]any {
 	return map[string]any{
 		SubnetKey(region, "subnet-0a000001"): range6("subnet-0a000001"),
 		SubnetKey(region, "subnet-0b000001"): range6("subnet-0b000001"),
-		VPCKey(region, VPC): vpc(VPC, subnet("subnet-0a000000", "a", ""), subnet("subnet-0a000001", "a", "10.20.0.0/24"),
+		VPCKey(region, VPC): vpc(VPC, subnet("subnet-0a000000", "a", ""),
+			subnet("subnet-0a000001", "a", "10.20.0.0/24"),
 			subnet("subnet-0a000002", "a", "10.20.1.0/24"), subnet("subnet-0b000001", "b", "10.21.0.0/24")),
 		VPCKey(region, WideVPC): vpc(WideVPC, subnet("subnet-0a000003", "a", "10.20.0.0/24"),
 			subnet("subnet-0b000003", "b", "10.20.1.0/24"), subnet("subnet-0c000003", "c", "10.20.2.0/24"),
