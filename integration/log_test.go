@@ -111,7 +111,7 @@ func checkLog(s subject) {
 			!strings.HasPrefix(e.UserAgent, "agent%20%22with%22") {
 			s.wrong("%s", line)
 		}
-		if _, err := time.Parse("2006-01-02T15:04:05.000Z", e.Time); err != nil {
+		if _, err := time.Parse("2006-01-02T15:04:05.000-0700", e.Time); err != nil {
 			s.wrong("time: %v", err)
 		}
 		for _, leak := range []string{secret, password, "response=", "nonce", rig.Basic("", "")[:6]} {

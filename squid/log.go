@@ -11,7 +11,7 @@ import "strings"
 // The entrypoint rewrites "method" and "url" and counts some lines instead of writing them. It
 // finds "user", "auth", "status" and "result" by their names, and "url" behind "method".
 var logFields = []struct{ name, format string }{
-	{"time", `"%00{%Y-%m-%dT%H:%M:%S}tg.%03tuZ"`},
+	{"time", `"%00{%Y-%m-%dT%H:%M:%S}tl.%03tu%00{%z}tl"`},
 	{"durationMs", `%00tr`},
 	{"client", `"%00>a"`},
 	{"user", `"%#.64un"`},

@@ -69,7 +69,7 @@ func (p *proxy) checkLog(line string, offset int) {
 	if err := json.Unmarshal([]byte(line), &request); err != nil {
 		p.t.Fatalf("%v: %s", err, line)
 	}
-	at, err := time.Parse("2006-01-02T15:04:05.000Z", request.Time)
+	at, err := time.Parse("2006-01-02T15:04:05.000-0700", request.Time)
 	must.OK(p.t, err)
 	if _, got := at.Zone(); got != offset {
 		p.t.Errorf("time %s is %d seconds ahead of UTC, want %d", request.Time, got, offset)

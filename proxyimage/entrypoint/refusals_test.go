@@ -14,7 +14,7 @@ import (
 	"squidfleet/internal/rig"
 )
 
-const squidTime = "2026-01-02T03:04:05.678Z"
+const squidTime = "2026-01-02T03:04:05.678+0000"
 
 // refusalLine is a line as Squid writes it.
 func refusalLine(user, auth string, status int, result string) string {
