@@ -19,6 +19,7 @@ import (
 
 	"squidfleet/internal/cdkcontext"
 	"squidfleet/internal/check"
+	"squidfleet/internal/must"
 	"squidfleet/internal/synthtest"
 )
 
@@ -174,9 +175,7 @@ func TestMakeCheck(t *testing.T) {
 		"users=alice,bob", "-c", "fleetSize=3", "-c", "@aws-cdk/core:bootstrapQualifier=other")
 	files := edited(t, read(t, dir), edit{network + "AssignPublicIp", "enabled"})
 	name := named(t, files, "Proxy.template.json")
-	if err := os.WriteFile(filepath.Join(dir, name), files[name].Data, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, os.WriteFile(filepath.Join(dir, name), files[name].Data, 0o600))
 	output := command(2, "make", "check", "ASSEMBLY="+dir) // make's own status
 	for _, want := range []string{"synth: Resources.Service1.", "public-address: Service1: ", "W3030: Service1: "} {
 		if !strings.Contains(output, "\n"+name+": "+want) {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"squidfleet/internal/must"
 )
 
 // fault is a mistake in an assembly that a promise finds.
@@ -171,9 +173,7 @@ func edited(t *testing.T, files fstest.MapFS, edits ...edit) fstest.MapFS {
 		}
 		put(value)
 		text, err := json.MarshalIndent(template, "", " ")
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		now[name] = &fstest.MapFile{Data: text, Mode: 0o644}
 	}
 	return now
@@ -187,9 +187,7 @@ func find(t *testing.T, files fstest.MapFS, where string) (name string, template
 		steps = slices.Concat([]string{"Proxy", "Resources", steps[0], "Properties"}, steps[1:])
 	}
 	name = named(t, files, steps[0]+".template.json")
-	if err := json.Unmarshal(files[name].Data, &template); err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, json.Unmarshal(files[name].Data, &template))
 	was, put = below(template, steps[1:])
 	return name, template, was, put
 }

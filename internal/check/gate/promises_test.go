@@ -14,6 +14,7 @@ import (
 
 	"squidfleet/internal/cdkcontext"
 	"squidfleet/internal/check"
+	"squidfleet/internal/must"
 	"squidfleet/params"
 )
 
@@ -34,8 +35,7 @@ func TestPromisesStandInTheDocuments(t *testing.T) {
 
 const aCertificate = "arn:aws:acm:eu-west-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef"
 
-// variants are values of parameters, in the order of their names. Of one that is not here, the
-// values are those of the cases.
+// variants are values of parameters by name. Those that are not here have the values of the cases.
 var variants = map[string][]any{
 	"activeHours": {"always", "mon-fri 07:00-19:30", "sun,fri 22:15-06:00"}, "addressPorts": {"true", "false"},
 	"alarmEmail": {"", "", "ops@example.com"}, "alarmTopicArn": {"", "arn:aws:sns:eu-west-1:123456789012:alarms"},
@@ -85,9 +85,7 @@ func TestPromises(t *testing.T) {
 			for name, file := range files {
 				if strings.HasSuffix(name, ".template.json") && right[name] != file {
 					path := filepath.Join(dir, fmt.Sprintf("%d.template.json", i))
-					if err := os.WriteFile(path, file.Data, 0o600); err != nil {
-						t.Fatal(err)
-					}
+					must.OK(t, os.WriteFile(path, file.Data, 0o600))
 					names[filepath.Base(path)] = f.name
 					templates = append(templates, path)
 				}
@@ -95,9 +93,7 @@ func TestPromises(t *testing.T) {
 		}
 	})
 	findings, err := check.Validate(t.Context(), root, "", "", templates...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for _, f := range findings {
 		t.Errorf("%s: AWS finds %s", cmp.Or(names[f.File], "no fault"), f)
 	}
@@ -107,9 +103,7 @@ func TestPromises(t *testing.T) {
 // returns their templates. It synthesises four of them again, and other tests two.
 func parametersOfAllKinds(t *testing.T) (templates []string) {
 	defaults, err := cdkcontext.Case{}.Context()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	for _, key := range params.Keys() {
 		if variants[key] != nil {
 			continue
@@ -138,9 +132,7 @@ func parametersOfAllKinds(t *testing.T) (templates []string) {
 		}
 		c := cdkcontext.Case{Changes: changes}
 		context, err := c.Context()
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.OK(t, err)
 		if _, err := params.Parse(context); err == nil {
 			cases[fmt.Sprintf("random%d", tried)] = c
 		}
@@ -174,8 +166,6 @@ func judge(t *testing.T, files fstest.MapFS, given ...string) []check.Finding {
 		return findings
 	}
 	findings, err := a.Judge(t.Context(), check.Options{Root: root, Context: "cdk.context.json", Environment: given})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.OK(t, err)
 	return findings
 }
