@@ -127,7 +127,7 @@ templates: go $(NODE_MODULES) ## run the tests that synthesise, and judge what t
 
 .PHONY: integration
 integration: root go $(NODE_MODULES) ## run the tests with a real Squid
-	@scripts/setup.sh squid curl ip chromium python javac
+	@scripts/setup.sh squid curl ip python javac
 	go test -timeout 25m ./integration
 
 .PHONY: clients
